@@ -1,0 +1,186 @@
+"""RunConfig: every knob of a run, one section a room. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfrec.errors import InvalidInput
+
+
+class Section(BaseModel):
+    """A section of the configuration: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """How a log and a catalogue become a PreparedDataset."""
+
+    columns: dict[str, str] = Field(default_factory=dict, description="Our column name to yours, e.g. user_id: userId.")
+    default_event: str = Field("interaction", description="Event kind of a log without an event column.")
+    timestamp_unit: Literal["auto", "order", "s", "ms", "us"] = "auto"
+    strict: bool = Field(False, description="Fail on invalid rows instead of dropping and counting them.")
+    targets: list[str] | None = Field(None, description="Target kinds. None: all but return and tag.")
+    text_template: str | None = Field(None, description="E.g. '{title} by {author}'. None: all string columns.")
+    normalise_text: bool = Field(True, description="Strip HTML, unescape entities, fold whitespace, Unicode NFC.")
+    near_duplicate_seconds: float | None = Field(None, ge=0, description="Same user, item, event within it: dropped.")
+    max_events_per_minute: float | None = Field(None, gt=0, description="Users above it are dropped as not human.")
+    min_user_events: int = Field(1, ge=1, description="k-core over users.")
+    min_item_events: int = Field(1, ge=1, description="k-core over items.")
+    normalise_ratings: bool = Field(False, description="Value of rating events minus the user's mean.")
+    valid_quantile: float = Field(0.8, gt=0, lt=1)
+    test_quantile: float = Field(0.9, gt=0, lt=1)
+
+
+class EncoderConfig(Section):
+    """Which encoder reads the text, and how."""
+
+    name: str = Field("minilm-l6", description="Preset, folder, or any handle that hub.KerasLayer takes.")
+    trainable: bool = False
+    seq_length: int = Field(64, ge=4, description="Tokens an item text is cut to.")
+    batch_size: int = Field(64, ge=1)
+
+
+class ModelConfig(Section):
+    """The model. Fields that only one kind uses say so."""
+
+    kind: Literal["next-item", "behaviour-text"] = "next-item"
+    head: Literal["sigmoid", "softmax"] = Field("softmax", description="behaviour-text: which head.")
+    dim: int = Field(256, ge=2, description="next-item: width; cut to the width of the text vectors.")
+    layers: int = Field(2, ge=0, description="next-item: transformer layers.")
+    heads: int = Field(4, ge=1, description="next-item: attention heads.")
+    max_history: int = Field(50, ge=1, description="Most recent events the model reads.")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    temperature: float = Field(0.05, gt=0, description="next-item: start of the learned softmax temperature.")
+    use_text: bool = Field(True, description="next-item: text path of the item vector.")
+    use_id: bool = Field(True, description="next-item: id path of the item vector.")
+    repeat_bias: bool = Field(True, description="next-item: learned bias on items already in the history.")
+    text_tokens: int = Field(128, ge=8, description="behaviour-text: tokens of the behaviour text.")
+    mlp_units: list[int] = Field(default_factory=lambda: [256], description="behaviour-text: hidden layers of the MLP.")
+    negatives: int = Field(4, ge=1, description="behaviour-text, sigmoid: sampled negatives a positive.")
+
+
+class TrainingConfig(Section):
+    """How the model is fitted."""
+
+    epochs: int = Field(18, ge=1)
+    batch_size: int = Field(256, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
+    weight_decay: float = Field(0.0, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
+    patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
+    monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"
+    validate_from: float = Field(0.3, ge=0, le=1, description="Share of the epochs before the first validation.")
+    max_examples: int | None = Field(None, ge=1, description="behaviour-text: seeded cap on the training examples.")
+    time_budget: float | None = Field(None, gt=0, description="Minutes; the best weights so far are kept.")
+    mixed_bfloat16: bool = False
+    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
+    seed: int = 0
+
+
+class EvaluationConfig(Section):
+    """What is measured. Ranking is always over the full catalogue."""
+
+    exclude_seen: bool = Field(False, description="Mask items of the history before ranking.")
+    ks: list[int] = Field(default_factory=lambda: [10, 50])
+    bootstrap: int = Field(1000, ge=0, description="Resamples for the confidence intervals; 0 for none.")
+    negatives: int = Field(4, ge=1, description="Sigmoid head without impressions: negatives a positive.")
+    batch_size: int = Field(512, ge=1)
+
+
+class RetrievalConfig(Section):
+    """How lists are made for people."""
+
+    exclude_seen: Literal["auto", "true", "false"] = "auto"
+    chunk_size: int = Field(65536, ge=1)
+
+
+class ExportConfig(Section):
+    """Fixed sizes of the served signatures."""
+
+    max_k: int = Field(100, ge=1)
+    history_length: int = Field(50, ge=1)
+    exclude_length: int = Field(100, ge=1)
+    candidates_length: int = Field(100, ge=1)
+    allow_length: int = Field(16, ge=1)
+    filter_attribute: str | None = Field(None, description="Item column that recommend_filtered filters by.")
+
+
+class RunConfig(Section):
+    """Every knob of a run.
+
+    Example:
+        >>> RunConfig().with_values(["training.epochs=3"]).training.epochs
+        3
+    """
+
+    data: DataConfig = Field(default_factory=DataConfig)
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+        """Validates nested values; raises `InvalidInput` naming each wrong key."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (received {e['input']!r})" for e in error.errors()]
+            raise InvalidInput("The configuration is not valid:\n  " + "\n  ".join(lines)) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunConfig:
+        """Reads a YAML file; raises `InvalidInput` when it is missing, not YAML, or not a mapping."""
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InvalidInput(f"Cannot read the configuration {path}: {error.strerror}.") from None
+        except yaml.YAMLError as error:
+            raise InvalidInput(f"{path} is not valid YAML: {error}") from None
+        if not isinstance(values or {}, dict):
+            raise InvalidInput(f"{path} must hold a mapping of sections, received a {type(values).__name__}.")
+        return cls.from_dict(values or {})
+
+    def with_values(self, assignments: Iterable[str]) -> RunConfig:
+        """A copy with `section.key=value` strings applied, the values read as YAML."""
+        values = self.model_dump()
+        for assignment in assignments:
+            path, sign, text = assignment.partition("=")
+            keys = path.strip().split(".")
+            if not sign or len(keys) < 2:
+                raise InvalidInput(f"Expected section.key=value, received {assignment!r}.")
+            node = values
+            for key in keys[:-1]:
+                child = node.setdefault(key, {})
+                if not isinstance(child, dict):
+                    raise InvalidInput(f"{assignment!r}: {key!r} is a value, not a section.")
+                node = child
+            node[keys[-1]] = _scalar(text, node.get(keys[-1]))
+        return self.from_dict(values)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the complete configuration as YAML."""
+        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _scalar(text: str, current: Any) -> Any:
+    """Reads a value as YAML; `true` stays a string where the knob is one (retrieval.exclude_seen)."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{text!r} is not a valid value: {error}") from None
+    if isinstance(value, str):  # YAML reads 1e-3 as a string; people do not.
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return text.strip().lower() if isinstance(current, str) and isinstance(value, bool) else value

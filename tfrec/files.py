@@ -1,0 +1,90 @@
+"""Files written whole or not at all, and their hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfrec.errors import InvalidInput
+
+
+def cache_dir() -> Path:
+    """Where downloads and embeddings are kept: `$TFREC_CACHE`, else `$XDG_CACHE_HOME/tfrec`, else `~/.cache/tfrec`."""
+    if chosen := os.environ.get("TFREC_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfrec"
+
+
+def refuse_existing(path: str | Path, force: bool = False) -> None:
+    """Raises `InvalidInput` when `path` exists and `force` is off; call it before any work."""
+    if Path(path).exists() and not force:
+        raise InvalidInput(f"{path} exists already. Choose another name, or pass --force to replace it.")
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
+    """Yields an empty folder beside `path` that becomes `path` on success and vanishes on any failure.
+
+    A kill leaves at most a folder named `.NAME.tmp-…`, never a half-written `path`. With `force`, an existing `path`
+    is replaced only once the new one is complete.
+    """
+    path = Path(path)
+    refuse_existing(path, force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
+    try:
+        work.chmod(0o755)  # mkdtemp makes 0700, which a server under another user cannot read
+        yield work
+        old = None
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+            os.replace(path, old / path.name)
+        os.replace(work, path)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if error.filename2 is None and error.errno is not None and error.errno == 28:  # ENOSPC
+            raise InvalidInput(f"No space left while writing {path}; nothing was written.") from error
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes readable JSON, keys in the given order, through a temporary name."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads JSON; raises `InvalidInput` when the file is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"Cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not valid JSON: {error}") from None
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of one file's bytes, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(path: str | Path) -> str:
+    """SHA-256 over the names and bytes of every file below `path`, in name order, as hex."""
+    root = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in root.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(root).as_posix()}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()

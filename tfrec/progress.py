@@ -1,0 +1,43 @@
+"""A progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], description: str, total: int | None = None, seconds: float = 10.0) -> Iterator[T]:
+    """Yields `items` while showing how far it is, on standard error.
+
+    Args:
+        items: What to go through.
+        description: What is being done, e.g. "Encoding items".
+        total: How many there are; taken from `len(items)` when it has one.
+        seconds: Not on a terminal: at most one line each so many seconds, and one at the end.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track as rich_track
+
+        yield from rich_track(items, description, total=total, console=Console(stderr=True))
+        return
+    started = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if (now := time.monotonic()) - last >= seconds:
+            print(f"{description}: {done}{f' of {total}' if total else ''}, {now - started:.0f} s", file=sys.stderr)
+            last = now
+    print(f"{description}: {done} done in {time.monotonic() - started:.1f} s", file=sys.stderr)
+
+
+def say(message: str) -> None:
+    """One line about what happens now, on standard error."""
+    print(message, file=sys.stderr, flush=True)

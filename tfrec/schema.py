@@ -1,0 +1,96 @@
+"""The strings that rooms share: column names, event kinds, tensor and signature names. Nothing else lives here."""
+
+from typing import Final
+
+# Columns of the input frames.
+USER_ID: Final = "user_id"
+ITEM_ID: Final = "item_id"
+EVENT: Final = "event"
+TIMESTAMP: Final = "timestamp"
+VALUE: Final = "value"
+SPLIT: Final = "split"
+TEXT: Final = "text"
+CONTEXT_PREFIX: Final = "context_"
+EMBEDDING_SUFFIX: Final = "_embedding"
+
+# Columns of a PreparedDataset, beside the ones above.
+ITEMS: Final = "items"
+EVENTS: Final = "events"
+TIMESTAMPS: Final = "timestamps"
+VALUES: Final = "values"
+IS_TARGET: Final = "is_target"
+USER: Final = "user"
+HISTORY_LENGTH: Final = "history_length"
+TARGET_ITEMS: Final = "target_items"
+COLD_TARGET_ITEMS: Final = "cold_target_items"
+TRAIN_COUNT: Final = "train_count"
+
+# Columns of a recommendation frame.
+RANK: Final = "rank"
+SCORE: Final = "score"
+
+# Event kinds with defaults. Any other string is accepted and reported.
+VIEW: Final = "view"
+CLICK: Final = "click"
+FAVOURITE: Final = "favourite"
+CART: Final = "cart"
+PURCHASE: Final = "purchase"
+RATING: Final = "rating"
+LIKE: Final = "like"
+SHARE: Final = "share"
+FOLLOW: Final = "follow"
+COMMENT: Final = "comment"
+RETURN: Final = "return"
+TAG: Final = "tag"
+EVENT_KINDS: Final = (
+    VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATING, LIKE, SHARE, FOLLOW, COMMENT, RETURN, TAG,
+)  # fmt: skip
+CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG})
+"""Kinds that are never a target by default."""
+
+# Splits.
+TRAIN: Final = "train"
+VALID: Final = "valid"
+TEST: Final = "test"
+LEAVE_ONE_OUT: Final = "leave-one-out"
+GLOBAL_TIME: Final = "global-time"
+GIVEN: Final = "given"
+
+# TF-Hub's text contract.
+INPUT_WORD_IDS: Final = "input_word_ids"
+INPUT_MASK: Final = "input_mask"
+INPUT_TYPE_IDS: Final = "input_type_ids"
+POOLED_OUTPUT: Final = "pooled_output"
+SEQUENCE_OUTPUT: Final = "sequence_output"
+ENCODER_OUTPUTS: Final = "encoder_outputs"
+DEFAULT_OUTPUT: Final = "default"
+
+# Model inputs. Item indices are int32 positions in the catalogue; −1 is padding.
+HISTORY_ITEMS: Final = "history_items"
+HISTORY_EVENTS: Final = "history_events"
+HISTORY_GAPS: Final = "history_gaps"
+PADDING: Final = -1
+BEHAVIOUR_TEXT: Final = "behaviour_text"
+CANDIDATE_TEXT: Final = "candidate_text"
+
+# Signatures of an export and their tensors.
+SIGNATURE_DEFAULT: Final = "serving_default"
+SIGNATURE_RECOMMEND: Final = "recommend"
+SIGNATURE_RECOMMEND_FILTERED: Final = "recommend_filtered"
+SIGNATURE_RECOMMEND_FROM_TEXT: Final = "recommend_from_text"
+SIGNATURE_RANK: Final = "rank"
+SIGNATURE_SIMILAR_ITEMS: Final = "similar_items"
+SIGNATURE_EMBED: Final = "embed"
+SIGNATURE_ENCODE: Final = "encode"
+HISTORY_ITEM_IDS: Final = "history_item_ids"
+HISTORY_TEXTS: Final = "history_texts"
+EXCLUDE_ITEM_IDS: Final = "exclude_item_ids"
+CANDIDATE_ITEM_IDS: Final = "candidate_item_ids"
+ALLOW_VALUES: Final = "allow_values"
+ITEM_IDS: Final = "item_ids"
+TEXTS: Final = "texts"
+SCORES: Final = "scores"
+COUNT: Final = "count"
+FALLBACK: Final = "fallback"
+EMBEDDINGS: Final = "embeddings"
+PROBABILITY: Final = "probability"
