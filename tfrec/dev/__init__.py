@@ -1,0 +1,1 @@
+"""The one command that developers and CI run: `python -m tfrec.dev check`."""
