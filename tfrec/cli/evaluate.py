@@ -1,0 +1,33 @@
+"""`tfrec evaluate`: a Run and its data to metrics, beside the baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.options import Data, RunFolder
+
+
+def evaluate(
+    run: RunFolder,
+    data: Data,
+    split: Annotated[str, typer.Option(metavar="valid|test", help="Which targets.")] = "test",
+    out: Annotated[Path | None, typer.Option(help="Metrics file; default: metrics.json of the run.")] = None,
+) -> None:
+    """Measure a run over the whole catalogue, beside the baselines."""
+    from tfrec.errors import InvalidInput
+
+    if split not in ("valid", "test"):
+        raise InvalidInput(f"--split must be valid or test, received {split!r}.")
+    if out is not None and not out.parent.is_dir():
+        raise InvalidInput(f"--out: the folder {out.parent} does not exist. Make it, or choose another place.")
+    from tfrec.data import PreparedDataset
+
+    dataset = PreparedDataset.load(data)
+    from tfrec.training import Run, evaluate_run
+    from tfrec.workflows.tables import print_metrics
+
+    print_metrics(evaluate_run(Run.load(run), dataset, split=split, out=out))
+    typer.echo(f"Wrote {out or run / 'metrics.json'}")

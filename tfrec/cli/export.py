@@ -1,0 +1,28 @@
+"""`tfrec export`: a Run to a SavedModel that TensorFlow Serving loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.options import Force, RunFolder
+
+
+def export(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")],
+    version: Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")] = None,
+    force: Force = False,
+) -> None:
+    """Write a servable version of a run."""
+    from tfrec.errors import InvalidInput
+
+    if version is not None and version < 1:
+        raise InvalidInput(f"--version must be at least 1, received {version}.")
+    from tfrec.serving import export as export_run
+    from tfrec.training import Run
+
+    written = export_run(Run.load(run), out, version=version, force=force)
+    typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

@@ -1,0 +1,35 @@
+"""`tfrec recommend`: lists for users, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.options import Data, Force, RunFolder
+
+
+def recommend(
+    run: RunFolder,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")],
+    users: Annotated[Path | None, typer.Option(help="File of user ids, one a line; default: all users.")] = None,
+    k: Annotated[int, typer.Option(help="Items a user.")] = 10,
+    force: Force = False,
+) -> None:
+    """Write the top items of each user."""
+    from tfrec.data import PreparedDataset
+    from tfrec.errors import InvalidInput
+    from tfrec.workflows.recommend import check_output, read_users, recommend_from_run, write_frame
+
+    if k < 1:
+        raise InvalidInput(f"--k must be at least 1, received {k}.")
+    check_output(out, force)
+    wanted = read_users(users) if users else None
+    dataset = PreparedDataset.load(data)
+    from tfrec.training import Run
+
+    frame = recommend_from_run(Run.load(run), dataset, k=k, users=wanted)
+    write_frame(frame, out)
+    typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {out}")

@@ -1,0 +1,166 @@
+"""The whole way on MovieLens-100K: raw log, catalogue, BERT, training, evaluation, lists of titles, export, check."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tfrec.config import RunConfig
+from tfrec.files import write_json
+from tfrec.progress import say
+from tfrec.schema import (
+    EVENT,
+    EXCLUDE_ITEM_IDS,
+    HISTORY_EVENTS,
+    HISTORY_ITEM_IDS,
+    ITEM_ID,
+    LEAVE_ONE_OUT,
+    RATING,
+    SIGNATURE_RECOMMEND,
+    TIMESTAMP,
+    USER_ID,
+    VALUE,
+)
+
+if TYPE_CHECKING:
+    from tfrec.data import PreparedDataset
+    from tfrec.training import Run
+
+MODEL_NAME = "movielens"
+SERVER_IMAGE = "tensorflow/serving:2.20.0"
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """What a quickstart made: the run, its metrics, and the exported version folder."""
+
+    run: Run
+    metrics: dict[str, Any]
+    version: Path
+
+
+def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: RunConfig | None = None) -> Quickstart:
+    """Walks the whole way on MovieLens-100K and prints what it finds.
+
+    Writes `runs/quickstart-data/`, `runs/quickstart/` (both replaced when there) and the next version below
+    `saved_models/movielens/`, all below `folder`.
+
+    Args:
+        folder: Where to write.
+        epochs: int. Overrides `training.epochs`.
+        config: RunConfig. Defaults to the defaults.
+
+    Raises:
+        Unavailable: MovieLens or MiniLM is not in the cache and cannot be fetched.
+        InvalidInput: `epochs` is below 1.
+    """
+    started = time.monotonic()
+    config = config or RunConfig()
+    if epochs is not None:
+        config = config.with_values([f"training.epochs={epochs}"])
+    runs = Path(folder) / "runs"
+    dataset = _prepare(runs / "quickstart-data", config)
+
+    from tfrec.training import evaluate_run, train
+    from tfrec.workflows.tables import print_metrics
+
+    say("Training the next-item model")
+    run = train(dataset, runs / "quickstart", config, force=True)
+    say("Evaluating it beside the baselines, each over the whole catalogue")
+    metrics = evaluate_run(run, dataset, split="test")
+    print_metrics(metrics)
+    print("Leave-one-out: each user's last film is the target. Training has seen films that came out after it.")
+    _show_people(run, dataset)
+    version = _export(run, Path(folder) / "saved_models" / MODEL_NAME)
+    _say_how_to_serve(run, dataset, version, run.path / "request.json")
+    print(f"\nThe whole way took {time.monotonic() - started:.0f} s.")
+    return Quickstart(run, metrics, version)
+
+
+def movielens_frames(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events and items of the MovieLens-100K folder, in tfrec's columns: ratings, and title, year and genres."""
+    read = {"separator": "\t", "quote_char": None, "infer_schema": False}
+    events = pl.read_csv(folder / "ml-100k.inter", **read).select(
+        pl.col("user_id:token").alias(USER_ID),
+        pl.col("item_id:token").alias(ITEM_ID),
+        pl.lit(RATING).alias(EVENT),
+        pl.col("timestamp:float").cast(pl.Float64).cast(pl.Int64).alias(TIMESTAMP),
+        pl.col("rating:float").cast(pl.Float64).alias(VALUE),
+    )
+    items = pl.read_csv(folder / "ml-100k.item", **read).select(
+        pl.col("item_id:token").alias(ITEM_ID),
+        pl.col("movie_title:token_seq").alias("title"),
+        pl.col("release_year:token").alias("year"),
+        pl.col("class:token_seq").alias("genres"),
+    )
+    return events, items
+
+
+def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
+    from tfrec.assets import movielens_100k_folder
+    from tfrec.data import prepare
+
+    say("Fetching MovieLens-100K (cached after the first time)")
+    events, items = movielens_frames(movielens_100k_folder())
+    say(f"Preparing {events.height} ratings of {items.height} films")
+    return prepare(events, items, out, split=LEAVE_ONE_OUT, config=config, force=True)
+
+
+def _show_people(run: Run, dataset: PreparedDataset, how_many: int = 3) -> None:
+    """Prints what the first few test users had seen before their target, and what the model recommends to them."""
+    from tfrec.workflows.recommend import recommend_from_run
+    from tfrec.workflows.tables import print_lists
+
+    users = [str(user) for user in dataset.queries("test").user_ids[:how_many]]
+    titles = dict(zip(dataset.item_ids, dataset.items["title"].fill_null("?")))
+    histories = dataset.histories()
+    rows = {str(user): row for row, user in enumerate(histories.user_ids)}
+    lists = recommend_from_run(run, dataset, k=10, users=users)
+    for user in users:
+        start, end = histories.offsets[rows[user]], histories.offsets[rows[user] + 1]
+        seen = [titles[dataset.item_ids[item]] for item in histories.items[start:end]]
+        chosen = lists.filter(pl.col(USER_ID) == user).sort("rank")[ITEM_ID]
+        print_lists(seen, [titles[item] for item in chosen], user)
+
+
+def _export(run: Run, out: Path) -> Path:
+    from tfrec.serving import check, export
+
+    say("Exporting")
+    version = export(run, out)
+    print(f"Exported {version}")
+    print(check(version))
+    return version
+
+
+def _say_how_to_serve(run: Run, dataset: PreparedDataset, version: Path, request: Path) -> None:
+    """Writes a request for one real user, and prints the two lines that serve the model and send it."""
+    write_json(request, example_request(run, dataset))
+    models = version.parent if version.is_absolute() else f"$PWD/{version.parent}"
+    print(
+        f"\nServe it, then ask it:\n"
+        f"  docker run -p 8501:8501 -v {models}:/models/{MODEL_NAME} -e MODEL_NAME={MODEL_NAME} {SERVER_IMAGE}\n"
+        f"  curl -d @{request} http://localhost:8501/v1/models/{MODEL_NAME}:predict"
+    )
+
+
+def example_request(run: Run, dataset: PreparedDataset) -> dict[str, Any]:
+    """The body of a REST request of `recommend` for the first user: the most recent events, padded with ""."""
+    histories, lengths = dataset.histories(), run.config.export
+    end = int(histories.offsets[1])
+    start = max(int(histories.offsets[0]), end - lengths.history_length)
+    items = [str(dataset.item_ids[item]) for item in histories.items[start:end]]
+    events = [dataset.event_kinds[kind] for kind in histories.events[start:end]]
+    padding = [""] * (lengths.history_length - len(items))
+    return {
+        "signature_name": SIGNATURE_RECOMMEND,
+        "inputs": {
+            HISTORY_ITEM_IDS: [items + padding],
+            HISTORY_EVENTS: [events + padding],
+            EXCLUDE_ITEM_IDS: [[""] * lengths.exclude_length],
+        },
+    }

@@ -1,0 +1,58 @@
+"""What people read on the terminal: metrics beside baselines, and lists of titles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RANKING = ("ndcg@10", "recall@10", "recall@50", "mrr@10", "coverage@10")
+PROBABILITY = ("auc", "log_loss", "brier", "ece")
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of the table of a metrics.json: the model first, then each baseline; "–" where there is none.
+
+    Example:
+        >>> metric_rows({"ndcg@10": 0.5, "baselines": {"popularity": {"ndcg@10": 0.25}}})
+        (['', 'ndcg@10'], [['model', '0.5000'], ['popularity', '0.2500']])
+    """
+    names = [name for name in (*RANKING, *PROBABILITY) if name in metrics]
+    rows = {"model": metrics, **metrics.get("baselines", {})}
+    return ["", *names], [[row, *(_number(values.get(name)) for name in names)] for row, values in rows.items()]
+
+
+def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints the table of a metrics.json, and under it how many users and items it speaks of."""
+    console = console or Console(width=None)
+    heading, rows = metric_rows(metrics)
+    table = Table(*heading)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    counts = [f"{metrics[name]} {name}" for name in ("users", "items") if name in metrics]
+    if counts:
+        console.print(", ".join(counts), highlight=False)
+
+
+def print_lists(
+    history: Sequence[str], recommended: Sequence[str], user: str, console: Console | None = None, last: int = 10
+) -> None:
+    """Prints the end of a user's history, newest first, beside what is recommended to them."""
+    console = console or Console()
+    table = Table(f"User {user}: seen, newest first", "Recommended")
+    seen = list(reversed(history))[:last]
+    for place in range(max(len(seen), len(recommended))):
+        table.add_row(
+            seen[place] if place < len(seen) else "",
+            f"{place + 1}. {recommended[place]}" if place < len(recommended) else "",
+        )
+    console.print(table, markup=False)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "–"
