@@ -1,0 +1,100 @@
+"""The layers of NextItemModel, against loops."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import numpy as np  # isort: skip
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfrec.models.layers import CausalBlock, EventEmbedding, ItemTable, RepeatBias, StepDropout
+
+
+def prefix_adjustment(items, newest_bias, other_bias):
+    """What a history adds to each item's score, the slow way."""
+    real = [item for item in items if item >= 0]
+    return {item: newest_bias if item == real[-1] else other_bias for item in real}
+
+
+def total_by_item(indices, values):
+    """Sums what was scattered, without the zeros."""
+    total = {}
+    for index, value in zip(indices.tolist(), values.tolist(), strict=True):
+        if value:
+            total[index] = total.get(index, 0.0) + value
+    return total
+
+
+@pytest.fixture
+def biased():
+    layer = RepeatBias()
+    layer(tf.zeros([1, 1], tf.int32))
+    layer.bias.assign([-2.0, 0.5])
+    return layer
+
+
+@pytest.mark.parametrize("items", [[4, 1, 4, 2], [4, 1, 4, -1], [3, -1, -1, -1], [0, 0, 0, 0], [-1, -1, -1, -1]])
+def test_repeat_bias_counts_each_item_once(biased, items):
+    indices, values = biased(tf.constant([items]))
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == prefix_adjustment(items, -2.0, 0.5)
+
+
+def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
+    rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
+    indices, values = biased.at_every_position(tf.constant(rows))
+    for b, row in enumerate(rows):
+        for p in range((row >= 0).sum()):
+            found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
+            assert found == prefix_adjustment(row[: p + 1], -2.0, 0.5)
+
+
+def test_item_table_starts_at_the_principal_components(rng=np.random.default_rng(3)):
+    texts = rng.normal(size=(40, 6)).astype(np.float32)
+    table = ItemTable(num_items=40, text_dim=6, dim=6)
+    table(tf.constant([0]))
+    table.start_from(texts)
+    centred = texts - texts.mean(axis=0)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    assert_allclose(
+        table.vectors() @ tf.transpose(table.vectors()), unit @ unit.T, atol=1e-4
+    )  # a rotation keeps cosines
+    assert_allclose(table.of_text(texts), table.vectors(), atol=1e-5)
+
+
+def test_padding_has_the_zero_vector():
+    table = ItemTable(num_items=3, text_dim=0, dim=4)
+    assert_array_equal(table(tf.constant([[1, -1]]))[0, 1], np.zeros(4))
+
+
+def test_a_table_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="text vectors, ids or both"):
+        ItemTable(num_items=3, text_dim=0, dim=4, use_id=False)
+
+
+def test_no_position_sees_a_later_one():
+    block = CausalBlock(heads=2)
+    inputs = np.random.default_rng(0).normal(size=(1, 5, 8)).astype(np.float32)
+    changed = inputs.copy()
+    changed[0, 3:] += 10.0
+    assert_allclose(block(changed)[0, :3], block(inputs)[0, :3], atol=1e-6)
+    assert np.abs(block(changed)[0, 3] - block(inputs)[0, 3]).max() > 1e-3
+
+
+def test_dropout_repeats_after_its_counter_is_put_back():
+    layer, ones = StepDropout(0.5, seed=7), tf.ones([64])
+    first, second = layer(ones, training=True), layer(ones, training=True)
+    layer.calls.assign(0)
+    assert_array_equal(layer(ones, training=True), first)
+    assert np.any(first.numpy() != second.numpy())
+    assert set(first.numpy()) == {0.0, 2.0}
+    assert_array_equal(layer(ones, training=False), ones)
+
+
+def test_unknown_event_kinds_add_nothing():
+    layer = EventEmbedding(max_history=4, num_event_kinds=2)
+    vectors, gaps = tf.ones([1, 3, 4]), tf.zeros([1, 3])
+    layer(vectors, tf.constant([[0, 1, -1]]), gaps)
+    layer.kinds.assign(np.arange(12).reshape(3, 4))
+    found = layer(vectors, tf.constant([[1, -1, 9]]), gaps)
+    assert_allclose(found[0, 0] - found[0, 1], [4, 5, 6, 7], atol=1e-5)
+    assert_allclose(found[0, 1], found[0, 2])

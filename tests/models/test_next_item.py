@@ -1,0 +1,75 @@
+"""NextItemModel as a whole."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import numpy as np  # isort: skip
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfrec.models import NextItemModel
+
+
+@pytest.fixture(scope="module")
+def model():
+    made = NextItemModel(num_items=30, num_event_kinds=2, text_dim=10, dim=8, heads=2, layers=1, max_history=6)
+    made.items.start_from(np.random.default_rng(0).normal(size=(30, 10)).astype(np.float32))
+    made.repeats.bias.assign([-3.0, 1.5])
+    return made
+
+
+def inputs(items):
+    items = np.array(items, np.int32)
+    return {
+        "history_items": tf.constant(items),
+        "history_events": tf.constant(np.where(items < 0, -1, 0), tf.int32),
+        "history_gaps": tf.zeros(items.shape),
+    }
+
+
+def test_scores_are_dot_products_plus_the_bias_on_repeats(model):
+    history = inputs([[3, 9, 3, 5]])
+    expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
+    expected[[3, 9]] += 1.5
+    expected[5] += -3.0
+    assert_allclose(model.scores(history)[0], expected, atol=1e-5)
+
+
+def test_padding_on_the_right_changes_nothing(model):
+    assert_allclose(model.scores(inputs([[3, 9]])), model.scores(inputs([[3, 9, -1, -1]])), atol=1e-5)
+
+
+def test_an_empty_history_scores_zero(model):
+    assert_array_equal(model.scores(inputs([[-1, -1]])), np.zeros((1, 30)))
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_each_prefix(model):
+    row, labels = [3, 9, 3, 5], [9, 3, 5, 11]
+    losses = []
+    for end, label in enumerate(labels, start=1):
+        scores = model.scores(inputs([row[:end]]))[0].numpy().astype(float)
+        losses.append(np.log(np.exp(scores).sum()) - scores[label])
+    found = model.next_item_loss(inputs([row]), tf.constant([labels]), training=False)
+    assert_allclose(found, np.mean(losses), rtol=1e-4)
+    kept = model.next_item_loss(inputs([row]), tf.constant([[-1, 3, -1, 11]]), training=False)
+    assert_allclose(kept, (losses[1] + losses[3]) / 2, rtol=1e-4)
+
+
+def test_a_batch_without_labels_has_loss_zero(model):
+    assert model.next_item_loss(inputs([[3, -1]]), tf.constant([[-1, -1]])) == 0.0
+
+
+def test_a_history_of_vectors_equals_one_of_ids_of_unknown_kind(model):
+    history = inputs([[3, 9, -1]])
+    history["history_events"] = tf.fill([1, 3], -1)
+    vectors = tf.gather(model.item_vectors(), [[3, 9, 0]])
+    found = model.query_from_vectors(vectors, tf.constant([[True, True, False]]))
+    assert_allclose(found, model.query(history), atol=1e-4)
+
+
+def test_config_and_weights_come_back(model, tmp_path):
+    model.save_weights(str(tmp_path / "model.weights.h5"))
+    again = NextItemModel.from_config(model.get_config())
+    again.load_weights(str(tmp_path / "model.weights.h5"))
+    history = inputs([[3, 9, 3]])
+    assert_array_equal(again.scores(history), model.scores(history))

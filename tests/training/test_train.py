@@ -1,0 +1,100 @@
+"""`train` from a small log to a Run: resume, refusal, what is left on disk."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import numpy as np  # isort: skip
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose
+
+from tfrec.config import RunConfig
+from tfrec.data import prepare
+from tfrec.errors import InvalidInput
+from tfrec.training import Run, evaluate_run, train
+from tfrec.training.callbacks import BestWeights
+
+WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """40 users who walk round a ring of 12 items: the next item is the one after."""
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"u{u}", f"i{(start + step) % 12}", "view", step)
+        for u, start in enumerate(rng.integers(0, 12, 40))
+        for step in range(8)
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    texts = [" ".join(rng.choice(WORDS, 3)) for _ in range(12)]
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(12)], "title": texts})
+    return prepare(events, items, tmp_path_factory.mktemp("data") / "ring", split="leave-one-out")
+
+
+@pytest.fixture
+def config(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+    small = ["model.dim=16", "model.heads=2", "model.layers=1", "training.batch_size=8", "evaluation.bootstrap=20"]
+    return RunConfig().with_values([*small, f"encoder.name={tiny_encoder}", "training.epochs=4"])
+
+
+def weights(run):
+    return {w.name: w.numpy() for w in run.model.weights}
+
+
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch):
+    whole = train(dataset, tmp_path / "whole", config)
+
+    class Killed(BaseException):
+        pass
+
+    validate = BestWeights.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        if epoch == 2:
+            raise Killed
+        validate(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(BestWeights, "on_epoch_end", killed)
+        train(dataset, tmp_path / "parts", config)
+    assert not (tmp_path / "parts").exists() and (tmp_path / "parts.partial").is_dir()
+    with pytest.raises(InvalidInput, match="--resume"):
+        train(dataset, tmp_path / "parts", config)
+    resumed = train(dataset, tmp_path / "parts", config, resume=True)
+    assert not (tmp_path / "parts.partial").exists()
+    found, expected = weights(resumed), weights(whole)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+
+
+def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=25", "training.learning_rate=0.01"]))
+    metrics = evaluate_run(run, dataset)
+    assert metrics["users"] == 40 and metrics["items"] == 12
+    assert metrics["ndcg@10"] > 0.8 > metrics["baselines"]["popularity"]["ndcg@10"]
+    assert set(metrics["baselines"]) == {"popularity", "text", "cooccurrence", "cooccurrence_text"}
+    assert metrics["protocol"]["ranking"] == "full"
+    for name in ("config.yaml", "items.parquet", "manifest.json", "history.csv", "metrics.json", "predictions.parquet"):
+        assert (run.path / name).is_file(), name
+    assert Run.load(run.path).event_kinds == ["view"]
+
+
+def test_bad_arguments_leave_nothing(dataset, config, tmp_path):
+    with pytest.raises(InvalidInput, match="heads"):
+        train(dataset, tmp_path / "run", config.with_values(["model.heads=5"]))
+    with pytest.raises(InvalidInput, match="no interrupted run"):
+        train(dataset, tmp_path / "run", config, resume=True)
+    assert not list(tmp_path.glob("run*"))
+
+
+def test_an_existing_run_is_not_replaced_without_force(dataset, config, tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InvalidInput, match="exists already"):
+        train(dataset, tmp_path / "run", config)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match="is not a run"):
+        Run.load(tmp_path)

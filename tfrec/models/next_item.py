@@ -1,0 +1,218 @@
+"""NextItemModel: what people did, read through what items say, to the item they take next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.keras import keras
+from tfrec.models.layers import CausalBlock, EventEmbedding, ItemTable, RepeatBias, StepDropout
+
+
+class NextItemModel(keras.Model):
+    """A causal transformer over a user's history, with a cosine softmax over the catalogue.
+
+    Item vector = P · text + id (`ItemTable`); a history of item vectors, event kinds and time gaps goes through a
+    causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781); the score of an item is the
+    cosine to the newest position's output, divided by a learned temperature, plus a learned bias on items that are in
+    the history already.
+
+    Args:
+        num_items: int. Items in the catalogue.
+        num_event_kinds: int. Kinds of event in the data.
+        text_dim: int. Width of the text vectors; 0 for none.
+        dim: int. Width of the model; must be divisible by `heads` and, with text, at most `text_dim`.
+        layers: int. Transformer blocks.
+        heads: int. Attention heads.
+        max_history: int. Events read, the newest ones.
+        dropout: float in [0, 1).
+        temperature: float. Where the learned temperature starts.
+        use_id: bool. Whether items have a vector of their own beside their text.
+        repeat_bias: bool. Whether to learn the bias on items already in the history.
+        seed: int. Of the initial weights and the dropout masks.
+        dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores stay float32.
+
+    Inputs (a dict, padded on the right):
+        history_items: int32 `[batch, length]`, oldest first, −1 is padding.
+        history_events: int32 `[batch, length]`, −1 is padding or an unknown kind.
+        history_gaps: float32 `[batch, length]`, log(1 + seconds since the event before).
+
+    Returns:
+        float32 `[batch, length, dim]`: at each position the state after the prefix that ends there. `query` turns the
+        newest into a query; the query of an empty history is 0, so that all items score 0.
+
+    Example:
+        >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
+        >>> model.scores({"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]],
+        ...               "history_gaps": [[0.0, 0.0, 0.0]]}).shape
+        TensorShape([1, 5])
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        num_event_kinds: int,
+        text_dim: int = 0,
+        dim: int = 256,
+        layers: int = 2,
+        heads: int = 4,
+        max_history: int = 50,
+        dropout: float = 0.2,
+        temperature: float = 0.05,
+        use_id: bool = True,
+        repeat_bias: bool = True,
+        seed: int = 0,
+        dtype_policy: str = "float32",
+        name: str = "next_item_model",
+    ) -> None:
+        # === Layers ===
+        items = ItemTable(num_items, text_dim, dim, use_id=use_id, name="items")
+        embed = EventEmbedding(max_history, num_event_kinds, name="event_embedding")
+        drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
+        blocks = [
+            CausalBlock(heads, dropout, seed * 100 + i, dtype=dtype_policy, name=f"block_{i}") for i in range(layers)
+        ]
+        norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name="final_norm")
+
+        # === Functional model ===
+        vectors = keras.Input((None, dim), dtype="float32", name="vectors")
+        kinds = keras.Input((None,), dtype="int32", name=schema.HISTORY_EVENTS)
+        gaps = keras.Input((None,), dtype="float32", name=schema.HISTORY_GAPS)
+        hidden = drop(embed(vectors, kinds, gaps))
+        for block in blocks:
+            hidden = block(hidden)
+        body = keras.Model([vectors, kinds, gaps], norm(hidden), name="body")
+
+        indices = keras.Input((None,), dtype="int32", name=schema.HISTORY_ITEMS)
+        positions = body([items(indices), kinds, gaps])
+        super().__init__(
+            inputs={schema.HISTORY_ITEMS: indices, schema.HISTORY_EVENTS: kinds, schema.HISTORY_GAPS: gaps},
+            outputs=positions,
+            name=name,
+        )
+        self.items, self.body = items, body
+        self.log_temperature = self.add_weight(
+            "log_temperature", shape=(), initializer=keras.initializers.Constant(float(np.log(temperature)))
+        )
+        self.repeats = RepeatBias(name="repeat_bias") if repeat_bias else None
+        if self.repeats is not None:
+            self.repeats(tf.zeros([1, 1], tf.int32))  # builds its weights before they are loaded or saved
+
+        # === Config ===
+        self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
+        self.dim, self.max_history = dim, max_history
+        self._init_config = {
+            "num_items": num_items,
+            "num_event_kinds": num_event_kinds,
+            "text_dim": text_dim,
+            "dim": dim,
+            "layers": layers,
+            "heads": heads,
+            "max_history": max_history,
+            "dropout": dropout,
+            "temperature": temperature,
+            "use_id": use_id,
+            "repeat_bias": repeat_bias,
+            "seed": seed,
+            "dtype_policy": dtype_policy,
+            "name": name,
+        }
+
+    def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
+        items = tf.convert_to_tensor(inputs[schema.HISTORY_ITEMS])
+        return self._newest(self(inputs, training=False), items >= 0)
+
+    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Query of histories given as item vectors, for items that the catalogue does not know.
+
+        Args:
+            vectors: float32 `[batch, length, dim]`, oldest first, padded on the right.
+            mask: bool `[batch, length]`, true at real events.
+
+        Returns:
+            float32 `[batch, dim]`; 0 where a history is empty.
+        """
+        vectors = vectors * tf.cast(mask, vectors.dtype)[..., None]
+        unknown = tf.fill(tf.shape(mask), -1)
+        return self._newest(self.body([vectors, unknown, tf.zeros(tf.shape(mask))], training=False), mask)
+
+    def item_vectors(self) -> tf.Tensor:
+        """All item vectors, float32 `[num_items, dim]`."""
+        return self.items.vectors()
+
+    def text_to_vector(self, text_vectors: tf.Tensor) -> tf.Tensor:
+        """Item vectors of texts alone: float32 `[..., text_dim]` to `[..., dim]`."""
+        return self.items.of_text(text_vectors)
+
+    def repeat_adjustment(self, history_items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What to add to the scores of items in the history: indices int32 and values float32, both `[batch, length]`.
+
+        Padding has index 0 and value 0; an item that occurs several times carries its value once.
+        """
+        history_items = tf.convert_to_tensor(history_items)
+        if self.repeats is None:
+            return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
+        return self.repeats(history_items)
+
+    def scores(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Scores of the whole catalogue for each history, float32 `[batch, num_items]`."""
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        scores = tf.matmul(self.query(inputs), self.item_vectors(), transpose_b=True)
+        indices, values = self.repeat_adjustment(inputs[schema.HISTORY_ITEMS])
+        rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
+        return tf.tensor_scatter_nd_add(scores, tf.stack([rows, indices], axis=-1), values)
+
+    def next_item_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
+        """Mean cross-entropy of the next item over the full catalogue.
+
+        Args:
+            inputs: as the model's.
+            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
+
+        Returns:
+            float32 scalar; 0 when no position has a label.
+        """
+        items = inputs[schema.HISTORY_ITEMS]
+        positions = self._scaled(self(inputs, training=training))
+        real = labels >= 0
+        logits = tf.matmul(tf.boolean_mask(positions, real), self.item_vectors(), transpose_b=True)
+        if self.repeats is not None:
+            indices, values = self.repeats.at_every_position(items)
+            indices, values = tf.boolean_mask(indices, real), tf.boolean_mask(values, real)
+            rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
+            logits = tf.tensor_scatter_nd_add(logits, tf.stack([rows, indices], axis=-1), values)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(labels, real), logits)
+        return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+
+    def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimiser step on (inputs, labels); `model.fit` calls it."""
+        inputs, labels = data
+        with tf.GradientTape() as tape:
+            loss = self.next_item_loss(inputs, labels, training=True)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {"loss": loss}
+
+    def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The loss on (inputs, labels) without dropout; `model.evaluate` calls it."""
+        inputs, labels = data
+        return {"loss": self.next_item_loss(inputs, labels, training=False)}
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(self._init_config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NextItemModel:
+        return cls(**config)
+
+    def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:
+        return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)
+
+    def _newest(self, positions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
+        return self._scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]

@@ -1,0 +1,120 @@
+"""What watches a fit: validation with the best weights kept, the time budget, a CSV history, NaN."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec.errors import TfrecError
+from tfrec.keras import keras
+from tfrec.progress import say
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Validates, keeps the weights of the best epoch on disk, and stops after `patience` validations without a better.
+
+    Args:
+        validate: Called without arguments after an epoch; returns metrics; none at all keeps the newest weights.
+        monitor: Name of the metric that chooses; of "loss" lower is better, of any other higher.
+        path: Where the best weights are written (.h5).
+        first_epoch: int. Epochs (from 0) before this one are not validated; the last one always is.
+        patience: int.
+    """
+
+    def __init__(
+        self, validate: Callable[[], dict[str, float]], monitor: str, path: Path, first_epoch: int, patience: int
+    ) -> None:
+        super().__init__()
+        self.validate, self.monitor, self.path = validate, monitor, path
+        self.first_epoch, self.patience = first_epoch, patience
+        self.best = -np.inf
+        self.best_metrics: dict[str, float] = {}
+        self.waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
+        if epoch < self.first_epoch and not last:
+            return
+        metrics = self.validate()
+        if logs is not None:
+            logs.update({f"valid_{name}": value for name, value in metrics.items()})
+        value = -metrics["loss"] if self.monitor == "loss" and metrics else metrics.get(self.monitor, -np.inf)
+        if not metrics or value > self.best:
+            self.best, self.best_metrics, self.waited = value if metrics else self.best, metrics, 0
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.model.save_weights(str(self.path))
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.model.stop_training = True
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed fit needs to go on choosing as if it had not been interrupted."""
+        best = None if self.best == -np.inf else float(self.best)
+        return {"best": best, "best_metrics": self.best_metrics, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up `state`."""
+        self.best = -np.inf if state["best"] is None else state["best"]
+        self.best_metrics, self.waited = state["best_metrics"], state["waited"]
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Stops at the end of the epoch after which another would not fit into `minutes`, judged by the longest so far."""
+
+    def __init__(self, minutes: float) -> None:
+        super().__init__()
+        self.seconds = minutes * 60
+        self.longest = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch_started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self.epoch_started)
+        if now - self.started + self.longest > self.seconds:
+            say(f"Stopping after epoch {epoch + 1}: the time budget of {self.seconds / 60:g} minutes is used up.")
+            self.model.stop_training = True
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Raises with the step when the loss is not a number; the checkpoint of the last epoch stays."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not np.isfinite(loss):
+            raise TfrecError(
+                f"The loss became {loss} at step {batch + 1} of the epoch. The last epoch's checkpoint is kept; "
+                "lower training.learning_rate and pass --resume, or start again."
+            )
+
+
+class History(keras.callbacks.Callback):
+    """One row an epoch in a CSV file and a plain line on standard error. Rows of an earlier part of the run are kept."""
+
+    def __init__(self, path: Path, rows: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.path, self.rows = path, rows
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        numbers = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, **numbers, "seconds": round(time.monotonic() - self.started, 3)})
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with open(self.path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        say(f"Epoch {epoch + 1}/{self.params['epochs']}  {shown}  ({time.monotonic() - self.started:.1f} s)")

@@ -1,0 +1,131 @@
+"""`evaluate_run`: the metrics file of a run, beside the untrained baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.errors import InvalidInput
+from tfrec.evaluation import RankingResult, evaluate_ranking
+from tfrec.files import write_json
+from tfrec.models.baselines import Cooccurrence, CooccurrenceText, LastItemText, Popularity
+from tfrec.models.scorer import Scorer
+from tfrec.retrieval import should_exclude_seen
+from tfrec.training.run import Run
+
+HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
+
+
+def evaluate_run(
+    run: Run, dataset: PreparedDataset, split: str = schema.TEST, out: str | Path | None = None
+) -> dict[str, Any]:
+    """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
+
+    Args:
+        run: The trained run.
+        dataset: The dataset it was trained on.
+        split: "valid" or "test".
+        out: Where the metrics are written; `metrics.json` in the run's folder by default. The per-user top-k and the
+            ranks of the targets go to `predictions.parquet` in the run's folder.
+
+    Returns:
+        The content of the metrics file, values in 0…1 (novelty in bits).
+    """
+    if split not in (schema.VALID, schema.TEST):
+        raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
+    if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
+        from tfrec.training.behaviour_text import evaluate_behaviour_text_sigmoid
+
+        metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
+    else:
+        metrics = _ranking(run, dataset, split)
+    write_json(out or run.path / "metrics.json", metrics)
+    return metrics
+
+
+def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    queries = dataset.queries(split)
+    if not len(queries.user_ids):
+        raise InvalidInput(f"The {split} split has no query: no user has a history and a target. Add events.")
+    masked = run.config.evaluation.exclude_seen
+    served = serves_without_seen(run, dataset)
+    scorer = run.scorer(dataset)
+    result = _measure(scorer, queries, dataset, run, exclude_seen=masked)
+    result.predictions.write_parquet(run.path / "predictions.parquet")
+    as_served = result if masked == served else _measure(scorer, queries, dataset, run, exclude_seen=served)
+    return {
+        **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
+        "ndcg@10_served": float(as_served.metrics["ndcg@10"]),
+        "users": len(queries.user_ids),
+        "items": dataset.num_items,
+        "intervals": {name: [float(low), float(high)] for name, (low, high) in result.intervals.items()},
+        "protocol": {
+            "split": dataset.manifest["split"],
+            "part": split,
+            "ranking": "full",
+            "exclude_seen": masked,
+            "exclude_seen_served": served,
+            "ties": "against the model",
+            "targets": len(queries.target_items),
+        },
+        "slices": _cold_slices(scorer, dataset, run, split),
+        "baselines": baselines(dataset, run.text_vectors, queries, run),
+    }
+
+
+def serves_without_seen(run: Run, dataset: PreparedDataset) -> bool:
+    """What `retrieval.exclude_seen` comes to: true and false as they are, auto by the validation targets."""
+    choice = run.config.retrieval.exclude_seen
+    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
+
+
+def baselines(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, queries: Queries, run: Run
+) -> dict[str, dict[str, float]]:
+    """The untrained baselines on the same queries, each masking seen items or not as validation prefers."""
+    found: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
+    if text_vectors is not None:
+        found["text"] = LastItemText().fit(dataset, text_vectors)
+        found["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
+    valid = dataset.queries(schema.VALID)
+    measured: dict[str, dict[str, float]] = {}
+    for name, scorer in found.items():
+        mask = run.config.evaluation.exclude_seen
+        if not mask and len(valid.user_ids):
+            free, masked = (_measure(scorer, valid, dataset, run, exclude_seen=flag) for flag in (False, True))
+            mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
+        result = _measure(scorer, queries, dataset, run, exclude_seen=mask)
+        kept = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+        measured[name] = {**kept, "exclude_seen": bool(mask)}
+    return measured
+
+
+def _cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) -> dict[str, dict[str, float]]:
+    """Targets that training never saw, and users without a history: counted and scored apart."""
+    slices = {}
+    for name in ("cold_items", "cold_users"):
+        queries = dataset.queries(split, name)
+        if len(queries.user_ids):
+            result = _measure(scorer, queries, dataset, run, exclude_seen=False)
+            slices[name] = {"users": len(queries.user_ids), "ndcg@10": float(result.metrics["ndcg@10"])}
+    return slices
+
+
+def _measure(
+    scorer: Scorer, queries: Queries, dataset: PreparedDataset, run: Run, *, exclude_seen: bool
+) -> RankingResult:
+    knobs = run.config.evaluation
+    return evaluate_ranking(
+        scorer,
+        queries,
+        num_items=dataset.num_items,
+        exclude_seen=exclude_seen,
+        ks=sorted({10, *knobs.ks}),
+        train_counts=dataset.items[schema.TRAIN_COUNT].to_numpy(),
+        bootstrap=knobs.bootstrap,
+        batch_size=knobs.batch_size,
+    )

@@ -1,0 +1,214 @@
+"""Fits a NextItemModel: windows of histories, cosine schedule, validation, checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.errors import InvalidInput
+from tfrec.evaluation import evaluate_ranking
+from tfrec.files import write_json
+from tfrec.keras import keras
+from tfrec.models.next_item import NextItemModel
+from tfrec.models.next_item_scorer import NextItemScorer
+from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.result import FitResult
+from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
+from tfrec.training.windows import Windows
+
+
+def build_next_item_model(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig
+) -> NextItemModel:
+    """A NextItemModel for the dataset, its text path started at the principal components of `text_vectors`.
+
+    Args:
+        dataset: The catalogue and the event kinds.
+        text_vectors: float32 `[num_items, text_dim]`; None builds a model of ids alone.
+        config: Its `model` section gives the sizes; a width above that of the text vectors is cut to it.
+    """
+    knobs = config.model
+    text_dim = 0 if text_vectors is None else text_vectors.shape[1]
+    dim = min(knobs.dim, text_dim) if text_dim else knobs.dim
+    if dim % knobs.heads:
+        raise InvalidInput(
+            f"model.heads must divide the width; received {knobs.heads} heads and width {dim}. Set model.heads=1?"
+        )
+    model = NextItemModel(
+        num_items=dataset.num_items,
+        num_event_kinds=len(dataset.event_kinds),
+        text_dim=text_dim,
+        dim=dim,
+        layers=knobs.layers,
+        heads=knobs.heads,
+        max_history=knobs.max_history,
+        dropout=knobs.dropout,
+        temperature=knobs.temperature,
+        use_id=knobs.use_id or not text_dim,
+        repeat_bias=knobs.repeat_bias,
+        seed=config.training.seed,
+        dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
+    )
+    if text_vectors is not None:
+        model.items.start_from(text_vectors)
+    return model
+
+
+def fit_next_item(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, *, workdir: Path, resume: bool = False
+) -> FitResult:
+    """Fits on the training split and keeps the weights that validate best.
+
+    Every random choice depends on the seed and the position in the run alone, and a checkpoint is written after every
+    epoch: a fit that is killed and resumed ends with the weights of one that was not.
+
+    Args:
+        dataset: Training sequences and validation queries.
+        text_vectors: float32 `[num_items, text_dim]`, or None.
+        config: Sections `model` and `training`.
+        workdir: Folder for checkpoint, weights and history.
+        resume: Whether to go on from the checkpoint in `workdir`, if there is one.
+    """
+    knobs = config.training
+    windows = Windows.cut(dataset.training(), config.model.max_history)
+    if not len(windows):
+        raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
+    steps = windows.steps(knobs.batch_size)
+    with _strategy(knobs.strategy).scope():
+        keras.utils.set_random_seed(knobs.seed)
+        model = build_next_item_model(dataset, text_vectors, config)
+        model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
+    best = BestWeights(
+        lambda: _validate(model, dataset, config),
+        monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
+        path=workdir / WEIGHTS_FILE,
+        first_epoch=int(knobs.validate_from * knobs.epochs),
+        patience=knobs.patience,
+    )
+    checkpoint = EpochCheckpoint(workdir / "checkpoint", model, best)
+    epoch, rows = checkpoint.restore() if resume else (0, [])
+    checkpoint.rows = rows
+    callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
+    callbacks += [best, History(workdir / HISTORY_FILE, rows)]
+    callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
+    if epoch < knobs.epochs and not checkpoint.stopped:
+        model.fit(
+            _batches(windows, config, epoch),
+            initial_epoch=epoch,
+            epochs=knobs.epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    model.load_weights(str(workdir / WEIGHTS_FILE))
+    return FitResult(model=model, history=rows, metrics_valid=best.best_metrics)
+
+
+class EpochCheckpoint(keras.callbacks.Callback):
+    """Model, optimiser and the state of the choice, written after every epoch; the state file is written last."""
+
+    def __init__(self, folder: Path, model: keras.Model, best: BestWeights) -> None:
+        super().__init__()
+        self.folder, self.best = folder, best
+        self.rows: list[dict[str, Any]] = []
+        self.stopped = False
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+
+    def restore(self) -> tuple[int, list[dict[str, Any]]]:
+        """Takes up the last complete checkpoint; returns the epochs done and their history."""
+        path = self.folder / "state.json"
+        if not path.is_file():
+            return 0, []
+        state = json.loads(path.read_text())
+        self._checkpoint.restore(str(self.folder / state["name"])).expect_partial()
+        self.best.restore(state["best"])
+        self.stopped = state["stopped"]
+        return state["epoch"], state["rows"]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"epoch-{epoch + 1}"
+        self._checkpoint.write(str(self.folder / name))
+        state = {"epoch": epoch + 1, "name": name, "stopped": self.model.stop_training}
+        write_json(self.folder / "state.json", {**state, "best": self.best.state(), "rows": self.rows})
+        for old in self.folder.glob(f"epoch-{epoch}.*"):
+            old.unlink()
+
+
+def _validate(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> dict[str, float]:
+    """NDCG, recall and the loss on the validation queries; nothing when there are none."""
+    queries = dataset.queries(schema.VALID)
+    if not len(queries.user_ids):
+        return {}
+    scorer = NextItemScorer(model)
+    result = evaluate_ranking(
+        scorer,
+        queries,
+        num_items=dataset.num_items,
+        exclude_seen=config.evaluation.exclude_seen,
+        ks=(10,),
+        bootstrap=0,
+        train_counts=dataset.items[schema.TRAIN_COUNT].to_numpy(),
+        batch_size=config.evaluation.batch_size,
+        keep_predictions=0,
+    )
+    metrics = {name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}
+    if config.training.monitor == "loss":
+        metrics["loss"] = _cross_entropy(scorer, queries, config.evaluation.batch_size)
+    return metrics
+
+
+def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) -> float:
+    """Mean negative log-probability of the targets under a softmax over the catalogue."""
+    total = 0.0
+    for start in range(0, len(queries.user_ids), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(queries.user_ids)))
+        logits = scorer.scores(queries.history, rows).astype(np.float64)
+        top = logits.max(axis=1, keepdims=True)
+        log_sum = (top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True)))[:, 0]
+        counts = np.diff(queries.target_offsets[start : rows[-1] + 2])
+        targets = queries.target_items[queries.target_offsets[start] : queries.target_offsets[rows[-1] + 1]]
+        row = np.repeat(np.arange(len(rows)), counts)
+        total += float((log_sum[row] - logits[row, targets]).sum())
+    return total / max(1, len(queries.target_items))
+
+
+def _batches(windows: Windows, config: RunConfig, first_epoch: int) -> tf.data.Dataset:
+    knobs = config.training
+
+    def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        for epoch in range(first_epoch, knobs.epochs):
+            for rows in windows.epoch(knobs.batch_size, knobs.seed, epoch):
+                yield windows.batch(rows)
+
+    whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
+    inputs = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
+    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, whole)).prefetch(4)
+
+
+def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
+    knobs = config.training
+    warmup = int(knobs.warmup * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else knobs.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=knobs.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
+
+
+def _strategy(name: str) -> tf.distribute.Strategy:
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()

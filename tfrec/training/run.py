@@ -1,0 +1,133 @@
+"""A Run: the folder that a training leaves behind, and the trained model read back from it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+
+if TYPE_CHECKING:
+    from tfrec.data import PreparedDataset
+    from tfrec.encoders import TextEncoder
+    from tfrec.keras import keras
+    from tfrec.models.scorer import Scorer
+
+CONFIG_FILE = "config.yaml"
+ITEMS_FILE = "items.parquet"
+MANIFEST_FILE = "manifest.json"
+HISTORY_FILE = "history.csv"
+WEIGHTS_FILE = "weights/model.weights.h5"
+TEXT_VECTORS_FILE = "weights/text_vectors.npy"
+
+
+class Run:
+    """A finished training: its configuration, catalogue and model.
+
+    Args:
+        path: The run's folder. Raises `InvalidInput` when it is not one, or is still in progress.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / MANIFEST_FILE).is_file():
+            partial = self.path.with_name(self.path.name + ".partial")
+            hint = " Its training was interrupted: train with --resume." if partial.is_dir() else ""
+            raise InvalidInput(f"{self.path} is not a run: it has no {MANIFEST_FILE}.{hint}")
+        self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
+        self.config = RunConfig.load(self.path / CONFIG_FILE)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """The run in the folder `path`."""
+        return cls(path)
+
+    @property
+    def kind(self) -> str:
+        """ "next-item" or "behaviour-text"."""
+        return self.config.model.kind
+
+    @property
+    def event_kinds(self) -> list[str]:
+        """Event kinds the model knows; the position is the index."""
+        return list(self.manifest["event_kinds"])
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """The catalogue; the row is the item index."""
+        return pl.read_parquet(self.path / ITEMS_FILE)
+
+    @property
+    def item_ids(self) -> np.ndarray:
+        """Object `[num_items]`: the ids in catalogue order."""
+        return self.items[schema.ITEM_ID].to_numpy()
+
+    @property
+    def item_counts(self) -> np.ndarray:
+        """int64 `[num_items]`: training events of each item."""
+        return self.items[schema.TRAIN_COUNT].to_numpy().astype(np.int64)
+
+    @cached_property
+    def text_vectors(self) -> np.ndarray | None:
+        """float32 `[num_items, text_dim]`, or None for a model without text."""
+        path = self.path / TEXT_VECTORS_FILE
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+
+    def encoder(self) -> TextEncoder:
+        """The text encoder the model was trained with."""
+        from tfrec.encoders import load_encoder
+
+        encoder = load_encoder(self.config.encoder.name)
+        expected = self.manifest["encoder_hash"]
+        if expected and encoder.hash != expected:
+            raise InvalidInput(
+                f"The encoder {self.config.encoder.name!r} is not the one this run was trained with (hash "
+                f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
+            )
+        return encoder
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained Keras model."""
+        if self.kind == "next-item":
+            from tfrec.models.next_item import NextItemModel
+
+            model: keras.Model = NextItemModel.from_config(self.manifest["model"])
+        else:
+            from tfrec.models.behaviour_text import build_behaviour_text_model
+
+            head = self.config.model.head
+            model = build_behaviour_text_model(self.encoder(), head, len(self.items), self.config)
+        model.load_weights(str(self.path / WEIGHTS_FILE))
+        return model
+
+    def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
+        """The model behind the interface that `recommend` and `evaluate` use.
+
+        Raises `InvalidInput` for the sigmoid head, which judges given candidates and does not rank the catalogue, and
+        for a dataset with another catalogue.
+        """
+        if dataset is not None and not np.array_equal(dataset.item_ids, self.item_ids):
+            raise InvalidInput(
+                f"{dataset.path} has another catalogue than the run {self.path} ({dataset.num_items} items, expected "
+                f"{len(self.items)}). Use the dataset the run was trained on, or train again."
+            )
+        if self.kind == "next-item":
+            from tfrec.models.next_item_scorer import NextItemScorer
+
+            return NextItemScorer(self.model)
+        if self.config.model.head == "sigmoid":
+            raise InvalidInput(
+                "The sigmoid head judges given candidates and does not rank the catalogue. "
+                "Train with --head softmax or --model next-item for lists."
+            )
+        from tfrec.models.behaviour_scorer import BehaviourTextScorer
+
+        return BehaviourTextScorer(self.model, self.items[schema.TEXT].to_list(), self.event_kinds)

@@ -1,0 +1,162 @@
+"""`train`: from a PreparedDataset and a configuration to a Run folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import __version__
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import EmbeddingStore, TextEncoder, load_encoder
+from tfrec.errors import InvalidInput
+from tfrec.files import cache_dir, refuse_existing, write_json
+from tfrec.progress import say
+from tfrec.training.behaviour_text import fit_behaviour_text
+from tfrec.training.next_item import fit_next_item
+from tfrec.training.result import FitResult
+from tfrec.training.run import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, TEXT_VECTORS_FILE, WEIGHTS_FILE, Run
+
+PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
+
+
+def train(
+    dataset: PreparedDataset,
+    out: str | Path,
+    config: RunConfig | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> Run:
+    """Trains the model that `config.model.kind` names and writes the Run folder `out`.
+
+    While it trains, the run lives in `OUT.partial`, with a checkpoint after every epoch; success renames it to `out`.
+
+    Args:
+        dataset: What to train on.
+        out: The run's folder. Must not exist, unless `force`.
+        config: Every knob; defaults where None. With `resume`, the interrupted run's own configuration holds.
+        resume: Go on with `OUT.partial`.
+        force: Replace `out`, and throw away an interrupted `OUT.partial`.
+
+    Returns:
+        The finished Run.
+
+    Raises:
+        InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run.
+    """
+    out = Path(out)
+    partial = out.with_name(out.name + ".partial")
+    config = config or RunConfig()
+    refuse_existing(out, force)
+    if resume:
+        config = _interrupted_config(partial, dataset)
+    elif partial.exists() and not force:
+        raise InvalidInput(f"{partial} holds an interrupted run. Pass --resume to go on, or --force to start again.")
+    elif partial.exists():
+        shutil.rmtree(partial)
+    started = time.monotonic()
+    try:
+        if not resume:
+            partial.mkdir(parents=True)
+            config.save(partial / CONFIG_FILE)
+            write_json(partial / "data.json", {"fingerprint": dataset.manifest["fingerprint"]})
+        encoder, text_vectors = _texts(dataset, config, partial)
+        encoded = time.monotonic()
+        if config.model.kind == "behaviour-text":
+            result = fit_behaviour_text(dataset, config, workdir=partial, resume=resume)
+        else:
+            result = fit_next_item(dataset, text_vectors, config, workdir=partial, resume=resume)
+        timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
+        _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)
+    except BaseException:
+        if not (partial / "checkpoint").exists():  # nothing to resume from: leave nothing
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if out.exists():
+        shutil.rmtree(out)
+    partial.rename(out)
+    return Run(out)
+
+
+def _interrupted_config(partial: Path, dataset: PreparedDataset) -> RunConfig:
+    from tfrec.files import read_json
+
+    if not (partial / CONFIG_FILE).is_file():
+        raise InvalidInput(f"There is no interrupted run to resume: {partial} does not exist. Leave --resume out.")
+    expected = read_json(partial / "data.json")["fingerprint"]
+    if expected != dataset.manifest["fingerprint"]:
+        raise InvalidInput(f"{dataset.path} is not the dataset that {partial} was trained on. Pass that one.")
+    return RunConfig.load(partial / CONFIG_FILE)
+
+
+def _texts(dataset: PreparedDataset, config: RunConfig, partial: Path) -> tuple[TextEncoder | None, np.ndarray | None]:
+    """The encoder, and for NextItemModel the catalogue's text vectors, which the run keeps."""
+    knobs = config.model
+    if knobs.kind == "next-item" and not knobs.use_text:
+        return None, None
+    encoder = load_encoder(config.encoder.name)
+    if knobs.kind != "next-item":
+        return encoder, None
+    say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
+    store = EmbeddingStore(cache_dir() / "embeddings")
+    vectors = store.encode(
+        dataset.texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size
+    )
+    path = partial / TEXT_VECTORS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, vectors)
+    return encoder, vectors
+
+
+def _finish(
+    partial: Path,
+    dataset: PreparedDataset,
+    config: RunConfig,
+    result: FitResult,
+    encoder_hash: str | None,
+    timings: dict[str, float],
+) -> None:
+    (partial / WEIGHTS_FILE).parent.mkdir(parents=True, exist_ok=True)
+    result.model.save_weights(str(partial / WEIGHTS_FILE))
+    dataset.items.write_parquet(partial / ITEMS_FILE)
+    write_json(partial / "metrics_valid.json", result.metrics_valid)
+    shutil.rmtree(partial / "checkpoint", ignore_errors=True)
+    (partial / "data.json").unlink(missing_ok=True)
+    manifest: dict[str, Any] = {
+        "kind": config.model.kind,
+        "event_kinds": dataset.event_kinds,
+        "model": result.model.get_config() if config.model.kind == "next-item" else None,
+        "data": dataset.manifest["fingerprint"],
+        "split": dataset.manifest["split"],
+        "encoder": config.encoder.name,
+        "encoder_hash": encoder_hash,
+        "seed": config.training.seed,
+        "epochs": len(result.history),
+        "timings": timings,
+        "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
+        "git_commit": _git_commit(),
+    }
+    write_json(partial / MANIFEST_FILE, manifest)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Commit of the code that trained, where it runs from a checkout."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,88 @@
+"""Training sequences cut into windows, and the seeded, length-sorted batches of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.data.batching import history_batch
+from tfrec.data.dataset import Histories
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Stretches of at most `length + 1` events: `length` inputs, each with the event after it as its label.
+
+    `start` and `stop` are int64 positions in the flat arrays of `histories`. Windows of one user don't share a label,
+    so every target is learnt once an epoch; the newest window is the full one.
+    """
+
+    histories: Histories
+    start: np.ndarray
+    stop: np.ndarray
+
+    @classmethod
+    def cut(cls, histories: Histories, length: int) -> Windows:
+        """Cuts each user's events, newest first, into windows; users with a single event give none."""
+        starts: list[np.ndarray] = []
+        stops: list[np.ndarray] = []
+        first, stop = histories.offsets[:-1].copy(), histories.offsets[1:].copy()
+        while True:
+            enough = stop - first >= 2
+            if not enough.any():
+                break
+            first, stop = first[enough], stop[enough]
+            start = np.maximum(first, stop - length - 1)
+            starts.append(start)
+            stops.append(stop)
+            stop = start + 1  # the oldest event of a window was no label in it
+        if not starts:
+            return cls(histories, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return cls(histories, np.concatenate(starts), np.concatenate(stops))
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def batch(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Inputs of the model, and labels int32 `[batch, length]` with −1 where nothing is to be learnt."""
+        flat = self.histories
+        lengths = self.stop[rows] - self.start[rows]
+        column = np.arange(lengths.max())
+        positions = np.minimum(self.start[rows][:, None] + column, len(flat.items) - 1)
+        real = column < lengths[:, None]
+        picked = Histories(
+            user_ids=np.empty(len(rows), object),
+            offsets=np.concatenate([[0], np.cumsum(lengths - 1)]),
+            items=flat.items[positions[:, :-1][real[:, 1:]]],
+            events=flat.events[positions[:, :-1][real[:, 1:]]],
+            timestamps=flat.timestamps[positions[:, :-1][real[:, 1:]]],
+            values=flat.values[positions[:, :-1][real[:, 1:]]],
+            is_target=flat.is_target[positions[:, :-1][real[:, 1:]]],
+            clock=flat.clock,
+        )
+        inputs = history_batch(picked, np.arange(len(rows)), int(lengths.max()) - 1)
+        following = positions[:, 1:]
+        learn = real[:, 1:] & flat.is_target[following]
+        labels = np.where(learn, flat.items[following], schema.PADDING).astype(np.int32)
+        return inputs, labels
+
+    def epoch(self, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+        """Rows of each batch of one epoch. Depends on seed and epoch alone; lengths within a batch are alike.
+
+        Windows are shuffled, sorted by length within stretches of 16 batches, and the batches are shuffled again.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(self))
+        lengths = self.stop - self.start
+        stretch = 16 * batch_size
+        parts = [order[i : i + stretch] for i in range(0, len(order), stretch)]
+        ordered = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+        batches = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+        yield from (batches[i] for i in rng.permutation(len(batches)))
+
+    def steps(self, batch_size: int) -> int:
+        """Batches an epoch."""
+        return -(-len(self) // batch_size)
