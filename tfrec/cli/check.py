@@ -10,6 +10,6 @@ import typer
 
 def check(folder: Annotated[Path, typer.Argument(metavar="saved_models/NAME/N", help="A version folder.")]) -> None:
     """Load an export without our Python, call it, and compare its numbers with ours."""
-    from tfrec.serving import check as check_export
+    from tfrec.serving.check import check as check_export
 
     typer.echo(str(check_export(folder)))

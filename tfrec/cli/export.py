@@ -21,7 +21,7 @@ def export(
 
     if version is not None and version < 1:
         raise InvalidInput(f"--version must be at least 1, received {version}.")
-    from tfrec.serving import export as export_run
+    from tfrec.serving.export import export as export_run
     from tfrec.training import Run
 
     written = export_run(Run.load(run), out, version=version, force=force)

@@ -44,7 +44,7 @@ def main() -> None:
     """
     _quiet()
     try:
-        app()
+        app(prog_name="tfrec")
     except TfrecError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

@@ -83,21 +83,25 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
 
 def movielens_frames(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Events and items of the MovieLens-100K folder, in tfrec's columns: ratings, and title, year and genres."""
-    read = {"separator": "\t", "quote_char": None, "infer_schema": False}
-    events = pl.read_csv(folder / "ml-100k.inter", **read).select(
+    events = _read(folder / "ml-100k.inter").select(
         pl.col("user_id:token").alias(USER_ID),
         pl.col("item_id:token").alias(ITEM_ID),
         pl.lit(RATING).alias(EVENT),
         pl.col("timestamp:float").cast(pl.Float64).cast(pl.Int64).alias(TIMESTAMP),
         pl.col("rating:float").cast(pl.Float64).alias(VALUE),
     )
-    items = pl.read_csv(folder / "ml-100k.item", **read).select(
+    items = _read(folder / "ml-100k.item").select(
         pl.col("item_id:token").alias(ITEM_ID),
         pl.col("movie_title:token_seq").alias("title"),
         pl.col("release_year:token").alias("year"),
         pl.col("class:token_seq").alias("genres"),
     )
     return events, items
+
+
+def _read(file: Path) -> pl.DataFrame:
+    """Tab-separated, every column as strings; titles may hold quotes."""
+    return pl.read_csv(file, separator="\t", quote_char=None, infer_schema=False)
 
 
 def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
@@ -128,7 +132,8 @@ def _show_people(run: Run, dataset: PreparedDataset, how_many: int = 3) -> None:
 
 
 def _export(run: Run, out: Path) -> Path:
-    from tfrec.serving import check, export
+    from tfrec.serving.check import check
+    from tfrec.serving.export import export
 
     say("Exporting")
     version = export(run, out)
