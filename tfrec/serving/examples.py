@@ -1,0 +1,139 @@
+"""Example requests of an export, their answers, and the comparison of two answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict
+
+import numpy as np
+
+from tfrec import schema
+
+EXAMPLES_FILE: Final = "examples.json"
+
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+
+class Tensor(TypedDict):
+    """A tensor as JSON: `dtype` is "string", "int32", "int64", "float32" or "bool", `values` are flat."""
+
+    dtype: str
+    shape: list[int]
+    values: list[Any]
+
+
+class Example(TypedDict):
+    """A request and the answer it had when it was exported."""
+
+    signature: str
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+def to_json(array: np.ndarray[Any, Any]) -> Tensor:
+    """Array of numbers, bools or strings (object or bytes) to JSON.
+
+    Example:
+        >>> to_json(np.array([[b"a"]], object))
+        {'dtype': 'string', 'shape': [1, 1], 'values': ['a']}
+    """
+    array = np.asarray(array)
+    if array.dtype.kind in "OSU":
+        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.ravel().tolist()]
+        return {"dtype": "string", "shape": list(array.shape), "values": flat}
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
+
+
+def from_json(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The inverse of `to_json`; strings become an object array."""
+    dtype: Any = object if tensor["dtype"] == "string" else tensor["dtype"]
+    return np.array(tensor["values"], dtype=dtype).reshape(tensor["shape"])
+
+
+def example_requests(
+    signatures: Mapping[str, Mapping[str, int | None]],
+    *,
+    item_ids: Sequence[str] = (),
+    event_kinds: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    attribute_values: Sequence[str] = (),
+    rows: int = 5,
+    seed: int = 0,
+) -> list[tuple[str, Arrays]]:
+    """Requests that walk through each signature: real values, short and empty rows, and unknown values.
+
+    Args:
+        signatures: name → input name → width, None for inputs of shape `[batch]`.
+        item_ids, event_kinds, texts, attribute_values: What inputs are drawn from.
+        rows: Rows of a request; the last two are all unknown and all "".
+        seed: Seed of the draws.
+
+    Returns:
+        (signature name, inputs) pairs, `serving_default` first.
+    """
+    rng = np.random.default_rng(seed)
+    pools: dict[str, Sequence[str]] = {
+        schema.HISTORY_ITEM_IDS: item_ids,
+        schema.EXCLUDE_ITEM_IDS: item_ids,
+        schema.CANDIDATE_ITEM_IDS: item_ids,
+        schema.ITEM_IDS: item_ids,
+        schema.HISTORY_EVENTS: event_kinds,
+        schema.ALLOW_VALUES: attribute_values,
+    }
+    requests = []
+    for name in sorted(signatures, key=lambda n: (n != schema.SIGNATURE_DEFAULT, n)):
+        inputs: Arrays = {}
+        lengths: dict[int, list[int]] = {}
+        for key, width in signatures[name].items():
+            pool = list(pools.get(key, texts)) or ["unknown"]
+            columns = 1 if width is None else width
+            # columns of one width are filled alike, so that a history's ids and events belong together
+            filled = lengths.setdefault(columns, rng.integers(1, min(columns, 8) + 1, rows).tolist())
+            values = np.full((rows, columns), "", object)
+            for row in range(rows - 1):
+                drawn = rng.integers(0, len(pool), filled[row])
+                values[row, : filled[row]] = [pool[i] for i in drawn] if row < rows - 2 else "no such thing"
+            inputs[key] = values[:, 0] if width is None else values
+        requests.append((name, inputs))
+    return requests
+
+
+def differences(expected: Mapping[str, Tensor], received: Mapping[str, Tensor], tolerance: float = 1e-3) -> list[str]:
+    """What is wrong with `received`, one line each; empty when nothing is.
+
+    Floats agree within `tolerance` (absolute, and relative to the value). Other tensors must be equal, but that items
+    whose scores agree within the tolerance may stand in another order: other processors round differently.
+    """
+    wrong = []
+    for name in sorted({*expected, *received}):
+        if name not in expected or name not in received:
+            wrong.append(f"{name}: {'not expected' if name in received else 'missing'}")
+            continue
+        ours, theirs = from_json(expected[name]), from_json(received[name])
+        if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+            wrong.append(f"{name}: expected {ours.dtype} {ours.shape}, received {theirs.dtype} {theirs.shape}")
+        elif ours.dtype.kind == "f":
+            bad = ~np.isclose(theirs, ours, rtol=tolerance, atol=tolerance)
+            if bad.any():
+                wrong.append(
+                    f"{name}: {int(bad.sum())} of {bad.size} differ by up to {np.abs(theirs - ours).max():.3g}"
+                )
+        elif not np.array_equal(ours, theirs):
+            scores = from_json(expected[schema.SCORES]) if schema.SCORES in expected else None
+            if name != schema.ITEM_IDS or scores is None or not _same_but_ties(ours, theirs, scores, tolerance):
+                wrong.append(f"{name}: {int((ours != theirs).sum())} of {ours.size} differ")
+    return wrong
+
+
+def _same_but_ties(
+    ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], tolerance: float
+) -> bool:
+    """Whether each item of `theirs` that stands elsewhere has, within the tolerance, the score of its place."""
+    for mine, other, score in zip(ours, theirs, scores, strict=True):
+        place = {item: i for i, item in enumerate(mine)}
+        for i, item in enumerate(other):
+            # an item that is not in our row can only have tied with our last one
+            at = place.get(item, len(mine) - 1)
+            if mine[i] != item and not np.isclose(score[i], score[at], rtol=tolerance, atol=tolerance):
+                return False
+    return True

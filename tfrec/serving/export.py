@@ -1,0 +1,228 @@
+"""A trained run to a version folder that TensorFlow Serving can load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from tfrec import __version__, schema
+from tfrec.errors import InvalidInput
+from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
+from tfrec.serving.config_files import write_serving_files
+from tfrec.serving.examples import EXAMPLES_FILE, Arrays, Example, example_requests, to_json
+from tfrec.serving.ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
+from tfrec.serving.warmup import WARMUP_FILE, write_warmup
+
+if TYPE_CHECKING:
+    from tfrec.serving.behaviour_text import BehaviourTextServing
+    from tfrec.serving.next_item import Catalogue, NextItemServing
+    from tfrec.training import Run
+
+EXPORT_FILE: Final = "tfrec.json"
+PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
+WARMUP_BATCHES: Final = (1, 5)
+
+
+def export(
+    run: Run, out: str | Path, *, version: int | None = None, exclude_seen: bool | None = None, force: bool = False
+) -> Path:
+    """Writes `out/VERSION`, whole or not at all, and the serving configuration beside it.
+
+    Args:
+        run: A finished run, of any kind of model.
+        out: `saved_models/NAME`; NAME is the model's name in TF Serving.
+        version: A positive integer; None for the one after the highest there.
+        exclude_seen: Whether answers leave out items of the history; None for `retrieval.exclude_seen`, where auto is
+            what the run's training or evaluation found, else true.
+        force: Replace the version when it exists.
+
+    Returns:
+        The version folder.
+
+    Raises:
+        InvalidInput: when the version exists or is no positive integer, the filter attribute is no column of the
+            items, or the model uses an op that TF Serving has not. Nothing is left then.
+    """
+    out = Path(out)
+    number = next_version(out) if version is None else version
+    if number < 1:
+        raise InvalidInput(f"Expected a positive integer as the version, received {number}.")
+    folder = out / str(number)
+    refuse_existing(folder, force)
+    seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
+    module, facts, requests = _next_item(run, seen) if run.kind == "next-item" else _behaviour_text(run)
+    with atomic_folder(folder, force) as work:
+        _write(work, out.name, module, requests)
+        ops = used_ops(work)
+        refuse_unservable(ops)
+        write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
+    write_serving_files(out)
+    return folder
+
+
+def next_version(out: str | Path) -> int:
+    """The integer after the highest version in `out`; 1 where there is none."""
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InvalidInput(f"Expected a folder to export to, {out} is a file. Choose another name.")
+    versions = [int(p.name) for p in out.iterdir() if p.name.isdecimal()] if out.is_dir() else []
+    return max(versions, default=0) + 1
+
+
+def _write(work: Path, name: str, module: NextItemServing | BehaviourTextServing, requests: list[Any]) -> None:
+    import tensorflow as tf
+
+    tf.saved_model.save(module, str(work), signatures=module.functions)
+    extra = work / "assets.extra"
+    extra.mkdir()
+    warmup = [(sig, {k: v[:n] for k, v in inputs.items()}) for sig, inputs in requests for n in WARMUP_BATCHES]
+    write_warmup(extra / WARMUP_FILE, name, warmup)
+    write_json(extra / EXAMPLES_FILE, [_answered(module, signature, inputs) for signature, inputs in requests])
+
+
+def _answered(module: Any, signature: str, inputs: Arrays) -> Example:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value.tolist(), tf.string) for name, value in inputs.items()}
+    outputs = module.functions[signature](**tensors)
+    return {
+        "signature": signature,
+        "inputs": {name: to_json(value) for name, value in inputs.items()},
+        "outputs": {name: to_json(value.numpy()) for name, value in sorted(outputs.items())},
+    }
+
+
+def _next_item(run: Run, exclude_seen: bool) -> tuple[NextItemServing, dict[str, Any], list[tuple[str, Arrays]]]:
+    from tfrec.serving.next_item import NextItemServing
+
+    sizes, catalogue = run.config.export, _catalogue(run)
+    module = NextItemServing(
+        run.model,
+        catalogue,
+        event_kinds=run.event_kinds,
+        config=sizes,
+        exclude_seen=exclude_seen,
+        encoder=run.encoder() if run.config.model.use_text else None,
+        seq_length=run.config.encoder.seq_length,
+        chunk_size=run.config.retrieval.chunk_size,
+    )
+    values = sorted({value for row in catalogue.attribute or [] for value in row if value})
+    requests = example_requests(
+        _inputs(module),
+        item_ids=catalogue.item_ids,
+        event_kinds=run.event_kinds,
+        texts=[text for text in catalogue.texts if text] or ["text"],
+        attribute_values=values,
+    )
+    facts = {
+        "exclude_seen": exclude_seen,
+        "filter_attribute": sizes.filter_attribute,
+        "event_kinds": run.event_kinds,
+        "sizes": {
+            "max_k": module.k,
+            "history_length": sizes.history_length,
+            "exclude_length": sizes.exclude_length,
+            "candidates_length": sizes.candidates_length,
+            "allow_length": sizes.allow_length,
+        },
+        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
+        "signatures": _described(module),
+    }
+    return module, facts, requests
+
+
+def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], list[tuple[str, Arrays]]]:
+    from tfrec.data.behaviour import behaviour_text
+    from tfrec.serving.behaviour_text import BehaviourTextServing
+
+    head, catalogue = run.config.model.head, _catalogue(run)
+    ids = catalogue.item_ids if head == "softmax" else ()
+    module = BehaviourTextServing(run.model, head, ids, run.config.export.max_k)
+    kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
+    behaviours = [behaviour_text([kinds[i % len(kinds)]] * 2, texts[i : i + 2] * 2) for i in range(min(20, len(texts)))]
+    requests = example_requests(_inputs(module), texts=behaviours)
+    facts = {
+        "head": head,
+        "event_kinds": run.event_kinds,
+        "sizes": {"max_k": module.k},
+        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
+        "signatures": _described(module),
+    }
+    return module, facts, requests
+
+
+def _catalogue(run: Run) -> Catalogue:
+    from tfrec.serving.next_item import Catalogue
+
+    column = run.config.export.filter_attribute
+    ids = [str(item) for item in run.item_ids]
+    return Catalogue(
+        item_ids=ids,
+        texts=[text or "" for text in run.items[schema.TEXT].to_list()],
+        counts=run.item_counts,
+        attribute=_attribute(run.items, column) if column and run.kind == "next-item" else None,
+    )
+
+
+def _attribute(items: pl.DataFrame, column: str) -> Sequence[Sequence[str]]:
+    """Each item's values of a column of single values or of lists, as strings."""
+    if column not in items.columns:
+        raise InvalidInput(
+            f"export.filter_attribute is {column!r}, but the items have only {', '.join(items.columns)}. "
+            f"Name one of them, or leave it out."
+        )
+    rows = [row if isinstance(row, list) else [row] for row in items[column].to_list()]
+    return [[str(value) for value in row if value is not None] for row in rows]
+
+
+def _exclude_seen(run: Run) -> bool:
+    choice = run.config.retrieval.exclude_seen
+    if choice != "auto":
+        return choice == "true"
+    if "exclude_seen" in run.manifest:
+        return bool(run.manifest["exclude_seen"])
+    metrics = run.path / "metrics.json"
+    protocol = read_json(metrics).get("protocol", {}) if metrics.is_file() else {}
+    return bool(protocol.get("exclude_seen_served", True))
+
+
+def _inputs(module: Any) -> dict[str, dict[str, int | None]]:
+    """Width of each input of each signature; None for inputs of shape [batch]."""
+    return {name: {i["name"]: i["width"] for i in about["inputs"]} for name, about in _described(module).items()}
+
+
+def _described(module: Any) -> dict[str, dict[str, Any]]:
+    signatures = {}
+    for name, function in sorted(module.functions.items()):
+        specs = [*function.structured_input_signature[0], *function.structured_input_signature[1].values()]
+        outputs = function.structured_outputs
+        signatures[name] = {
+            "inputs": [
+                {"name": s.name, "dtype": "string", "width": s.shape[1] if s.shape.rank > 1 else None} for s in specs
+            ],
+            "outputs": [{"name": key, "dtype": outputs[key].dtype.name} for key in sorted(outputs)],
+        }
+    return signatures
+
+
+def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:
+    versions = {"tfrec": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "name": name,
+        "version": number,
+        "kind": run.kind,
+        "versions": versions,
+        "minimum_server": MINIMUM_SERVER,
+        "encoder_sha256": run.manifest.get("encoder_hash"),
+        "ops": ops,
+        "text_ops": [op for op in ops if op in TEXT_OPS],
+    }

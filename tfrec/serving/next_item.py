@@ -1,0 +1,292 @@
+"""NextItemModel as TensorFlow Serving sees it: strings in, strings out, everything it needs inside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.config import ExportConfig
+from tfrec.retrieval import TopK
+from tfrec.serving.history import compact, fingerprint, hash_table, index_table
+
+UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
+"""What `rank` answers for an unknown or "" candidate: the lowest finite float32, as JSON has no −inf."""
+
+Tensors = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the served model knows about the items, in catalogue order.
+
+    Args:
+        item_ids: The ids.
+        texts: The texts, as the encoder read them.
+        counts: Events of each item in training; their order is the fallback's.
+        attribute: For each item its values of the attribute that `recommend_filtered` filters by, or None for none.
+    """
+
+    item_ids: Sequence[str]
+    texts: Sequence[str]
+    counts: np.ndarray[Any, Any]
+    attribute: Sequence[Sequence[str]] | None = None
+
+    def sha256(self) -> str:
+        """Hash of ids and texts, in order."""
+        digest = hashlib.sha256()
+        for item_id, text in zip(self.item_ids, self.texts, strict=True):
+            digest.update(f"{item_id}\0{text}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+class NextItemServing(tf.Module):
+    """The signatures of a NextItemModel export.
+
+    Ids, events and texts that are unknown or "" are dropped, the rest of a history moves together, and the model reads
+    its newest events. A row without any usable event gets the popular items (`fallback`), their counts as scores.
+    Exclusions and the allow-list hold there too. Where fewer than K items are left, `count` says how many; the rest of
+    the row is "" with score 0. Ties go to the item first in the catalogue. Time gaps are not sent: the model reads 0.
+
+    Args:
+        model: A NextItemModel.
+        catalogue: The items.
+        event_kinds: Event kinds by index; others are read as "kind unknown".
+        config: The fixed sizes. K is at most the number of items.
+        exclude_seen: Whether items of the history are left out of the answers.
+        encoder: A TextEncoder; None leaves out the signatures that read text.
+        seq_length: Tokens a text is cut to.
+        chunk_size: Items scored at a time.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        catalogue: Catalogue,
+        *,
+        event_kinds: Sequence[str],
+        config: ExportConfig,
+        exclude_seen: bool,
+        encoder: Any = None,
+        seq_length: int = 64,
+        chunk_size: int = 65536,
+    ) -> None:
+        super().__init__(name="next_item_serving")
+        ids = [str(item) for item in catalogue.item_ids]
+        self.config = config
+        self.k = min(config.max_k, len(ids))
+        self.exclude_seen = exclude_seen
+        self.seq_length = seq_length
+        self.reads_text = encoder is not None and bool(getattr(model, "text_dim", True))
+        self._ids = tf.constant([*ids, ""])  # the last one is what "no item" is called
+        self._id_table = index_table(ids)
+        self._event_table = index_table(list(event_kinds))
+        self._text_table = hash_table(list(catalogue.texts)) if self.reads_text else None
+
+        # A last column holds the popularity: query [q, 0] scores by the model, query [0, 1] by popularity, one index.
+        vectors = np.asarray(model.item_vectors(), np.float32)
+        self._vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        self._popularity = tf.Variable(np.asarray(catalogue.counts, np.float32), trainable=False, name="popularity")
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        top = TopK(self.k, chunk_size).index(np.c_[vectors, np.asarray(catalogue.counts, np.float32)])
+        similar = TopK(self.k, chunk_size).index(np.c_[unit, np.zeros(len(ids), np.float32)])
+        self._codes, self._attribute_table, self._attribute_values = _attribute_codes(catalogue.attribute)
+
+        # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
+        self._tracked = [list(model.variables), list(top.variables), list(similar.variables)]
+        self._text_objects = _saved_objects(encoder) if self.reads_text else []
+        self._untracked = _Untracked(model, top, similar, encoder)
+        self.functions = self._signatures()
+
+    def _signatures(self) -> dict[str, Callable[..., Tensors]]:
+        sizes = self.config
+        history = {
+            schema.HISTORY_ITEM_IDS: _strings(sizes.history_length, schema.HISTORY_ITEM_IDS),
+            schema.HISTORY_EVENTS: _strings(sizes.history_length, schema.HISTORY_EVENTS),
+        }
+        exclude = {schema.EXCLUDE_ITEM_IDS: _strings(sizes.exclude_length, schema.EXCLUDE_ITEM_IDS)}
+        allow = {schema.ALLOW_VALUES: _strings(sizes.allow_length, schema.ALLOW_VALUES)}
+        candidates = {schema.CANDIDATE_ITEM_IDS: _strings(sizes.candidates_length, schema.CANDIDATE_ITEM_IDS)}
+        recommend = _signature(self.recommend, {**history, **exclude})
+        functions = {
+            schema.SIGNATURE_DEFAULT: recommend,
+            schema.SIGNATURE_RECOMMEND: recommend,
+            schema.SIGNATURE_RANK: _signature(self.rank, {**history, **candidates}),
+            schema.SIGNATURE_SIMILAR_ITEMS: _signature(
+                self.similar_items, {schema.ITEM_IDS: _strings(None, schema.ITEM_IDS)}
+            ),
+        }
+        if self._codes is not None:
+            functions[schema.SIGNATURE_RECOMMEND_FILTERED] = _signature(
+                self.recommend_filtered, {**history, **exclude, **allow}
+            )
+        if self.reads_text:
+            functions[schema.SIGNATURE_RECOMMEND_FROM_TEXT] = _signature(
+                self.recommend_from_text,
+                {schema.HISTORY_TEXTS: _strings(sizes.history_length, schema.HISTORY_TEXTS)},
+            )
+            functions[schema.SIGNATURE_EMBED] = _signature(self.embed, {schema.TEXTS: _strings(None, schema.TEXTS)})
+        return functions
+
+    def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
+        """The best K items after a history: strings `[B, H]`, `[B, H]` and `[B, E]`."""
+        return self._recommend(history_item_ids, history_events, exclude_item_ids, None)
+
+    def recommend_filtered(
+        self,
+        history_item_ids: tf.Tensor,
+        history_events: tf.Tensor,
+        exclude_item_ids: tf.Tensor,
+        allow_values: tf.Tensor,
+    ) -> Tensors:
+        """As `recommend`, among the items that have one of the values `[B, A]` of the attribute chosen at export."""
+        return self._recommend(history_item_ids, history_events, exclude_item_ids, self._allowed(allow_values))
+
+    def _recommend(
+        self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor, allow: Any
+    ) -> Tensors:
+        seen = self._indices(self._id_table, history_item_ids)
+        query, boost, usable = self._read(seen, history_events)
+        exclude = self._indices(self._id_table, exclude_item_ids)
+        if self.exclude_seen:
+            exclude = tf.concat([exclude, seen], axis=1)
+        return self._answer(query, boost, usable, exclude, allow)
+
+    def recommend_from_text(self, history_texts: tf.Tensor) -> Tensors:
+        """The best K items after a history of texts, strings `[B, H]`: new items and new users need no id.
+
+        A text that is exactly an item's text counts as that item where repeats and exclusions are concerned.
+        """
+        texts = tf.strings.strip(history_texts)
+        real = texts != ""
+        vectors = self._untracked.model.text_to_vector(self._encode(tf.boolean_mask(texts, real)))
+        places = tf.cast(tf.where(real), tf.int32)
+        shape = tf.concat([tf.shape(texts), [self._vectors.shape[1]]], axis=0)
+        spread = tf.ensure_shape(
+            tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._vectors.shape[1]]
+        )
+        length = self._untracked.model.max_history
+        spread, mask = compact(real, spread, real, length=length, pads=(0.0, False))
+        query = self._untracked.model.query_from_vectors(spread, mask)
+        seen = tf.where(real, self._indices(self._text_table, fingerprint(texts)), -1)
+        (known,) = compact(seen >= 0, seen, length=length, pads=(-1,))
+        boost = self._untracked.model.repeat_adjustment(known)
+        exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
+        return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
+
+    def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
+        """Scores `[B, C]` of given candidates; popularity without a usable history, `UNKNOWN_SCORE` for unknown ids."""
+        seen = self._indices(self._id_table, history_item_ids)
+        query, (places, values), usable = self._read(seen, history_events)
+        candidates = self._indices(self._id_table, candidate_item_ids)
+        at = tf.maximum(candidates, 0)
+        scores = tf.einsum("bd,bcd->bc", query, tf.gather(self._vectors, at))
+        same = tf.cast(places[:, None, :] == at[:, :, None], tf.float32)
+        scores += tf.einsum("bch,bh->bc", same, values)
+        scores = tf.where(usable[:, None], scores, tf.gather(self._popularity, at))
+        return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
+
+    def similar_items(self, item_ids: tf.Tensor) -> Tensors:
+        """The K items whose vectors have the highest cosine to each item's, itself left out; none for unknown ids."""
+        index = self._indices(self._id_table, item_ids)
+        unit = tf.math.l2_normalize(tf.gather(self._vectors, tf.maximum(index, 0)), axis=1)
+        result = self._untracked.similar(tf.pad(unit, [[0, 0], [0, 1]]), exclude=index[:, None])
+        known = index >= 0
+        return self._named(result.indices, result.scores, tf.where(known, result.count, 0))
+
+    def embed(self, texts: tf.Tensor) -> Tensors:
+        """The encoder's vectors `[B, dim]` of texts `[B]`."""
+        return {schema.EMBEDDINGS: self._encode(texts)}
+
+    def _indices(self, table: tf.lookup.StaticHashTable, keys: tf.Tensor) -> tf.Tensor:
+        return tf.cast(table.lookup(keys), tf.int32)
+
+    def _read(self, seen: tf.Tensor, events: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Query, additions for repeats, and whether there was anything to read."""
+        model = self._untracked.model
+        kinds = self._indices(self._event_table, events)
+        items, kinds = compact(seen >= 0, seen, kinds, length=model.max_history, pads=(-1, -1))
+        inputs = {
+            schema.HISTORY_ITEMS: items,
+            schema.HISTORY_EVENTS: kinds,
+            schema.HISTORY_GAPS: tf.zeros(tf.shape(items)),
+        }
+        return model.query(inputs), model.repeat_adjustment(items), tf.reduce_any(items >= 0, axis=1)
+
+    def _answer(
+        self,
+        query: tf.Tensor,
+        boost: tuple[tf.Tensor, tf.Tensor],
+        usable: tf.Tensor,
+        exclude: tf.Tensor,
+        allow: tf.Tensor | None = None,
+    ) -> Tensors:
+        query = tf.where(usable[:, None], query, 0.0)
+        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
+        result = self._untracked.top(query, exclude=exclude, allow=allow, boost=boost)
+        return {**self._named(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}
+
+    def _named(self, indices: tf.Tensor, scores: tf.Tensor, count: tf.Tensor) -> Tensors:
+        real = tf.range(self.k)[None, :] < count[:, None]
+        names = tf.gather(self._ids, tf.where(real, indices, tf.size(self._ids) - 1))
+        return {schema.ITEM_IDS: names, schema.SCORES: tf.where(real, scores, 0.0), schema.COUNT: count}
+
+    def _allowed(self, values: tf.Tensor) -> tf.Tensor:
+        """bool `[B, N]`: items that have one of the values. No known value allows no item."""
+        assert self._codes is not None
+        wanted = self._indices(self._attribute_table, values)
+        table = tf.reduce_any(tf.one_hot(wanted, self._attribute_values + 1, on_value=True, off_value=False), axis=1)
+        allowed = tf.gather(table, self._codes[:, 0], axis=1)
+        for column in range(1, self._codes.shape[1]):
+            allowed |= tf.gather(table, self._codes[:, column], axis=1)
+        return allowed
+
+    def _encode(self, texts: tf.Tensor) -> tf.Tensor:
+        """float32 `[n, dim]`; n may be 0, which tokenisers do not take, so a text is added and left out again."""
+        encoder = self._untracked.encoder
+        count = tf.size(texts)
+        texts = tf.cond(count > 0, lambda: texts, lambda: tf.constant([""]))
+        outputs = encoder.encoder(encoder.inputs(texts, self.seq_length))
+        return outputs[schema.POOLED_OUTPUT][:count]
+
+
+class _Untracked:
+    """Hides Keras objects from the SavedModel's object graph; what they hold is tracked one by one."""
+
+    def __init__(self, model: Any, top: Any, similar: Any, encoder: Any) -> None:
+        self.model, self.top, self.similar, self.encoder = model, top, similar, encoder
+
+
+def _saved_objects(encoder: Any) -> list[Any]:
+    """The loaded SavedModels behind an encoder, with their tables and variables."""
+    return [getattr(part, "resolved_object", part) for part in (encoder.preprocessor, encoder.encoder)]
+
+
+def _strings(width: int | None, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None] if width is None else [None, width], tf.string, name)
+
+
+def _signature(function: Callable[..., Tensors], specs: dict[str, tf.TensorSpec]) -> Callable[..., Tensors]:
+    return tf.function(function).get_concrete_function(**specs)
+
+
+def _attribute_codes(values: Sequence[Sequence[str]] | None) -> tuple[tf.Tensor | None, Any, int]:
+    """Each item's values as codes int32 `[N, most values]`, the table from value to code, and how many codes there are.
+
+    The code after the last stands for "no value", which no request can ask for.
+    """
+    if values is None:
+        return None, None, 0
+    names = sorted({value for row in values for value in row if value})
+    code = {name: i for i, name in enumerate(names)}
+    width = max([len(row) for row in values], default=0) or 1
+    codes = np.full((len(values), width), len(names), np.int32)
+    for i, row in enumerate(values):
+        known = [code[value] for value in row if value]
+        codes[i, : len(known)] = known
+    return tf.constant(codes), index_table(names), len(names)

@@ -1,0 +1,74 @@
+"""The warm-up file: requests that TF Serving replays while it loads a version, so that no user waits for it.
+
+The few protocol buffers it needs (`PredictionLog` around `PredictRequest`) are encoded by hand, so that exporting does
+not need `tensorflow-serving-api`. A protocol buffer message is a row of (field number, wire type, value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+WARMUP_FILE: Final = "tf_serving_warmup_requests"
+MAX_WARMUP_REQUESTS: Final = 1000
+"""TF Serving refuses a file with more."""
+
+
+def write_warmup(
+    path: str | Path, name: str, requests: Iterable[tuple[str, Mapping[str, np.ndarray[Any, Any]]]]
+) -> int:
+    """Writes TFRecords of PredictionLog.
+
+    Args:
+        path: The file, `assets.extra/tf_serving_warmup_requests` of a version folder.
+        name: The model's name in TF Serving.
+        requests: (signature name, inputs by name) pairs; those past `MAX_WARMUP_REQUESTS` are left out.
+
+    Returns:
+        How many were written.
+    """
+    import tensorflow as tf
+
+    count = 0
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in requests:
+            if count == MAX_WARMUP_REQUESTS:
+                break
+            writer.write(prediction_log(name, signature, inputs))
+            count += 1
+    return count
+
+
+def prediction_log(name: str, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """One `PredictionLog` message: predict_log (6) { request (1) { model_spec (1), inputs (2) } }."""
+    import tensorflow as tf
+
+    model_spec = _field(1, name.encode()) + _field(3, signature.encode())
+    request = _field(1, model_spec)
+    for key in sorted(inputs):
+        tensor: bytes = tf.make_tensor_proto(inputs[key]).SerializeToString()
+        request += _field(2, _field(1, key.encode()) + _field(2, tensor))  # a map is repeated (key, value) entries
+    return _field(6, _field(1, request))
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A length-delimited field (wire type 2)."""
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the high bit says that more follow.
+
+    Example:
+        >>> _varint(300)
+        b'\\xac\\x02'
+    """
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
