@@ -1,0 +1,56 @@
+"""The quickstart: its frames on hand-made files, and the real thing at reduced epochs."""
+
+import json
+
+import pytest
+
+from tfrec import InvalidInput
+from tfrec.workflows.quickstart import movielens_frames, quickstart
+
+
+def test_movielens_files_become_events_and_items(tmp_path):
+    (tmp_path / "ml-100k.inter").write_text(
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n7\t1\t5\t2\n"
+    )
+    (tmp_path / "ml-100k.item").write_text(
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+        '1\tToy "Story\t1995\tAnimation Comedy\n242\tKolya\t\tComedy\n'
+    )
+    events, items = movielens_frames(tmp_path)
+    assert events.rows() == [("196", "242", "rating", 881250949, 3.0), ("7", "1", "rating", 2, 5.0)]
+    assert events.columns == ["user_id", "item_id", "event", "timestamp", "value"]
+    assert items.columns == ["item_id", "title", "year", "genres"]
+    assert items.rows()[0] == ("1", 'Toy "Story', "1995", "Animation Comedy")
+
+
+def test_bad_epochs_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InvalidInput, match="epochs"):
+        quickstart(tmp_path / "out", epochs=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_real_quickstart_at_reduced_epochs(tmp_path, capsys):
+    made = quickstart(tmp_path, epochs=2)
+    out = capsys.readouterr().out
+    assert made.metrics["users"] == 943 and made.metrics["items"] == 1682
+    assert made.metrics["ndcg@10"] > made.metrics["baselines"]["popularity"]["ndcg@10"]
+    assert {"popularity", "text", "cooccurrence"} <= set(made.metrics["baselines"])
+    assert made.version == tmp_path / "saved_models" / "movielens" / "1"
+    assert json.loads((tmp_path / "runs" / "quickstart" / "metrics.json").read_text())["users"] == 943
+    assert out.count("Recommended") == 3 and " 10. " in out
+    assert "docker run -p 8501:8501" in out and "curl -d @" in out
+    request = json.loads((tmp_path / "runs" / "quickstart" / "request.json").read_text())
+    lengths = {name: len(rows[0]) for name, rows in request["inputs"].items()}
+    assert lengths == {"history_item_ids": 50, "history_events": 50, "exclude_item_ids": 100}
+    answer = served(made.version, request)
+    assert answer["count"].numpy().tolist() == [100] and not answer["fallback"].numpy()[0]
+
+
+def served(version, request):
+    """What the exported signature answers to the printed request."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(version)).signatures[request["signature_name"]]
+    return signature(**{name: tf.constant(rows) for name, rows in request["inputs"].items()})
