@@ -1,26 +1,11 @@
-"""The quickstart: its frames on hand-made files, and the real thing at reduced epochs."""
+"""The quickstart: the real thing, at reduced epochs."""
 
 import json
 
 import pytest
 
 from tfrec import InvalidInput
-from tfrec.workflows.quickstart import movielens_frames, quickstart
-
-
-def test_movielens_files_become_events_and_items(tmp_path):
-    (tmp_path / "ml-100k.inter").write_text(
-        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n7\t1\t5\t2\n"
-    )
-    (tmp_path / "ml-100k.item").write_text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-        '1\tToy "Story\t1995\tAnimation Comedy\n242\tKolya\t\tComedy\n'
-    )
-    events, items = movielens_frames(tmp_path)
-    assert events.rows() == [("196", "242", "rating", 881250949, 3.0), ("7", "1", "rating", 2, 5.0)]
-    assert events.columns == ["user_id", "item_id", "event", "timestamp", "value"]
-    assert items.columns == ["item_id", "title", "year", "genres"]
-    assert items.rows()[0] == ("1", 'Toy "Story', "1995", "Animation Comedy")
+from tfrec.workflows.quickstart import quickstart
 
 
 def test_bad_epochs_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):

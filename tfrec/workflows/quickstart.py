@@ -13,17 +13,13 @@ from tfrec.config import RunConfig
 from tfrec.files import write_json
 from tfrec.progress import say
 from tfrec.schema import (
-    EVENT,
     EXCLUDE_ITEM_IDS,
     HISTORY_EVENTS,
     HISTORY_ITEM_IDS,
     ITEM_ID,
     LEAVE_ONE_OUT,
-    RATING,
     SIGNATURE_RECOMMEND,
-    TIMESTAMP,
     USER_ID,
-    VALUE,
 )
 
 if TYPE_CHECKING:
@@ -81,35 +77,12 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
     return Quickstart(run, metrics, version)
 
 
-def movielens_frames(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events and items of the MovieLens-100K folder, in tfrec's columns: ratings, and title, year and genres."""
-    events = _read(folder / "ml-100k.inter").select(
-        pl.col("user_id:token").alias(USER_ID),
-        pl.col("item_id:token").alias(ITEM_ID),
-        pl.lit(RATING).alias(EVENT),
-        pl.col("timestamp:float").cast(pl.Float64).cast(pl.Int64).alias(TIMESTAMP),
-        pl.col("rating:float").cast(pl.Float64).alias(VALUE),
-    )
-    items = _read(folder / "ml-100k.item").select(
-        pl.col("item_id:token").alias(ITEM_ID),
-        pl.col("movie_title:token_seq").alias("title"),
-        pl.col("release_year:token").alias("year"),
-        pl.col("class:token_seq").alias("genres"),
-    )
-    return events, items
-
-
-def _read(file: Path) -> pl.DataFrame:
-    """Tab-separated, every column as strings; titles may hold quotes."""
-    return pl.read_csv(file, separator="\t", quote_char=None, infer_schema=False)
-
-
 def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
     from tfrec.assets import movielens_100k_folder
-    from tfrec.data import prepare
+    from tfrec.data import prepare, read_movielens_100k
 
     say("Fetching MovieLens-100K (cached after the first time)")
-    events, items = movielens_frames(movielens_100k_folder())
+    events, items = read_movielens_100k(movielens_100k_folder())
     say(f"Preparing {events.height} ratings of {items.height} films")
     return prepare(events, items, out, split=LEAVE_ONE_OUT, config=config, force=True)
 
