@@ -1,0 +1,46 @@
+"""Rows of histories to the padded arrays that models take."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.data.dataset import Histories
+
+
+def history_batch(histories: Histories, rows: np.ndarray, max_history: int) -> dict[str, np.ndarray]:
+    """The newest events of some rows, oldest first, padded on the right.
+
+    Args:
+        histories: Where the rows come from.
+        rows: int `[batch]`.
+        max_history: int. Events kept of a row, the newest.
+
+    Returns:
+        `history_items` int32, `history_events` int32 (both −1 at padding) and `history_gaps` float32 (log(1 + seconds
+        since the user's event before); 0 at a user's first event, at padding and without a clock), each
+        `[batch, length]` with length the longest of the batch, at least 1.
+    """
+    first = histories.offsets[rows]
+    stop = histories.offsets[np.asarray(rows) + 1]
+    start = np.maximum(first, stop - max_history)
+    lengths = stop - start
+    column = np.arange(max(1, lengths.max(initial=0)))
+    real = column < lengths[:, None]
+    positions = np.where(real, start[:, None] + column, 0)
+    if not len(histories.items):
+        empty = np.full(real.shape, schema.PADDING, np.int32)
+        return _named(empty, empty, np.zeros(real.shape, np.float32))
+    items = np.where(real, histories.items[positions], schema.PADDING).astype(np.int32)
+    events = np.where(real, histories.events[positions], schema.PADDING).astype(np.int32)
+    gaps = np.zeros(real.shape, np.float32)
+    if histories.clock:
+        before = np.maximum(positions - 1, 0)
+        seconds = (histories.timestamps[positions] - histories.timestamps[before]) / 1e6
+        follows = real & (positions > first[:, None])
+        gaps = np.where(follows, np.log1p(np.maximum(seconds, 0)), 0).astype(np.float32)
+    return _named(items, events, gaps)
+
+
+def _named(items: np.ndarray, events: np.ndarray, gaps: np.ndarray) -> dict[str, np.ndarray]:
+    return {schema.HISTORY_ITEMS: items, schema.HISTORY_EVENTS: events, schema.HISTORY_GAPS: gaps}

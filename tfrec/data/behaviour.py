@@ -1,0 +1,55 @@
+"""A user's behaviour as one text: what was browsed, bought, favourited, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfrec import schema
+
+VERBS = {
+    schema.VIEW: "viewed",
+    schema.CLICK: "clicked",
+    schema.FAVOURITE: "favourited",
+    schema.CART: "added to cart",
+    schema.PURCHASE: "bought",
+    schema.RATING: "rated",
+    schema.LIKE: "liked",
+    schema.SHARE: "shared",
+    schema.FOLLOW: "followed",
+    schema.COMMENT: "commented on",
+    schema.RETURN: "returned",
+    schema.TAG: "tagged",
+}
+
+
+def behaviour_text(kinds: Sequence[str], texts: Sequence[str], max_words: int = 96) -> str:
+    """Renders a history as `"bought: X; viewed: Y"`, oldest first, newest last.
+
+    What does not fit into `max_words` is cut from the oldest, whole events at a time; a newest event that is too
+    long alone is cut at its end. Items without text are left out. An empty history is "".
+
+    Args:
+        kinds: Event kinds, oldest first. A kind without a verb of its own stands for itself.
+        texts: Item texts, same length.
+        max_words: Most words (separated by whitespace) of the result.
+
+    Example:
+        >>> behaviour_text(["view", "purchase"], ["Tea pot", "Green tea"])
+        'viewed: Tea pot; bought: Green tea'
+        >>> behaviour_text(["view", "purchase"], ["Tea pot", "Green tea"], max_words=4)
+        'bought: Green tea'
+    """
+    parts: list[str] = []
+    left = max_words
+    for kind, text in zip(reversed(kinds), reversed(texts)):
+        words = text.split()
+        if not words:
+            continue
+        words = [*f"{VERBS.get(kind, kind)}:".split(), *words]
+        if len(words) > left:
+            if not parts:
+                parts.append(" ".join(words[:max_words]))
+            break
+        parts.append(" ".join(words))
+        left -= len(words)
+    return "; ".join(reversed(parts))

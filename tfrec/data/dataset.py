@@ -1,0 +1,227 @@
+"""PreparedDataset: cleaned events, catalogue and splits in a folder, and the arrays that models read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+
+ITEMS_FILE = "items.parquet"
+SEQUENCES_FILE = "sequences.parquet"
+USERS_FILE = "users.parquet"
+SPLITS_FOLDER = "splits"
+MANIFEST_FILE = "manifest.json"
+REPORT_FILE = "report.json"
+FORMAT = 1
+SLICES = ("warm", "cold_items", "cold_users")
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Event sequences of users, oldest first, back to back.
+
+    Row i holds the flat positions `offsets[i]` to `offsets[i + 1]`.
+
+    Attributes:
+        user_ids: object `[rows]`, strings.
+        offsets: int64 `[rows + 1]`.
+        items: int32 `[events]`, catalogue indices.
+        events: int16 `[events]`, indices into `PreparedDataset.event_kinds`.
+        timestamps: int64 `[events]`, microseconds since 1970, or the place in the order where there is no clock.
+        values: float32 `[events]`, NaN where there is none.
+        is_target: bool `[events]`, whether the event's kind is one that models learn to predict.
+        clock: bool. Whether timestamps are times.
+    """
+
+    user_ids: np.ndarray
+    offsets: np.ndarray
+    items: np.ndarray
+    events: np.ndarray
+    timestamps: np.ndarray
+    values: np.ndarray
+    is_target: np.ndarray
+    clock: bool = False
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Events a row, int64 `[rows]`."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> slice:
+        """Flat positions of one row."""
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def prefixes(self, rows: np.ndarray, lengths: np.ndarray) -> Histories:
+        """The first `lengths[i]` events of row `rows[i]`, each a row of the result."""
+        starts = self.offsets[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Histories(
+            user_ids=self.user_ids[rows],
+            offsets=offsets,
+            items=self.items[positions],
+            events=self.events[positions],
+            timestamps=self.timestamps[positions],
+            values=self.values[positions],
+            is_target=self.is_target[positions],
+            clock=self.clock,
+        )
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What a model is asked in an evaluation: histories, and the items each user took next.
+
+    Attributes:
+        history: one row a query, the events the model may see.
+        target_offsets: int64 `[queries + 1]`. target_items: int32, flat; distinct within a query.
+    """
+
+    history: Histories
+    target_offsets: np.ndarray
+    target_items: np.ndarray
+
+    @property
+    def user_ids(self) -> np.ndarray:
+        """Object `[queries]`."""
+        return self.history.user_ids
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+
+class PreparedDataset:
+    """A folder written by `prepare`, read back lazily.
+
+    Args:
+        path: The folder. Raises `InvalidInput` when it is not a prepared dataset.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / MANIFEST_FILE).is_file():
+            raise InvalidInput(
+                f"{self.path} is not a prepared dataset: it has no {MANIFEST_FILE}. Make one with: tfrec prepare."
+            )
+        self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
+        if self.manifest.get("format") != FORMAT:
+            raise InvalidInput(
+                f"{self.path} has format {self.manifest.get('format')!r}, expected {FORMAT}. Prepare it again."
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> PreparedDataset:
+        """The dataset in the folder `path`."""
+        return cls(path)
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """Counts and examples of what was found and dropped."""
+        report: dict[str, Any] = read_json(self.path / REPORT_FILE)
+        return report
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """The catalogue: item_id, text, train_count and the given columns; the row is the item index."""
+        return pl.read_parquet(self.path / ITEMS_FILE)
+
+    @property
+    def num_items(self) -> int:
+        """Items in the catalogue."""
+        return self.items.height
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """Object `[num_items]`."""
+        return self.items[schema.ITEM_ID].to_numpy()
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Item texts in catalogue order; empty where there is none."""
+        return self.items[schema.TEXT].to_list()
+
+    @cached_property
+    def users(self) -> pl.DataFrame | None:
+        """The given user columns, one row a user in the order of `histories()`; None when none were given."""
+        file = self.path / USERS_FILE
+        return pl.read_parquet(file) if file.is_file() else None
+
+    @property
+    def event_kinds(self) -> list[str]:
+        """Names of the event kinds; the position is the index used in `Histories.events`."""
+        return list(self.manifest["event_kinds"])
+
+    @property
+    def clock(self) -> bool:
+        """Whether timestamps are times, not only an order."""
+        return bool(self.manifest["clock"])
+
+    @cached_property
+    def _sequences(self) -> Histories:
+        frame = pl.read_parquet(self.path / SEQUENCES_FILE)
+        lengths = frame[schema.ITEMS].list.len().to_numpy()
+
+        def flat(name: str, dtype: Any) -> np.ndarray:
+            return frame[name].explode(empty_as_null=False).to_numpy().astype(dtype, copy=False)
+
+        return Histories(
+            user_ids=frame[schema.USER_ID].to_numpy(),
+            offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+            items=flat(schema.ITEMS, np.int32),
+            events=flat(schema.EVENTS, np.int16),
+            timestamps=flat(schema.TIMESTAMPS, np.int64),
+            values=flat(schema.VALUES, np.float32),
+            is_target=flat(schema.IS_TARGET, np.bool_),
+            clock=self.clock,
+        )
+
+    def histories(self) -> Histories:
+        """Every user's whole sequence."""
+        return self._sequences
+
+    def training(self) -> Histories:
+        """The part of each user's sequence that models may learn from; users with none are left out."""
+        frame = self._split(schema.TRAIN)
+        return self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
+
+    def queries(self, split: str, slice: str = "warm") -> Queries:
+        """The queries of a split.
+
+        Args:
+            split: "valid" or "test".
+            slice: "warm": users with a history, targets seen in training (the headline). "cold_items": the same users,
+                targets first seen in the window. "cold_users": users without a history, warm targets. In a
+                leave-one-out split all targets are warm, as published protocols have it.
+
+        Queries without a target in the slice are left out.
+        """
+        if split not in (schema.VALID, schema.TEST) or slice not in SLICES:
+            raise InvalidInput(f"Expected split valid or test and slice in {SLICES}, received {split!r}, {slice!r}.")
+        column = schema.COLD_TARGET_ITEMS if slice == "cold_items" else schema.TARGET_ITEMS
+        has_history = pl.col(schema.HISTORY_LENGTH) > 0
+        frame = self._split(split).filter(
+            ~has_history if slice == "cold_users" else has_history, pl.col(column).list.len() > 0
+        )
+        counts = frame[column].list.len().to_numpy().astype(np.int64)
+        targets = frame[column].explode(empty_as_null=False).to_numpy().astype(np.int32)
+        return Queries(
+            history=self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy()),
+            target_offsets=np.concatenate([[0], np.cumsum(counts)]),
+            target_items=targets,
+        )
+
+    def _split(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.path / SPLITS_FOLDER / f"{name}.parquet").with_columns(
+            pl.col(schema.USER, schema.HISTORY_LENGTH).cast(pl.Int64)
+        )

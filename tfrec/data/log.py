@@ -1,0 +1,199 @@
+"""The log as integers: ids become positions early, so that a long log fits into memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tfrec import schema
+from tfrec.config import DataConfig
+from tfrec.data import clean
+from tfrec.data.dataset import Histories
+from tfrec.data.read import collect, require
+from tfrec.data.validate import EXAMPLES, problems, typed_events
+from tfrec.errors import InvalidInput
+
+
+@dataclass
+class Log:
+    """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given."""
+
+    histories: Histories
+    kinds: list[str]
+    unknown_items: list[str]
+    part: NDArray[np.int8] | None
+    rows_read: int
+    timestamp_unit: str
+    unused_columns: list[str]
+    problems: dict[str, Any]
+    dropped: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, given_split: bool = False) -> Log:
+    """Validates and cleans raw events against a catalogue whose ids are distinct strings.
+
+    Users are sorted by id; each one's events by time, equal times in the order in which they came.
+    """
+    if given_split:
+        require(raw, "events", [schema.SPLIT])
+    typed, facts = typed_events(raw, config)
+    if not given_split:
+        typed = typed.drop(schema.SPLIT, strict=False)
+    found, rows = problems(raw, typed)
+    if not rows:
+        raise InvalidInput("events are empty. At least one row is needed.")
+    valid = typed.drop_nulls([schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP])
+    users, item_ids, kinds = _vocabularies(valid, catalogue)
+    if not users:
+        raise InvalidInput(f"No usable event is left of {rows}: {_counted(found)}. Check the columns of the events.")
+    log = _as_integers(valid, users, item_ids, kinds, given_split)
+    cleaned, dropped, repeated, notes = _clean(log, kinds, config, bool(facts["clock"]))
+    if repeated:
+        found["exact_duplicate"] = repeated
+    for rule in (found, dropped):
+        _name_examples(rule, users, item_ids, kinds)
+    if cleaned.is_empty():
+        raise InvalidInput(f"No event is left of {rows}: {_counted(found | dropped)}. Loosen the cleaning rules.")
+    histories, unknown = _histories(cleaned, users, item_ids, kinds, catalogue.height, config, facts)
+    part = cleaned[schema.SPLIT].to_numpy() if given_split else None
+    return Log(
+        histories, kinds, unknown, part, rows, facts["timestamp_unit"], facts["unused_columns"], found, dropped, notes
+    )
+
+
+def _vocabularies(valid: pl.LazyFrame, catalogue: pl.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    distinct = {
+        name: collect(valid.select(name).unique(), "events").to_series().to_list()
+        for name in (schema.USER_ID, schema.ITEM_ID, schema.EVENT)
+    }
+    known = catalogue[schema.ITEM_ID].to_list()
+    item_ids = known + sorted(set(distinct[schema.ITEM_ID]) - set(known))
+    present = set(distinct[schema.EVENT])
+    kinds = [k for k in schema.EVENT_KINDS if k in present] + sorted(present - set(schema.EVENT_KINDS))
+    return sorted(distinct[schema.USER_ID]), item_ids, kinds
+
+
+def _as_integers(
+    valid: pl.LazyFrame, users: list[str], item_ids: list[str], kinds: list[str], given_split: bool
+) -> pl.DataFrame:
+    def code(name: str, values: list[str], dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
+        return pl.col(name).cast(pl.Enum(values)).to_physical().cast(dtype)
+
+    columns = [
+        code(schema.USER_ID, users, pl.UInt32).alias(schema.USER),
+        code(schema.ITEM_ID, item_ids, pl.Int32),
+        code(schema.EVENT, kinds, pl.Int16),
+        pl.col(schema.TIMESTAMP, schema.VALUE),
+        pl.col(f"^{schema.CONTEXT_PREFIX}.*$"),
+    ]
+    order = [schema.USER, schema.TIMESTAMP]
+    if given_split:
+        columns.append(_part(valid))
+        order.append(schema.SPLIT)
+    return collect(valid.select(columns), "events").sort(order, maintain_order=True)
+
+
+def _part(valid: pl.LazyFrame) -> pl.Expr:
+    names = [schema.TRAIN, schema.VALID, schema.TEST]
+    found = collect(valid.select(pl.col(schema.SPLIT).cast(pl.String)).unique(), "events").to_series()
+    wrong = [name for name in found.sort().to_list() if name not in names]
+    if wrong:
+        raise InvalidInput(f"Expected the column split to hold train, valid and test; found {wrong[:5]}. Rename them.")
+    return pl.col(schema.SPLIT).cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int8)
+
+
+def _clean(
+    log: pl.DataFrame, kinds: list[str], config: DataConfig, clock: bool
+) -> tuple[pl.DataFrame, dict[str, Any], dict[str, Any] | None, list[str]]:
+    dropped: dict[str, Any] = {}
+    notes: list[str] = []
+
+    def drop(log: pl.DataFrame, bad: NDArray[np.bool_], name: str) -> pl.DataFrame:
+        if bad.any():
+            shown = log.filter(pl.Series(bad)).head(EXAMPLES)
+            dropped[name] = {"count": int(bad.sum()), "examples": list(shown.iter_rows(named=True))}
+            log = log.filter(pl.Series(~bad))
+        return log
+
+    log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
+    repeated = dropped.pop("exact_duplicate", None)
+    log = log.select(pl.exclude(f"^{schema.CONTEXT_PREFIX}.*$"))
+    clocked = {
+        "near_duplicate_seconds": config.near_duplicate_seconds,
+        "max_events_per_minute": config.max_events_per_minute,
+    }
+    if not clock and any(value is not None for value in clocked.values()):
+        names = [f"data.{name}" for name, value in clocked.items() if value is not None]
+        notes.append(f"{' and '.join(names)} is off: the timestamps are order numbers, not a clock.")
+    if clock and config.near_duplicate_seconds is not None:
+        log = drop(log, clean.near_duplicates(log, config.near_duplicate_seconds), "near_duplicate")
+    if clock and config.max_events_per_minute is not None:
+        log = drop(log, clean.inhuman(log, config.max_events_per_minute), "inhuman_rate")
+    if config.min_user_events > 1 or config.min_item_events > 1:
+        log = drop(log, clean.outside_core(log, config.min_user_events, config.min_item_events), "outside_core")
+    if config.normalise_ratings and schema.RATING in kinds:
+        log = clean.centre_ratings(log, kinds.index(schema.RATING))
+    return log, dropped, repeated, notes
+
+
+def _histories(
+    log: pl.DataFrame,
+    users: list[str],
+    item_ids: list[str],
+    kinds: list[str],
+    known: int,
+    config: DataConfig,
+    facts: dict[str, Any],
+) -> tuple[Histories, list[str]]:
+    """CSR arrays; users and unknown items that lost all their events are gone, the catalogue stays whole."""
+    user, item = log[schema.USER].to_numpy(), log[schema.ITEM_ID].to_numpy()
+    lengths = np.bincount(user, minlength=len(users))
+    occurring = np.bincount(item, minlength=len(item_ids)) > 0
+    occurring[:known] = True
+    kept = np.flatnonzero(lengths)
+    names = np.array(users, object)[kept]
+    events = log[schema.EVENT].to_numpy()
+    histories = Histories(
+        names,
+        np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64),
+        (np.cumsum(occurring) - 1).astype(np.int32)[item],
+        events,
+        log[schema.TIMESTAMP].to_numpy(),
+        log[schema.VALUE].fill_null(float("nan")).to_numpy(),
+        _is_target(log, kinds, config, bool(facts["default_event_used"])),
+        bool(facts["clock"]),
+    )
+    return histories, [item_ids[i] for i in np.flatnonzero(occurring[known:]) + known]
+
+
+def _is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
+    chosen = [k for k in kinds if k not in schema.CONTEXT_ONLY_KINDS] if config.targets is None else config.targets
+    if not set(chosen) & set(kinds):
+        raise InvalidInput(f"No event is of a target kind: targets are {chosen}, found {kinds}. Set data.targets.")
+    target = np.isin(log[schema.EVENT].to_numpy(), [kinds.index(k) for k in chosen if k in kinds])
+    # A purchase of nothing or less is a return; so is a row of a log that names no kinds, as raw retail logs are.
+    bought = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
+    is_bought = np.isin(log[schema.EVENT].to_numpy(), [kinds.index(k) for k in bought if k in kinds])
+    undone = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
+    return np.asarray(target & ~(is_bought & undone))
+
+
+def _name_examples(found: dict[str, Any], users: list[str], item_ids: list[str], kinds: list[str]) -> None:
+    """Examples that are still integers get their ids back."""
+    for problem in found.values():
+        for row in problem["examples"]:
+            if isinstance(row, dict) and schema.USER in row:
+                row[schema.USER_ID] = users[row.pop(schema.USER)]
+                row[schema.ITEM_ID] = item_ids[row[schema.ITEM_ID]]
+                row[schema.EVENT] = kinds[row[schema.EVENT]]
+                for name in row:
+                    row[name] = row[name] if isinstance(row[name], (int, str, type(None))) else str(row[name])
+
+
+def _counted(found: dict[str, Any]) -> str:
+    return ", ".join(f"{problem['count']} {name.replace('_', ' ')}" for name, problem in found.items()) or "none"

@@ -1,0 +1,225 @@
+"""From raw logs to a PreparedDataset: read, validate, clean, split, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import tfrec
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data import splits, write
+from tfrec.data.dataset import FORMAT, PreparedDataset
+from tfrec.data.log import Log, build_log
+from tfrec.data.read import Source, collect, read, require
+from tfrec.data.text import render_texts, text_columns
+from tfrec.data.validate import as_id, typed_items
+from tfrec.errors import InvalidInput
+from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
+from tfrec.progress import say
+
+SPLITS = (schema.LEAVE_ONE_OUT, schema.GLOBAL_TIME, schema.GIVEN)
+LOOKS_AHEAD = (
+    "leave-one-out looks into the future: what one user is trained on may lie after what another is asked. "
+    "Use global-time where there is a clock and you want the numbers of a live system."
+)
+
+
+def prepare(
+    events: Source,
+    items: Source,
+    out: str | Path,
+    *,
+    users: Source | None = None,
+    split: str | None = None,
+    config: RunConfig | None = None,
+    force: bool = False,
+) -> PreparedDataset:
+    """Cleans a behaviour log and a catalogue, splits the log and writes both as a folder.
+
+    Invalid rows (blank ids, times that cannot be read) and exact duplicates are dropped and counted, or, with
+    `data.strict`, refused. Items that occur only in events are kept with empty text. Events of equal user and time
+    stay in the order in which they came. The same input and configuration give the same bytes.
+
+    Args:
+        events: Path (CSV, TSV, Parquet, JSONL; also gzipped) or pandas or Polars frame with user_id, item_id,
+            timestamp, and optionally event, value, context_* and split.
+        items: The catalogue: item_id and any columns.
+        out: Folder to write, whole or not at all.
+        users: Optional: user_id and any columns.
+        split: "leave-one-out", "global-time" or "given" (by the events' column split: train, valid, test).
+            None: global-time where there is a clock, else leave-one-out.
+        config: Section `data` is used.
+        force: Replace an existing folder.
+
+    Raises:
+        InvalidInput: Unreadable or empty input, a missing column, nothing left, or a split that cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> log = pl.DataFrame({"user_id": ["u"] * 4, "item_id": ["a", "b", "a", "c"], "timestamp": [0, 1, 2, 3]})
+        >>> catalogue = pl.DataFrame({"item_id": ["a", "b"], "title": ["Tea", "Pot"]})
+        >>> data = prepare(log, catalogue, tempfile.mkdtemp() + "/data", split="leave-one-out")
+        >>> data.item_ids.tolist(), data.queries("test").history.items.tolist()
+        (['a', 'b', 'c'], [0, 1, 0])
+    """
+    config = config or RunConfig()
+    refuse_existing(out, force)
+    if split is not None and split not in SPLITS:
+        raise InvalidInput(f"Expected split to be one of {', '.join(SPLITS)}; received {split!r}.")
+    columns = config.data.columns
+    catalogue, item_problems = typed_items(read(items, "items", columns))
+    log = build_log(
+        read(events, "events", columns, text_only=True), catalogue, config.data, given_split=split == schema.GIVEN
+    )
+    _refuse_when_strict(config.data.strict, item_problems, log.problems)
+    split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
+    parts = _split(log, split, config)
+    table, no_text = _item_table(catalogue, log, parts, config)
+    user_table = None if users is None else _user_table(read(users, "users", columns), log)
+    report = _report(log, parts, split, item_problems, table, no_text)
+    for note in report["notes"]:
+        say(note)
+    with atomic_folder(out, force) as folder:
+        write.items(folder, table)
+        write.sequences(folder, log.histories)
+        write.split(folder, log.histories, parts)
+        if user_table is not None:
+            write.parquet(user_table, folder / "users.parquet")
+        write.report(folder, report)
+        write_json(folder / "manifest.json", _manifest(folder, log, parts, split, config, report))
+    return PreparedDataset.load(out)
+
+
+def _refuse_when_strict(strict: bool, item_problems: dict[str, Any], event_problems: dict[str, Any]) -> None:
+    found = {f"items: {k}": v for k, v in item_problems.items()} | {
+        f"events: {k}": v for k, v in event_problems.items()
+    }
+    if strict and found:
+        lines = [f"  {name}: {p['count']} rows, e.g. {p['examples'][0]}" for name, p in found.items()]
+        raise InvalidInput(
+            "data.strict is on and rows are not valid:\n" + "\n".join(lines) + "\nCorrect them, or turn strict off."
+        )
+
+
+def _split(log: Log, split: str, config: RunConfig) -> splits.Split:
+    if split == schema.GLOBAL_TIME:
+        return splits.global_time(log.histories, config.data.valid_quantile, config.data.test_quantile)
+    if split == schema.GIVEN:
+        assert log.part is not None
+        return splits.given(log.histories, log.part)
+    return splits.leave_one_out(log.histories)
+
+
+def _item_table(
+    catalogue: pl.DataFrame, log: Log, parts: splits.Split, config: RunConfig
+) -> tuple[pl.DataFrame, list[str]]:
+    texts = render_texts(catalogue, config.data.text_template, config.data.normalise_text)
+    given = catalogue.drop([c for c in (schema.TEXT, schema.TRAIN_COUNT) if c in catalogue.columns])
+    table = given.with_columns(pl.Series(schema.TEXT, texts, pl.String))
+    table = pl.concat(
+        [table, pl.DataFrame({schema.ITEM_ID: log.unknown_items}, {schema.ITEM_ID: pl.String})], how="diagonal"
+    )
+    trained = log.histories.prefixes(np.arange(len(log.histories)), parts.train_length).items
+    counts = np.bincount(trained, minlength=table.height).astype(np.uint32)
+    first = [schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT]
+    table = table.with_columns(pl.col(schema.TEXT).fill_null(""), pl.Series(schema.TRAIN_COUNT, counts))
+    table = table.select(*first, pl.exclude(first))
+    return table, table.head(catalogue.height).filter(pl.col(schema.TEXT) == "")[schema.ITEM_ID].to_list()
+
+
+def _user_table(frame: pl.LazyFrame, log: Log) -> pl.DataFrame:
+    require(frame, "users", [schema.USER_ID])
+    dtype = frame.collect_schema()[schema.USER_ID]
+    table = collect(frame.with_columns(as_id(schema.USER_ID, dtype)), "users")
+    table = table.filter(pl.col(schema.USER_ID).is_not_null()).unique(schema.USER_ID, keep="first", maintain_order=True)
+    rows = pl.DataFrame({schema.USER_ID: log.histories.user_ids.tolist()}, {schema.USER_ID: pl.String})
+    return rows.join(table, on=schema.USER_ID, how="left", maintain_order="left")
+
+
+def _report(
+    log: Log,
+    parts: splits.Split,
+    split: str,
+    item_problems: dict[str, Any],
+    table: pl.DataFrame,
+    no_text: list[str],
+) -> dict[str, Any]:
+    h = log.histories
+    occurring = np.bincount(h.items, minlength=table.height)
+    kinds = np.bincount(h.events, minlength=len(log.kinds))
+    notes = [LOOKS_AHEAD] if split == schema.LEAVE_ONE_OUT else []
+    notes += log.notes
+    if len(parts.test.user) == 0 or len(parts.valid.user) == 0:
+        notes.append("A held-out split has no user: nothing can be validated or tested on it.")
+    return {
+        "split": split,
+        "clock": h.clock,
+        "timestamp_unit": log.timestamp_unit,
+        "events": {
+            "read": log.rows_read,
+            "kept": len(h.items),
+            "dropped": log.problems | log.dropped,
+            "not_targets": int((~h.is_target).sum()),
+            "kinds": {kind: int(kinds[i]) for i, kind in enumerate(log.kinds)},
+            "kinds_without_defaults": [kind for kind in log.kinds if kind not in schema.EVENT_KINDS],
+            "unused_columns": log.unused_columns,
+        },
+        "users": {"kept": len(h), "median_events": float(np.median(h.lengths))},
+        "items": {
+            "catalogue": table.height,
+            "dropped": item_problems,
+            "without_text": {"count": len(no_text), "examples": no_text[:5]},
+            "only_in_events": {
+                "count": len(log.unknown_items),
+                "events": int(occurring[table.height - len(log.unknown_items) :].sum()),
+                "examples": log.unknown_items[:5],
+            },
+            "without_events": int((occurring == 0).sum()),
+            "text_columns": text_columns(table.drop(schema.TEXT)),
+        },
+        "splits": _split_counts(h.lengths, parts),
+        "notes": notes,
+    }
+
+
+def _split_counts(lengths: np.ndarray, parts: splits.Split) -> dict[str, Any]:
+    counts: dict[str, Any] = {
+        schema.TRAIN: {"users": int((parts.train_length > 0).sum()), "events": int(parts.train_length.sum())}
+    }
+    for name, window in ((schema.VALID, parts.valid), (schema.TEST, parts.test)):
+        known = window.history_length > 0
+        warm = np.bincount(window.query[~window.cold], minlength=len(window.user)) > 0
+        counts[name] = {
+            "users": int((known & warm).sum()),
+            "targets": int((known[window.query] & ~window.cold).sum()),
+            "cold_users": int((~known).sum()),
+            "cold_item_targets": int((known[window.query] & window.cold).sum()),
+        }
+    return counts
+
+
+def _manifest(
+    folder: Path, log: Log, parts: splits.Split, split: str, config: RunConfig, report: dict[str, Any]
+) -> dict[str, Any]:
+    settings = config.data.model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps([split, settings], sort_keys=True).encode())
+    for file in sorted(folder.rglob("*.parquet")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file_sha256(file)}\n".encode())
+    h = log.histories
+    return {
+        "format": FORMAT,
+        "fingerprint": digest.hexdigest(),
+        "split": split,
+        "clock": h.clock,
+        "cuts": parts.cuts,
+        "event_kinds": log.kinds,
+        "counts": {"users": len(h), "items": report["items"]["catalogue"], "events": len(h.items), **report["splits"]},
+        "config": settings,
+        "versions": {"tfrec": tfrec.__version__, "polars": pl.__version__, "numpy": np.__version__},
+    }

@@ -1,0 +1,88 @@
+"""Item text: rendered from any columns, then normalised."""
+
+from __future__ import annotations
+
+import html
+import re
+import string
+import unicodedata
+
+import polars as pl
+
+from tfrec.errors import InvalidInput
+from tfrec.schema import ITEM_ID, TRAIN_COUNT
+
+# Every pattern stops at the next "<", so that hostile text stays linear in its length.
+_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>[^<]*</\1\s*>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<![^<>]*>")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
+
+
+def normalise_text(text: str) -> str:
+    """Strips HTML, unescapes entities, folds whitespace and composes Unicode (NFC).
+
+    Tags are stripped before and after the entities are unescaped, as shops often escape their HTML once more.
+    A lone "<" (as in "width < 5") stays.
+
+    Example:
+        >>> normalise_text("<p>Salt &amp; Pepper</p>\\n mill")
+        'Salt & Pepper mill'
+    """
+    if "<" in text:
+        text = _TAG.sub(" ", _HIDDEN.sub(" ", text))
+    if "&" in text:
+        text = html.unescape(text)
+        if "<" in text:
+            text = _TAG.sub(" ", _HIDDEN.sub(" ", text))
+    text = unicodedata.normalize("NFC", _CONTROL.sub("", text))
+    return " ".join(text.split())
+
+
+def render_texts(items: pl.DataFrame, template: str | None, normalise: bool) -> list[str]:
+    """One text an item, from a template or from all string columns but the id, in column order.
+
+    Args:
+        items: The catalogue, with any columns.
+        template: E.g. `"{title} by {author}"`; lists are joined by ", ", null is empty. None: all string columns.
+        normalise: Whether `normalise_text` is applied to each text.
+
+    Raises:
+        InvalidInput: The template is malformed or names a column that the items do not have.
+
+    Example:
+        >>> render_texts(pl.DataFrame({"item_id": ["1"], "title": ["Tea"], "price": [2]}), "{title} for {price}", True)
+        ['Tea for 2']
+    """
+    if template is None:
+        names = text_columns(items)
+        texts = [" ".join(part for part in row if part) for row in items.select(names).rows()] if names else []
+        texts = texts or [""] * items.height
+    else:
+        texts = _fill(items, template)
+    return [normalise_text(text) for text in texts] if normalise else texts
+
+
+def _fill(items: pl.DataFrame, template: str) -> list[str]:
+    try:
+        names = sorted({name for _, name, _, _ in string.Formatter().parse(template) if name is not None})
+    except ValueError as error:
+        raise InvalidInput(f"data.text_template {template!r} is not valid: {error}.") from None
+    missing = [name for name in names if name not in items.columns]
+    if missing:
+        raise InvalidInput(
+            f"data.text_template names {missing}, which the items do not have; "
+            f"found {items.columns}. Use only these, in single braces."
+        )
+    rows = items.select(names).iter_rows(named=True) if names else ({} for _ in range(items.height))
+    return [template.format(**{name: _plain(value) for name, value in row.items()}) for row in rows]
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+
+
+def text_columns(items: pl.DataFrame) -> list[str]:
+    """Names of the columns that make up the default text, in order."""
+    return [n for n, t in items.schema.items() if t == pl.String and n not in (ITEM_ID, TRAIN_COUNT)]

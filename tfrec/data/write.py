@@ -1,0 +1,102 @@
+"""The files of a PreparedDataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.data.dataset import Histories
+from tfrec.data.splits import Split, Window
+from tfrec.files import write_json
+from tfrec.html import Section, render_report
+
+
+def parquet(frame: pl.DataFrame, path: Path) -> None:
+    """One Parquet file whose bytes depend on the values alone, not on how they came to be chunked."""
+    frame.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=1 << 18)
+
+
+def items(folder: Path, table: pl.DataFrame) -> None:
+    """items.parquet: item_id, text, train_count, then the given columns."""
+    parquet(table, folder / "items.parquet")
+
+
+def sequences(folder: Path, h: Histories) -> None:
+    """sequences.parquet: one row a user, a list a column."""
+    flat = pl.DataFrame(
+        {
+            schema.USER: np.repeat(np.arange(len(h), dtype=np.uint32), h.lengths),
+            schema.ITEMS: h.items,
+            schema.EVENTS: h.events,
+            schema.TIMESTAMPS: h.timestamps,
+            schema.VALUES: h.values,
+            schema.IS_TARGET: h.is_target,
+        }
+    )
+    lists = flat.lazy().group_by(schema.USER, maintain_order=True).agg(pl.all()).drop(schema.USER).collect()
+    ids = pl.Series(schema.USER_ID, h.user_ids.tolist(), pl.String)
+    parquet(lists.select(ids, pl.all()), folder / "sequences.parquet")
+
+
+def split(folder: Path, h: Histories, parts: Split) -> None:
+    """splits/train.parquet, valid.parquet and test.parquet."""
+    (folder / "splits").mkdir()
+    users = np.flatnonzero(parts.train_length)
+    train = {schema.USER: users.astype(np.uint32), schema.HISTORY_LENGTH: parts.train_length[users].astype(np.uint32)}
+    parquet(pl.DataFrame(train), folder / "splits" / "train.parquet")
+    parquet(_window(h, parts.valid), folder / "splits" / "valid.parquet")
+    parquet(_window(h, parts.test), folder / "splits" / "test.parquet")
+
+
+def _window(h: Histories, window: Window) -> pl.DataFrame:
+    targets = pl.DataFrame({"query": window.query, "item": h.items[window.position], "cold": window.cold})
+    lists = targets.group_by("query", maintain_order=True).agg(
+        pl.col("item").filter(~pl.col("cold")).alias(schema.TARGET_ITEMS),
+        pl.col("item").filter(pl.col("cold")).alias(schema.COLD_TARGET_ITEMS),
+    )
+    rows = pl.DataFrame(
+        {
+            schema.USER: window.user.astype(np.uint32),
+            schema.HISTORY_LENGTH: window.history_length.astype(np.uint32),
+        }
+    )
+    # np.unique made the queries, so they are 0, 1, 2, … in the order of the users.
+    return rows.hstack(lists.sort("query").select(schema.TARGET_ITEMS, schema.COLD_TARGET_ITEMS))
+
+
+def report(folder: Path, content: dict[str, Any]) -> None:
+    """report.json and report.html."""
+    write_json(folder / "report.json", content)
+    (folder / "report.html").write_text(render_report("Prepared data", _sections(content)), encoding="utf-8")
+
+
+def _sections(content: dict[str, Any]) -> list[Section]:
+    events, catalogue = content["events"], content["items"]
+    dropped = [
+        (where, name.replace("_", " "), problem["count"], "; ".join(map(str, problem["examples"][:2])))
+        for where, found in (("events", events["dropped"]), ("items", catalogue["dropped"]))
+        for name, problem in found.items()
+    ]
+    size = [
+        ("events read", events["read"]),
+        ("events kept", events["kept"]),
+        ("of them no targets", events["not_targets"]),
+        ("users", content["users"]["kept"]),
+        ("items", catalogue["catalogue"]),
+        ("items only in events", catalogue["only_in_events"]["count"]),
+        ("items without text", catalogue["without_text"]["count"]),
+        ("items without events", catalogue["without_events"]),
+    ]
+    halves = [(name, ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items()))
+              for name, counts in content["splits"].items()]  # fmt: skip
+    return [
+        Section("Size", headers=["what", "count"], rows=size),
+        Section("Split", [f"{content['split']}. Time unit: {content['timestamp_unit']}.", *content["notes"]],
+                ["part", "holds"], halves),
+        Section("Dropped", [] if dropped else ["Nothing."], ["from", "reason", "rows", "examples"], dropped),
+        Section("Event kinds", headers=["kind", "events"], rows=list(events["kinds"].items())),
+    ]  # fmt: skip
