@@ -99,7 +99,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """One row an epoch in a CSV file and a plain line on standard error. Rows of an earlier part of the run are kept."""
+    """One row an epoch in a CSV file and a line on standard error; rows of an interrupted part are kept."""
 
     def __init__(self, path: Path, rows: list[dict[str, Any]]) -> None:
         super().__init__()

@@ -18,7 +18,6 @@ from tfrec.encoders import EmbeddingStore, TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, refuse_existing, write_json
 from tfrec.progress import say
-from tfrec.training.behaviour_text import fit_behaviour_text
 from tfrec.training.next_item import fit_next_item
 from tfrec.training.result import FitResult
 from tfrec.training.run import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, TEXT_VECTORS_FILE, WEIGHTS_FILE, Run
@@ -70,6 +69,8 @@ def train(
         encoder, text_vectors = _texts(dataset, config, partial)
         encoded = time.monotonic()
         if config.model.kind == "behaviour-text":
+            from tfrec.training.behaviour_text import fit_behaviour_text
+
             result = fit_behaviour_text(dataset, config, workdir=partial, resume=resume)
         else:
             result = fit_next_item(dataset, text_vectors, config, workdir=partial, resume=resume)
