@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PUBLIC = {
-    "export": "tfrec.serving.export",
-    "next_version": "tfrec.serving.export",
-    "check": "tfrec.serving.check",
-    "CheckReport": "tfrec.serving.check",
-    "NextItemServing": "tfrec.serving.next_item",
+# These two are also the names of their modules, so they are bound here and now, to stay in front of them.
+from tfrec.serving.check import CheckReport, check
+from tfrec.serving.export import export, next_version
+
+_LAZY = {
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
+    "Catalogue": "tfrec.serving.next_item",
+    "NextItemServing": "tfrec.serving.next_item",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = ["CheckReport", "check", "export", "next_version", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _LAZY:
         raise AttributeError(f"module 'tfrec.serving' has no attribute {name!r}")
-    # `export` and `check` are also the names of their modules: set here, the functions stay in front of them.
-    value = globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
-    return value
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -11,6 +11,7 @@ import tensorflow_text  # noqa: F401  registers the ops
 
 
 def main() -> None:
+    """Answers the calls."""
     folder, calls = json.load(sys.stdin)
     answers = []
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
@@ -26,7 +27,8 @@ def main() -> None:
         json.dump(answers, file)
 
 
-def describe(value: np.ndarray) -> dict:
+def describe(value: np.ndarray) -> dict[str, object]:
+    """An array as JSON."""
     if value.dtype == object:
         flat = [v.decode("utf-8", "replace") for v in value.ravel().tolist()]
         return {"dtype": "string", "shape": list(value.shape), "values": flat}

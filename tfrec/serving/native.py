@@ -92,7 +92,7 @@ def run_native(
     with tempfile.TemporaryDirectory() as work:
         requests, answers = Path(work) / "requests", Path(work) / "answers"
         requests.write_bytes(_encode(calls))
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [str(program), str(folder), str(requests), str(answers), *map(str, chosen)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
         if done.returncode:

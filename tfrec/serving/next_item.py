@@ -226,7 +226,6 @@ class NextItemServing(tf.Module):
         exclude: tf.Tensor,
         allow: tf.Tensor | None = None,
     ) -> Tensors:
-        query = tf.where(usable[:, None], query, 0.0)
         query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
         result = self._untracked.top(query, exclude=exclude, allow=allow, boost=boost)
         return {**self._named(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}

@@ -78,7 +78,7 @@ def used_ops(folder: str | Path) -> list[str]:
 
 def read_saved_model(folder: str | Path) -> Any:
     """Parses `saved_model.pb`; raises `InvalidInput` when it is missing or broken."""
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     path = Path(folder) / "saved_model.pb"

@@ -1,0 +1,131 @@
+"""A run as small as it can be: twelve items, a real NextItemModel, and an encoder that uses TF Text's ops."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tfrec  # noqa: F401  the Keras guard, before TensorFlow
+from tfrec.config import RunConfig
+
+SIZES = [
+    "export.history_length=6",
+    "export.exclude_length=4",
+    "export.candidates_length=3",
+    "export.allow_length=2",
+    "export.filter_attribute=genre",
+    "export.max_k=20",
+]
+
+
+def make_encoder():
+    """Sums seeded word vectors; its two parts are tracked like loaded SavedModels."""
+    import tensorflow as tf
+    import tensorflow_text as text
+
+    class Preprocessor(tf.Module):
+        def __init__(self):
+            super().__init__()
+            words = ["[UNK]", "red", "blue", "shoe", "hat", "coat"]
+            keys = tf.lookup.KeyValueTensorInitializer(words, tf.range(len(words), dtype=tf.int64))
+            self.table = tf.lookup.StaticVocabularyTable(keys, 1)
+            self.tokenizer = text.BertTokenizer(self.table, lower_case=True)
+
+    class Encoder(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = tf.Variable(np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32))
+
+        def __call__(self, inputs):
+            vectors = tf.gather(self.words, inputs["ids"]) * inputs["mask"][..., None]
+            return {"pooled_output": tf.reduce_sum(vectors, 1), "default": tf.reduce_sum(vectors, 1)}
+
+    preprocessor, encoder = Preprocessor(), Encoder()
+
+    def inputs(texts, seq_length):
+        ids = preprocessor.tokenizer.tokenize(texts).merge_dims(1, 2)[:, :seq_length]
+        return {"ids": ids.to_tensor(0), "mask": tf.cast(tf.ones_like(ids).to_tensor(0), tf.float32)}
+
+    return SimpleNamespace(preprocessor=preprocessor, encoder=encoder, inputs=inputs, dim=6, hash="abc")
+
+
+def make_run(*settings):
+    """Twelve items i0…i11 with rising counts; i2, i6 and i10 have no genre."""
+    import tensorflow as tf
+
+    from tfrec.models.next_item import NextItemModel
+
+    items = pl.DataFrame(
+        {
+            "item_id": [f"i{i}" for i in range(12)],
+            "text": [
+                f"{('red', 'blue')[i % 2]} {('shoe', 'hat', 'coat')[i % 3]} {'hat ' * (i // 6)}" for i in range(12)
+            ],
+            "train_count": np.arange(12, dtype=np.uint32),
+            "genre": [["a"], ["b", "a"], [], ["c"]] * 3,
+        }
+    )
+    encoder = make_encoder()
+    model = NextItemModel(12, 2, text_dim=6, dim=4, heads=2, layers=1, max_history=4, seed=3)
+    inputs = encoder.inputs(tf.constant(items["text"].to_list()), 64)
+    model.items.start_from(encoder.encoder(inputs)["pooled_output"].numpy())
+    rng = np.random.default_rng(1)
+    for weight in model.variables:  # everything matters: ids, kinds, positions, the bias on repeats
+        if weight.dtype == tf.float32 and not any(word in weight.name for word in ("text", "mean", "temperature")):
+            weight.assign_add(rng.normal(size=weight.shape).astype(np.float32) * 0.3)
+    return SimpleNamespace(
+        kind="next-item",
+        config=RunConfig().with_values([*SIZES, *settings]),
+        model=model,
+        items=items,
+        item_ids=items["item_id"].to_numpy(),
+        item_counts=items["train_count"].to_numpy().astype(np.int64),
+        event_kinds=["view", "buy"],
+        manifest={"encoder_hash": "abc"},
+        path=Path("nowhere"),
+        encoder=lambda: encoder,
+    )
+
+
+@pytest.fixture(scope="session")
+def run():
+    return make_run()
+
+
+@pytest.fixture(scope="session")
+def exported(run, tmp_path_factory):
+    """Version 1 of the run; tests must not change it."""
+    from tfrec.serving import export
+
+    return export(run, tmp_path_factory.mktemp("saved_models") / "shop")
+
+
+@pytest.fixture(scope="session")
+def served(exported):
+    """Calls a signature of the export, loaded anew, with lists of short rows of strings."""
+    import tensorflow as tf
+
+    from tfrec.files import read_json
+
+    loaded = tf.saved_model.load(str(exported))
+    about = read_json(exported / "tfrec.json")
+
+    def call(signature, **inputs):
+        widths = {i["name"]: i["width"] for i in about["signatures"][signature]["inputs"]}
+        tensors = {}
+        for name, width in widths.items():
+            rows = inputs[name]
+            padded = rows if width is None else [[*row, *[""] * (width - len(row))] for row in rows]
+            tensors[name] = tf.constant(padded, tf.string)
+        outputs = loaded.signatures[signature](**tensors)
+        return SimpleNamespace(**{name: value.numpy() for name, value in outputs.items()})
+
+    return call
+
+
+@pytest.fixture
+def rebuilt():
+    """A fresh run with other settings."""
+    return make_run

@@ -1,0 +1,132 @@
+"""What `export` leaves on disk, and that it leaves nothing when it fails."""
+
+import numpy as np
+import pytest
+
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+from tfrec.serving import export, next_version
+from tfrec.serving import ops as ops_module
+from tfrec.serving.config_files import write_serving_files
+
+
+def test_the_folder_holds_what_a_server_needs(exported):
+    names = {p.relative_to(exported.parent).as_posix() for p in exported.parent.rglob("*") if p.is_file()}
+    assert {
+        "1/saved_model.pb",
+        "1/tfrec.json",
+        "1/assets.extra/tf_serving_warmup_requests",
+        "1/assets.extra/examples.json",
+        "serving/models.config",
+        "serving/batching.config",
+        "serving/monitoring.config",
+        "docker-compose.yaml",
+    } <= names
+    assert exported.name == "1" and not [name for name in names if ".tmp" in name]
+
+
+def test_tfrec_json_says_what_was_exported(exported):
+    about = read_json(exported / "tfrec.json")
+    assert (about["name"], about["version"], about["kind"], about["exclude_seen"]) == ("shop", 1, "next-item", True)
+    assert about["sizes"] == {
+        "max_k": 12, "history_length": 6, "exclude_length": 4, "candidates_length": 3, "allow_length": 2,
+    }  # fmt: skip
+    assert about["catalogue"]["items"] == 12 and len(about["catalogue"]["sha256"]) == 64
+    assert "CaseFoldUTF8" in about["text_ops"] and "MatMul" in about["ops"]
+    assert sorted(about["signatures"]) == [
+        "embed", "rank", "recommend", "recommend_filtered", "recommend_from_text", "serving_default", "similar_items",
+    ]  # fmt: skip
+
+
+def test_the_catalogue_hash_moves_with_ids_texts_and_order():
+    from tfrec.serving.next_item import Catalogue
+
+    hashes = {
+        Catalogue(ids, texts, np.zeros(2)).sha256()
+        for ids, texts in [(["a", "b"], ["x", "y"]), (["b", "a"], ["y", "x"]), (["a", "b"], ["x", "z"])]
+    }
+    assert len(hashes) == 3
+
+
+def test_versions_count_up_as_numbers(tmp_path):
+    assert next_version(tmp_path / "none") == 1
+    for name in ("2", "10", "serving", ".11.tmp-x"):
+        (tmp_path / name).mkdir()
+    assert next_version(tmp_path) == 11
+
+
+@pytest.mark.parametrize("version", [0, -3])
+def test_a_version_that_is_no_positive_integer_is_refused(run, tmp_path, version):
+    with pytest.raises(InvalidInput, match="positive integer"):
+        export(run, tmp_path / "shop", version=version)
+
+
+def test_an_existing_version_is_refused_and_stays(run, exported):
+    before = (exported / "saved_model.pb").read_bytes()
+    with pytest.raises(InvalidInput, match="exists already"):
+        export(run, exported.parent, version=1)
+    assert (exported / "saved_model.pb").read_bytes() == before
+
+
+def test_a_file_as_target_is_refused(run, tmp_path):
+    (tmp_path / "shop").write_text("mine")
+    with pytest.raises(InvalidInput, match="is a file"):
+        export(run, tmp_path / "shop")
+
+
+def test_a_filter_attribute_that_is_no_column_is_refused(rebuilt, tmp_path):
+    with pytest.raises(InvalidInput, match="'colour', but the items have only item_id, text, train_count, genre"):
+        export(rebuilt("export.filter_attribute=colour"), tmp_path / "shop")
+    assert not (tmp_path / "shop").exists()
+
+
+def test_an_op_the_server_lacks_leaves_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(ops_module, "TEXT_OPS", ())
+    with pytest.raises(InvalidInput, match="CaseFoldUTF8"):
+        export(run, tmp_path / "shop")
+    assert list(tmp_path.rglob("*.pb")) == [] and list((tmp_path / "shop").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "manifest", "expected"),
+    [
+        (["retrieval.exclude_seen=false"], {}, False),
+        (["retrieval.exclude_seen=true"], {"exclude_seen": False}, True),
+        ([], {"exclude_seen": False}, False),
+        ([], {}, True),
+    ],
+)
+def test_exclude_seen_is_the_knob_then_what_training_found(rebuilt, settings, manifest, expected):
+    from tfrec.serving.export import _exclude_seen
+
+    run = rebuilt(*settings)
+    run.manifest.update(manifest)
+    assert _exclude_seen(run) is expected
+
+
+def test_single_values_and_lists_are_attributes():
+    import polars as pl
+
+    from tfrec.serving.export import _attribute
+
+    items = pl.DataFrame({"year": [1999, None], "tags": [["x", "y"], None]})
+    assert _attribute(items, "year") == [["1999"], []]
+    assert _attribute(items, "tags") == [["x", "y"], []]
+
+
+def test_serving_files_name_the_model_and_keep_what_was_tuned_by_hand(tmp_path):
+    folder = tmp_path / "My Shop"
+    write_serving_files(folder)
+    assert 'base_path: "/models/My Shop"' in (folder / "serving/models.config").read_text()
+    (folder / "serving/batching.config").write_text("tuned")
+    write_serving_files(folder)
+    assert (folder / "serving/batching.config").read_text() == "tuned"
+
+
+def test_the_compose_file_is_yaml_with_the_serving_files(tmp_path):
+    import yaml
+
+    write_serving_files(tmp_path / "shop")
+    service = yaml.safe_load((tmp_path / "shop/docker-compose.yaml").read_text())["services"]["shop"]
+    assert service["volumes"] == ["./:/models/shop:ro"]
+    assert "--model_config_file=/models/shop/serving/models.config" in service["command"]
