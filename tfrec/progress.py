@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ def track(items: Iterable[T], description: str, total: int | None = None, second
         total: How many there are; taken from `len(items)` when it has one.
         seconds: Not on a terminal: at most one line each so many seconds, and one at the end.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
         from rich.console import Console

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,13 @@ def prepare(
 
     dataset = prepare_dataset(events, items, out, users=users, split=split, config=settings, force=force)
     for name, count in dataset.manifest["counts"].items():
-        typer.echo(f"{name}: {count}")
+        typer.echo(f"{name}: {_count(count)}")
     typer.echo(f"split: {dataset.manifest['split']}")
     typer.echo(f"Wrote {out}; {out / 'report.html'} says what was kept and dropped.")
+
+
+def _count(count: Any) -> str:
+    """A number as it is; counts of parts as "943 users, 98114 events"."""
+    if isinstance(count, dict):
+        return ", ".join(f"{number} {part.replace('_', ' ')}" for part, number in count.items())
+    return str(count)
