@@ -82,7 +82,9 @@ def prepare(
     parts = _split(log, split, config)
     table, no_text = _item_table(catalogue, log, parts, config)
     user_table = None if users is None else _user_table(read(users, "users", columns), log)
-    report = _report(log, parts, split, item_problems, table, no_text)
+    report = _report(
+        log, parts, split, item_problems, table, no_text, config.data.text_template or text_columns(catalogue)
+    )
     for note in report["notes"]:
         say(note)
     with atomic_folder(out, force) as folder:
@@ -149,6 +151,7 @@ def _report(
     item_problems: dict[str, Any],
     table: pl.DataFrame,
     no_text: list[str],
+    text_from: str | list[str],
 ) -> dict[str, Any]:
     h = log.histories
     occurring = np.bincount(h.items, minlength=table.height)
@@ -181,7 +184,7 @@ def _report(
                 "examples": log.unknown_items[:5],
             },
             "without_events": int((occurring == 0).sum()),
-            "text_columns": text_columns(table.drop(schema.TEXT)),
+            "text_from": text_from,
         },
         "splits": _split_counts(h.lengths, parts),
         "notes": notes,

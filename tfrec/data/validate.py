@@ -86,7 +86,8 @@ def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> t
     if dtype == pl.String:
         numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
         sample = collect(frame.select(column.drop_nulls().head(10_000)), "events").to_series()
-        if sample.str.strip_chars().cast(pl.Float64, strict=False).is_not_null().mean() or sample.is_empty():
+        digits = sample.str.strip_chars().cast(pl.Float64, strict=False)
+        if digits.null_count() <= len(sample) / 2:
             whole = column.str.strip_chars().cast(pl.Int64, strict=False)
             return _numeric(frame, numbers, whole, unit)
         time = column.str.strip_chars().str.to_datetime(
@@ -94,11 +95,11 @@ def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> t
         )
         return time.dt.epoch("us"), unit != "order", unit if unit == "order" else "datetime"
     if dtype.is_numeric():
-        whole = column.cast(pl.Int64, strict=False) if dtype.is_integer() else None
-        return _numeric(frame, column.cast(pl.Float64, strict=False), whole, unit)
+        exact = column.cast(pl.Int64, strict=False) if dtype.is_integer() else None
+        return _numeric(frame, column.cast(pl.Float64, strict=False), exact, unit)
     if dtype in (pl.Datetime, pl.Date):
         return (
-            column.cast(pl.Datetime("us")).dt.epoch("us"),
+            (column.cast(pl.Datetime("us")) if dtype == pl.Date else column).dt.epoch("us"),
             unit != "order",
             "order" if unit == "order" else "datetime",
         )
@@ -122,7 +123,7 @@ def _numeric(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: 
     rounded = pl.when(scaled.abs() < 2.0**62).then(scaled).round().cast(pl.Int64, strict=False)
     if whole is not None:
         fits = whole.abs() < 2**62 // scale
-        rounded = pl.when(fits).then(whole * scale).when(whole.is_null()).then(rounded)
+        return pl.when(fits).then(whole * scale).when(whole.is_null()).then(rounded), True, unit
     return rounded, True, unit
 
 
