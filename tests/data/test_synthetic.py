@@ -1,0 +1,26 @@
+import pytest
+from polars.testing import assert_frame_equal
+
+from tfrec.data import check_leakage, prepare
+from tfrec.data.synthetic import shop_log, write_shop_log
+from tfrec.errors import InvalidInput
+
+
+def test_the_seed_decides_the_log():
+    assert_frame_equal(shop_log(500, seed=1)[0], shop_log(500, seed=1)[0])
+    assert not shop_log(500, seed=1)[0].equals(shop_log(500, seed=2)[0])
+
+
+def test_a_synthetic_log_is_dirty_and_prepares(tmp_path):
+    events, items = write_shop_log(tmp_path, 5000)
+    dataset = prepare(events, items, tmp_path / "d")
+    dropped = {name: found["count"] for name, found in dataset.report["events"]["dropped"].items()}
+    assert 20 < dropped["blank_user_id"] < 90 and 50 < dropped["exact_duplicate"] < 150
+    assert dataset.manifest["split"] == "global-time"
+    assert len(dataset.queries("test")) > 10
+    check_leakage(dataset)
+
+
+def test_no_events_are_refused():
+    with pytest.raises(InvalidInput, match="at least 1"):
+        shop_log(0)

@@ -1,0 +1,83 @@
+"""Synthetic shop logs of any size, dirty as real ones are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.errors import InvalidInput
+
+START = 1_700_000_000  # seconds
+KINDS = (schema.VIEW, schema.CART, schema.PURCHASE)
+WORDS = ("red", "blue", "small", "large", "steel", "oak", "lamp", "kettle", "chair", "mug", "brush", "clock")
+
+
+def shop_log(
+    events: int, users: int | None = None, items: int | None = None, *, seed: int = 0
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A shop's log over 90 days and its catalogue, in no order.
+
+    Popularity of items and activity of users follow a power law; 1% of the rows have a blank user and 2% repeat
+    another row.
+
+    Args:
+        events: Rows of the log.
+        users: How many; an eighth of the events by default.
+        items: How many; one for each hundred events by default, at most 200,000.
+        seed: The same seed gives the same log.
+
+    Returns:
+        events: user_id, item_id, event (view, cart, purchase), timestamp (int64, seconds), value (float32, money).
+        items: item_id, title.
+
+    Raises:
+        InvalidInput: `events` is below 1.
+
+    Example:
+        >>> log, catalogue = shop_log(1000)
+        >>> log.height, catalogue.columns
+        (1000, ['item_id', 'title'])
+    """
+    if events < 1:
+        raise InvalidInput(f"Expected at least 1 event; received {events}. Ask for more.")
+    rng = np.random.default_rng(seed)
+    users, items = users or max(1, events // 8), items or min(200_000, max(10, events // 100))
+    # A power of a uniform number is a power law, and many times as fast to draw as a weighted choice.
+    user = (users * rng.random(events) ** 2).astype(np.int64)
+    item = (items * rng.random(events) ** 3).astype(np.int64)
+    kind = rng.choice(len(KINDS), events, p=[0.85, 0.1, 0.05])
+    time = START + rng.integers(0, 90 * 86_400, events)
+    value = (1 + item % 100).astype(np.float32)
+    again = rng.random(events) < 0.02
+    source = rng.integers(0, events, events)
+    source = np.where(again, source, np.arange(events))
+    frame = pl.DataFrame({"u": user, "i": item, "k": kind, "t": time, "v": value})[source]
+    blank = pl.Series(rng.random(events) < 0.01)
+    names = pl.Series(KINDS)
+    log = frame.select(
+        pl.when(~blank).then(pl.format("u{}", "u")).alias(schema.USER_ID),
+        pl.format("i{}", "i").alias(schema.ITEM_ID),
+        pl.Series(schema.EVENT, names[frame["k"]]),
+        pl.col("t").alias(schema.TIMESTAMP),
+        pl.col("v").alias(schema.VALUE),
+    )
+    return log, _catalogue(items, rng)
+
+
+def _catalogue(items: int, rng: np.random.Generator) -> pl.DataFrame:
+    words = np.array(WORDS)[rng.integers(0, len(WORDS), (items, 3))]
+    ids = [f"i{index}" for index in range(items)]
+    return pl.DataFrame({schema.ITEM_ID: ids, "title": [" ".join(row) for row in words.tolist()]})
+
+
+def write_shop_log(folder: str | Path, events: int, *, seed: int = 0) -> tuple[Path, Path]:
+    """Writes `events.parquet` and `items.parquet` of `shop_log` below `folder` and returns their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    log, catalogue = shop_log(events, seed=seed)
+    log.write_parquet(folder / "events.parquet")
+    catalogue.write_parquet(folder / "items.parquet")
+    return folder / "events.parquet", folder / "items.parquet"
