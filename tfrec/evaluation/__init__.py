@@ -1,4 +1,4 @@
-"""Ranking and probability metrics, per user and on average, with intervals."""
+"""How good lists and probabilities are: full-ranking metrics with intervals, and calibration."""
 
 from tfrec.evaluation.probabilities import evaluate_probabilities
 from tfrec.evaluation.ranking import RankingResult, evaluate_ranking

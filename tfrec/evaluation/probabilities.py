@@ -1,4 +1,4 @@
-"""How good probabilities are: AUC, log loss, Brier score, calibration."""
+"""How good probabilities are: separation (AUC), sharpness (log loss, Brier) and calibration."""
 
 from __future__ import annotations
 
@@ -8,55 +8,83 @@ import numpy as np
 
 from tfrec.errors import InvalidInput
 
+CLIP = 1e-7
+"""A float32 sigmoid is exactly 0 or 1 beyond ±17; without a bound one sure mistake would make the log loss infinite."""
 
-def evaluate_probabilities(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> dict[str, Any]:
-    """Metrics of probabilities against what happened.
+
+def evaluate_probabilities(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 10) -> dict[str, Any]:
+    """AUC, log loss, Brier score and calibration of predicted probabilities.
 
     Args:
-        labels: `[n]`, 0 or 1.
+        labels: `[n]`, 0 or 1 (or bool).
         probabilities: float `[n]` in 0…1.
-        bins: int. Equally wide bins of the calibration table.
+        bins: int. Bins of equal width for the calibration; a probability on an edge belongs to the upper bin, 1 to the
+            last.
 
     Returns:
-        `auc` (ties count half; NaN with one class only), `log_loss` (nats, probabilities cut to 1e-7…1 − 1e-7),
-        `brier`, `ece` (expected calibration error) and `calibration`: a row for each bin that is not empty, with its
-        mean probability, share of positives and count.
+        - auc: the chance that a positive scores above a negative, ties half; NaN when there is only one class.
+        - log_loss: mean negative log-likelihood (natural log), probabilities kept 1e-7 away from 0 and 1.
+        - brier: mean squared error.
+        - ece: expected calibration error, the mean over bins of |positive rate − mean probability|, weighted by count.
+        - calibration: one dict a bin that is not empty: low, high, count, probability (mean), positive_rate.
+
+    Raises:
+        InvalidInput: nothing to measure, different lengths, labels other than 0 and 1, values outside 0…1 or NaN.
 
     Example:
-        >>> float(evaluate_probabilities(np.array([0, 1, 1]), np.array([0.1, 0.1, 0.9]))["auc"])
+        >>> evaluate_probabilities([0, 1, 1], [0.2, 0.2, 0.9])["auc"]
         0.75
     """
-    labels = np.asarray(labels, np.float64)
-    probabilities = np.asarray(probabilities, np.float64)
-    if labels.shape != probabilities.shape or labels.ndim != 1 or not len(labels):
-        raise InvalidInput(
-            f"Expected as many labels as probabilities, at least one; received {labels.shape}, {probabilities.shape}."
-        )
-    if not np.isfinite(probabilities).all() or probabilities.min() < 0 or probabilities.max() > 1:
-        raise InvalidInput("Expected probabilities in 0…1; received values outside, or NaN.")
-    cut = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
-    table = [_bin(labels[bin_of == i], probabilities[bin_of == i]) for i in range(bins) if (bin_of == i).any()]
-    gaps = [row["count"] * abs(row["probability"] - row["positive"]) for row in table]
+    truth, given = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
+    _check(truth, given, bins)
+    bounded = np.clip(given, CLIP, 1 - CLIP)
+    table = _calibration(truth, given, bins)
+    ece = sum(row["count"] * abs(row["positive_rate"] - row["probability"]) for row in table) / len(truth)
     return {
-        "auc": _auc(labels, probabilities),
-        "log_loss": float(-np.mean(labels * np.log(cut) + (1 - labels) * np.log1p(-cut))),
-        "brier": float(np.mean((probabilities - labels) ** 2)),
-        "ece": float(sum(gaps) / len(labels)),
+        "auc": area_under_curve(truth, given),
+        "log_loss": float(-np.mean(truth * np.log(bounded) + (1 - truth) * np.log1p(-bounded))),
+        "brier": float(np.mean((given - truth) ** 2)),
+        "ece": float(ece),
         "calibration": table,
     }
 
 
-def _bin(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    return {"probability": float(probabilities.mean()), "positive": float(labels.mean()), "count": len(labels)}
-
-
-def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mann-Whitney U over the number of pairs, with mean ranks for ties."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    positives = labels.sum()
-    negatives = len(labels) - positives
-    if not positives or not negatives:
+def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
+    """The chance that a positive scores above a negative, ties half (Mann-Whitney); NaN with one class only."""
+    positive = np.asarray(labels) > 0
+    above = int(positive.sum())
+    below = len(positive) - above
+    if not above or not below:
         return float("nan")
-    return float((mean_rank[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2  # tied scores share the mean of their ranks
+    return float((mean_rank[place][positive].sum() - above * (above + 1) / 2) / (above * below))
+
+
+def _calibration(truth: np.ndarray, given: np.ndarray, bins: int) -> list[dict[str, float]]:
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.searchsorted(edges[1:-1], given, side="right")
+    count = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, given, minlength=bins) / np.maximum(count, 1)
+    rate = np.bincount(place, truth, minlength=bins) / np.maximum(count, 1)
+    return [
+        {
+            "low": float(edges[b]),
+            "high": float(edges[b + 1]),
+            "count": int(count[b]),
+            "probability": float(mean[b]),
+            "positive_rate": float(rate[b]),
+        }
+        for b in np.flatnonzero(count)
+    ]
+
+
+def _check(truth: np.ndarray, given: np.ndarray, bins: int) -> None:
+    if truth.ndim != 1 or truth.shape != given.shape or not len(truth):
+        raise InvalidInput(f"Expected labels and probabilities [n] with n > 0, received {truth.shape}, {given.shape}.")
+    if not np.isin(truth, (0, 1)).all():
+        raise InvalidInput("Expected labels 0 and 1, received others. Map your labels to 0 and 1.")
+    if not ((given >= 0) & (given <= 1)).all():
+        raise InvalidInput("Expected probabilities in 0…1, received others or NaN. Are they logits? Apply a sigmoid.")
+    if bins < 1:
+        raise InvalidInput(f"Expected at least 1 bin, received {bins}.")

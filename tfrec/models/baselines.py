@@ -1,120 +1,177 @@
-"""Untrained recommenders that a trained one has to beat: popularity, text of the last item, co-occurrence."""
+"""Baselines that are counted, not trained: popularity, text similarity, co-occurrence, and the last two together."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Self
 
 import numpy as np
 
-from tfrec import schema
 from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.errors import InvalidInput
 
 WINDOW = 10
-"""How many events apart two items may be to count as taken together."""
 DECAY = 0.8
-"""How much less the event before counts than the one after it, when a history is scored."""
+HISTORY = 50
+TEXT_WEIGHT = 0.3
+TEXT_TEMPERATURE = 0.1
+_BLOCK = 2048
 
 
 class Popularity:
-    """Scores each item by its training events, the same for everybody."""
+    """Every history gets the same scores: how many target events each item has in training."""
 
     name = "popularity"
+    num_items: int
+    counts: np.ndarray
 
-    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Popularity:
-        """Reads the counts of the training split."""
-        self._counts = dataset.items[schema.TRAIN_COUNT].to_numpy().astype(np.float32)
-        self.num_items = len(self._counts)
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts; `text_vectors` is not used."""
+        training = dataset.training()
+        self.num_items = dataset.num_items
+        self.counts = np.bincount(training.items[training.is_target], minlength=self.num_items).astype(np.float32)
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`."""
-        return np.tile(self._counts, (len(rows), 1))
+        """float32 `[len(rows), num_items]`, each row the same. Read-only."""
+        return np.broadcast_to(self.counts, (len(rows), self.num_items))
 
 
 class LastItemText:
-    """Scores each item by the cosine of its text vector to that of the last item of the history.
+    """The cosine of each item's text vector to that of the last item in the history; 0 without one.
 
-    An empty history scores 0 everywhere.
+    The last item itself gets no special treatment: its cosine is 1, so it comes first unless seen items are masked.
     """
 
     name = "text"
+    num_items: int
+    vectors: np.ndarray
 
-    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray) -> LastItemText:
-        """Keeps the text vectors, float32 `[num_items, dim]`, at unit length."""
-        norms = np.linalg.norm(text_vectors, axis=1, keepdims=True)
-        self._vectors = (text_vectors / np.maximum(norms, 1e-12)).astype(np.float32)
-        self.num_items = len(self._vectors)
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Keeps the vectors, float `[num_items, dim]`, at length 1; raises `InvalidInput` without them."""
+        self.num_items = dataset.num_items
+        self.vectors = _unit(_checked(text_vectors, self.num_items))
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        some = histories.offsets[rows + 1] > histories.offsets[rows]
+        rows = np.asarray(rows)
+        last = histories.offsets[rows + 1] - 1
+        real = last >= histories.offsets[rows]
         scores = np.zeros((len(rows), self.num_items), np.float32)
-        last = histories.items[histories.offsets[rows + 1][some] - 1]
-        scores[some] = self._vectors[last] @ self._vectors.T
+        scores[real] = self.vectors[histories.items[last[real]]] @ self.vectors.T
         return scores
 
 
 class Cooccurrence:
-    """Scores items by how often training users took them within ten events after those of the history.
+    """Items that stand near the history's items in training sequences.
 
-    A pair counts 1 / distance; the history's newest event weighs 1, the one before 0.8, and so on. Rows of the
-    transition table have sum 1.
+    `C[i, j]` counts how often j stands within `window` events of i, before or after it, divided by the events that
+    stand near i. The score of j is the sum of `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only
+    the newest 50 events are read; the older ones would weigh less than `decay^50`. Without a history all scores are 0.
+
+    Args:
+        window: int. Events to each side that count as near.
+        decay: float. Weight of an event relative to the one after it.
     """
 
     name = "cooccurrence"
+    num_items: int
 
-    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Cooccurrence:
-        """Counts the pairs of the training split into a sparse table."""
+    def __init__(self, window: int = WINDOW, decay: float = DECAY) -> None:
+        self.window, self.decay = window, decay
+
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts the pairs of the training sequences; `text_vectors` is not used."""
         self.num_items = dataset.num_items
-        training = dataset.training()
-        keys, weights = _pairs(training, self.num_items)
-        unique, inverse = np.unique(keys, return_inverse=True)
-        totals = np.bincount(inverse, weights, len(unique))
-        source, self._target = unique // self.num_items, (unique % self.num_items).astype(np.int64)
-        row_sums = np.bincount(source, totals, self.num_items)
-        self._weight = totals / row_sums[source]
-        self._start = np.searchsorted(source, np.arange(self.num_items + 1))
+        keys, counts = _count_pairs(dataset.training(), self.num_items, self.window)
+        rows = keys // self.num_items
+        totals = np.bincount(rows, weights=counts, minlength=self.num_items)
+        self._columns = (keys % self.num_items).astype(np.int32)
+        self._values = (counts / totals[rows]).astype(np.float32)
+        self._starts = np.searchsorted(rows, np.arange(self.num_items + 1))
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        scores = np.zeros((len(rows), self.num_items))
-        for i, row in enumerate(rows):
-            newest_first = histories.items[histories.offsets[row] : histories.offsets[row + 1]][::-1][:50]
-            for age, item in enumerate(newest_first):
-                part = slice(self._start[item], self._start[item + 1])
-                scores[i, self._target[part]] += DECAY**age * self._weight[part]  # targets of one row are distinct
-        return scores.astype(np.float32)
+        query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
+        lengths = self._starts[items + 1] - self._starts[items]
+        places = _spans(self._starts[items], lengths)
+        cells = np.repeat(query * self.num_items, lengths) + self._columns[places]
+        size = len(rows) * self.num_items
+        summed = np.bincount(cells, weights=np.repeat(weights, lengths) * self._values[places], minlength=size)
+        return summed.astype(np.float32).reshape(len(rows), self.num_items)
 
 
-class CooccurrenceText:
-    """Co-occurrence plus 0.3 · exp((cosine − 1) / 0.1) of the text of the last item."""
+class CooccurrenceText(Cooccurrence):
+    """Co-occurrence and text: `C[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
+
+    Near-identical texts count like a strong co-occurrence, unrelated ones not at all, so that items without any
+    training event are found too.
+    """
 
     name = "cooccurrence_text"
 
-    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray) -> CooccurrenceText:
-        """Fits both parts."""
-        self._pairs = Cooccurrence().fit(dataset)
-        self._text = LastItemText().fit(dataset, text_vectors)
-        self.num_items = dataset.num_items
-        return self
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
+        self.vectors = _unit(_checked(text_vectors, dataset.num_items))
+        return super().fit(dataset)
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        text = np.exp((self._text.scores(histories, rows) - 1) / 0.1)
-        scores: np.ndarray = self._pairs.scores(histories, rows) + np.float32(0.3) * text
+        scores = super().scores(histories, rows)
+        query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
+        distinct, place = np.unique(items, return_inverse=True)
+        for start in range(0, len(distinct), _BLOCK):  # a block at a time, so that memory stays bounded
+            block = distinct[start : start + _BLOCK]
+            near = np.exp((self.vectors[block] @ self.vectors.T - 1) / TEXT_TEMPERATURE)
+            here = (place >= start) & (place < start + len(block))
+            mix = np.zeros((len(rows), len(block)), np.float32)
+            np.add.at(mix, (query[here], place[here] - start), weights[here].astype(np.float32))
+            scores += TEXT_WEIGHT * (mix @ near)
         return scores
 
 
-def _pairs(training: Histories, num_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keys source · num_items + target, and weights 1 / distance, of all pairs at most WINDOW events apart."""
-    row = np.repeat(np.arange(len(training)), np.diff(training.offsets))
-    items = training.items.astype(np.int64)
-    keys: list[Any] = []
-    weights: list[Any] = []
-    for distance in range(1, WINDOW + 1):
-        same = row[distance:] == row[:-distance]
-        keys.append((items[:-distance] * num_items + items[distance:])[same])
-        weights.append(np.full(int(same.sum()), 1 / distance))
-    return np.concatenate(keys), np.concatenate(weights)
+def _count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keys `i * num_items + j` of the pairs within the window, rising, and their counts. Symmetric."""
+    items = histories.items.astype(np.int64)
+    user = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
+    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for distance in range(1, min(window, len(items)) + 1):
+        same = user[:-distance] == user[distance:]
+        first, second = items[:-distance][same], items[distance:][same]
+        pairs = np.concatenate([first * num_items + second, second * num_items + first])
+        new_keys, new_counts = np.unique(pairs, return_counts=True)
+        keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
+        counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
+    return keys, counts
+
+
+def _weighted_history(
+    histories: Histories, rows: np.ndarray, decay: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The newest events of the rows, flat: which row of the batch, item, and weight `decay^k`."""
+    stop = histories.offsets[rows + 1]
+    lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
+    places = _spans(stop - lengths, lengths)
+    age = np.repeat(stop, lengths) - 1 - places
+    return np.repeat(np.arange(len(rows)), lengths), histories.items[places], decay**age
+
+
+def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`start, start + 1, …` for each span, back to back."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(vectors, np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:
+    shape = None if vectors is None else np.shape(vectors)
+    if vectors is None or len(np.shape(vectors)) != 2 or len(vectors) != num_items:
+        raise InvalidInput(
+            f"Expected text vectors of shape [{num_items}, dim], received {shape}. Encode the texts of this dataset."
+        )
+    return vectors

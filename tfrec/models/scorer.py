@@ -1,4 +1,4 @@
-"""The one interface that evaluation and recommendation know of a model."""
+"""The one interface of everything that ranks the catalogue: evaluation and `recommend` know nothing else."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from tfrec.data.dataset import Histories
 
 
 class Scorer(Protocol):
-    """Scores the whole catalogue for histories; higher is better."""
+    """Gives every item of the catalogue a score for some histories; higher is better.
+
+    Attributes:
+        name: str. What it is called in tables.
+        num_items: int. Items in the catalogue.
+    """
 
     name: str
     num_items: int
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`: scores for the given rows of `histories`."""
+        """float32 `[len(rows), num_items]`: the scores for the given rows of `histories`. Empty histories are legal."""
         ...

@@ -1,4 +1,4 @@
-"""`recommend`: lists for people, the same way for every model."""
+"""The one `recommend` for all models: a Scorer and histories to one frame of lists."""
 
 from __future__ import annotations
 
@@ -11,106 +11,92 @@ from tfrec import schema
 from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.scorer import Scorer
-
-
-def top_k_numpy(
-    scores: np.ndarray, k: int, exclude: tuple[np.ndarray, np.ndarray] | None = None, allow: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k best items of each row; ties go to the item first in the catalogue.
-
-    Args:
-        scores: float `[batch, items]`; not changed.
-        k: int. Above the catalogue's size it is cut to it.
-        exclude: rows and items, int `[n]` each, that are never returned.
-        allow: bool `[items]`; where given, only these are returned.
-
-    Returns:
-        indices int32 `[batch, k]`, scores float32 `[batch, k]` and count int32 `[batch]`. Where fewer than k are left,
-        the rest of the row is index −1 and score −inf.
-
-    Example:
-        >>> top_k_numpy(np.array([[1.0, 3.0, 3.0]]), 2)[0]
-        array([[1, 2]], dtype=int32)
-    """
-    scores = np.array(scores, np.float32)
-    if allow is not None:
-        scores[:, ~np.asarray(allow, bool)] = -np.inf
-    if exclude is not None:
-        scores[exclude] = -np.inf
-    k = min(k, scores.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(scores, order, axis=1)
-    real = ~np.isneginf(best)
-    return np.where(real, order, schema.PADDING).astype(np.int32), best, real.sum(axis=1).astype(np.int32)
+from tfrec.progress import track
+from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 
 def recommend(
     scorer: Scorer,
-    histories: Histories | PreparedDataset,
+    histories: PreparedDataset | Histories,
     *,
-    item_ids: np.ndarray,
+    item_ids: Sequence[str] | np.ndarray,
     k: int = 10,
     users: Sequence[str] | None = None,
-    exclude_seen: bool = True,
-    allow: np.ndarray | None = None,
+    exclude_seen: bool,
+    allow: Sequence[str] | None = None,
     batch_size: int = 512,
 ) -> pl.DataFrame:
-    """Personal top-k lists.
+    """The top `k` items of each user, best first.
 
     Args:
-        scorer: Any model behind the `Scorer` interface.
-        histories: One row a user; of a dataset, everybody's whole history.
-        item_ids: object `[num_items]`, in catalogue order.
-        k: int, at least 1. Above the catalogue's size it is cut to it.
-        users: Ids of the users wanted, in this order; everybody where None. Unknown ids are an `InvalidInput`.
-        exclude_seen: bool. Leave out items of the user's own history.
-        allow: bool `[num_items]`. Only these items are recommended.
+        scorer: The model or baseline.
+        histories: What the users did; of a PreparedDataset, every user's whole sequence.
+        item_ids: `[items]`, the catalogue's ids in index order.
+        k: int. Items a user. Where fewer are left (small catalogue, exclusions), the user has fewer rows.
+        users: Ids of the users to answer, in this order; None for all.
+        exclude_seen: Whether items of the user's own history are left out.
+        allow: Item ids that may be recommended; None for all.
         batch_size: int. Users scored at a time.
 
     Returns:
-        A frame of user_id, item_id, rank (int32, from 1) and score (float32). A user with fewer than k items left has
-        fewer rows.
+        Columns user_id, item_id (String), rank (UInt32, from 1) and score (Float32). Ties go to the item first in the
+        catalogue.
+
+    Raises:
+        InvalidInput: unknown users or allowed items, `k` below 1, or a catalogue of another size than the scorer's.
     """
-    if k < 1:
-        raise InvalidInput(f"Expected k of at least 1, received {k}.")
     if isinstance(histories, PreparedDataset):
         histories = histories.histories()
-    chosen = _rows(histories, users)
-    parts = []
-    for start in range(0, len(chosen), batch_size):
-        rows = chosen[start : start + batch_size]
-        scores = scorer.scores(histories, rows)
-        indices, best, count = top_k_numpy(scores, k, _seen(histories, rows) if exclude_seen else None, allow)
-        real = indices >= 0
-        parts.append(
-            pl.DataFrame(
-                {
-                    schema.USER_ID: np.repeat(histories.user_ids[rows], count).tolist(),
-                    schema.ITEM_ID: item_ids[indices[real]].tolist(),
-                    schema.RANK: np.broadcast_to(np.arange(1, indices.shape[1] + 1, dtype=np.int32), real.shape)[real],
-                    schema.SCORE: best[real],
-                },
-                schema_overrides={schema.USER_ID: pl.String, schema.ITEM_ID: pl.String},
-            )
+    ids = np.asarray(item_ids, dtype=object)
+    if k < 1 or batch_size < 1:
+        raise InvalidInput(f"Expected k and batch_size of at least 1, received {k} and {batch_size}.")
+    if len(ids) != scorer.num_items:
+        raise InvalidInput(
+            f"The scorer ranks {scorer.num_items} items, received {len(ids)} item ids. "
+            "Use the catalogue the model was trained on."
         )
-    return pl.concat(parts) if parts else _empty()
+    rows = np.arange(len(histories)) if users is None else _places(users, histories.user_ids, "users", "the data")
+    allowed = None
+    if allow is not None:
+        allowed = np.zeros(len(ids), bool)
+        allowed[_places(allow, ids, "allowed items", "the catalogue")] = True
+    parts = [_frame([], [], [], [])]
+    for start in track(range(0, len(rows), batch_size), "Recommending"):
+        batch = rows[start : start + batch_size]
+        exclude = seen_items(histories, batch) if exclude_seen else None
+        indices, scores, count = top_k_numpy(scorer.scores(histories, batch), k, exclude, allowed)
+        real = indices >= 0
+        place = np.broadcast_to(np.arange(1, k + 1), indices.shape)
+        parts.append(_frame(np.repeat(histories.user_ids[batch], count), ids[indices[real]], place[real], scores[real]))
+    return pl.concat(parts)
 
 
-def _rows(histories: Histories, users: Sequence[str] | None) -> np.ndarray:
-    if users is None:
-        return np.arange(len(histories))
-    place = {user: row for row, user in enumerate(histories.user_ids)}
-    unknown = [user for user in users if user not in place]
+def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
+    """int32 `[len(rows), longest]`: the items of each history, padded on the right with −1."""
+    starts = histories.offsets[rows]
+    lengths = histories.offsets[np.asarray(rows) + 1] - starts
+    real = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    places = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    seen = np.full(real.shape, schema.PADDING, np.int32)
+    seen[real] = histories.items[places]
+    return seen
+
+
+def _places(wanted: Sequence[str], known: np.ndarray, what: str, where: str) -> np.ndarray:
+    position = {name: place for place, name in enumerate(known)}
+    unknown = [name for name in wanted if name not in position]
     if unknown:
-        raise InvalidInput(f"{len(unknown)} users have no history, e.g. {unknown[:3]}. Leave them out of the list.")
-    return np.array([place[user] for user in users], np.int64)
+        examples = ", ".join(map(repr, unknown[:3]))
+        raise InvalidInput(
+            f"{len(unknown)} of {len(wanted)} {what} are not in {where}, e.g. {examples}. "
+            "Leave them out or correct their ids."
+        )
+    return np.array([position[name] for name in wanted], np.int64)
 
 
-def _seen(histories: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    parts = [histories.items[histories.offsets[row] : histories.offsets[row + 1]] for row in rows]
-    return np.repeat(np.arange(len(rows)), [len(part) for part in parts]), np.concatenate(parts)
-
-
-def _empty() -> pl.DataFrame:
-    columns = {schema.USER_ID: pl.String, schema.ITEM_ID: pl.String, schema.RANK: pl.Int32, schema.SCORE: pl.Float32}
-    return pl.DataFrame(schema=columns)
+def _frame(users: object, items: object, ranks: object, scores: object) -> pl.DataFrame:
+    columns = {schema.USER_ID: users, schema.ITEM_ID: items, schema.RANK: ranks, schema.SCORE: scores}
+    types = [pl.String, pl.String, pl.UInt32, pl.Float32]
+    return pl.DataFrame(
+        [pl.Series(name, list(values), dtype=dtype) for (name, values), dtype in zip(columns.items(), types)]  # type: ignore[call-overload]
+    )

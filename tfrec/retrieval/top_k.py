@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import tensorflow as tf
 
+from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+
+CHUNK_SIZE = 65536
 
 
 class TopKResult(NamedTuple):
-    """scores float32 `[batch, k]`, descending; indices int32 `[batch, k]`; count int32 `[batch]`, how many are real."""
+    """What `TopK` finds.
+
+    Attributes:
+        scores: float32 `[batch, k]`, descending; −inf where there is no item.
+        indices: int32 `[batch, k]`, catalogue indices; −1 where there is no item.
+        count: int32 `[batch]`, how many are real.
+    """
 
     scores: tf.Tensor
     indices: tf.Tensor
@@ -29,13 +39,18 @@ class TopK(keras.layers.Layer):
 
     Call arguments:
         query: float32 `[batch, dim]`.
-        exclude: int32 `[batch, n]`. Item indices to leave out; −1 is padding.
-        allow: bool `[items]` or `[batch, items]`. Where given, only these items are returned.
-        boost: indices int32 `[batch, n]` and values float32 `[batch, n]`, added to the scores of these items.
+        exclude: int32 `[batch, n]`. Item indices to leave out; −1 is padding, other indices outside the catalogue are
+            ignored. None for none.
+        allow: bool `[items]` or `[batch, items]`. Items that may be returned. None for all.
+        boost: int32 indices `[batch, m]` and float32 values `[batch, m]`, added to the scores of these items; values of
+            an item that occurs repeatedly add up, indices outside the catalogue are ignored. None for none.
 
     Returns:
-        TopKResult of scores, indices and count. Where fewer than `k` items are left, the rest of the row is index −1
-        and score −inf, and `count` says so.
+        A `TopKResult`: scores float32 `[batch, k]`, indices int32 `[batch, k]`, count int32 `[batch]`. Where fewer than
+        `k` items are left, the rest of the row is index −1 and score −inf, and `count` says so.
+
+    Raises:
+        InvalidInput: `k` or `chunk_size` below 1, no index yet, or a query of another width than the items.
 
     Example:
         >>> top = TopK(k=2).index([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
@@ -43,72 +58,103 @@ class TopK(keras.layers.Layer):
         array([[2, 1]], dtype=int32)
     """
 
-    def __init__(self, k: int, chunk_size: int = 65536, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, k: int, chunk_size: int = CHUNK_SIZE, **kwargs: Any) -> None:
         if k < 1 or chunk_size < 1:
-            raise ValueError(f"Expected k and chunk_size of at least 1, received {k} and {chunk_size}.")
+            raise InvalidInput(f"Expected k and chunk_size of at least 1, received {k} and {chunk_size}.")
+        # Scores stay float32 whatever the global policy: bfloat16 would tie thousands of items.
+        super().__init__(**{"dtype": tf.float32, "autocast": False, "trainable": False, **kwargs})
         self.k, self.chunk_size = k, chunk_size
+        self._items: tf.Variable | None = None
 
-    def index(self, items: tf.Tensor) -> TopK:
-        """Takes the item vectors, float32 `[items, dim]`; returns self."""
-        vectors = tf.convert_to_tensor(items, tf.float32)
-        if vectors.shape.rank != 2 or not vectors.shape[0]:
-            raise ValueError(f"Expected item vectors of shape [items, dim], at least one; received {vectors.shape}.")
-        self.items = tf.Variable(vectors, trainable=False, name="items")
+    def index(self, items: Any) -> Self:
+        """Takes the item vectors, float `[items, dim]`; replaces those of an earlier call."""
+        values = np.asarray(items, np.float32)
+        if values.ndim != 2:
+            raise InvalidInput(f"Expected item vectors of shape [items, dim], received {list(values.shape)}.")
+        self._items = tf.Variable(values, trainable=False, name="items")
         return self
 
-    def is_exact(self) -> bool:
-        """Whether the result is that of a full sort."""
-        return True
-
-    def call(
-        self,
-        query: tf.Tensor,
-        exclude: tf.Tensor | None = None,
-        allow: tf.Tensor | None = None,
-        boost: tuple[tf.Tensor, tf.Tensor] | None = None,
-    ) -> TopKResult:
-        query = tf.convert_to_tensor(query, tf.float32)
-        size = self.items.shape[0]
-        best: tf.Tensor | None = None
-        found: tf.Tensor | None = None
-        for start in range(0, size, self.chunk_size):
-            stop = min(size, start + self.chunk_size)
-            scores = tf.matmul(query, self.items[start:stop], transpose_b=True)
-            if boost is not None:
-                indices, values = (tf.convert_to_tensor(part) for part in boost)
-                scores = _scatter(scores, indices - start, values, add=True)
-            if exclude is not None:
-                hidden = tf.convert_to_tensor(exclude, tf.int32)
-                scores = _scatter(scores, hidden - start, tf.fill(tf.shape(hidden), -float("inf")), add=False)
-            if allow is not None:
-                allowed = tf.convert_to_tensor(allow)[..., start:stop]
-                scores = tf.where(allowed, scores, -float("inf"))
-            top, where = tf.math.top_k(scores, min(self.k, stop - start))
-            where += start
-            if best is not None:  # earlier chunks come first, so top_k keeps ties in catalogue order
-                top, where = tf.concat([best, top], 1), tf.concat([found, where], 1)
-                top, kept = tf.math.top_k(top, min(self.k, top.shape[1]))
-                where = tf.gather(where, kept, batch_dims=1)
-            best, found = top, where
-        return _finish(best, found, self.k)
+    def call(self, query: Any, exclude: Any = None, allow: Any = None, boost: Any = None) -> TopKResult:
+        """The best items of each query; the arguments are described at the class."""
+        if self._items is None:
+            raise InvalidInput("The catalogue is not indexed yet. Call index(items) first.")
+        return exact_top_k(
+            self._items, query, self.k, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost
+        )
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the index is not part of it."""
         return {**super().get_config(), "k": self.k, "chunk_size": self.chunk_size}
 
 
-def _scatter(scores: tf.Tensor, columns: tf.Tensor, values: tf.Tensor, *, add: bool) -> tf.Tensor:
-    """Adds or sets `values` at `columns` of each row; columns outside the row are ignored."""
+def exact_top_k(
+    items: Any,
+    query: Any,
+    k: int,
+    *,
+    chunk_size: int = CHUNK_SIZE,
+    exclude: Any = None,
+    allow: Any = None,
+    boost: Any = None,
+) -> TopKResult:
+    """`TopK` as a function of the item vectors, float32 `[items, dim]`, whose number is static."""
+    query = tf.convert_to_tensor(query, tf.float32)
+    if query.shape.rank != 2 or not query.shape[1:].is_compatible_with(items.shape[1:]):
+        raise InvalidInput(f"Expected queries of shape [batch, {items.shape[1]}], received {query.shape}.")
+    if exclude is not None:
+        exclude = tf.convert_to_tensor(exclude, tf.int32)
+    if allow is not None:
+        allow = tf.convert_to_tensor(allow, tf.bool)
+    if boost is not None:
+        boost = tf.convert_to_tensor(boost[0], tf.int32), tf.convert_to_tensor(boost[1], tf.float32)
+
+    def scan(start: Any, scores: tf.Tensor, indices: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        stop = tf.minimum(start + chunk_size, total)
+        here = tf.matmul(query, items[start:stop], transpose_b=True)
+        if boost is not None:
+            here = _add(here, start, *boost)
+        if allow is not None:
+            here = tf.where(allow[..., start:stop], here, -np.inf)
+        if exclude is not None:
+            here = _mask(here, start, exclude)
+        best, place = tf.math.top_k(here, tf.minimum(k, stop - start))
+        return stop, *_merge(scores, indices, best, place + start)
+
+    batch, total = tf.shape(query)[0], int(items.shape[0])
+    state = (tf.constant(0), tf.fill([batch, k], -np.inf), tf.fill([batch, k], -1))
+    if 0 < total <= chunk_size:
+        state = scan(*state)
+    elif total:
+        shapes = (tf.TensorShape([]), tf.TensorShape([None, k]), tf.TensorShape([None, k]))
+        state = tf.while_loop(
+            lambda start, *_: start < total, scan, state, shape_invariants=shapes, parallel_iterations=1
+        )
+    _, scores, indices = state
+    scores, indices = tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k])
+    return TopKResult(scores, indices, tf.reduce_sum(tf.cast(indices >= 0, tf.int32), axis=1))
+
+
+def _merge(
+    scores: tf.Tensor, indices: tf.Tensor, new_scores: tf.Tensor, new_indices: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The best of two lists. `top_k` prefers what stands first: earlier items, and "no item" before a masked one."""
+    k = scores.shape[1]
+    best, place = tf.math.top_k(tf.concat([scores, new_scores], axis=1), k)
+    return best, tf.gather(tf.concat([indices, new_indices], axis=1), place, batch_dims=1)
+
+
+def _add(scores: tf.Tensor, start: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    cells, inside = _cells(scores, indices - start)
+    return tf.tensor_scatter_nd_add(scores, cells, tf.where(inside, values, 0.0))
+
+
+def _mask(scores: tf.Tensor, start: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    cells, inside = _cells(scores, indices - start)
+    return tf.tensor_scatter_nd_min(scores, cells, tf.where(inside, -np.inf, np.inf))
+
+
+def _cells(scores: tf.Tensor, columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cells for a scatter, those outside moved to column 0, and which are inside."""
     inside = (columns >= 0) & (columns < tf.shape(scores)[1])
     rows = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, None], tf.shape(columns))
-    where = tf.boolean_mask(tf.stack([rows, columns], axis=-1), inside)
-    scatter = tf.tensor_scatter_nd_add if add else tf.tensor_scatter_nd_update
-    return scatter(scores, where, tf.boolean_mask(values, inside))
-
-
-def _finish(scores: tf.Tensor, indices: tf.Tensor, k: int) -> TopKResult:
-    missing = k - scores.shape[1]
-    scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-float("inf"))
-    indices = tf.pad(indices, [[0, 0], [0, missing]], constant_values=-1)
-    real = scores > -float("inf")
-    return TopKResult(scores, tf.where(real, indices, -1), tf.reduce_sum(tf.cast(real, tf.int32), axis=1))
+    return tf.stack([rows, tf.where(inside, columns, 0)], axis=-1), inside

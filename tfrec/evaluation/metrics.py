@@ -1,0 +1,116 @@
+"""Ranking metrics of each query, from the ranks of its targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+UNRANKED = np.iinfo(np.int64).max
+"""Rank of a target that cannot be in any list: masked, or scored −inf or NaN."""
+
+
+def target_ranks(scores: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The rank of every target among all items, from 1; ties are against the model.
+
+    An item with the same score as a target stands before it, unless it is a target of the same query: targets take
+    distinct places, so that several tied ones do not push each other down.
+
+    Args:
+        scores: float `[queries, items]`, −inf where masked. NaN stands before every target.
+        offsets: int `[queries + 1]`. targets: int `[all targets]`, distinct within a query.
+
+    Returns:
+        int64 `[all targets]`; `UNRANKED` for a target with score −inf or NaN.
+
+    Example:
+        >>> target_ranks(np.array([[0.2, 0.9, 0.2, 0.1]]), np.array([0, 1]), np.array([0]))
+        array([3])
+    """
+    counts = np.diff(offsets)
+    row = np.repeat(np.arange(len(counts)), counts)
+    value = scores[row, targets]
+    order = np.lexsort((-value, row))  # targets of a query by falling score, NaN last
+    place = np.empty(len(targets), np.int64)
+    place[order] = np.arange(len(targets)) - offsets[:-1][row]
+    # An item that is not below a target stands before it. Of the query's own targets that leaves the better ones, which
+    # `place` counts, and the tied ones, which must not count.
+    before = np.empty(len(targets), np.int64)
+    for column in range(counts.max(initial=0)):
+        active = np.flatnonzero(counts > column)
+        at = offsets[active] + column
+        rival = scores if len(active) == len(scores) else scores[active]
+        above = ~(rival < value[at, None])
+        before[at] = np.fromiter((np.count_nonzero(line) for line in above), np.int64, len(active))
+    ranks = before - _targets_not_below(value, order, row, offsets) + place + 1
+    ranks[~(value > -np.inf)] = UNRANKED
+    return ranks
+
+
+def _targets_not_below(value: np.ndarray, order: np.ndarray, row: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """For each target, how many targets of its query do not score below it, itself included."""
+    sorted_value, sorted_row = value[order], row[order]
+    last = np.ones(len(order), bool)  # the last of each run of equal scores in a query
+    last[:-1] = (sorted_row[1:] != sorted_row[:-1]) | (sorted_value[1:] != sorted_value[:-1])
+    ends = np.flatnonzero(last)
+    end = ends[np.searchsorted(ends, np.arange(len(order)))]
+    found = np.empty(len(order), np.int64)
+    found[order] = end + 1 - offsets[:-1][sorted_row]
+    # A NaN among the targets sorts last but counts as standing before all others, as it does among the items.
+    unclear = np.bincount(row, weights=np.isnan(value), minlength=len(offsets) - 1).astype(np.int64)
+    return found + unclear[row]
+
+
+def ranking_metrics(ranks: np.ndarray, offsets: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """recall, ndcg, mrr and hit_rate at `k` of each query, float64 `[queries]` in 0…1.
+
+    recall: targets in the top k over all targets. ndcg: gains `1 / log2(rank + 1)` of the targets in the top k over the
+    best possible, min(targets, k) of them in front. mrr: 1 over the first target's rank, 0 beyond k. hit_rate: whether
+    any target is in the top k. Every query has at least one target.
+
+    Example:
+        >>> ranking_metrics(np.array([1, 12]), np.array([0, 2]), k=10)["recall"]
+        array([0.5])
+    """
+    counts = np.diff(offsets)
+    inside = ranks <= k
+    gains = np.where(inside, 1 / np.log2(np.where(inside, ranks, 1) + 1.0), 0)
+    ideal = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+    first = np.minimum.reduceat(ranks, offsets[:-1])
+    hits = np.add.reduceat(inside.astype(np.float64), offsets[:-1])
+    return {
+        "recall": hits / counts,
+        "ndcg": np.add.reduceat(gains, offsets[:-1]) / ideal[np.minimum(counts, k)],
+        "mrr": np.where(first <= k, 1 / np.minimum(first, k), 0.0),
+        "hit_rate": (first <= k).astype(np.float64),
+    }
+
+
+def novelty(lists: np.ndarray, train_counts: np.ndarray) -> np.ndarray:
+    """Mean information, in bits, of the items of each list: rare items are worth more.
+
+    An item's information is `-log2((count + 1) / (all counts + items))`, so an item without a training event has a
+    finite value. Lists are int `[queries, k]` with −1 for no item; an empty list has novelty 0.
+    """
+    counts = np.asarray(train_counts, np.float64)
+    bits = -np.log2((counts + 1) / (counts.sum() + len(counts)))
+    real = lists >= 0
+    return np.where(real, bits[np.maximum(lists, 0)], 0).sum(axis=1) / np.maximum(real.sum(axis=1), 1)
+
+
+def bootstrap_intervals(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """95% percentile intervals of the column means, by drawing queries with replacement.
+
+    Args:
+        values: float `[queries, metrics]`.
+        resamples: int, at least 1.
+        seed: int. The same seed gives the same intervals.
+
+    Returns:
+        float64 `[metrics, 2]`: low and high.
+    """
+    rng = np.random.default_rng(seed)
+    queries = len(values)
+    means = np.empty((resamples, values.shape[1]))
+    for draw in range(resamples):
+        times = np.bincount(rng.integers(queries, size=queries), minlength=queries)
+        means[draw] = times @ values / queries
+    return np.quantile(means, [0.025, 0.975], axis=0).T
