@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tfrec.cli.quiet import load_tensorflow
+
 
 def check(folder: Annotated[Path, typer.Argument(metavar="saved_models/NAME/N", help="A version folder.")]) -> None:
     """Load an export without our Python, call it, and compare its numbers with ours."""
+    load_tensorflow()
     from tfrec.serving.check import check as check_export
 
     typer.echo(str(check_export(folder)))

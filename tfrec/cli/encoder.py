@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Force
+from tfrec.cli.quiet import load_tensorflow
 
 app = typer.Typer(help="Import a text encoder, or look at one.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,6 +21,7 @@ def import_(
     force: Force = False,
 ) -> None:
     """Turn a preset or a Hugging Face BERT folder into a TF-Hub encoder pair."""
+    load_tensorflow()
     from tfrec.encoders import import_encoder
 
     typer.echo(f"Wrote {import_encoder(source, out, pooling=pooling, force=force)}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Data, RunFolder
+from tfrec.cli.quiet import load_tensorflow
 
 
 def evaluate(
@@ -26,6 +27,7 @@ def evaluate(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
+    load_tensorflow()
     from tfrec.training import Run, evaluate_run
     from tfrec.workflows.tables import print_metrics
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Force, RunFolder
+from tfrec.cli.quiet import load_tensorflow
 
 
 def export(
@@ -21,6 +22,7 @@ def export(
 
     if version is not None and version < 1:
         raise InvalidInput(f"--version must be at least 1, received {version}.")
+    load_tensorflow()
     from tfrec.serving.export import export as export_run
     from tfrec.training import Run
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Data, Force, RunFolder
+from tfrec.cli.quiet import load_tensorflow
 
 
 def recommend(
@@ -28,6 +29,7 @@ def recommend(
     check_output(out, force)
     wanted = read_users(users) if users else None
     dataset = PreparedDataset.load(data)
+    load_tensorflow()
     from tfrec.training import Run
 
     frame = recommend_from_run(Run.load(run), dataset, k=k, users=wanted)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Assignments, ConfigFile, Data, Force, run_config
+from tfrec.cli.quiet import load_tensorflow
 
 
 def train(
@@ -33,6 +34,7 @@ def train(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
+    load_tensorflow()
     from tfrec.training import train as train_run
 
     train_run(dataset, out, settings, resume=resume, force=force)
