@@ -39,16 +39,22 @@ def make_encoder():
             self.words = tf.Variable(np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32))
 
         def __call__(self, inputs):
-            vectors = tf.gather(self.words, inputs["ids"]) * inputs["mask"][..., None]
+            vectors = (
+                tf.gather(self.words, inputs["input_word_ids"]) * tf.cast(inputs["input_mask"], tf.float32)[..., None]
+            )
             return {"pooled_output": tf.reduce_sum(vectors, 1), "default": tf.reduce_sum(vectors, 1)}
 
     preprocessor, encoder = Preprocessor(), Encoder()
 
     def inputs(texts, seq_length):
         ids = preprocessor.tokenizer.tokenize(texts).merge_dims(1, 2)[:, :seq_length]
-        return {"ids": ids.to_tensor(0), "mask": tf.cast(tf.ones_like(ids).to_tensor(0), tf.float32)}
+        padded = [None, seq_length]  # as the real one: the encoder's caller cuts what is padding in every row
+        mask = tf.ones_like(ids, tf.int32).to_tensor(0, shape=padded)
+        return {"input_word_ids": ids.to_tensor(0, shape=padded), "input_mask": mask}
 
-    return SimpleNamespace(preprocessor=preprocessor, encoder=encoder, inputs=inputs, dim=6, hash="abc")
+    return SimpleNamespace(
+        preprocessor=preprocessor, encoder=encoder, inputs=inputs, dim=6, hash="abc", max_seq_length=16
+    )
 
 
 def make_run(*settings):
@@ -69,7 +75,7 @@ def make_run(*settings):
     )
     encoder = make_encoder()
     model = NextItemModel(12, 2, text_dim=6, dim=4, heads=2, layers=1, max_history=4, seed=3)
-    inputs = encoder.inputs(tf.constant(items["text"].to_list()), 64)
+    inputs = encoder.inputs(tf.constant(items["text"].to_list()), 16)
     model.items.start_from(encoder.encoder(inputs)["pooled_output"].numpy())
     rng = np.random.default_rng(1)
     for weight in model.variables:  # everything matters: ids, kinds, positions, the bias on repeats

@@ -130,7 +130,7 @@ def test_texts_are_read_in_order_by_what_they_say(run, served):
     texts = ["red umbrella", "", "blue hat coat"]
     answer = served("recommend_from_text", history_texts=[texts])
     encoder = run.encoder()
-    pooled = encoder.encoder(encoder.inputs([texts[0], texts[2]], 64))["pooled_output"]
+    pooled = encoder.encoder(encoder.inputs([texts[0], texts[2]], 16))["pooled_output"]
     query = run.model.query_from_vectors(run.model.text_to_vector(pooled)[None], np.ones([1, 2], bool)).numpy()[0]
     scores = run.model.item_vectors().numpy() @ query
     assert not answer.fallback[0] and answer.count[0] == 12
@@ -177,7 +177,7 @@ def test_similar_items_are_by_cosine_without_the_item_itself(run, served):
 
 def test_embed_gives_the_encoders_vectors(run, served):
     encoder = run.encoder()
-    expected = encoder.encoder(encoder.inputs(["red hat", "blue"], 64))["pooled_output"]
+    expected = encoder.encoder(encoder.inputs(["red hat", "blue"], 16))["pooled_output"]
     assert_allclose(served("embed", texts=["red hat", "blue"]).embeddings, expected, atol=1e-5)
 
 

@@ -250,8 +250,10 @@ class NextItemServing(tf.Module):
         encoder = self._untracked.encoder
         count = tf.size(texts)
         texts = tf.cond(count > 0, lambda: texts, lambda: tf.constant([""]))
-        outputs = encoder.encoder(encoder.inputs(texts, self.seq_length))
-        return outputs[schema.POOLED_OUTPUT][:count]
+        inputs = encoder.inputs(texts, min(self.seq_length, encoder.max_seq_length))
+        longest = tf.reduce_max(tf.reduce_sum(inputs[schema.INPUT_MASK], axis=1))
+        short = {name: value[:, :longest] for name, value in inputs.items()}
+        return encoder.encoder(short)[schema.POOLED_OUTPUT][:count]
 
 
 class _Untracked:
