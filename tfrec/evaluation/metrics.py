@@ -46,7 +46,7 @@ def target_ranks(scores: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -
 
 
 def _targets_not_below(value: np.ndarray, order: np.ndarray, row: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """For each target, how many targets of its query do not score below it, itself included."""
+    """For each target, how many targets of its query score as high or higher, itself included; NaN does not."""
     sorted_value, sorted_row = value[order], row[order]
     last = np.ones(len(order), bool)  # the last of each run of equal scores in a query
     last[:-1] = (sorted_row[1:] != sorted_row[:-1]) | (sorted_value[1:] != sorted_value[:-1])
@@ -54,9 +54,7 @@ def _targets_not_below(value: np.ndarray, order: np.ndarray, row: np.ndarray, of
     end = ends[np.searchsorted(ends, np.arange(len(order)))]
     found = np.empty(len(order), np.int64)
     found[order] = end + 1 - offsets[:-1][sorted_row]
-    # A NaN among the targets sorts last but counts as standing before all others, as it does among the items.
-    unclear = np.bincount(row, weights=np.isnan(value), minlength=len(offsets) - 1).astype(np.int64)
-    return found + unclear[row]
+    return found
 
 
 def ranking_metrics(ranks: np.ndarray, offsets: np.ndarray, k: int) -> dict[str, np.ndarray]:

@@ -128,7 +128,7 @@ def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int
 def _per_query(
     ranks: np.ndarray, offsets: np.ndarray, lists: np.ndarray, ks: Sequence[int], train_counts: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    values = {}
+    values: dict[str, np.ndarray] = {}
     for k in ks:
         values |= {f"{name}@{k}": column for name, column in ranking_metrics(ranks, offsets, k).items()}
         if train_counts is not None:

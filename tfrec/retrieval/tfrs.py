@@ -59,7 +59,7 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
     def call(self, queries: Any, k: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores float32 and identifiers `[batch, min(k, items)]`, best first."""
         result = self._search(queries, k)
-        return result.scores, tf.gather(self._identifiers, tf.maximum(result.indices, 0))
+        return result.scores, tf.gather(self._indexed(self._identifiers), tf.maximum(result.indices, 0))
 
     def query_with_exclusions(
         self, queries: Any, exclusions: tf.Tensor, k: int | None = None
@@ -68,8 +68,7 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
 
         Where fewer than `k` candidates are left, the rest of a row has score −inf and the identifier "" or −1.
         """
-        self._check_indexed()
-        names = self._identifiers
+        names = self._indexed(self._identifiers)
 
         def allowed(row: tf.Tensor) -> tf.Tensor:
             return ~tf.reduce_any(row[:, None] == names[None, :], axis=0)
@@ -85,12 +84,13 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
         return True
 
     def _search(self, queries: Any, k: int | None, allow: tf.Tensor | None = None) -> TopKResult:
-        self._check_indexed()
+        candidates = self._indexed(self._candidates)
         if self.query_model is not None:
             queries = self.query_model(queries)
-        k = min(self._k if k is None else k, self._candidates.shape[0])
-        return exact_top_k(self._candidates, queries, k, chunk_size=self.chunk_size, allow=allow)
+        k = min(self._k if k is None else k, candidates.shape[0])
+        return exact_top_k(candidates, queries, k, chunk_size=self.chunk_size, allow=allow)
 
-    def _check_indexed(self) -> None:
-        if self._candidates is None:
+    def _indexed(self, part: tf.Variable | None) -> tf.Variable:
+        if part is None:
             raise InvalidInput("The candidates are not indexed yet. Call index(candidates) first.")
+        return part

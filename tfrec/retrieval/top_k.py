@@ -98,15 +98,15 @@ def exact_top_k(
     boost: Any = None,
 ) -> TopKResult:
     """`TopK` as a function of the item vectors, float32 `[items, dim]`, whose number is static."""
-    query = tf.convert_to_tensor(query, tf.float32)
+    query = tf.cast(query, tf.float32)
     if query.shape.rank != 2 or not query.shape[1:].is_compatible_with(items.shape[1:]):
         raise InvalidInput(f"Expected queries of shape [batch, {items.shape[1]}], received {query.shape}.")
     if exclude is not None:
-        exclude = tf.convert_to_tensor(exclude, tf.int32)
+        exclude = tf.cast(exclude, tf.int32)
     if allow is not None:
         allow = tf.convert_to_tensor(allow, tf.bool)
     if boost is not None:
-        boost = tf.convert_to_tensor(boost[0], tf.int32), tf.convert_to_tensor(boost[1], tf.float32)
+        boost = tf.cast(boost[0], tf.int32), tf.cast(boost[1], tf.float32)
 
     def scan(start: Any, scores: tf.Tensor, indices: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
         stop = tf.minimum(start + chunk_size, total)
