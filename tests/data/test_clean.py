@@ -1,6 +1,6 @@
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfrec.config import RunConfig
@@ -44,6 +44,7 @@ def test_near_duplicates_follow_the_same_event_closely(rows, seconds):
 
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 8))
+@example([(0, 0, 0), (0, 1, 60)], 1)  # sixty seconds apart is not within a minute
 def test_inhuman_users_exceed_the_rate_in_some_minute(rows, limit):
     frame = log(rows)
     times = {}
