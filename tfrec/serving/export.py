@@ -143,7 +143,8 @@ def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], lis
     ids = catalogue.item_ids if head == "softmax" else ()
     module = BehaviourTextServing(run.model, head, ids, run.config.export.max_k)
     kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
-    behaviours = [behaviour_text([kinds[i % len(kinds)]] * 2, texts[i : i + 2] * 2) for i in range(min(20, len(texts)))]
+    pairs = [(texts[i], texts[(i + 1) % len(texts)]) for i in range(min(20, len(texts)))]
+    behaviours = [behaviour_text([kinds[0], kinds[-1]], pair) for pair in pairs]
     requests = example_requests(_inputs(module), texts=behaviours)
     facts = {
         "head": head,
