@@ -63,6 +63,9 @@ class ModelConfig(Section):
     text_tokens: int = Field(128, ge=8, description="behaviour-text: tokens of the behaviour text.")
     mlp_units: list[int] = Field(default_factory=lambda: [256], description="behaviour-text: hidden layers of the MLP.")
     negatives: int = Field(4, ge=1, description="behaviour-text, sigmoid: sampled negatives a positive.")
+    candidate: Literal["tower", "segment"] = Field(
+        "tower", description="behaviour-text, sigmoid: the candidate as a text of its own, or as the second segment."
+    )
 
 
 class TrainingConfig(Section):
@@ -72,12 +75,13 @@ class TrainingConfig(Section):
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
+    encoder_epochs: int = Field(3, ge=1, description="behaviour-text: epochs with the encoder, after the MLP.")
     weight_decay: float = Field(0.0, ge=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
     patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
     monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"
     validate_from: float = Field(0.3, ge=0, le=1, description="Share of the epochs before the first validation.")
-    max_examples: int | None = Field(None, ge=1, description="behaviour-text: seeded cap on the training examples.")
+    max_examples: int | None = Field(None, ge=1, description="behaviour-text: seeded cap on the texts read.")
     time_budget: float | None = Field(None, gt=0, description="Minutes; the best weights so far are kept.")
     mixed_bfloat16: bool = False
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"

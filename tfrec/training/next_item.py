@@ -82,7 +82,7 @@ def fit_next_item(
     if not len(windows):
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     steps = windows.steps(knobs.batch_size)
-    with _strategy(knobs.strategy).scope():
+    with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
         model = build_next_item_model(dataset, text_vectors, config)
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
@@ -206,7 +206,8 @@ def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
 
 
-def _strategy(name: str) -> tf.distribute.Strategy:
+def strategy(name: str) -> tf.distribute.Strategy:
+    """What `training.strategy` names; "none" is TensorFlow's default."""
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "multi_worker":

@@ -1,0 +1,137 @@
+"""What BehaviourTextModel learns from: behaviour texts, what each person did next, and sampled negatives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.errors import InvalidInput
+
+HORIZON = 20
+"""How many events after a text may at most be its targets."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Behaviour texts as flat ranges of the training histories, and (text, target item) pairs.
+
+    Attributes:
+        rows: int64 `[texts]`, row of the histories. stops: int64 `[texts]`, flat position one after the text's newest
+            event.
+        pair_texts: int64 `[pairs]`, ascending; every text has a pair. pair_items: int32 `[pairs]`.
+    """
+
+    rows: np.ndarray
+    stops: np.ndarray
+    pair_texts: np.ndarray
+    pair_items: np.ndarray
+
+    @classmethod
+    def sample(cls, histories: Histories, max_texts: int | None, seed: int) -> Examples:
+        """Every position with an event before it and a target at it, or a seeded sample of `max_texts` of them.
+
+        A text's target is the event that follows it. In a sample, the targets are those among the next `positions /
+        texts` events (at most 20), so that a cap on the texts, which are costly to read, still uses the whole log.
+
+        Raises:
+            InvalidInput: no user has two training events with a target behind.
+        """
+        lengths = np.diff(histories.offsets)
+        row_of = np.repeat(np.arange(len(lengths)), lengths)
+        place = np.arange(len(row_of)) - histories.offsets[row_of]
+        stops = np.flatnonzero((place > 0) & histories.is_target)
+        if not len(stops):
+            raise InvalidInput("No user has a training event and a target after it: nothing to learn from. Add events.")
+        horizon = 1
+        if max_texts and max_texts < len(stops):
+            horizon = min(HORIZON, math.ceil(len(stops) / max_texts))
+            stops = np.sort(np.random.default_rng(seed).choice(stops, max_texts, replace=False))
+        ahead = stops[:, None] + np.arange(horizon)
+        inside = ahead < histories.offsets[row_of[stops] + 1][:, None]
+        ahead = np.where(inside, ahead, 0)
+        text, column = np.nonzero(inside & histories.is_target[ahead])
+        return cls(row_of[stops], stops, text, histories.items[ahead[text, column]])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def one_pair_each(self, rng: np.random.Generator) -> np.ndarray:
+        """int64 `[texts]`: for each text one of its pairs, drawn at random."""
+        first = np.searchsorted(self.pair_texts, np.arange(len(self)))
+        counts = np.bincount(self.pair_texts, minlength=len(self))
+        return first + (rng.random(len(self)) * counts).astype(np.int64)
+
+
+class Negatives:
+    """Draws items that a user did not take, uniformly over the catalogue.
+
+    Args:
+        num_items: int.
+        rows: int `[n]`, user of each taken item. items: int `[n]`.
+
+    After ten rounds what is still a taken item is kept: a user who took the whole catalogue has no negatives.
+
+    Example:
+        >>> Negatives(3, np.array([0, 0]), np.array([0, 2])).draw(np.array([0]), 2, np.random.default_rng(0))
+        array([[1, 1]])
+    """
+
+    def __init__(self, num_items: int, rows: np.ndarray, items: np.ndarray) -> None:
+        self.num_items = num_items
+        self._taken = np.unique(np.asarray(rows, np.int64) * num_items + items)
+
+    def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        """int64 `[len(rows), count]`: negatives for the users `rows`."""
+        drawn = rng.integers(0, self.num_items, (len(rows), count))
+        for _ in range(10):
+            keys = np.asarray(rows, np.int64)[:, None] * self.num_items + drawn
+            taken = np.isin(keys, self._taken)
+            if not taken.any():
+                break
+            drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
+        return drawn
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """Candidates of queries, with what happened: each target and its sampled negatives, query after query.
+
+    Attributes:
+        rows: int64 `[n]`, query. items: int64 `[n]`. labels: float32 `[n]`.
+    """
+
+    rows: np.ndarray
+    items: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def sample(cls, queries: Queries, num_items: int, negatives: int, seed: int) -> Impressions:
+        """Each target of each query with `negatives` items that are in neither the history nor the targets."""
+        seen = np.repeat(np.arange(len(queries)), np.diff(queries.history.offsets))
+        rows = np.repeat(np.arange(len(queries)), np.diff(queries.target_offsets))
+        taken = Negatives(
+            num_items,
+            np.concatenate([seen, rows]),
+            np.concatenate([queries.history.items, queries.target_items]),
+        )
+        drawn = taken.draw(rows, negatives, np.random.default_rng(seed))
+        items = np.concatenate([queries.target_items[:, None], drawn], axis=1)
+        labels = np.zeros(items.shape, np.float32)
+        labels[:, 0] = 1
+        return cls(np.repeat(rows, 1 + negatives), items.ravel(), labels.ravel())
+
+
+def some_queries(dataset: PreparedDataset, split: str, most: int, seed: int) -> Queries:
+    """The queries of a split, or a seeded sample of `most` of them."""
+    queries = dataset.queries(split)
+    if len(queries) <= most:
+        return queries
+    rows = np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False))
+    counts = np.diff(queries.target_offsets)[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    flat = np.repeat(queries.target_offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+    history = queries.history.prefixes(rows, np.diff(queries.history.offsets)[rows])
+    return Queries(history=history, target_offsets=offsets, target_items=queries.target_items[flat])
