@@ -48,8 +48,8 @@ def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
             assert found == prefix_adjustment(row[: p + 1], -2.0, 0.5)
 
 
-def test_item_table_starts_at_the_principal_components(rng=np.random.default_rng(3)):
-    texts = rng.normal(size=(40, 6)).astype(np.float32)
+def test_item_table_starts_at_the_principal_components():
+    texts = np.random.default_rng(3).normal(size=(40, 6)).astype(np.float32)
     table = ItemTable(num_items=40, text_dim=6, dim=6)
     table(tf.constant([0]))
     table.start_from(texts)

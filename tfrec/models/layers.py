@@ -121,6 +121,7 @@ class EventEmbedding(keras.layers.Layer):
     Args:
         max_history: int. Positions told apart; older ones share the last.
         num_event_kinds: int. Kinds told apart; unknown ones (−1) add nothing.
+        time_gaps: bool. Whether time gaps are read; off, they are ignored.
 
     Call arguments:
         vectors: float32 `[batch, length, dim]`.
@@ -131,16 +132,17 @@ class EventEmbedding(keras.layers.Layer):
         float32 `[batch, length, dim]`.
     """
 
-    def __init__(self, max_history: int, num_event_kinds: int, **kwargs: Any) -> None:
+    def __init__(self, max_history: int, num_event_kinds: int, time_gaps: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.max_history, self.num_event_kinds = max_history, num_event_kinds
+        self.max_history, self.num_event_kinds, self.time_gaps = max_history, num_event_kinds, time_gaps
 
     def build(self, input_shape: Any) -> None:
         dim = input_shape[-1]
         self.scale = self.add_weight("scale", shape=(), initializer=keras.initializers.Constant(dim**0.5))
         self.positions = self.add_weight("positions", shape=(self.max_history, dim), initializer="zeros")
         self.kinds = self.add_weight("kinds", shape=(self.num_event_kinds + 1, dim), initializer="zeros")
-        self.gap = self.add_weight("gap", shape=(dim,), initializer="zeros")
+        if self.time_gaps:
+            self.gap = self.add_weight("gap", shape=(dim,), initializer="zeros")
         super().build(input_shape)
 
     def call(self, vectors: tf.Tensor, events: tf.Tensor, gaps: tf.Tensor) -> tf.Tensor:
@@ -148,10 +150,15 @@ class EventEmbedding(keras.layers.Layer):
         kind = tf.where((events < 0) | (events >= self.num_event_kinds), self.num_event_kinds, events)
         known = tf.cast(kind < self.num_event_kinds, vectors.dtype)[..., None]
         kinds = tf.gather(self.kinds, kind) * known
-        return vectors * self.scale + tf.gather(self.positions, position) + kinds + gaps[..., None] * self.gap
+        embedded = vectors * self.scale + tf.gather(self.positions, position) + kinds
+        return embedded + gaps[..., None] * self.gap if self.time_gaps else embedded
 
     def get_config(self) -> dict[str, Any]:
-        config = {"max_history": self.max_history, "num_event_kinds": self.num_event_kinds}
+        config = {
+            "max_history": self.max_history,
+            "num_event_kinds": self.num_event_kinds,
+            "time_gaps": self.time_gaps,
+        }
         return {**super().get_config(), **config}
 
 

@@ -32,6 +32,8 @@ class NextItemModel(keras.Model):
         temperature: float. Where the learned temperature starts.
         use_id: bool. Whether items have a vector of their own beside their text.
         repeat_bias: bool. Whether to learn the bias on items already in the history.
+        time_gaps: bool. Whether to read time gaps. Off by default: the served signatures carry no times, so a served
+            model reads every gap as 0.
         seed: int. Of the initial weights and the dropout masks.
         dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores stay float32.
 
@@ -64,13 +66,14 @@ class NextItemModel(keras.Model):
         temperature: float = 0.05,
         use_id: bool = True,
         repeat_bias: bool = True,
+        time_gaps: bool = False,
         seed: int = 0,
         dtype_policy: str = "float32",
         name: str = "next_item_model",
     ) -> None:
         # === Layers ===
         items = ItemTable(num_items, text_dim, dim, use_id=use_id, name="items")
-        embed = EventEmbedding(max_history, num_event_kinds, name="event_embedding")
+        embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         blocks = [
             CausalBlock(heads, dropout, seed * 100 + i, dtype=dtype_policy, name=f"block_{i}") for i in range(layers)
@@ -101,6 +104,8 @@ class NextItemModel(keras.Model):
         if self.repeats is not None:
             self.repeats(tf.zeros([1, 1], tf.int32))  # builds its weights before they are loaded or saved
 
+        self.loss_mean = keras.metrics.Mean(name="loss")
+
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history = dim, max_history
@@ -116,6 +121,7 @@ class NextItemModel(keras.Model):
             "temperature": temperature,
             "use_id": use_id,
             "repeat_bias": repeat_bias,
+            "time_gaps": time_gaps,
             "seed": seed,
             "dtype_policy": dtype_policy,
             "name": name,
@@ -195,12 +201,19 @@ class NextItemModel(keras.Model):
             loss = self.next_item_loss(inputs, labels, training=True)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return {"loss": loss}
+        self.loss_mean.update_state(loss)
+        return {"loss": self.loss_mean.result()}
 
     def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """The loss on (inputs, labels) without dropout; `model.evaluate` calls it."""
         inputs, labels = data
-        return {"loss": self.next_item_loss(inputs, labels, training=False)}
+        self.loss_mean.update_state(self.next_item_loss(inputs, labels, training=False))
+        return {"loss": self.loss_mean.result()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running mean of the loss, which Keras resets at the start of an epoch."""
+        return [self.loss_mean]
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._init_config)

@@ -18,6 +18,7 @@ from tfrec.encoders import EmbeddingStore, TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, refuse_existing, write_json
 from tfrec.progress import say
+from tfrec.retrieval import should_exclude_seen
 from tfrec.training.next_item import fit_next_item
 from tfrec.training.result import FitResult
 from tfrec.training.run import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, TEXT_VECTORS_FILE, WEIGHTS_FILE, Run
@@ -142,9 +143,16 @@ def _finish(
         "epochs": len(result.history),
         "timings": timings,
         "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
+        "exclude_seen": _exclude_seen(config, dataset),
         "git_commit": _git_commit(),
     }
     write_json(partial / MANIFEST_FILE, manifest)
+
+
+def _exclude_seen(config: RunConfig, dataset: PreparedDataset) -> bool:
+    """What the export will do with seen items; kept here because an export has no dataset to look at."""
+    choice = config.retrieval.exclude_seen
+    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
 
 
 def _version(name: str) -> str | None:
