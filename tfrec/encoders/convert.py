@@ -138,7 +138,10 @@ def _check_files(folder: Path) -> None:
     found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
     advice = "Take the folder of a BERT model as Hugging Face lays it out."
     if _WEIGHTS in missing and (folder / "pytorch_model.bin").is_file():
-        advice = "pytorch_model.bin is a pickle, which can run code and is never read: save the model as safetensors."
+        advice = (
+            "pytorch_model.bin is a pickle, which can run code and is never read. Convert it once, where you trust it:"
+            " AutoModel.from_pretrained(FOLDER).save_pretrained(OUT, safe_serialization=True)."
+        )
     elif _WEIGHTS in missing and (folder / f"{_WEIGHTS}.index.json").is_file():
         advice = "The weights are in several files: save the model as one."
     elif missing == ["vocab.txt"]:
@@ -204,7 +207,7 @@ def _config(folder: Path, pooling: str, has_pooler: bool) -> BertConfig:
             inner_width=int(read["intermediate_size"]),
             max_positions=int(read.get("max_position_embeddings", 512)),
             types=int(read.get("type_vocab_size", 2)),
-            activation={"gelu_pytorch_tanh": "gelu_new"}.get(str(a := read.get("hidden_act", "gelu")), str(a)),
+            activation=str(read.get("hidden_act", "gelu")).replace("gelu_pytorch_tanh", "gelu_new"),
             dropout=float(read.get("hidden_dropout_prob", 0.1)),
             attention_dropout=float(read.get("attention_probs_dropout_prob", 0.1)),
             epsilon=float(read.get("layer_norm_eps", 1e-12)),
@@ -219,7 +222,9 @@ def _config(folder: Path, pooling: str, has_pooler: bool) -> BertConfig:
         raise InvalidInput(f"{path} holds a value that is not a number: {error}.") from None
     if config.activation not in ACTIVATIONS:
         raise InvalidInput(f"{path}: expected hidden_act {' or '.join(ACTIVATIONS)}; received {config.activation!r}.")
-    if config.width % config.heads or min(config.vocab_size, config.width, config.layers, config.inner_width) < 1:
+    if min(config.vocab_size, config.width, config.layers, config.inner_width, config.heads) < 1:
+        raise InvalidInput(f"{path}: every size has to be at least 1. Take the config.json that came with the weights.")
+    if config.width % config.heads:
         raise InvalidInput(f"{path}: hidden_size {config.width} does not split into {config.heads} attention heads.")
     return config
 

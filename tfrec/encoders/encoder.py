@@ -21,6 +21,7 @@ from tfrec.schema import POOLED_OUTPUT
 
 # Tokenised at a time by `encode`: enough to sort by length, little enough to hold.
 _CHUNK = 16384
+_HUB_LENGTH = 512  # a hub encoder does not say its longest input: BERT's is this
 _SPECIAL = 2  # [CLS] and [SEP] around one segment
 
 
@@ -31,7 +32,7 @@ class TextEncoder:
         preprocessor_handle: Of a TF-Hub text preprocessor, for `hub.KerasLayer`.
         encoder_handle: Of a TF-Hub text encoder, for `hub.KerasLayer`.
         dim: Width of the vectors.
-        max_seq_length: The longest input, in tokens; None where the encoder does not say.
+        max_seq_length: The longest input, in tokens.
         hash: SHA-256 of everything that decides the vectors.
         trainable: Whether `encoder` exposes its weights for training.
     """
@@ -42,7 +43,7 @@ class TextEncoder:
         encoder_handle: str,
         *,
         dim: int,
-        max_seq_length: int | None,
+        max_seq_length: int,
         hash: str,
         trainable: bool = False,
     ) -> None:
@@ -63,10 +64,11 @@ class TextEncoder:
     @cached_property
     def encoder(self) -> Any:
         """The encoder as a `hub.KerasLayer`."""
-        loaded = _load(self.encoder_handle)
-        if not callable(loaded):
-            raise InvalidInput(f"The SavedModel at {self.encoder_handle!r} cannot be called. It is no TF2 encoder.")
-        return hub.KerasLayer(loaded, trainable=self.trainable, name="text_encoder")
+        folder = resolve(self.encoder_handle)
+        try:
+            return hub.KerasLayer(str(folder), trainable=self.trainable, name="text_encoder")
+        except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+            raise InvalidInput(f"The SavedModel at {self.encoder_handle!r} is no TF2 text encoder: {error}") from None
 
     def inputs(self, texts: Any, seq_length: int) -> dict[str, Any]:
         """string `[batch]` → the encoder's dict of int32 `[batch, seq_length]`; usable inside a graph.
@@ -129,10 +131,11 @@ class TextEncoder:
         return tf.concat(pieces, 0)
 
     def _check_length(self, seq_length: int) -> None:
-        longest = self.max_seq_length
-        if seq_length < 3 or (longest is not None and seq_length > longest):
-            to = f" to {longest}" if longest else ""
-            raise InvalidInput(f"Expected a seq_length from 3{to}; received {seq_length}. Set encoder.seq_length.")
+        if not _SPECIAL < seq_length <= self.max_seq_length:
+            raise InvalidInput(
+                f"Expected a seq_length from {_SPECIAL + 1} to {self.max_seq_length}; received {seq_length}. "
+                "Set encoder.seq_length."
+            )
 
 
 def as_utf8(text: Any, position: int) -> bytes:
@@ -176,7 +179,7 @@ def load_pair(handles: str, trainable: bool = False) -> TextEncoder:
     """
     folders = [resolve(handle) for handle in split_pair(handles)]
     digest = folder_sha256(folders[0]) + folder_sha256(folders[1])
-    pair = TextEncoder(*map(str, folders), dim=0, max_seq_length=None, hash=digest, trainable=trainable)
+    pair = TextEncoder(*map(str, folders), dim=0, max_seq_length=_HUB_LENGTH, hash=digest, trainable=trainable)
     inputs = pair.inputs(["a text"], 8)
     try:
         outputs = pair.encoder(inputs, training=False)
