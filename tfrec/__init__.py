@@ -26,7 +26,7 @@ _PUBLIC = {
     "BehaviourTextModel": "tfrec.models",
     "TopK": "tfrec.retrieval",
     "recommend": "tfrec.retrieval",
-    "evaluate": "tfrec.evaluation",
+    "evaluate_run": "tfrec.training",
     "train": "tfrec.training",
     "load_run": "tfrec.training",
     "export": "tfrec.serving",

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tfrec import PreparedDataset, load_run
+
 ITEMS = 12
 
 
@@ -50,10 +52,13 @@ def test_from_raw_files_to_a_checked_export(tfrec, shop, tiny_encoder, monkeypat
     small = "--set training.epochs=2 --set training.batch_size=16 --set model.dim=8 --set model.heads=2"
     succeeds(f"train --data data --out run --encoder {tiny_encoder} --seed 3 {small} --set export.max_k=5")
     assert not (shop / "run.partial").exists()
+    assert load_run("run").config.training.seed == 3
 
     assert "popularity" in succeeds("evaluate --run run --data data --out metrics.json")
     metrics = json.loads((shop / "metrics.json").read_text())
     assert 0 <= metrics["ndcg@10"] <= 1 and metrics["users"] == 30 and metrics["items"] == ITEMS
+
+    assert load_run("run").scorer(PreparedDataset.load("data")).num_items == ITEMS
 
     (shop / "users.txt").write_text("u3\nu1\n")
     succeeds("recommend --run run --data data --users users.txt --k 4 --out recs.parquet")
