@@ -44,7 +44,7 @@ def test_a_template_takes_any_column():
     assert render_texts(CATALOGUE, "{title} ({tags}) for {price}", True) == ["Tea (hot, green) for 2", "() for"]
 
 
-@pytest.mark.parametrize(("template", "message"), [("{titel}", "titel"), ("{title", "not valid")])
+@pytest.mark.parametrize(("template", "message"), [("{heading}", "heading"), ("{title", "not valid")])
 def test_a_wrong_template_is_refused(template, message):
     with pytest.raises(InvalidInput, match=message):
         render_texts(CATALOGUE, template, True)
