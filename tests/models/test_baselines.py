@@ -50,8 +50,7 @@ def expected_cooccurrence(training, history, window, decay, bonus=lambda i, j: 0
     scores = np.zeros(ITEMS)
     for age, item in enumerate(reversed(history)):
         for other in range(ITEMS):
-            share = near[item, other] / near[item].sum() if near[item].sum() else 0.0
-            scores[other] += decay**age * (share + bonus(item, other))
+            scores[other] += decay**age * (near[item, other] + bonus(item, other))
     return scores
 
 

@@ -132,7 +132,7 @@ def test_it_survives_export_with_any_batch_size(tmp_path, chunk_size):
 def test_scores_stay_float32_under_a_bfloat16_policy():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        result = TopK(1).index([[1.0], [1.001]])(tf.constant([[1.0]]))
+        result = TopK(1).index(np.eye(2))(tf.constant([[1.0, 1.001]]))
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert_array_equal(result.indices, [[1]])  # in bfloat16 both are 1, and the first would win

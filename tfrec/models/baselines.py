@@ -65,9 +65,10 @@ class LastItemText:
 class Cooccurrence:
     """Items that stand near the history's items in training sequences.
 
-    `C[i, j]` counts how often j stands within `window` events of i, before or after it, divided by the events that
-    stand near i. The score of j is the sum of `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only
-    the newest 50 events are read; the older ones would weigh less than `decay^50`. Without a history all scores are 0.
+    `C[i, j]` counts how often j stands within `window` events of i, before or after it. The score of j is the sum of
+    `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only the newest 50 events are read; the older ones
+    would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by those of the item:
+    on Amazon Scientific that cost a tenth of the validation NDCG.
 
     Args:
         window: int. Events to each side that count as near.
@@ -84,11 +85,9 @@ class Cooccurrence:
         """Counts the pairs of the training sequences; `text_vectors` is not used."""
         self.num_items = dataset.num_items
         keys, counts = _count_pairs(dataset.training(), self.num_items, self.window)
-        rows = keys // self.num_items
-        totals = np.bincount(rows, weights=counts, minlength=self.num_items)
         self._columns = (keys % self.num_items).astype(np.int32)
-        self._values = (counts / totals[rows]).astype(np.float32)
-        self._starts = np.searchsorted(rows, np.arange(self.num_items + 1))
+        self._values = counts.astype(np.float32)
+        self._starts = np.searchsorted(keys, np.arange(self.num_items + 1) * self.num_items)
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
@@ -105,8 +104,8 @@ class Cooccurrence:
 class CooccurrenceText(Cooccurrence):
     """Co-occurrence and text: `C[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
 
-    Near-identical texts count like a strong co-occurrence, unrelated ones not at all, so that items without any
-    training event are found too.
+    A near-identical text counts like a third of a co-occurrence, an unrelated one not at all, so that items without
+    any training event are found too.
     """
 
     name = "cooccurrence_text"
