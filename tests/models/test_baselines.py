@@ -40,7 +40,7 @@ class Data:
         return self.log
 
 
-def expected_cooccurrence(training, history, window, decay, bonus=lambda i, j: 0.0):
+def expected_cooccurrence(training, history, window, decay, text=None):
     near = np.zeros((ITEMS, ITEMS))
     for sequence in training:
         for a, first in enumerate(sequence):
@@ -50,7 +50,10 @@ def expected_cooccurrence(training, history, window, decay, bonus=lambda i, j: 0
     scores = np.zeros(ITEMS)
     for age, item in enumerate(reversed(history)):
         for other in range(ITEMS):
-            scores[other] += decay**age * (near[item, other] + bonus(item, other))
+            value = near[item, other]
+            if text is not None:
+                value = value / max(near[item].sum(), 1) + text(item, other)
+            scores[other] += decay**age * value
     return scores
 
 

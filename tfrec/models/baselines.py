@@ -67,8 +67,8 @@ class Cooccurrence:
 
     `C[i, j]` counts how often j stands within `window` events of i, before or after it. The score of j is the sum of
     `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only the newest 50 events are read; the older ones
-    would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by those of the item:
-    on Amazon Scientific that cost a tenth of the validation NDCG.
+    would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by those of i:
+    on Amazon Scientific that cost 7% of the validation NDCG with seen items masked, 14% without.
 
     Args:
         window: int. Events to each side that count as near.
@@ -102,10 +102,10 @@ class Cooccurrence:
 
 
 class CooccurrenceText(Cooccurrence):
-    """Co-occurrence and text: `C[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
+    """Co-occurrence and text: `P[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
 
-    A near-identical text counts like a third of a co-occurrence, an unrelated one not at all, so that items without
-    any training event are found too.
+    `P[i, j]` is the share of j among what stands near i, so that the weight of the text means the same on sparse and
+    dense logs. Near-identical texts count, unrelated ones do not, and items without any training event are found too.
     """
 
     name = "cooccurrence_text"
@@ -113,7 +113,11 @@ class CooccurrenceText(Cooccurrence):
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
         self.vectors = _unit(_checked(text_vectors, dataset.num_items))
-        return super().fit(dataset)
+        super().fit(dataset)
+        lengths = np.diff(self._starts)
+        item = np.repeat(np.arange(self.num_items), lengths)
+        self._values /= np.bincount(item, weights=self._values, minlength=self.num_items)[item].astype(np.float32)
+        return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
