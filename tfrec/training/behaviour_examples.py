@@ -10,7 +10,7 @@ import numpy as np
 from tfrec.data.dataset import Histories, PreparedDataset, Queries
 from tfrec.errors import InvalidInput
 
-HORIZON = 20
+HORIZON = 5
 """How many events after a text may at most be its targets."""
 
 
@@ -34,7 +34,7 @@ class Examples:
         """Every position with an event before it and a target at it, or a seeded sample of `max_texts` of them.
 
         A text's target is the event that follows it. In a sample, the targets are those among the next `positions /
-        texts` events (at most 20), so that a cap on the texts, which are costly to read, still uses the whole log.
+        texts` events (at most 5), so that a cap on the texts, which are costly to read, still uses the whole log.
 
         Raises:
             InvalidInput: no user has two training events with a target behind.

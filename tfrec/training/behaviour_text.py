@@ -31,7 +31,7 @@ from tfrec.training.behaviour_examples import Examples, Impressions, Negatives, 
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item import EpochCheckpoint, strategy
 from tfrec.training.result import FitResult
-from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
+from tfrec.training.run import HISTORY_FILE
 
 VALID_QUERIES = 2000
 """Most validation queries read after each epoch; a seeded sample of more."""
@@ -44,7 +44,8 @@ def fit_behaviour_text(
 ) -> FitResult:
     """Fits on the training split and keeps the weights that validate best.
 
-    Stage one reads every text once, keeps its vector, and fits the MLP on the vectors for `training.epochs`. Stage two,
+    Stage one reads every text once, keeps its vector, and fits the MLP on the vectors for `training.epochs`, each of
+    them validated (`training.validate_from` is for models that take longer). Stage two,
     with `encoder.trainable`, goes on from there for `training.encoder_epochs` with the encoder's own learning rate, in
     steps of `encoder.batch_size` texts: a head that is fitted already does not spoil a pre-trained encoder with its
     first gradients. Candidates as second segments have no vector of their own, so they go to stage two at once.
@@ -157,13 +158,11 @@ class _Fit:
     ) -> None:
         knobs = self.config.training
         monitor = "loss" if knobs.monitor == "loss" else "auc" if self.sigmoid else "ndcg@10"
-        path = self.workdir / "checkpoint" / f"{stage}.weights.h5" if stage == "mlp" else self.workdir / WEIGHTS_FILE
-        first = int(knobs.validate_from * epochs) if stage == "mlp" else 0
-        best = BestWeights(validate, monitor, path, first_epoch=first, patience=knobs.patience)
+        path = self.workdir / "checkpoint" / f"best-{stage}"  # not .h5, which a model not fitted yet cannot load
+        best = BestWeights(validate, monitor, path, first_epoch=0, patience=knobs.patience)
         before = len(self.rows)  # epochs of the stage before; their numbers go on
         if self.metrics:
             best.restore({"best": self.best, "best_metrics": self.metrics, "waited": 0})
-            path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint = EpochCheckpoint(self.workdir / "checkpoint" / stage, model, best)
         epoch, rows = checkpoint.restore() if self.resume else (0, [])
         if not epoch:
