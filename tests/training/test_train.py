@@ -8,10 +8,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tfrec.config import RunConfig
-from tfrec.data import prepare
+from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
 from tfrec.training import Run, evaluate_run, train
 from tfrec.training.callbacks import BestWeights
+from tfrec.training.next_item import repeat_log_odds
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 
@@ -98,3 +99,22 @@ def test_an_existing_run_is_not_replaced_without_force(dataset, config, tmp_path
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(InvalidInput, match="is not a run"):
         Run.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "users, sign", [([[0, 1, 2, 3]] * 50, -1), ([[0, 0, 0, 0]] * 50, 1)], ids=["nobody repeats", "everybody repeats"]
+)
+def test_the_repeat_bias_starts_on_the_side_of_the_data(users, sign):
+    flat = np.concatenate(users).astype(np.int32)
+    histories = Histories(
+        user_ids=np.array([f"u{i}" for i in range(len(users))], object),
+        offsets=np.arange(0, len(flat) + 1, 4),
+        items=flat,
+        events=np.zeros(len(flat), np.int16),
+        timestamps=np.arange(len(flat)),
+        values=np.zeros(len(flat), np.float32),
+        is_target=np.ones(len(flat), bool),
+    )
+    # 50 users with 0 + 1 + 2 + 3 earlier events among 20 items: 15 repeats by chance; 0 or 150 are seen
+    expected = np.log(0.5 / 15.5) if sign < 0 else np.log(150.5 / 15.5)
+    assert_allclose(repeat_log_odds(histories, 20), expected, rtol=1e-6)

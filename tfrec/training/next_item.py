@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.data.dataset import Histories, PreparedDataset, Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import evaluate_ranking
 from tfrec.files import write_json
@@ -59,7 +59,26 @@ def build_next_item_model(
     )
     if text_vectors is not None:
         model.items.start_from(text_vectors)
+    if model.repeats is not None:
+        start = repeat_log_odds(dataset.training(), dataset.num_items)
+        model.repeats.bias.assign([start, start])
     return model
+
+
+def repeat_log_odds(training: Histories, num_items: int) -> float:
+    """Where the bias on items already in the history starts: log of how much more often people repeat than by chance.
+
+    The bias moves too slowly to get from 0 to where it belongs on long histories, which have few steps an epoch. The
+    result is kept within −6…6; without training events it is 0.
+    """
+    rows = np.repeat(np.arange(len(training), dtype=np.int64), np.diff(training.offsets))
+    if not len(rows):
+        return 0.0
+    distinct = len(np.unique(rows * num_items + training.items))
+    repeats = len(rows) - distinct
+    position = np.arange(len(rows)) - training.offsets[:-1][rows]
+    by_chance = float(np.minimum(position, num_items).sum() / num_items)
+    return float(np.clip(np.log((repeats + 0.5) / (by_chance + 0.5)), -6, 6))
 
 
 def fit_next_item(
