@@ -88,7 +88,8 @@ class Negatives:
         drawn = rng.integers(0, self.num_items, (len(rows), count))
         for _ in range(10):
             keys = np.asarray(rows, np.int64)[:, None] * self.num_items + drawn
-            taken = np.isin(keys, self._taken)
+            place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
+            taken = self._taken[place] == keys
             if not taken.any():
                 break
             drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))

@@ -278,15 +278,16 @@ class _Batches:
             for epoch in range(first_epoch, epochs):
                 yield from self.epoch(epoch)
 
-        if self.vectors is None:
-            spec: Any = tf.TensorSpec([None], tf.string)
-            inputs = {schema.BEHAVIOUR_TEXT: spec}
-            inputs |= {schema.CANDIDATE_TEXT: spec} if self.fit.sigmoid else {}
-        else:
-            spec = tf.TensorSpec([None, self.fit.model.dim], tf.float32)
-            inputs = {BEHAVIOUR: spec, CANDIDATE: spec} if self.fit.sigmoid else {BEHAVIOUR: spec}
+        names = (BEHAVIOUR, CANDIDATE) if self.vectors else (schema.BEHAVIOUR_TEXT, schema.CANDIDATE_TEXT)
+        spec = tf.TensorSpec([None], tf.int64 if self.vectors else tf.string)
+        inputs = {name: spec for name in (names if self.fit.sigmoid else names[:1])}
         labels = tf.TensorSpec([None], tf.float32 if self.fit.sigmoid else tf.int32)
-        return tf.data.Dataset.from_generator(generate, output_signature=(inputs, labels)).prefetch(4)
+        batches = tf.data.Dataset.from_generator(generate, output_signature=(inputs, labels))
+        if self.vectors:
+            tables = {BEHAVIOUR: tf.constant(self.vectors["texts"])}
+            tables |= {CANDIDATE: tf.constant(self.vectors["items"])} if self.fit.sigmoid else {}
+            batches = batches.map(lambda rows, y: ({name: tf.gather(tables[name], rows[name]) for name in tables}, y))
+        return batches.prefetch(4)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch, which depend on the seed and its number alone."""
@@ -310,8 +311,8 @@ class _Batches:
 
     def _inputs(self, of: np.ndarray, rows: np.ndarray, candidates: np.ndarray | None) -> dict[str, np.ndarray]:
         if self.vectors is not None:
-            inputs = {BEHAVIOUR: self.vectors["texts"][of][rows]}
-            return inputs if candidates is None else {**inputs, CANDIDATE: self.vectors["items"][candidates]}
+            inputs = {BEHAVIOUR: of[rows]}  # rows of the kept vectors; the graph gathers them
+            return inputs if candidates is None else {**inputs, CANDIDATE: candidates}
         inputs = {schema.BEHAVIOUR_TEXT: np.array(self.fit.texts(of), object)[rows]}
         if candidates is None:
             return inputs
