@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tfrec.data.dataset import Histories
 
+from tfrec.data.dataset import Histories
 from tfrec.training.windows import Windows
 
 
