@@ -15,10 +15,10 @@ from tfrec.models.layers import CausalBlock, EventEmbedding, ItemTable, RepeatBi
 class NextItemModel(keras.Model):
     """A causal transformer over a user's history, with a cosine softmax over the catalogue.
 
-    Item vector = P · text + id (`ItemTable`); a history of item vectors, event kinds and, when asked, time gaps goes through a
-    causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781); the score of an item is the
-    cosine to the newest position's output, divided by a learned temperature, plus a learned bias on items that are in
-    the history already.
+    Item vector = P · text + id (`ItemTable`). A history of item vectors, event kinds and, when asked, time gaps goes
+    through a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score of an item
+    is the cosine to the newest position's output, divided by a learned temperature, plus a learned bias on items that
+    are in the history already.
 
     Args:
         num_items: int. Items in the catalogue.
