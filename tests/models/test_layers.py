@@ -7,45 +7,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.models.layers import CausalBlock, EventEmbedding, ItemTable, RepeatBias, StepDropout
-
-
-def prefix_adjustment(items, newest_bias, other_bias):
-    """What a history adds to each item's score, the slow way."""
-    real = [item for item in items if item >= 0]
-    return {item: newest_bias if item == real[-1] else other_bias for item in real}
-
-
-def total_by_item(indices, values):
-    """Sums what was scattered, without the zeros."""
-    total = {}
-    for index, value in zip(indices.tolist(), values.tolist(), strict=True):
-        if value:
-            total[index] = total.get(index, 0.0) + value
-    return total
-
-
-@pytest.fixture
-def biased():
-    layer = RepeatBias()
-    layer(tf.zeros([1, 1], tf.int32))
-    layer.bias.assign([-2.0, 0.5])
-    return layer
-
-
-@pytest.mark.parametrize("items", [[4, 1, 4, 2], [4, 1, 4, -1], [3, -1, -1, -1], [0, 0, 0, 0], [-1, -1, -1, -1]])
-def test_repeat_bias_counts_each_item_once(biased, items):
-    indices, values = biased(tf.constant([items]))
-    assert total_by_item(indices[0].numpy(), values[0].numpy()) == prefix_adjustment(items, -2.0, 0.5)
-
-
-def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
-    rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
-    indices, values = biased.at_every_position(tf.constant(rows))
-    for b, row in enumerate(rows):
-        for p in range((row >= 0).sum()):
-            found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
-            assert found == prefix_adjustment(row[: p + 1], -2.0, 0.5)
+from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
+from tfrec.models.item_table import ItemTable
 
 
 def test_item_table_starts_at_the_principal_components():
@@ -54,11 +17,21 @@ def test_item_table_starts_at_the_principal_components():
     table(tf.constant([0]))
     table.start_from(texts)
     centred = texts - texts.mean(axis=0)
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    assert_allclose(
-        table.vectors() @ tf.transpose(table.vectors()), unit @ unit.T, atol=1e-4
-    )  # a rotation keeps cosines
+    # a rotation keeps lengths and angles
+    assert_allclose(table.vectors() @ tf.transpose(table.vectors()), centred @ centred.T, atol=1e-3)
     assert_allclose(table.of_text(texts), table.vectors(), atol=1e-5)
+
+
+def test_ids_and_projection_move_at_their_own_rate():
+    table = ItemTable(num_items=3, text_dim=4, dim=2, id_rate=0.5, projection_rate=0.1)
+    table(tf.constant([0]))
+    texts = np.arange(12, dtype=np.float32).reshape(3, 4) ** 2
+    table.start_from(texts)
+    before = table.vectors().numpy()
+    table.ids.assign_add(tf.ones([3, 2]))
+    assert_allclose(table.vectors(), before + 0.5, atol=1e-3)
+    table.projection.assign_add(tf.ones([4, 2]))
+    assert_allclose(table.vectors(), before + 0.5 + 0.1 * (texts - texts.mean(0)).sum(1, keepdims=True), atol=1e-2)
 
 
 def test_padding_has_the_zero_vector():

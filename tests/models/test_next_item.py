@@ -8,13 +8,20 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.models import NextItemModel
+from tfrec.models.neighbours import text_neighbours
 
 
 @pytest.fixture(scope="module")
 def model():
-    made = NextItemModel(num_items=30, num_event_kinds=2, text_dim=10, dim=8, heads=2, layers=1, max_history=6)
-    made.items.start_from(np.random.default_rng(0).normal(size=(30, 10)).astype(np.float32))
-    made.repeats.bias.assign([-3.0, 1.5])
+    made = NextItemModel(
+        num_items=30, num_event_kinds=2, text_dim=10, dim=8, heads=2, max_history=6, neighbours=3, text_neighbours=2
+    )
+    rng = np.random.default_rng(0)
+    texts = rng.normal(size=(30, 10)).astype(np.float32)
+    made.items.start_from(texts)
+    made.repeats.scaled_bias.assign(np.array([-3.0, 1.5]) / 20)
+    near = rng.integers(0, 30, (30, 3)).astype(np.int32), rng.integers(5, 9, (30, 3)).astype(np.float32)
+    made.memory.remember(near, text_neighbours(texts, 2))
     return made
 
 
@@ -27,12 +34,18 @@ def inputs(items):
     }
 
 
-def test_scores_are_dot_products_plus_the_bias_on_repeats(model):
+def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
     history = inputs([[3, 9, 3, 5]])
     expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
+    expected += model.memory.of_whole(history["history_items"])[0].numpy()
     expected[[3, 9]] += 1.5
     expected[5] += -3.0
-    assert_allclose(model.scores(history)[0], expected, atol=1e-5)
+    assert_allclose(model.scores(history)[0], expected, atol=1e-4)
+    added = np.zeros(30)
+    indices, values = model.adjustment(history["history_items"])
+    np.add.at(added, indices[0].numpy(), values[0].numpy())
+    cosine = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
+    assert_allclose(cosine + added, expected, atol=1e-4)
 
 
 def test_padding_on_the_right_changes_nothing(model):
@@ -45,6 +58,9 @@ def test_an_empty_history_scores_zero(model):
 
 def test_the_loss_is_the_mean_cross_entropy_of_each_prefix(model):
     row, labels = [3, 9, 3, 5], [9, 3, 5, 11]
+    within = [3, 9, 5, 11]  # the counts of these pairs stay in the memory's way: none, so that nothing is taken out
+    near = model.memory.near.numpy()
+    model.memory.near.assign(np.where(np.isin(near, within), 0, near))
     losses = []
     for end, label in enumerate(labels, start=1):
         scores = model.scores(inputs([row[:end]]))[0].numpy().astype(float)
@@ -62,7 +78,7 @@ def test_a_batch_without_labels_has_loss_zero(model):
 def test_a_history_of_vectors_equals_one_of_ids_of_unknown_kind(model):
     history = inputs([[3, 9, -1]])
     history["history_events"] = tf.fill([1, 3], -1)
-    vectors = tf.gather(model.item_vectors(), [[3, 9, 0]])
+    vectors = tf.gather(model.history_vectors(), [[3, 9, 0]])
     found = model.query_from_vectors(vectors, tf.constant([[True, True, False]]))
     assert_allclose(found, model.query(history), atol=1e-4)
 

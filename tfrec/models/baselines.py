@@ -8,12 +8,12 @@ import numpy as np
 
 from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
+from tfrec.models.neighbours import TEXT_TEMPERATURE, count_pairs, unit_rows
 
 WINDOW = 10
 DECAY = 0.8
 HISTORY = 50
 TEXT_WEIGHT = 0.3
-TEXT_TEMPERATURE = 0.1
 _BLOCK = 2048
 
 
@@ -49,7 +49,7 @@ class LastItemText:
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Keeps the vectors, float `[num_items, dim]`, at length 1; raises `InvalidInput` without them."""
         self.num_items = dataset.num_items
-        self.vectors = _unit(_checked(text_vectors, self.num_items))
+        self.vectors = unit_rows(_checked(text_vectors, self.num_items))
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ class Cooccurrence:
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Counts the pairs of the training sequences; `text_vectors` is not used."""
         self.num_items = dataset.num_items
-        keys, counts = _count_pairs(dataset.training(), self.num_items, self.window)
+        keys, counts = count_pairs(dataset.training(), self.num_items, self.window)
         self._columns = (keys % self.num_items).astype(np.int32)
         self._values = counts.astype(np.float32)
         self._starts = np.searchsorted(keys, np.arange(self.num_items + 1) * self.num_items)
@@ -112,7 +112,7 @@ class CooccurrenceText(Cooccurrence):
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
-        self.vectors = _unit(_checked(text_vectors, dataset.num_items))
+        self.vectors = unit_rows(_checked(text_vectors, dataset.num_items))
         super().fit(dataset)
         lengths = np.diff(self._starts)
         item = np.repeat(np.arange(self.num_items), lengths)
@@ -134,21 +134,6 @@ class CooccurrenceText(Cooccurrence):
         return scores
 
 
-def _count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keys `i * num_items + j` of the pairs within the window, rising, and their counts. Symmetric."""
-    items = histories.items.astype(np.int64)
-    user = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
-    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for distance in range(1, min(window, len(items)) + 1):
-        same = user[:-distance] == user[distance:]
-        first, second = items[:-distance][same], items[distance:][same]
-        pairs = np.concatenate([first * num_items + second, second * num_items + first])
-        new_keys, new_counts = np.unique(pairs, return_counts=True)
-        keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
-        counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
-    return keys, counts
-
-
 def _weighted_history(
     histories: Histories, rows: np.ndarray, decay: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,11 +149,6 @@ def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """`start, start + 1, …` for each span, back to back."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:

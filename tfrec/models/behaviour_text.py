@@ -15,7 +15,7 @@ from tfrec.data.behaviour import behaviour_text
 from tfrec.data.dataset import Histories
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.layers import StepDropout
+from tfrec.models.history_layers import StepDropout
 from tfrec.models.text_layers import CutTokens, Distinct, Restore, TrimPadding
 
 if TYPE_CHECKING:

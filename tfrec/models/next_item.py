@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
-from tfrec.models.layers import CausalBlock, EventEmbedding, ItemTable, RepeatBias, StepDropout
+from tfrec.models.adjustments import NeighbourMemory, RepeatBias
+from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
+from tfrec.models.item_table import ItemTable, lookup
 
 
 class NextItemModel(keras.Model):
@@ -17,8 +19,8 @@ class NextItemModel(keras.Model):
 
     Item vector = P · text + id (`ItemTable`). A history of item vectors, event kinds and, when asked, time gaps goes
     through a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score of an item
-    is the cosine to the newest position's output, divided by a learned temperature, plus a learned bias on items that
-    are in the history already.
+    is the cosine to the newest position's output, divided by a learned temperature, plus what the history's neighbours
+    say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`).
 
     Args:
         num_items: int. Items in the catalogue.
@@ -31,7 +33,12 @@ class NextItemModel(keras.Model):
         dropout: float in [0, 1).
         temperature: float. Where the learned temperature starts.
         use_id: bool. Whether items have a vector of their own beside their text.
+        id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
+        item_dropout: float in [0, 1). Share of the numbers of all item vectors left out of a training step's scores.
         repeat_bias: bool. Whether to learn the bias on items already in the history.
+        neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
+        text_neighbours: int. Neighbours of an item by text; 0 for none.
+        neighbour_window: int. Distance within which two events were counted for them.
         time_gaps: bool. Whether to read time gaps. Off by default: the served signatures carry no times, so a served
             model reads every gap as 0.
         seed: int. Of the initial weights and the dropout masks.
@@ -59,20 +66,25 @@ class NextItemModel(keras.Model):
         num_event_kinds: int,
         text_dim: int = 0,
         dim: int = 256,
-        layers: int = 2,
+        layers: int = 1,
         heads: int = 4,
         max_history: int = 50,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         temperature: float = 0.05,
         use_id: bool = True,
+        id_rate: float = 0.2,
+        item_dropout: float = 0.1,
         repeat_bias: bool = True,
+        neighbours: int = 0,
+        text_neighbours: int = 0,
+        neighbour_window: int = 10,
         time_gaps: bool = False,
         seed: int = 0,
         dtype_policy: str = "float32",
         name: str = "next_item_model",
     ) -> None:
         # === Layers ===
-        items = ItemTable(num_items, text_dim, dim, use_id=use_id, name="items")
+        items = ItemTable(num_items, text_dim, dim, use_id=use_id, id_rate=id_rate, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         blocks = [
@@ -97,12 +109,20 @@ class NextItemModel(keras.Model):
             name=name,
         )
         self.items, self.body = items, body
+        self.drop_items = StepDropout(item_dropout, seed * 100 + 98, name="item_dropout")
+        self.drop_items(tf.zeros([1, 1]))
         self.log_temperature = self.add_weight(
             "log_temperature", shape=(), initializer=keras.initializers.Constant(float(np.log(temperature)))
         )
+
+        # What is added to the scores is built here, before weights are loaded or saved.
+        no_item = tf.fill([1, 1], -1)
         self.repeats = RepeatBias(name="repeat_bias") if repeat_bias else None
-        if self.repeats is not None:
-            self.repeats(tf.zeros([1, 1], tf.int32))  # builds its weights before they are loaded or saved
+        self.memory = None
+        if neighbours or text_neighbours:
+            self.memory = NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
+        for layer in filter(None, (self.repeats, self.memory)):
+            layer(no_item)
 
         self.loss_mean = keras.metrics.Mean(name="loss")
 
@@ -120,7 +140,12 @@ class NextItemModel(keras.Model):
             "dropout": dropout,
             "temperature": temperature,
             "use_id": use_id,
+            "id_rate": id_rate,
+            "item_dropout": item_dropout,
             "repeat_bias": repeat_bias,
+            "neighbours": neighbours,
+            "text_neighbours": text_neighbours,
+            "neighbour_window": neighbour_window,
             "time_gaps": time_gaps,
             "seed": seed,
             "dtype_policy": dtype_policy,
@@ -132,45 +157,65 @@ class NextItemModel(keras.Model):
         items = tf.convert_to_tensor(inputs[schema.HISTORY_ITEMS])
         return self._newest(self(inputs, training=False), items >= 0)
 
-    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Query of histories given as item vectors, for items that the catalogue does not know.
+    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor, kinds: tf.Tensor | None = None) -> tf.Tensor:
+        """Query of histories given as vectors: of `text_to_vector`, for items that the catalogue does not know, or rows
+        of `history_vectors`.
 
         Args:
             vectors: float32 `[batch, length, dim]`, oldest first, padded on the right.
             mask: bool `[batch, length]`, true at real events.
+            kinds: int32 `[batch, length]`, event kinds, −1 for an unknown one. None for all unknown.
 
         Returns:
             float32 `[batch, dim]`; 0 where a history is empty.
         """
         vectors = vectors * tf.cast(mask, vectors.dtype)[..., None]
-        unknown = tf.fill(tf.shape(mask), -1)
-        return self._newest(self.body([vectors, unknown, tf.zeros(tf.shape(mask))], training=False), mask)
+        kinds = tf.fill(tf.shape(mask), -1) if kinds is None else kinds
+        return self._newest(self.body([vectors, kinds, tf.zeros(tf.shape(mask))], training=False), mask)
 
     def item_vectors(self) -> tf.Tensor:
-        """All item vectors, float32 `[num_items, dim]`."""
+        """All items as they are scored, float32 `[num_items, dim]`, of unit length."""
+        return tf.math.l2_normalize(self.items.vectors(), axis=-1)
+
+    def history_vectors(self) -> tf.Tensor:
+        """All items as a history reads them, float32 `[num_items, dim]`, of the length their text gives them."""
         return self.items.vectors()
 
     def text_to_vector(self, text_vectors: tf.Tensor) -> tf.Tensor:
-        """Item vectors of texts alone: float32 `[..., text_dim]` to `[..., dim]`."""
+        """Items known by their text alone, as a history reads them: float32 `[..., text_dim]` to `[..., dim]`."""
         return self.items.of_text(text_vectors)
 
-    def repeat_adjustment(self, history_items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What to add to the scores of items in the history: indices int32 and values float32, both `[batch, length]`.
+    def adjustment(self, history_items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What to add to the scores of which items beside the cosine: repeats and neighbours.
 
-        Padding has index 0 and value 0; an item that occurs several times carries its value once.
+        Args:
+            history_items: int32 `[batch, length]`, −1 is padding.
+
+        Returns:
+            indices: int32 `[batch, m]`, 0 at padding. values: float32 `[batch, m]`, 0 at padding. Those of an item that
+            occurs several times add up; m is fixed by the length and the model.
         """
         history_items = tf.convert_to_tensor(history_items)
-        if self.repeats is None:
+        parts = [layer(history_items) for layer in (self.repeats, self.memory) if layer is not None]
+        if not parts:
             return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
-        return self.repeats(history_items)
+        return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
 
-    def scores(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Scores of the whole catalogue for each history, float32 `[batch, num_items]`."""
-        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
-        scores = tf.matmul(self.query(inputs), self.item_vectors(), transpose_b=True)
-        indices, values = self.repeat_adjustment(inputs[schema.HISTORY_ITEMS])
-        rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-        return tf.tensor_scatter_nd_add(scores, tf.stack([rows, indices], axis=-1), values)
+    def scores(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
+        """Scores of the whole catalogue for each history, float32 `[batch, num_items]`.
+
+        Args:
+            inputs: As the model's.
+            vectors: `history_vectors()`, for a caller who asks often; None computes them.
+        """
+        items = tf.convert_to_tensor(inputs[schema.HISTORY_ITEMS])
+        vectors = self.history_vectors() if vectors is None else vectors
+        positions = self._read(vectors, inputs, training=False)
+        query = self._newest(positions, items >= 0)
+        scores = tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+        if self.memory is not None:
+            scores += self.memory.of_whole(items)
+        return scores if self.repeats is None else _add(scores, *self.repeats(items))
 
     def next_item_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
         """Mean cross-entropy of the next item over the full catalogue.
@@ -182,15 +227,16 @@ class NextItemModel(keras.Model):
         Returns:
             float32 scalar; 0 when no position has a label.
         """
-        items = inputs[schema.HISTORY_ITEMS]
-        positions = self._scaled(self(inputs, training=training))
-        real = labels >= 0
-        logits = tf.matmul(tf.boolean_mask(positions, real), self.item_vectors(), transpose_b=True)
+        items, real = inputs[schema.HISTORY_ITEMS], labels >= 0
+        vectors = self.history_vectors()  # projected once a step, for the history and for the scores
+        positions = tf.boolean_mask(self._scaled(self._read(vectors, inputs, training)), real)
+        scored = self.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
+        logits = tf.matmul(positions, scored, transpose_b=True)
+        if self.memory is not None:
+            logits += tf.boolean_mask(self.memory.at_every_position(items, labels), real)
         if self.repeats is not None:
             indices, values = self.repeats.at_every_position(items)
-            indices, values = tf.boolean_mask(indices, real), tf.boolean_mask(values, real)
-            rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-            logits = tf.tensor_scatter_nd_add(logits, tf.stack([rows, indices], axis=-1), values)
+            logits = _add(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(labels, real), logits)
         return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
 
@@ -222,6 +268,11 @@ class NextItemModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NextItemModel:
         return cls(**config)
 
+    def _read(self, vectors: tf.Tensor, inputs: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """The model's output, given the vectors of all items."""
+        history = lookup(vectors, inputs[schema.HISTORY_ITEMS])
+        return self.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
+
     def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:
         return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)
 
@@ -229,3 +280,8 @@ class NextItemModel(keras.Model):
         length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
         return self._scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]
+
+
+def _add(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
+    return tf.tensor_scatter_nd_add(scores, tf.stack([rows, indices], axis=-1), values)

@@ -21,7 +21,7 @@ class NextItemScorer:
 
     def __init__(self, model: NextItemModel) -> None:
         self.model, self.num_items = model, model.num_items
-        self._vectors = tf.constant(model.item_vectors())
+        self._vectors = tf.constant(model.history_vectors())
         spec = {
             schema.HISTORY_ITEMS: tf.TensorSpec([None, None], tf.int32),
             schema.HISTORY_EVENTS: tf.TensorSpec([None, None], tf.int32),
@@ -34,7 +34,4 @@ class NextItemScorer:
         return self._scores(history_batch(histories, rows, self.model.max_history)).numpy()
 
     def _score(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        scores = tf.matmul(self.model.query(inputs), self._vectors, transpose_b=True)
-        indices, values = self.model.repeat_adjustment(inputs[schema.HISTORY_ITEMS])
-        rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-        return tf.tensor_scatter_nd_add(scores, tf.stack([rows, indices], axis=-1), values)
+        return self.model.scores(inputs, self._vectors)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import ExportConfig
+from tfrec.models.item_table import lookup
 from tfrec.retrieval import TopK
 from tfrec.serving.history import compact, fingerprint, hash_table, index_table
 
@@ -91,6 +92,7 @@ class NextItemServing(tf.Module):
         # A last column holds the popularity: query [q, 0] scores by the model, query [0, 1] by popularity, one index.
         vectors = np.asarray(model.item_vectors(), np.float32)
         self._vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+        self._history = tf.Variable(model.history_vectors(), trainable=False, name="history_vectors")
         self._popularity = tf.Variable(np.asarray(catalogue.counts, np.float32), trainable=False, name="popularity")
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         top = TopK(self.k, chunk_size).index(np.c_[vectors, np.asarray(catalogue.counts, np.float32)])
@@ -98,7 +100,10 @@ class NextItemServing(tf.Module):
         self._codes, self._attribute_table, self._attribute_values = _attribute_codes(catalogue.attribute)
 
         # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
-        self._tracked = [list(model.variables), list(top.variables), list(similar.variables)]
+        # The text vectors and ids of the catalogue are in the two tables already.
+        spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
+        kept = [weight for weight in model.variables if id(weight) not in spare]
+        self._tracked = [kept, list(top.variables), list(similar.variables)]
         self._text_objects = _saved_objects(encoder) if self.reads_text else []
         self._untracked = _Untracked(model, top, similar, encoder)
         self.functions = self._signatures()
@@ -175,7 +180,7 @@ class NextItemServing(tf.Module):
         query = self._untracked.model.query_from_vectors(spread, mask)
         seen = tf.where(real, self._indices(self._text_table, fingerprint(texts)), -1)
         (known,) = compact(seen >= 0, seen, length=length, pads=(-1,))
-        boost = self._untracked.model.repeat_adjustment(known)
+        boost = self._untracked.model.adjustment(known)
         exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
 
@@ -207,16 +212,12 @@ class NextItemServing(tf.Module):
         return tf.cast(table.lookup(keys), tf.int32)
 
     def _read(self, seen: tf.Tensor, events: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Query, additions for repeats, and whether there was anything to read."""
+        """Query, what is added for repeats and neighbours, and whether there was anything to read."""
         model = self._untracked.model
         kinds = self._indices(self._event_table, events)
         items, kinds = compact(seen >= 0, seen, kinds, length=model.max_history, pads=(-1, -1))
-        inputs = {
-            schema.HISTORY_ITEMS: items,
-            schema.HISTORY_EVENTS: kinds,
-            schema.HISTORY_GAPS: tf.zeros(tf.shape(items)),
-        }
-        return model.query(inputs), model.repeat_adjustment(items), tf.reduce_any(items >= 0, axis=1)
+        query = model.query_from_vectors(lookup(self._history, items), items >= 0, kinds)
+        return query, model.adjustment(items), tf.reduce_any(items >= 0, axis=1)
 
     def _answer(
         self,

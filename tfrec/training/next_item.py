@@ -17,6 +17,7 @@ from tfrec.errors import InvalidInput
 from tfrec.evaluation import evaluate_ranking
 from tfrec.files import write_json
 from tfrec.keras import keras
+from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.next_item_scorer import NextItemScorer
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
@@ -53,23 +54,35 @@ def build_next_item_model(
         dropout=knobs.dropout,
         temperature=knobs.temperature,
         use_id=knobs.use_id or not text_dim,
+        id_rate=knobs.id_rate,
+        item_dropout=knobs.item_dropout,
         repeat_bias=knobs.repeat_bias,
+        neighbours=min(knobs.neighbours, dataset.num_items - 1),
+        text_neighbours=min(knobs.text_neighbours, dataset.num_items - 1) if text_dim else 0,
+        neighbour_window=knobs.neighbour_window,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )
     if text_vectors is not None:
         model.items.start_from(text_vectors)
+    training = dataset.training()
     if model.repeats is not None:
-        start = repeat_log_odds(dataset.training(), dataset.num_items)
-        model.repeats.bias.assign([start, start])
+        model.repeats.start_at(min(0.0, repeat_log_odds(training, dataset.num_items)))
+    if model.memory is not None:
+        near = alike = None
+        if model.memory.k:
+            near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
+        if model.memory.text_k and text_vectors is not None:
+            alike = text_neighbours(text_vectors, model.memory.text_k)
+        model.memory.remember(near, alike)
     return model
 
 
 def repeat_log_odds(training: Histories, num_items: int) -> float:
-    """Where the bias on items already in the history starts: log of how much more often people repeat than by chance.
+    """Log of how much more often people repeat than by chance; the bias on items already taken starts there when it is
+    below 0, for where people never repeat it has far to go.
 
-    The bias moves too slowly to get from 0 to where it belongs on long histories, which have few steps an epoch. The
-    result is kept within −6…6; without training events it is 0.
+    Kept within −6…6; without training events it is 0.
     """
     rows = np.repeat(np.arange(len(training), dtype=np.int64), np.diff(training.offsets))
     if not len(rows):

@@ -1,0 +1,142 @@
+"""What is added to the scores beside the cosine, against loops."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import numpy as np  # isort: skip
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose
+
+from tfrec.models.adjustments import NeighbourMemory, RepeatBias
+
+ITEMS, WINDOW, DECAY, WEIGHT, TEXT_WEIGHT = 9, 2, 0.5, 1.5, 0.25
+
+
+def prefix_adjustment(items, newest_bias, other_bias):
+    """What a history adds to each item's score, the slow way."""
+    real = [item for item in items if item >= 0]
+    return {item: newest_bias if item == real[-1] else other_bias for item in real}
+
+
+def total_by_item(indices, values):
+    """Sums what was scattered, without the zeros."""
+    total = {}
+    for index, value in zip(indices.tolist(), values.tolist(), strict=True):
+        if value:
+            total[index] = total.get(index, 0.0) + value
+    return total
+
+
+@pytest.fixture
+def biased():
+    layer = RepeatBias()
+    layer(tf.zeros([1, 1], tf.int32))
+    layer.scaled_bias.assign(np.array([-2.0, 0.5]) / 20)
+    return layer
+
+
+@pytest.mark.parametrize("items", [[4, 1, 4, 2], [4, 1, 4, -1], [3, -1, -1, -1], [0, 0, 0, 0], [-1, -1, -1, -1]])
+def test_repeat_bias_counts_each_item_once(biased, items):
+    indices, values = biased(tf.constant([items]))
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(prefix_adjustment(items, -2.0, 0.5))
+
+
+def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
+    rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
+    indices, values = biased.at_every_position(tf.constant(rows))
+    for b, row in enumerate(rows):
+        for p in range((row >= 0).sum()):
+            found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
+            assert found == pytest.approx(prefix_adjustment(row[: p + 1], -2.0, 0.5))
+
+
+def test_repeat_bias_starts_where_it_is_told(biased):
+    biased.start_at(-3.0)
+    assert_allclose(biased.bias, [-3.0, -3.0])
+
+
+# === Memory ===
+
+
+def pair_counts(sequences):
+    """C[i, j]: ordered pairs of different events at most WINDOW apart that hold i and j, i not j."""
+    counts = np.zeros((ITEMS, ITEMS))
+    for sequence in sequences:
+        for x, i in enumerate(sequence):
+            for y, j in enumerate(sequence):
+                counts[i, j] += x != y and abs(x - y) <= WINDOW and i != j
+    return counts
+
+
+def strongest(matrix, k):
+    """The k largest entries of each row as indices and values, ties to the first."""
+    order = np.argsort(-matrix, axis=1, kind="stable")[:, :k]
+    values = np.take_along_axis(matrix, order, axis=1)
+    return np.where(values > 0, order, -1).astype(np.int32), values.astype(np.float32)
+
+
+def remembered(history, counts, kernel):
+    """What a history adds to each item's score, the slow way."""
+    near, alike = np.zeros(ITEMS), np.zeros(ITEMS)
+    for age, item in enumerate(reversed([item for item in history if item >= 0])):
+        near += DECAY**age * counts[item]
+        alike += DECAY**age * kernel[item]
+    return WEIGHT * np.log1p(near) + TEXT_WEIGHT * alike
+
+
+def dense(indices, values):
+    """indices and values as a matrix."""
+    matrix = np.zeros((len(indices), ITEMS))
+    for row, (index, value) in enumerate(zip(indices, values, strict=True)):
+        real = index >= 0
+        np.add.at(matrix[row], index[real], value[real])
+    return matrix
+
+
+SEQUENCES = [[0, 1, 2, 1, 3], [3, 1, 0], [4, 5, 4, 5, 6], [2, 7, 0, 3, 3, 1], [1, 2], [8]]
+
+
+def memory_of(k, text_k):
+    layer = NeighbourMemory(ITEMS, k=k, text_k=text_k, window=WINDOW, decay=DECAY)
+    layer(tf.zeros([1, 1], tf.int32))
+    near = strongest(pair_counts(SEQUENCES), k)
+    kernel = np.abs(np.random.default_rng(5).normal(size=(ITEMS, ITEMS))) * (1 - np.eye(ITEMS))
+    alike = strongest(kernel, text_k)
+    layer.remember(near, alike)
+    layer.scaled_weight.assign(WEIGHT / 5)
+    layer.scaled_text_weight.assign(TEXT_WEIGHT / 5)
+    return layer, dense(*near), dense(*alike)
+
+
+@pytest.mark.parametrize(("k", "text_k"), [(ITEMS, ITEMS), (3, 2), (1, 1)])
+def test_the_memory_adds_up_the_neighbours_of_the_history(k, text_k):
+    layer, counts, kernel = memory_of(k, text_k)
+    histories = [[0, 1, 2, -1], [3, 1, 3, 1], [8, -1, -1, -1], [-1, -1, -1, -1]]
+    expected = [remembered(history, counts, kernel) for history in histories]
+    assert_allclose(layer.of_whole(tf.constant(histories)), expected, rtol=1e-5, atol=1e-6)
+    indices, values = layer(tf.constant(histories))
+    assert_allclose(dense(indices.numpy(), values.numpy()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [ITEMS, 2])
+def test_in_training_the_memory_is_that_of_the_other_people(k):
+    layer, counts, kernel = memory_of(k, ITEMS)
+    for sequence in SEQUENCES[:4]:
+        items, labels = tf.constant([[*sequence[:-1], -1]]), tf.constant([[*sequence[1:], -1]])
+        found = layer.at_every_position(items, labels)[0]
+        # Whole tables differ from counting without the sequence only where the strongest k did not hold a pair.
+        others = np.maximum(counts - pair_counts([sequence]), 0)
+        inside = np.isin(np.arange(ITEMS), sequence)
+        for position in range(len(sequence) - 1):
+            expected = remembered(sequence[: position + 1], np.where(inside, others, counts), kernel)
+            assert_allclose(found[position], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_memory_of_one_kind_is_that_part_alone():
+    both, counts, kernel = memory_of(ITEMS, ITEMS)
+    layer = NeighbourMemory(ITEMS, k=0, text_k=ITEMS, window=WINDOW, decay=DECAY)
+    layer(tf.zeros([1, 1], tf.int32))
+    layer.remember(None, (both.alike.numpy(), both.kernel.numpy()))
+    layer.scaled_text_weight.assign(TEXT_WEIGHT / 5)
+    expected = remembered([0, 1], 0 * counts, kernel)
+    assert_allclose(layer.of_whole(tf.constant([[0, 1]]))[0], expected, rtol=1e-5)

@@ -1,0 +1,251 @@
+"""What is added to the scores beside the cosine: a bias on items already taken, and the neighbours of the history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.keras import keras
+
+_BIAS_RATE = 20.0
+_WEIGHT_RATE = 5.0
+
+
+class RepeatBias(keras.layers.Layer):
+    """Two learned numbers added to the scores of items the user already has: the newest item, and the others.
+
+    Models otherwise fill the top of the list with what is in the history; where people buy again, the bias learns the
+    opposite sign. It has far to go and gets 20 times the learning rate: at the rate of the other layers it was at −0.6
+    on Amazon Scientific when it should have been at −3, which cost a sixth of the validation NDCG@10.
+
+    Call arguments:
+        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right).
+
+    Returns:
+        indices: int32 `[batch, length]`, 0 at padding. values: float32 `[batch, length]`, to be added to the scores at
+        `indices`. An item that occurs several times carries its value once; the rest, and padding, carry 0.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        self.scaled_bias = self.add_weight("bias", shape=(2,), initializer="zeros")
+        super().build(input_shape)
+
+    @property
+    def bias(self) -> tf.Tensor:
+        """float32 `[2]`: what is added to the newest item, and to each other item of the history."""
+        return self.scaled_bias * _BIAS_RATE
+
+    def start_at(self, bias: float) -> None:
+        """Starts both numbers at `bias`."""
+        self.scaled_bias.assign([bias / _BIAS_RATE] * 2)
+
+    def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        bias = self.bias
+        values = tf.where(items == newest(items)[:, None], bias[0], bias[1])
+        values = tf.where(first_occurrence(items), values, 0.0)
+        return tf.maximum(items, 0), values
+
+    def at_every_position(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same for each prefix of the histories at once.
+
+        Returns:
+            indices: int32 `[batch, length, length]` and values: float32 of the same shape; entry [b, p, t] is about the
+            item at position t, as seen from the prefix that ends at position p.
+        """
+        length, bias = tf.shape(items)[1], self.bias
+        past = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
+        counted = first_occurrence(items)[:, None, :] & past
+        values = tf.where(items[:, None, :] == items[:, :, None], bias[0], bias[1])
+        return tf.broadcast_to(tf.maximum(items, 0)[:, None, :], tf.shape(values)), tf.where(counted, values, 0.0)
+
+
+class NeighbourMemory(keras.layers.Layer):
+    """Adds to the scores what stands near the history's items in training sequences, and what reads like them.
+
+    The score of item j gets `a · log(1 + Σ_t decay^t · C[i_t, j]) + b · Σ_t decay^t · T[i_t, j]`, where t = 0 is the
+    newest event of the history, C counts how often j is near i in training (`history_neighbours`), T is a kernel of
+    their texts' cosine (`text_neighbours`), both kept for the strongest few dozen neighbours of each item, and a and b
+    are learned. The model then learns what the counts don't say. (Blending a memory with a network is an old idea:
+    cache language models, kNN-LM, https://arxiv.org/abs/1911.00172.)
+
+    In training the counts hold the very event that is to be predicted, which would make the memory look better than it
+    is. So the pairs of the sequence itself are taken out again: the memory is that of all other people.
+
+    Args:
+        num_items: int. Items in the catalogue.
+        k: int. Neighbours an item that share a history with it; 0 for none.
+        text_k: int. Neighbours an item that read like it; 0 for none.
+        window: int. Distance within which two events were counted.
+        decay: float in (0, 1]. Weight of an event relative to the one after it.
+
+    Call arguments:
+        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right).
+
+    Returns:
+        indices: int32 `[batch, length * (k + text_k)]`, 0 where there is nothing. values: float32 of the same shape, to
+        be added to the scores at `indices`, where those of an item that occurs twice add up; 0 where there is nothing.
+    """
+
+    def __init__(
+        self, num_items: int, k: int = 32, text_k: int = 32, window: int = 10, decay: float = 0.8, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_items, self.k, self.text_k, self.window, self.decay = num_items, k, text_k, window, decay
+
+    def build(self, input_shape: Any) -> None:
+        none = keras.initializers.Constant(-1)
+        if self.k:
+            shape = (self.num_items, self.k)
+            self.near = self.add_weight("near", shape, "int32", none, trainable=False)
+            self.counts = self.add_weight("counts", shape, initializer="zeros", trainable=False)
+            self.scaled_weight = self.add_weight(
+                "weight", (), initializer=keras.initializers.Constant(1 / _WEIGHT_RATE)
+            )
+        if self.text_k:
+            shape = (self.num_items, self.text_k)
+            self.alike = self.add_weight("alike", shape, "int32", none, trainable=False)
+            self.kernel = self.add_weight("kernel", shape, initializer="zeros", trainable=False)
+            self.scaled_text_weight = self.add_weight(
+                "text_weight", (), initializer=keras.initializers.Constant(1 / _WEIGHT_RATE)
+            )
+        super().build(input_shape)
+
+    @property
+    def weight(self) -> tf.Tensor:
+        """float32 scalar: a, of the neighbours in histories."""
+        return self.scaled_weight * _WEIGHT_RATE
+
+    @property
+    def text_weight(self) -> tf.Tensor:
+        """float32 scalar: b, of the neighbours by text."""
+        return self.scaled_text_weight * _WEIGHT_RATE
+
+    def remember(self, near: tuple[np.ndarray, np.ndarray] | None, alike: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """Sets the neighbours: what `history_neighbours` and `text_neighbours` return; None where k or text_k is 0."""
+        if near is not None:
+            self.near.assign(near[0])
+            self.counts.assign(near[1])
+        if alike is not None:
+            self.alike.assign(alike[0])
+            self.kernel.assign(alike[1])
+
+    def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parts = []
+        if self.k:
+            indices, values = _per_item(*self._entries(items, self.near, self.counts))
+            parts.append((indices, self.weight * tf.math.log1p(values)))
+        if self.text_k:
+            indices, values = self._entries(items, self.alike, self.kernel)
+            parts.append((tf.maximum(indices, 0), self.text_weight * values))
+        return tf.concat([i for i, _ in parts], axis=1), tf.concat([v for _, v in parts], axis=1)
+
+    def of_whole(self, items: tf.Tensor) -> tf.Tensor:
+        """What is added to the scores of the whole catalogue, float32 `[batch, num_items]`."""
+        shape = tf.stack([tf.shape(items)[0], self.num_items])
+        added = []
+        if self.k:
+            counts = _scatter(*self._entries(items, self.near, self.counts), shape)
+            added.append(self.weight * tf.math.log1p(counts))
+        if self.text_k:
+            added.append(self.text_weight * _scatter(*self._entries(items, self.alike, self.kernel), shape))
+        return tf.add_n(added)
+
+    def at_every_position(self, items: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """What is added to the scores of the whole catalogue after each prefix, in training.
+
+        Args:
+            items: int32 `[batch, length]`.
+            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
+
+        Returns:
+            float32 `[batch, length, num_items]`, without what the sequence itself has put into the memory. Pairs with
+            an event outside `items` and `labels` (of a history cut into windows) are not known and stay.
+        """
+        length = tf.shape(items)[1]
+        age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
+        fade = tf.where(age >= 0, tf.pow(self.decay, age), 0.0)
+        added = []
+        if self.k:
+            each = self._one_hop(items, self.near, self.counts)
+            own = self._own(items, labels, each)
+            counts = tf.linalg.matmul(fade, tf.tensor_scatter_nd_sub(each, *own))
+            # what is taken out and put back may leave a rounding error below 0
+            added.append(self.weight * tf.math.log1p(tf.maximum(counts, 0.0)))
+        if self.text_k:
+            each = self._one_hop(items, self.alike, self.kernel)
+            added.append(self.text_weight * tf.linalg.matmul(fade, each))
+        return tf.add_n(added)
+
+    def _entries(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The neighbours of every event, weighted by its age: int32 and float32 `[batch, length * k]`; −1 for none."""
+        real = items >= 0
+        length = tf.reduce_sum(tf.cast(real, tf.int32), axis=1, keepdims=True)
+        age = tf.cast(tf.maximum(length - 1 - tf.range(tf.shape(items)[1]), 0), tf.float32)
+        found = tf.where(real[..., None], tf.gather(indices, tf.maximum(items, 0)), -1)
+        weighted = tf.gather(values, tf.maximum(items, 0)) * tf.pow(self.decay, age)[..., None]
+        weighted = tf.where(found >= 0, weighted, 0.0)
+        shape = tf.stack([tf.shape(items)[0], tf.shape(items)[1] * indices.shape[1]])
+        return tf.reshape(found, shape), tf.reshape(weighted, shape)
+
+    def _one_hop(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """The neighbours of each event by itself, float32 `[batch, length, num_items]`."""
+        flat = tf.reshape(items, [-1, 1])
+        shape = tf.stack([tf.size(items), self.num_items])
+        dense = _scatter(*self._entries(flat, indices, values), shape)
+        return tf.reshape(dense, tf.concat([tf.shape(items), [self.num_items]], axis=0))
+
+    def _own(self, items: tf.Tensor, labels: tf.Tensor, each: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cells of `each` and how much of them comes from the sequence itself: int32 `[…, 3]` and float32 `[…]`."""
+        batch, length = tf.unstack(tf.shape(items))
+        count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
+        last = tf.gather(labels, tf.maximum(count - 1, 0), axis=1, batch_dims=1)
+        whole = tf.pad(items, [[0, 0], [0, 1]], constant_values=-1)
+        whole = tf.tensor_scatter_nd_update(whole, tf.stack([tf.range(batch), count], axis=1), last)
+        same = tf.cast((whole[:, :, None] == whole[:, None, :]) & (whole >= 0)[:, :, None], tf.float32)
+        place = tf.range(length + 1)
+        distance = tf.abs(place[:, None] - place[None, :])
+        near = tf.cast((distance > 0) & (distance <= self.window), tf.float32)
+        pairs = tf.linalg.matmul(tf.linalg.matmul(same, tf.broadcast_to(near, tf.shape(same))), same)[:, :length]
+        pairs *= tf.cast(first_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
+        b, t, _ = tf.meshgrid(tf.range(batch), tf.range(length), place, indexing="ij")
+        item = tf.broadcast_to(tf.maximum(whole, 0)[:, None, :], tf.shape(pairs))
+        cells = tf.stack([b, t, item], axis=-1)
+        pairs *= tf.cast(items >= 0, tf.float32)[:, :, None]
+        return cells, tf.minimum(pairs, tf.gather_nd(each, cells))  # a neighbour beyond the k-th is not in the memory
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"num_items": self.num_items, "k": self.k, "text_k": self.text_k}
+        return {**super().get_config(), **config, "window": self.window, "decay": self.decay}
+
+
+def newest(items: tf.Tensor) -> tf.Tensor:
+    """The last real item of each row of int32 `[batch, length]`; −1 where there is none."""
+    length = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
+    return tf.gather(items, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
+
+
+def first_occurrence(items: tf.Tensor) -> tf.Tensor:
+    """bool `[batch, length]`: real, and no earlier column of the row holds the same item."""
+    same = items[:, :, None] == items[:, None, :]
+    earlier = tf.linalg.band_part(tf.ones_like(same), -1, 0) & ~tf.linalg.band_part(tf.ones_like(same), 0, 0)
+    return (items >= 0) & ~tf.reduce_any(same & earlier, axis=2)
+
+
+def _scatter(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
+    return tf.scatter_nd(tf.stack([rows, tf.maximum(indices, 0)], axis=-1), values, shape)
+
+
+def _per_item(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums the values of each index within a row; the shapes stay, what is left over is index 0 and value 0."""
+    batch, width = tf.unstack(tf.shape(indices))
+    order = tf.argsort(indices, axis=1, stable=True)
+    indices, values = tf.gather(indices, order, batch_dims=1), tf.gather(values, order, batch_dims=1)
+    starts = tf.concat([tf.ones([batch, 1], tf.bool), indices[:, 1:] != indices[:, :-1]], axis=1)
+    run = tf.cumsum(tf.cast(starts, tf.int32), axis=1) - 1
+    cell = tf.reshape(run + tf.range(batch)[:, None] * width, [-1])
+    summed = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), cell, batch * width)
+    item = tf.math.unsorted_segment_max(tf.reshape(indices, [-1]), cell, batch * width)
+    return tf.reshape(tf.maximum(item, 0), [batch, width]), tf.reshape(summed, [batch, width])

@@ -1,0 +1,152 @@
+"""The layers that read a history: what is added to an item vector, the causal transformer, repeatable dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec.keras import keras
+
+
+class StepDropout(keras.layers.Layer):
+    """Dropout whose masks depend on a seed and on how many training calls went before, nothing else.
+
+    The counter is a weight, so a run that was killed and resumed from a checkpoint draws the masks it would have drawn.
+
+    Args:
+        rate: float in [0, 1). Share of values set to 0; the rest is scaled by 1 / (1 − rate).
+        seed: int. Distinguishes layers and runs.
+
+    Call arguments:
+        inputs: float tensor of any shape.
+        training: bool. Off: the inputs are returned unchanged.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape: Any) -> None:
+        self.calls = self.add_weight("calls", shape=(), dtype="int32", initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        call = self.calls.assign_add(1)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed=tf.stack([self.seed, call]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class EventEmbedding(keras.layers.Layer):
+    """What is added to an item vector in a history: its position, event kind and time gap.
+
+    Args:
+        max_history: int. Positions told apart; older ones share the last.
+        num_event_kinds: int. Kinds told apart; unknown ones (−1) add nothing.
+        time_gaps: bool. Whether time gaps are read; off, they are ignored.
+        scale: float. Where the learned factor of the item vectors starts.
+
+    Call arguments:
+        vectors: float32 `[batch, length, dim]`.
+        events: int32 `[batch, length]`, −1 is padding or unknown.
+        gaps: float32 `[batch, length]`, log(1 + seconds since the event before), 0 without a clock.
+
+    Returns:
+        float32 `[batch, length, dim]`.
+    """
+
+    def __init__(
+        self, max_history: int, num_event_kinds: int, time_gaps: bool = False, scale: float = 4.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_history, self.num_event_kinds, self.time_gaps = max_history, num_event_kinds, time_gaps
+        self.start_scale = scale
+
+    def build(self, input_shape: Any) -> None:
+        dim = input_shape[-1]
+        self.scale = self.add_weight("scale", shape=(), initializer=keras.initializers.Constant(self.start_scale))
+        self.positions = self.add_weight("positions", shape=(self.max_history, dim), initializer="zeros")
+        self.kinds = self.add_weight("kinds", shape=(self.num_event_kinds + 1, dim), initializer="zeros")
+        if self.time_gaps:
+            self.gap = self.add_weight("gap", shape=(dim,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, vectors: tf.Tensor, events: tf.Tensor, gaps: tf.Tensor) -> tf.Tensor:
+        position = tf.minimum(tf.range(tf.shape(events)[1]), self.max_history - 1)
+        kind = tf.where((events < 0) | (events >= self.num_event_kinds), self.num_event_kinds, events)
+        known = tf.cast(kind < self.num_event_kinds, vectors.dtype)[..., None]
+        kinds = tf.gather(self.kinds, kind) * known
+        embedded = vectors * self.scale + tf.gather(self.positions, position) + kinds
+        return embedded + gaps[..., None] * self.gap if self.time_gaps else embedded
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "max_history": self.max_history,
+            "num_event_kinds": self.num_event_kinds,
+            "time_gaps": self.time_gaps,
+            "scale": self.start_scale,
+        }
+        return {**super().get_config(), **config}
+
+
+class CausalBlock(keras.layers.Layer):
+    """A pre-norm transformer block in which no position sees a later one.
+
+    Histories are padded on the right, so the causal mask is the padding mask too: padding stands after every real
+    event, and no real position looks at it.
+
+    Args:
+        heads: int. Must divide the width.
+        dropout: float in [0, 1).
+        seed: int. Of the dropout masks.
+
+    Call arguments:
+        inputs: float `[batch, length, dim]`.
+
+    Returns:
+        float `[batch, length, dim]`.
+    """
+
+    def __init__(self, heads: int, dropout: float = 0.0, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads, self.dropout, self.seed = heads, dropout, seed
+
+    def build(self, input_shape: Any) -> None:
+        dim = input_shape[-1]
+        if dim % self.heads:
+            raise ValueError(f"Expected a width divisible by heads={self.heads}, received {dim}.")
+        policy = self.dtype_policy
+        start = [keras.initializers.GlorotUniform(seed=self.seed + i) for i in range(4)]
+        self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
+        self.norm_2 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
+        self.qkv = keras.layers.Dense(3 * dim, kernel_initializer=start[0], dtype=policy)
+        self.output_projection = keras.layers.Dense(dim, kernel_initializer=start[1], dtype=policy)
+        self.expand = keras.layers.Dense(2 * dim, "gelu", kernel_initializer=start[2], dtype=policy)
+        self.contract = keras.layers.Dense(dim, kernel_initializer=start[3], dtype=policy)
+        self.drops = [StepDropout(self.dropout, self.seed * 4 + i, dtype=policy) for i in range(4)]
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        attended = self._attend(self.norm_1(inputs), training)
+        hidden = inputs + self.drops[0](attended, training=training)
+        expanded = self.drops[1](self.expand(self.norm_2(hidden)), training=training)
+        return hidden + self.drops[2](self.contract(expanded), training=training)
+
+    def _attend(self, hidden: tf.Tensor, training: bool | None) -> tf.Tensor:
+        batch, length = tf.unstack(tf.shape(hidden)[:2])
+        width = hidden.shape[-1] // self.heads
+        qkv = tf.reshape(self.qkv(hidden), [batch, length, 3, self.heads, width])
+        query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+        scores = tf.matmul(query, key, transpose_b=True) * width**-0.5
+        later = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
+        scores = tf.where(later, scores, tf.constant(-1e9, scores.dtype))
+        mixed = tf.matmul(self.drops[3](tf.nn.softmax(scores), training=training), value)
+        return self.output_projection(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, hidden.shape[-1]]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "heads": self.heads, "dropout": self.dropout, "seed": self.seed}

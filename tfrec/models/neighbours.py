@@ -1,0 +1,115 @@
+"""Item-to-item neighbours: what stands near an item in people's histories, and what reads like it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrec.data.dataset import Histories
+
+TEXT_TEMPERATURE = 0.1
+"""Width of the kernel exp((cos − 1) / 0.1), which leaves near-identical texts and little else."""
+
+_BLOCK = 1024
+"""Items whose texts are compared with all others at a time, so that memory stays bounded."""
+
+
+def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often two items stand within `window` events of each other in a history, in either order.
+
+    Args:
+        histories: The sequences.
+        num_items: int. Items in the catalogue.
+        window: int. Largest distance; 1 is neighbouring events.
+
+    Returns:
+        keys: int64 `[pairs]`, `i * num_items + j`, rising. counts: float64 `[pairs]`. Symmetric; an item that is near
+        itself counts twice, once in each order.
+    """
+    items = histories.items.astype(np.int64)
+    user = np.repeat(np.arange(len(histories)), histories.lengths)
+    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for distance in range(1, min(window, len(items)) + 1):
+        same = user[:-distance] == user[distance:]
+        first, second = items[:-distance][same], items[distance:][same]
+        pairs = np.concatenate([first * num_items + second, second * num_items + first])
+        new_keys, new_counts = np.unique(pairs, return_counts=True)
+        keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
+        counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
+    return keys, counts
+
+
+def history_neighbours(histories: Histories, num_items: int, k: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` items that stand near each item most often in the histories, and how often.
+
+    Args:
+        histories: The training sequences.
+        num_items: int. Items in the catalogue.
+        k: int. Neighbours an item.
+        window: int. Largest distance between two events that counts.
+
+    Returns:
+        indices: int32 `[num_items, k]`, descending by count, ties by index; −1 where there are fewer than k.
+        counts: float32 `[num_items, k]`, 0 there. No item is its own neighbour.
+
+    Example:
+        >>> import numpy as np
+        >>> one = np.zeros(4, np.int64)
+        >>> histories = Histories(np.array(["u"]), np.array([0, 4]), np.array([0, 1, 0, 2]), one, one, one, one == 0)
+        >>> history_neighbours(histories, num_items=4, k=2, window=1)[0].tolist()
+        [[1, 2], [0, -1], [0, -1], [-1, -1]]
+    """
+    keys, counts = count_pairs(histories, num_items, window)
+    item, other = np.divmod(keys, num_items)
+    proper = item != other
+    item, other, counts = item[proper], other[proper], counts[proper]
+    order = np.lexsort((other, -counts, item))
+    item, other, counts = item[order], other[order], counts[order]
+    place = np.arange(len(item)) - np.searchsorted(item, item)
+    kept = place < k
+    indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
+    indices[item[kept], place[kept]] = other[kept]
+    values[item[kept], place[kept]] = counts[kept]
+    return indices, values
+
+
+def text_neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` items whose text vectors have the highest cosine c to each item's, and exp((c − 1) / 0.1).
+
+    Args:
+        vectors: float `[num_items, dim]`. A vector of zeros, as of an item without text, has no neighbours.
+        k: int. Neighbours an item.
+
+    Returns:
+        indices: int32 `[num_items, k]`, −1 where there are fewer than k others. values: float32 `[num_items, k]` in
+        0…1, descending, 0 there. No item is its own neighbour.
+
+    Example:
+        >>> indices, values = text_neighbours(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), k=1)
+        >>> indices.tolist()[:2], values.tolist()[:2]
+        ([[1], [0]], [[1.0], [1.0]])
+    """
+    unit = unit_rows(vectors)
+    num_items, width = len(unit), min(k, len(unit) - 1)
+    indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
+    if width < 1:
+        return indices, values
+    empty = np.abs(unit).sum(axis=1) == 0
+    for start in range(0, num_items, _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, num_items))
+        cosine = unit[rows] @ unit.T
+        cosine[:, empty] = -np.inf
+        cosine[rows - start, rows] = -np.inf
+        best = np.argpartition(-cosine, width - 1, axis=1)[:, :width]
+        found = np.take_along_axis(cosine, best, axis=1)
+        order = np.lexsort((best, -found), axis=1)
+        best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
+        real = np.isfinite(found) & ~empty[rows, None]
+        indices[rows, :width] = np.where(real, best, -1)
+        values[rows, :width] = np.where(real, np.exp((np.minimum(found, 1) - 1) / TEXT_TEMPERATURE), 0)
+    return indices, values
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """float32 rows of length 1; rows of zeros stay zeros."""
+    vectors = np.asarray(vectors, np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
