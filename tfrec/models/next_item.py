@@ -118,11 +118,16 @@ class NextItemModel(keras.Model):
         # What is added to the scores is built here, before weights are loaded or saved.
         no_item = tf.fill([1, 1], -1)
         self.repeats = RepeatBias(name="repeat_bias") if repeat_bias else None
-        self.memory = None
-        if neighbours or text_neighbours:
-            self.memory = NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
-        for layer in filter(None, (self.repeats, self.memory)):
-            layer(no_item)
+        remembers = bool(neighbours or text_neighbours)
+        self.memory = (
+            NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
+            if remembers
+            else None
+        )
+        if self.repeats is not None:
+            self.repeats(no_item)
+        if self.memory is not None:
+            self.memory(no_item)
 
         self.loss_mean = keras.metrics.Mean(name="loss")
 
@@ -208,7 +213,8 @@ class NextItemModel(keras.Model):
             inputs: As the model's.
             vectors: `history_vectors()`, for a caller who asks often; None computes them.
         """
-        items = tf.convert_to_tensor(inputs[schema.HISTORY_ITEMS])
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        items = inputs[schema.HISTORY_ITEMS]
         vectors = self.history_vectors() if vectors is None else vectors
         positions = self._read(vectors, inputs, training=False)
         query = self._newest(positions, items >= 0)
