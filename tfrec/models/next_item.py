@@ -251,7 +251,8 @@ class NextItemModel(keras.Model):
         inputs, labels = data
         with tf.GradientTape() as tape:
             loss = self.next_item_loss(inputs, labels, training=True)
-        gradients = tape.gradient(loss, self.trainable_variables)
+            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
+        gradients = tape.gradient(shared, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result()}

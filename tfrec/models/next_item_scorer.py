@@ -14,20 +14,24 @@ from tfrec.models.next_item import NextItemModel
 class NextItemScorer:
     """Scores with a NextItemModel, traced once.
 
-    The item vectors are computed when the scorer is made: make a new one after more training.
+    The item vectors are computed when the scorer is made; after more training, `refresh` computes them anew.
     """
 
     name = "next-item"
 
     def __init__(self, model: NextItemModel) -> None:
         self.model, self.num_items = model, model.num_items
-        self._vectors = tf.constant(model.history_vectors())
+        self._vectors = tf.Variable(model.history_vectors(), trainable=False)
         spec = {
             schema.HISTORY_ITEMS: tf.TensorSpec([None, None], tf.int32),
             schema.HISTORY_EVENTS: tf.TensorSpec([None, None], tf.int32),
             schema.HISTORY_GAPS: tf.TensorSpec([None, None], tf.float32),
         }
         self._scores = tf.function(self._score, input_signature=[spec])
+
+    def refresh(self) -> None:
+        """Takes the item vectors from the model as it is now."""
+        self._vectors.assign(self.model.history_vectors())
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`: the score of every item for the given rows of `histories`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def fit_next_item(
         model = build_next_item_model(dataset, text_vectors, config)
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
     best = BestWeights(
-        lambda: _validate(model, dataset, config),
+        _validation(model, dataset, config),
         monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
         path=workdir / WEIGHTS_FILE,
         first_epoch=int(knobs.validate_from * knobs.epochs),
@@ -140,8 +140,9 @@ def fit_next_item(
             callbacks=callbacks,
             verbose=0,
         )
-    model.load_weights(str(workdir / WEIGHTS_FILE))
-    return FitResult(model=model, history=rows, metrics_valid=best.best_metrics)
+    chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
+    chosen.load_weights(str(workdir / WEIGHTS_FILE))
+    return FitResult(model=chosen, history=rows, metrics_valid=best.best_metrics)
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
@@ -175,27 +176,31 @@ class EpochCheckpoint(keras.callbacks.Callback):
             old.unlink()
 
 
-def _validate(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> dict[str, float]:
-    """NDCG, recall and the loss on the validation queries; nothing when there are none."""
+def _validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> Callable[[], dict[str, float]]:
+    """What measures NDCG, recall and the loss on the validation queries; nothing when there are none."""
     queries = dataset.queries(schema.VALID)
     if not len(queries.user_ids):
-        return {}
+        return dict
     scorer = NextItemScorer(model)
-    result = evaluate_ranking(
-        scorer,
-        queries,
-        num_items=dataset.num_items,
-        exclude_seen=config.evaluation.exclude_seen,
-        ks=(10,),
-        bootstrap=0,
-        train_counts=dataset.items[schema.TRAIN_COUNT].to_numpy(),
-        batch_size=config.evaluation.batch_size,
-        keep_predictions=0,
-    )
-    metrics = {name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}
-    if config.training.monitor == "loss":
-        metrics["loss"] = _cross_entropy(scorer, queries, config.evaluation.batch_size)
-    return metrics
+
+    def validate() -> dict[str, float]:
+        scorer.refresh()
+        result = evaluate_ranking(
+            scorer,
+            queries,
+            num_items=dataset.num_items,
+            exclude_seen=config.evaluation.exclude_seen,
+            ks=(10,),
+            bootstrap=0,
+            batch_size=config.evaluation.batch_size,
+            keep_predictions=0,
+        )
+        metrics = {name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}
+        if config.training.monitor == "loss":
+            metrics["loss"] = _cross_entropy(scorer, queries, config.evaluation.batch_size)
+        return metrics
+
+    return validate
 
 
 def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) -> float:
@@ -241,7 +246,8 @@ def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
 def strategy(name: str) -> tf.distribute.Strategy:
     """What `training.strategy` names; "none" is TensorFlow's default."""
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
