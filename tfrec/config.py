@@ -82,6 +82,7 @@ class TrainingConfig(Section):
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
     encoder_epochs: int = Field(3, ge=1, description="behaviour-text: epochs with the encoder, after the MLP.")
     weight_decay: float = Field(0.0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
     patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
     monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"

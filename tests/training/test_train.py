@@ -44,6 +44,7 @@ def weights(run):
 
 
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch):
+    config = config.with_values(["training.ema=0.9"])
     whole = train(dataset, tmp_path / "whole", config)
 
     class Killed(BaseException):

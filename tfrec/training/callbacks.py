@@ -13,6 +13,7 @@ import numpy as np
 from tfrec.errors import TfrecError
 from tfrec.keras import keras
 from tfrec.progress import say
+from tfrec.training.averaging import averaged
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -40,7 +41,10 @@ class BestWeights(keras.callbacks.Callback):
         last = epoch + 1 >= self.params["epochs"] or self.model.stop_training
         if epoch < self.first_epoch and not last:
             return
-        metrics = self.validate()
+        with averaged(self.model):
+            self._choose(self.validate(), logs)
+
+    def _choose(self, metrics: dict[str, float], logs: dict[str, Any] | None) -> None:
         if logs is not None:
             logs.update({f"valid_{name}": value for name, value in metrics.items()})
         value = -metrics["loss"] if self.monitor == "loss" and metrics else metrics.get(self.monitor, -np.inf)

@@ -240,7 +240,8 @@ def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
         warmup_target=knobs.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    return keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
+    average = {"use_ema": True, "ema_momentum": knobs.ema} if knobs.ema else {}
+    return keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0, **average)
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
