@@ -43,7 +43,7 @@ def test_repeat_bias_counts_each_item_once(biased, items):
 
 def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
     rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
-    indices, values = biased.at_every_position(tf.constant(rows))
+    indices, values = biased.at_every_position(tf.constant(rows), biased.bias)
     for b, row in enumerate(rows):
         for p in range((row >= 0).sum()):
             found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
@@ -123,7 +123,7 @@ def test_in_training_the_memory_is_that_of_the_other_people(k):
     layer, counts, kernel = memory_of(k, ITEMS)
     for sequence in SEQUENCES[:4]:
         items, labels = tf.constant([[*sequence[:-1], -1]]), tf.constant([[*sequence[1:], -1]])
-        found = layer.at_every_position(items, labels)[0]
+        found = layer.at_every_position(items, labels, layer.weights_used())[0]
         # Whole tables differ from counting without the sequence only where the strongest k did not hold a pair.
         others = np.maximum(counts - pair_counts([sequence]), 0)
         inside = np.isin(np.arange(ITEMS), sequence)

@@ -89,3 +89,19 @@ def test_config_and_weights_come_back(model, tmp_path):
     again.load_weights(str(tmp_path / "model.weights.h5"))
     history = inputs([[3, 9, 3]])
     assert_array_equal(again.scores(history), model.scores(history))
+
+
+def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(model, monkeypatch):
+    rng = np.random.default_rng(3)
+    history = inputs(rng.integers(0, 30, (7, 5)))
+    labels = tf.constant(rng.integers(-1, 30, (7, 5)), tf.int32)
+    found = []
+    for at_once in (2**25, 2 * 5 * 30, 1):
+        monkeypatch.setattr("tfrec.models.next_item._LOGITS_AT_ONCE", at_once)
+        with tf.GradientTape() as tape:
+            loss = model.next_item_loss(history, labels, training=False)
+        found.append([loss, *tape.gradient(loss, model.trainable_variables)])
+    for part in found[1:]:
+        for one, other in zip(found[0], part, strict=True):
+            assert_allclose(tf.convert_to_tensor(one), tf.convert_to_tensor(other), rtol=1e-4, atol=1e-6)
+    assert all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in found[0][1:])

@@ -47,14 +47,18 @@ class RepeatBias(keras.layers.Layer):
         values = tf.where(first_occurrence(items), values, 0.0)
         return tf.maximum(items, 0), values
 
-    def at_every_position(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def at_every_position(self, items: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The same for each prefix of the histories at once.
+
+        Args:
+            items: int32 `[batch, length]`.
+            bias: `self.bias`, handed in so that the caller can take gradients part by part.
 
         Returns:
             indices: int32 `[batch, length, length]` and values: float32 of the same shape; entry [b, p, t] is about the
             item at position t, as seen from the prefix that ends at position p.
         """
-        length, bias = tf.shape(items)[1], self.bias
+        length = tf.shape(items)[1]
         past = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
         counted = first_occurrence(items)[:, None, :] & past
         values = tf.where(items[:, None, :] == items[:, :, None], bias[0], bias[1])
@@ -152,12 +156,17 @@ class NeighbourMemory(keras.layers.Layer):
             added.append(self.text_weight * _scatter(*self._entries(items, self.alike, self.kernel), shape))
         return tf.add_n(added)
 
-    def at_every_position(self, items: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def weights_used(self) -> list[tf.Tensor]:
+        """The learned scalars, in the order in which `at_every_position` takes them."""
+        return [*([self.weight] if self.k else []), *([self.text_weight] if self.text_k else [])]
+
+    def at_every_position(self, items: tf.Tensor, labels: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
         """What is added to the scores of the whole catalogue after each prefix, in training.
 
         Args:
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
+            weights: `weights_used()`, handed in so that the caller can take gradients part by part.
 
         Returns:
             float32 `[batch, length, num_items]`, without what the sequence itself has put into the memory. Pairs with
@@ -172,10 +181,10 @@ class NeighbourMemory(keras.layers.Layer):
             own = self._own(items, labels, each)
             counts = tf.linalg.matmul(fade, tf.tensor_scatter_nd_sub(each, *own))
             # what is taken out and put back may leave a rounding error below 0
-            added.append(self.weight * tf.math.log1p(tf.maximum(counts, 0.0)))
+            added.append(weights[0] * tf.math.log1p(tf.maximum(counts, 0.0)))
         if self.text_k:
             each = self._one_hop(items, self.alike, self.kernel)
-            added.append(self.text_weight * tf.linalg.matmul(fade, each))
+            added.append(weights[-1] * tf.linalg.matmul(fade, each))
         return tf.add_n(added)
 
     def _entries(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,8 +10,12 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.adjustments import NeighbourMemory, RepeatBias
+from tfrec.models.chunked import chunked_sum
 from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
 from tfrec.models.item_table import ItemTable, lookup
+
+_LOGITS_AT_ONCE = 2**25
+"""Scores of a training step that exist at the same time: 128 MiB, a few times over."""
 
 
 class NextItemModel(keras.Model):
@@ -233,18 +237,28 @@ class NextItemModel(keras.Model):
         Returns:
             float32 scalar; 0 when no position has a label.
         """
-        items, real = inputs[schema.HISTORY_ITEMS], labels >= 0
+        items = inputs[schema.HISTORY_ITEMS]
         vectors = self.history_vectors()  # projected once a step, for the history and for the scores
-        positions = tf.boolean_mask(self._scaled(self._read(vectors, inputs, training)), real)
+        positions = self._scaled(self._read(vectors, inputs, training))
         scored = self.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-        logits = tf.matmul(positions, scored, transpose_b=True)
-        if self.memory is not None:
-            logits += tf.boolean_mask(self.memory.at_every_position(items, labels), real)
-        if self.repeats is not None:
-            indices, values = self.repeats.at_every_position(items)
-            logits = _add(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.boolean_mask(labels, real), logits)
-        return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+        bias = [] if self.repeats is None else [self.repeats.bias]
+        weights = [] if self.memory is None else self.memory.weights_used()
+
+        def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
+            real = labels >= 0
+            logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True)
+            if self.memory is not None:
+                remembered = self.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]))
+                logits += tf.boolean_mask(remembered, real)
+            if self.repeats is not None:
+                indices, values = self.repeats.at_every_position(items, shared[1])
+                logits = _add(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
+            wanted = tf.boolean_mask(labels, real)
+            return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits))
+
+        rows = tf.maximum(_LOGITS_AT_ONCE // (tf.shape(items)[1] * self.num_items), 1)
+        total = chunked_sum(summed, [positions, items, labels], [scored, *bias, *weights], rows)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
 
     def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimiser step on (inputs, labels); `model.fit` calls it."""

@@ -1,0 +1,76 @@
+"""A loss over parts of a batch, so that what it needs in between never exists for the whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+
+def chunked_sum(
+    part: Callable[..., tf.Tensor], rows: Sequence[tf.Tensor], shared: Sequence[tf.Tensor], chunk: tf.Tensor
+) -> tf.Tensor:
+    """The sum of `part` over the rows, a few at a time, with gradients for `rows` and `shared`.
+
+    Each part's gradient is taken as soon as its value is known, so only one part's intermediate results are alive. (The
+    idea behind fused cross-entropy kernels, as in Liger, https://arxiv.org/abs/2410.10989.)
+
+    Args:
+        part: Called with slices of each of `rows`, then `shared`; returns a scalar sum. Must use no other variable.
+        rows: Tensors `[batch, ...]`. Only floating ones get gradients.
+        shared: Tensors that every part reads, such as the item vectors.
+        chunk: int32 scalar, rows a part; at least 1.
+
+    Returns:
+        float32 scalar.
+
+    Example:
+        >>> x, w = tf.constant([[1.0], [2.0], [3.0]]), tf.constant(2.0)
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch([x, w])
+        ...     loss = chunked_sum(lambda x, w: tf.reduce_sum(w * x**2), [x], [w], tf.constant(2))
+        >>> [float(loss)] + [gradient.numpy().tolist() for gradient in tape.gradient(loss, [x, w])]
+        [28.0, [[4.0], [8.0], [12.0]], 14.0]
+    """
+    rows, shared = [tf.convert_to_tensor(row) for row in rows], [tf.convert_to_tensor(one) for one in shared]
+    floating = [place for place, row in enumerate(rows) if row.dtype.is_floating]
+    batch = tf.shape(rows[0])[0]
+
+    @tf.custom_gradient
+    def total(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor | None]]]:
+        every, common = list(inputs[: len(rows)]), list(inputs[len(rows) :])
+
+        def body(start: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            stop = tf.minimum(start + chunk, batch)
+            here = [row[start:stop] for row in every]
+            wanted = [here[place] for place in floating] + common
+            with tf.GradientTape() as tape:
+                tape.watch(wanted)
+                value = part(*here, *common)
+            gradients = tape.gradient(value, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            added = []
+            for place, gradient in zip(floating, gradients, strict=False):
+                after = batch - stop
+                padding = [[start, after], *[[0, 0]] * (len(every[place].shape) - 1)]
+                added.append(tf.pad(tf.convert_to_tensor(gradient), padding))
+            added += [tf.convert_to_tensor(gradient) for gradient in gradients[len(floating) :]]
+            return stop, state[0] + value, *[old + new for old, new in zip(state[1:], added, strict=True)]
+
+        zeros = [tf.zeros_like(every[place]) for place in floating] + [tf.zeros_like(one) for one in common]
+        state = (tf.constant(0), tf.constant(0.0), *zeros)
+        shapes = [tensor.shape for tensor in state]
+        shapes[2:] = [every[place].shape for place in floating] + [one.shape for one in common]
+        _, value, *gradients = tf.while_loop(
+            lambda start, *_: start < batch, body, state, shape_invariants=tuple(shapes), parallel_iterations=1
+        )
+
+        def backward(upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            given: list[tf.Tensor | None] = [None] * len(inputs)
+            for place, gradient in zip([*floating, *range(len(rows), len(inputs))], gradients, strict=True):
+                given[place] = upstream * gradient
+            return given
+
+        return value, backward
+
+    result: tf.Tensor = total(*rows, *shared)
+    return result
