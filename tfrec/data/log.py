@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from tfrec import schema
 from tfrec.config import DataConfig
 from tfrec.data import clean
 from tfrec.data.dataset import Histories
-from tfrec.data.read import collect, require
+from tfrec.data.encode import Vocabulary, encode, ordered
+from tfrec.data.read import require
 from tfrec.data.validate import EXAMPLES, problems, typed_events
 from tfrec.errors import InvalidInput
 
@@ -44,67 +45,48 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     typed, facts = typed_events(raw, config)
     if not given_split:
         typed = typed.drop(schema.SPLIT, strict=False)
-    found, rows = problems(raw, typed)
+    encoded, names = encode(typed, catalogue[schema.ITEM_ID], config.default_event)
+    rows = encoded.height
     if not rows:
         raise InvalidInput("events are empty. At least one row is needed.")
-    valid = typed.drop_nulls([schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP])
-    users, item_ids, kinds = _vocabularies(valid, catalogue)
-    if not users:
+    found = problems(raw, typed, encoded)
+    encoded = encoded.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
+    if encoded.is_empty():
         raise InvalidInput(f"No usable event is left of {rows}: {_counted(found)}. Check the columns of the events.")
-    log = _as_integers(valid, users, item_ids, kinds, given_split)
-    cleaned, dropped, repeated, notes = _clean(log, kinds, config, bool(facts["clock"]))
+    encoded, names = _present_kinds(encoded, names)
+    order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
+    cleaned, dropped, repeated, notes = _clean(ordered(encoded, order), names.kinds, config, bool(facts["clock"]))
+    del encoded
     if repeated:
         found["exact_duplicate"] = repeated
     for rule in (found, dropped):
-        _name_examples(rule, users, item_ids, kinds)
+        _name_examples(rule, names)
     if cleaned.is_empty():
         raise InvalidInput(f"No event is left of {rows}: {_counted(found | dropped)}. Loosen the cleaning rules.")
-    histories, unknown = _histories(cleaned, users, item_ids, kinds, catalogue.height, config, facts)
+    histories, unknown = _histories(cleaned, names, len(catalogue), config, facts)
     part = cleaned[schema.SPLIT].to_numpy() if given_split else None
     return Log(
-        histories, kinds, unknown, part, rows, facts["timestamp_unit"], facts["unused_columns"], found, dropped, notes
+        histories,
+        names.kinds,
+        unknown,
+        part,
+        rows,
+        facts["timestamp_unit"],
+        facts["unused_columns"],
+        found,
+        dropped,
+        notes,
     )
 
 
-def _vocabularies(valid: pl.LazyFrame, catalogue: pl.DataFrame) -> tuple[list[str], list[str], list[str]]:
-    distinct = {
-        name: collect(valid.select(name).unique(), "events").to_series().to_list()
-        for name in (schema.USER_ID, schema.ITEM_ID, schema.EVENT)
-    }
-    known = catalogue[schema.ITEM_ID].to_list()
-    item_ids = known + sorted(set(distinct[schema.ITEM_ID]) - set(known))
-    present = set(distinct[schema.EVENT])
-    kinds = [k for k in schema.EVENT_KINDS if k in present] + sorted(present - set(schema.EVENT_KINDS))
-    return sorted(distinct[schema.USER_ID]), item_ids, kinds
-
-
-def _as_integers(
-    valid: pl.LazyFrame, users: list[str], item_ids: list[str], kinds: list[str], given_split: bool
-) -> pl.DataFrame:
-    def code(name: str, values: list[str], dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
-        return pl.col(name).cast(pl.Enum(values)).to_physical().cast(dtype)
-
-    columns = [
-        code(schema.USER_ID, users, pl.UInt32).alias(schema.USER),
-        code(schema.ITEM_ID, item_ids, pl.Int32),
-        code(schema.EVENT, kinds, pl.Int16),
-        pl.col(schema.TIMESTAMP, schema.VALUE),
-        pl.col(f"^{schema.CONTEXT_PREFIX}.*$"),
-    ]
-    order = [schema.USER, schema.TIMESTAMP]
-    if given_split:
-        columns.append(_part(valid))
-        order.append(schema.SPLIT)
-    return collect(valid.select(columns), "events").sort(order, maintain_order=True)
-
-
-def _part(valid: pl.LazyFrame) -> pl.Expr:
-    names = [schema.TRAIN, schema.VALID, schema.TEST]
-    found = collect(valid.select(pl.col(schema.SPLIT).cast(pl.String)).unique(), "events").to_series()
-    wrong = [name for name in found.sort().to_list() if name not in names]
-    if wrong:
-        raise InvalidInput(f"Expected the column split to hold train, valid and test; found {wrong[:5]}. Rename them.")
-    return pl.col(schema.SPLIT).cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int8)
+def _present_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
+    """Without the kinds that only unusable rows had."""
+    counts = np.bincount(log[schema.EVENT].to_numpy(), minlength=len(names.kinds))
+    if counts.all():
+        return log, names
+    codes = (np.cumsum(counts > 0) - 1).astype(np.int16)
+    log = log.with_columns(pl.Series(schema.EVENT, codes[log[schema.EVENT].to_numpy()]))
+    return log, replace(names, kinds=[kind for kind, count in zip(names.kinds, counts) if count])
 
 
 def _clean(
@@ -142,55 +124,50 @@ def _clean(
 
 
 def _histories(
-    log: pl.DataFrame,
-    users: list[str],
-    item_ids: list[str],
-    kinds: list[str],
-    known: int,
-    config: DataConfig,
-    facts: dict[str, Any],
+    log: pl.DataFrame, names: Vocabulary, known: int, config: DataConfig, facts: dict[str, Any]
 ) -> tuple[Histories, list[str]]:
     """CSR arrays; users and unknown items that lost all their events are gone, the catalogue stays whole."""
     user, item = log[schema.USER].to_numpy(), log[schema.ITEM_ID].to_numpy()
-    lengths = np.bincount(user, minlength=len(users))
-    occurring = np.bincount(item, minlength=len(item_ids)) > 0
+    starts = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]]))
+    occurring = np.zeros(len(names.items), bool)
+    occurring[item] = True
     occurring[:known] = True
-    kept = np.flatnonzero(lengths)
-    names = np.array(users, object)[kept]
-    events = log[schema.EVENT].to_numpy()
+    if not occurring.all():
+        item = (np.cumsum(occurring) - 1).astype(np.int32)[item]
     histories = Histories(
-        names,
-        np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64),
-        (np.cumsum(occurring) - 1).astype(np.int32)[item],
-        events,
+        names.users.gather(user[starts]).to_numpy(),
+        np.append(starts, len(user)).astype(np.int64),
+        item,
+        log[schema.EVENT].to_numpy(),
         log[schema.TIMESTAMP].to_numpy(),
         log[schema.VALUE].fill_null(float("nan")).to_numpy(),
-        _is_target(log, kinds, config, bool(facts["default_event_used"])),
+        _is_target(log, names.kinds, config, bool(facts["default_event_used"])),
         bool(facts["clock"]),
     )
-    return histories, [item_ids[i] for i in np.flatnonzero(occurring[known:]) + known]
+    return histories, names.items.gather(np.flatnonzero(occurring[known:]) + known).to_list()
 
 
 def _is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
     chosen = [k for k in kinds if k not in schema.CONTEXT_ONLY_KINDS] if config.targets is None else config.targets
     if not set(chosen) & set(kinds):
         raise InvalidInput(f"No event is of a target kind: targets are {chosen}, found {kinds}. Set data.targets.")
-    target = np.isin(log[schema.EVENT].to_numpy(), [kinds.index(k) for k in chosen if k in kinds])
+    kind = log[schema.EVENT].to_numpy()
+    target = np.isin(kinds, chosen)[kind]
     # A purchase of nothing or less is a return; so is a row of a log that names no kinds, as raw retail logs are.
     bought = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
-    is_bought = np.isin(log[schema.EVENT].to_numpy(), [kinds.index(k) for k in bought if k in kinds])
+    is_bought = np.isin(kinds, bought)[kind]
     undone = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
     return np.asarray(target & ~(is_bought & undone))
 
 
-def _name_examples(found: dict[str, Any], users: list[str], item_ids: list[str], kinds: list[str]) -> None:
+def _name_examples(found: dict[str, Any], names: Vocabulary) -> None:
     """Examples that are still integers get their ids back."""
     for problem in found.values():
         for row in problem["examples"]:
             if isinstance(row, dict) and schema.USER in row:
-                row[schema.USER_ID] = users[row.pop(schema.USER)]
-                row[schema.ITEM_ID] = item_ids[row[schema.ITEM_ID]]
-                row[schema.EVENT] = kinds[row[schema.EVENT]]
+                row[schema.USER_ID] = names.users[row.pop(schema.USER)]
+                row[schema.ITEM_ID] = names.items[row[schema.ITEM_ID]]
+                row[schema.EVENT] = names.kinds[row[schema.EVENT]]
                 for name in row:
                     row[name] = row[name] if isinstance(row[name], (int, str, type(None))) else str(row[name])
 

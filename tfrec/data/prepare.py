@@ -127,7 +127,7 @@ def _item_table(
     table = pl.concat(
         [table, pl.DataFrame({schema.ITEM_ID: log.unknown_items}, {schema.ITEM_ID: pl.String})], how="diagonal"
     )
-    trained = log.histories.prefixes(np.arange(len(log.histories)), parts.train_length).items
+    trained = log.histories.items[splits.in_training(log.histories, parts.train_length)]
     counts = np.bincount(trained, minlength=table.height).astype(np.uint32)
     first = [schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT]
     table = table.with_columns(pl.col(schema.TEXT).fill_null(""), pl.Series(schema.TRAIN_COUNT, counts))
@@ -140,7 +140,7 @@ def _user_table(frame: pl.LazyFrame, log: Log) -> pl.DataFrame:
     dtype = frame.collect_schema()[schema.USER_ID]
     table = collect(frame.with_columns(as_id(schema.USER_ID, dtype)), "users")
     table = table.filter(pl.col(schema.USER_ID).is_not_null()).unique(schema.USER_ID, keep="first", maintain_order=True)
-    rows = pl.DataFrame({schema.USER_ID: log.histories.user_ids.tolist()}, {schema.USER_ID: pl.String})
+    rows = pl.DataFrame({schema.USER_ID: log.histories.user_ids}, {schema.USER_ID: pl.String})
     return rows.join(table, on=schema.USER_ID, how="left", maintain_order="left")
 
 

@@ -61,8 +61,13 @@ def require(frame: pl.LazyFrame, what: str, needed: list[str]) -> None:
 
 def collect(frame: pl.LazyFrame, what: str) -> pl.DataFrame:
     """Runs a lazy frame; raises `InvalidInput` instead of Polars' errors about the source."""
+    return collect_all([frame], what)[0]
+
+
+def collect_all(frames: list[pl.LazyFrame], what: str) -> list[pl.DataFrame]:
+    """Runs several lazy frames, reading what they share once; raises as `collect` does."""
     try:
-        return frame.collect(engine="streaming")
+        return pl.collect_all(frames, engine="streaming")
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"Cannot read the {what}: {_first_line(error)}") from None
 

@@ -74,7 +74,7 @@ def global_time(h: Histories, valid_quantile: float, test_quantile: float) -> Sp
             f"data.valid_quantile must be below data.test_quantile; received {valid_quantile} and {test_quantile}."
         )
     cuts = np.quantile(h.timestamps, [valid_quantile, test_quantile], method="higher")
-    part = np.searchsorted(cuts, h.timestamps, side="right").astype(np.int8)
+    part = (h.timestamps >= cuts[0]).astype(np.int8) + (h.timestamps >= cuts[1])
     for index, name in enumerate(("training", "validation", "test")):
         if not (part == index).any():
             raise InvalidInput(
@@ -105,19 +105,33 @@ def given(h: Histories, part: NDArray[np.int8]) -> Split:
 
 
 def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Split:
-    user = np.repeat(np.arange(len(h)), h.lengths)
+    user = np.repeat(np.arange(len(h), dtype=np.int32), h.lengths)
     first_part = np.full(int(h.items.max(initial=0)) + 1, 3, np.int8)
-    np.minimum.at(first_part, h.items, part)
+    for index in (2, 1, 0):
+        first_part[h.items[part == index]] = index
+
+    def before(index: int) -> Ints:
+        seen = np.concatenate([[0], np.cumsum(part < index)])
+        return seen[h.offsets[1:]] - seen[h.offsets[:-1]]
 
     def window(index: int) -> Window:
         position = np.flatnonzero((part == index) & h.is_target)
         key = user[position] * np.int64(len(first_part)) + h.items[position]
         position = position[np.sort(np.unique(key, return_index=True)[1])]  # each user's distinct items, in time order
         users, query = np.unique(user[position], return_inverse=True)
-        before = np.bincount(user[part < index], minlength=len(h))[users]
-        return Window(users, before, position, query, first_part[h.items[position]] == index)
+        users = users.astype(np.int64)
+        return Window(users, before(index)[users], position, query, first_part[h.items[position]] == index)
 
-    return Split(np.bincount(user[part == 0], minlength=len(h)), window(1), window(2), cuts)
+    return Split(before(1), window(1), window(2), cuts)
+
+
+def in_training(h: Histories, train_length: Ints) -> NDArray[np.bool_]:
+    """Bool `[events]`: whether an event is among the first `train_length[i]` of its user i."""
+    steps = np.zeros(len(h.items) + 1, np.int8)
+    users = np.flatnonzero(train_length)
+    steps[h.offsets[users]] = 1
+    steps[h.offsets[users] + train_length[users]] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
 
 
 def check_leakage(dataset: PreparedDataset) -> None:

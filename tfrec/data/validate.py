@@ -24,25 +24,28 @@ TIME_FORMATS = (
 
 
 def as_id(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as string ids, blank ones as null.
-
-    Floats are what pandas makes of integers with gaps, so 17850.0 is the id "17850".
-    """
-    column = pl.col(name)
-    if dtype.is_float():
-        whole = column.is_finite() & (column == column.floor())
-        text = (
-            pl.when(whole)
-            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(pl.when(column.is_finite()).then(column.cast(pl.String)))
-        )
-    else:
-        text = column.cast(pl.String)
+    """A column as string ids, blank ones as null."""
+    text = id_text(name, dtype)
     return pl.when(text.str.strip_chars() != "").then(text)
 
 
+def id_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as strings. Floats are what pandas makes of integers with gaps, so 17850.0 is the id "17850"."""
+    column = pl.col(name)
+    if not dtype.is_float():
+        return column.cast(pl.String)
+    whole = column.is_finite() & (column == column.floor())
+    return (
+        pl.when(whole)
+        .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+        .otherwise(pl.when(column.is_finite()).then(column.cast(pl.String)))
+    )
+
+
 def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, dict[str, Any]]:
-    """The columns user_id, item_id, event, timestamp (int64), value (float32), context_*, split; null where unusable.
+    """The columns user_id, item_id, event (text as it came), timestamp (int64), value (float32), context_*, split.
+
+    A timestamp or value that cannot be used is null; blank ids and kinds are left to who encodes the distinct ones.
 
     Returns:
         The lazy frame, and notes: `clock` (bool), `timestamp_unit`, `default_event` (whether it was used for lack of a
@@ -54,13 +57,9 @@ def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame,
     require(frame, "events", [schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP])
     types = frame.collect_schema()
     time, clock, unit = _timestamp(frame, types[schema.TIMESTAMP], config)
-    kept = [as_id(schema.USER_ID, types[schema.USER_ID]), as_id(schema.ITEM_ID, types[schema.ITEM_ID])]
-    default = pl.lit(config.default_event)
-    if schema.EVENT in types:
-        kind = pl.col(schema.EVENT).cast(pl.String).str.strip_chars()
-        kept.append(pl.when(kind != "").then(kind).otherwise(default).alias(schema.EVENT))
-    else:
-        kept.append(default.alias(schema.EVENT))
+    kept = [id_text(schema.USER_ID, types[schema.USER_ID]), id_text(schema.ITEM_ID, types[schema.ITEM_ID])]
+    kind = pl.col(schema.EVENT) if schema.EVENT in types else pl.lit(None).alias(schema.EVENT)
+    kept.append(kind.cast(pl.String))
     kept.append(time.alias(schema.TIMESTAMP))
     if schema.VALUE in types:
         value = pl.col(schema.VALUE).cast(pl.Float32, strict=False)
@@ -164,22 +163,22 @@ def _count_readable(texts: pl.Series, form: str) -> int:
     return len(read) - read.null_count()
 
 
-def problems(raw: pl.LazyFrame, typed: pl.LazyFrame) -> tuple[dict[str, dict[str, Any]], int]:
-    """Rows that cannot be used, by reason: count and examples as they came. And how many rows there are."""
+def problems(raw: pl.LazyFrame, typed: pl.LazyFrame, encoded: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Rows that cannot be used, by reason: count and examples as they came."""
+    types = typed.collect_schema()
     found: dict[str, dict[str, Any]] = {}
-    rules = {
-        "blank_user_id": pl.col(schema.USER_ID).is_null(),
-        "blank_item_id": pl.col(schema.ITEM_ID).is_null(),
-        "unparsable_timestamp": pl.col(schema.TIMESTAMP).is_null(),
-    }
-    counts = collect(typed.select(pl.len().alias("rows"), *[r.sum().alias(n) for n, r in rules.items()]), "events")
-    for name, rule in rules.items():
-        if not (count := int(counts[name][0])):
+    for name, column, what in (
+        ("blank_user_id", schema.USER, schema.USER_ID),
+        ("blank_item_id", schema.ITEM_ID, schema.ITEM_ID),
+        ("unparsable_timestamp", schema.TIMESTAMP, schema.TIMESTAMP),
+    ):
+        if not (count := encoded[column].null_count()):
             continue
-        marked = pl.concat([raw, typed.select(rule.alias("__bad"))], how="horizontal")
+        usable = pl.col(what) if what == schema.TIMESTAMP else as_id(what, types[what])
+        marked = pl.concat([raw, typed.select(usable.is_null().alias("__bad"))], how="horizontal")
         rows = collect(marked.filter("__bad").drop("__bad").head(EXAMPLES), "events")
         found[name] = {"count": count, "examples": [_printable(row) for row in rows.iter_rows(named=True)]}
-    return found, int(counts["rows"][0])
+    return found
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tfrec import schema
 from tfrec.data.dataset import Histories
@@ -27,19 +28,17 @@ def items(folder: Path, table: pl.DataFrame) -> None:
 
 def sequences(folder: Path, h: Histories) -> None:
     """sequences.parquet: one row a user, a list a column."""
-    flat = pl.DataFrame(
-        {
-            schema.USER: np.repeat(np.arange(len(h), dtype=np.uint32), h.lengths),
-            schema.ITEMS: h.items,
-            schema.EVENTS: h.events,
-            schema.TIMESTAMPS: h.timestamps,
-            schema.VALUES: h.values,
-            schema.IS_TARGET: h.is_target,
-        }
+    flat = {
+        schema.ITEMS: h.items,
+        schema.EVENTS: h.events,
+        schema.TIMESTAMPS: h.timestamps,
+        schema.VALUES: h.values,
+        schema.IS_TARGET: h.is_target,
+    }
+    lists = {name: pl.from_arrow(pa.LargeListArray.from_arrays(h.offsets, pa.array(v))) for name, v in flat.items()}
+    parquet(
+        pl.DataFrame({schema.USER_ID: pl.Series(h.user_ids, dtype=pl.String), **lists}), folder / "sequences.parquet"
     )
-    lists = flat.lazy().group_by(schema.USER, maintain_order=True).agg(pl.all()).drop(schema.USER).collect()
-    ids = pl.Series(schema.USER_ID, h.user_ids.tolist(), pl.String)
-    parquet(lists.select(ids, pl.all()), folder / "sequences.parquet")
 
 
 def split(folder: Path, h: Histories, parts: Split) -> None:
