@@ -2,7 +2,8 @@
 
 Both read the same Parquet log (tfrec.data.synthetic), drop invalid rows and exact duplicates, sort, cut at the 80% and
 90% quantiles of time, and write sequences, catalogue and splits. Each run is a process of its own, so that the peak
-memory is its own; imports are outside the timing. Prints one JSON line; a ratio above 1 means tfrec is ahead.
+memory is its own; imports are outside the timing. tfrec alone is then timed on logs of other sizes, to see how time
+and memory grow. Prints one JSON line; a ratio above 1 means tfrec is ahead.
 """
 
 from __future__ import annotations
@@ -118,36 +119,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000, help="rows of the log")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, alternating")
-    parser.add_argument("--no-pandas", action="store_true", help="only tfrec, e.g. for 50 million events")
+    sizes = [1_000_000, 3_000_000, 50_000_000]
+    parser.add_argument("--growth", type=int, nargs="*", default=sizes, help="sizes that tfrec alone is run on, once")
+    parser.add_argument("--no-pandas", action="store_true", help="only tfrec")
     for hidden in ("--run", "--source", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         work = {"tfrec": with_tfrec, "pandas": with_pandas}[options.run]
         seconds = work(Path(options.source), Path(options.out))
-        print(json.dumps({"seconds": seconds, "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = usage.ru_utime + usage.ru_stime
+        print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "gb": usage.ru_maxrss / 1e6}))
         return
     peers = ["tfrec"] if options.no_pandas else ["tfrec", "pandas"]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        generate = f"from tfrec.data.synthetic import *; write_shop_log({str(root / 'log')!r}, {options.events})"
-        home = str(Path(__file__).resolve().parents[1])
-        subprocess.run([sys.executable, "-c", generate], check=True, cwd=home)
+        generate(root / "log", options.events)
         runs: dict[str, list[dict[str, float]]] = {who: [] for who in peers}
         for _ in range(options.repeats):
             for who in peers:
                 runs[who].append(run(who, root / "log", root / who))
         if not options.no_pandas:
             require_equal(root / "tfrec", root / "pandas")
-    print(json.dumps(summary(options.events, runs)))
+        growth = {}
+        for size in options.growth:
+            generate(root / "log", size)
+            growth[size] = run("tfrec", root / "log", root / "tfrec")
+    print(json.dumps(summary(options.events, runs, growth)))
 
 
-def summary(events: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
+def generate(folder: Path, events: int) -> None:
+    """Writes a log in a process of its own: Linux hands a parent's peak memory down to its children."""
+    code = f"from tfrec.data.synthetic import *; write_shop_log({str(folder)!r}, {events})"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
+
+
+def summary(
+    events: int, runs: dict[str, list[dict[str, float]]], growth: dict[int, dict[str, float]]
+) -> dict[str, object]:
     """The JSON line."""
-    median = {who: {k: statistics.median(r[k] for r in rs) for k in ("seconds", "gb")} for who, rs in runs.items()}
+    median = {who: {k: statistics.median(r[k] for r in rs) for k in rs[0]} for who, rs in runs.items()}
+    sizes = dict(sorted({**growth, events: median["tfrec"]}.items()))
     figures: dict[str, object] = {
         "events": events,
         **{f"{who}_{k}": v for who, m in median.items() for k, v in m.items()},
+        "growth": {n: {**of, "microseconds_an_event": of["seconds"] / n * 1e6} for n, of in sizes.items()},
     }
     ratios = {}
     if "pandas" in median:

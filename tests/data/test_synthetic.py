@@ -1,3 +1,4 @@
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -24,3 +25,12 @@ def test_a_synthetic_log_is_dirty_and_prepares(tmp_path):
 def test_no_events_are_refused():
     with pytest.raises(InvalidInput, match="at least 1"):
         shop_log(0)
+
+
+def test_a_log_written_in_blocks_is_the_log_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfrec.data.synthetic.BLOCK", 300)
+    events, items = write_shop_log(tmp_path, 1000, seed=3)
+    log, catalogue = shop_log(1000, seed=3)
+    assert_frame_equal(pl.read_parquet(events), log)
+    assert_frame_equal(pl.read_parquet(items), catalogue)
+    assert log.height == 1000 and not log[:300].equals(log[300:600])

@@ -118,8 +118,7 @@ def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Spli
         position = np.flatnonzero((part == index) & h.is_target)
         key = user[position] * np.int64(len(first_part)) + h.items[position]
         position = position[np.sort(np.unique(key, return_index=True)[1])]  # each user's distinct items, in time order
-        users, query = np.unique(user[position], return_inverse=True)
-        users = users.astype(np.int64)
+        users, query = np.unique(user[position].astype(np.int64), return_inverse=True)
         return Window(users, before(index)[users], position, query, first_part[h.items[position]] == index)
 
     return Split(before(1), window(1), window(2), cuts)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 
 from tfrec import schema
 from tfrec.errors import InvalidInput
 
+BLOCK = 1 << 20  # rows drawn at a time
 START = 1_700_000_000  # seconds
 KINDS = (schema.VIEW, schema.CART, schema.PURCHASE)
 WORDS = ("red", "blue", "small", "large", "steel", "oak", "lamp", "kettle", "chair", "mug", "brush", "clock")
@@ -21,7 +25,7 @@ def shop_log(
     """A shop's log over 90 days and its catalogue, in no order.
 
     Popularity of items and activity of users follow a power law; 1% of the rows have a blank user and 2% repeat
-    another row.
+    another row of their block.
 
     Args:
         events: Rows of the log.
@@ -41,10 +45,23 @@ def shop_log(
         >>> log.height, catalogue.columns
         (1000, ['item_id', 'title'])
     """
+    users, items = _sizes(events, users, items)
+    return pl.concat(_blocks(events, users, items, seed), rechunk=True), _catalogue(items, seed)
+
+
+def _sizes(events: int, users: int | None, items: int | None) -> tuple[int, int]:
     if events < 1:
         raise InvalidInput(f"Expected at least 1 event; received {events}. Ask for more.")
-    rng = np.random.default_rng(seed)
-    users, items = users or max(1, events // 8), items or min(200_000, max(10, events // 100))
+    return users or max(1, events // 8), items or min(200_000, max(10, events // 100))
+
+
+def _blocks(events: int, users: int, items: int, seed: int) -> Iterator[pl.DataFrame]:
+    """The log in blocks, each with random numbers of its own, so that no more than one has to be in memory."""
+    for number, start in enumerate(range(0, events, BLOCK)):
+        yield _block(min(BLOCK, events - start), users, items, np.random.default_rng([seed, number]))
+
+
+def _block(events: int, users: int, items: int, rng: np.random.Generator) -> pl.DataFrame:
     # A power of a uniform number is a power law, and many times as fast to draw as a weighted choice.
     user = (users * rng.random(events) ** 2).astype(np.int64)
     item = (items * rng.random(events) ** 3).astype(np.int64)
@@ -52,32 +69,38 @@ def shop_log(
     time = START + rng.integers(0, 90 * 86_400, events)
     value = (1 + item % 100).astype(np.float32)
     again = rng.random(events) < 0.02
-    source = rng.integers(0, events, events)
-    source = np.where(again, source, np.arange(events))
+    source = np.where(again, rng.integers(0, events, events), np.arange(events))
     frame = pl.DataFrame({"u": user, "i": item, "k": kind, "t": time, "v": value})[source]
     blank = pl.Series(rng.random(events) < 0.01)
     names = pl.Series(KINDS)
-    log = frame.select(
+    return frame.select(
         pl.when(~blank).then(pl.format("u{}", "u")).alias(schema.USER_ID),
         pl.format("i{}", "i").alias(schema.ITEM_ID),
         pl.Series(schema.EVENT, names[frame["k"]]),
         pl.col("t").alias(schema.TIMESTAMP),
         pl.col("v").alias(schema.VALUE),
     )
-    return log, _catalogue(items, rng)
 
 
-def _catalogue(items: int, rng: np.random.Generator) -> pl.DataFrame:
+def _catalogue(items: int, seed: int) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
     words = np.array(WORDS)[rng.integers(0, len(WORDS), (items, 3))]
     ids = [f"i{index}" for index in range(items)]
     return pl.DataFrame({schema.ITEM_ID: ids, "title": [" ".join(row) for row in words.tolist()]})
 
 
 def write_shop_log(folder: str | Path, events: int, *, seed: int = 0) -> tuple[Path, Path]:
-    """Writes `events.parquet` and `items.parquet` of `shop_log` below `folder` and returns their paths."""
+    """Writes `events.parquet` and `items.parquet` of `shop_log` below `folder` and returns their paths.
+
+    The log is written a block at a time: 50 million events take no more memory than one million.
+    """
+    users, items = _sizes(events, None, None)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    log, catalogue = shop_log(events, seed=seed)
-    log.write_parquet(folder / "events.parquet")
-    catalogue.write_parquet(folder / "items.parquet")
+    blocks = (block.to_arrow(compat_level=pl.CompatLevel.oldest()) for block in _blocks(events, users, items, seed))
+    first = next(blocks)
+    with pq.ParquetWriter(folder / "events.parquet", first.schema, compression="zstd", compression_level=1) as writer:
+        for block in itertools.chain([first], blocks):
+            writer.write_table(block, row_group_size=BLOCK)
+    _catalogue(items, seed).write_parquet(folder / "items.parquet")
     return folder / "events.parquet", folder / "items.parquet"
