@@ -289,3 +289,24 @@ def test_user_columns_follow_the_order_of_the_histories(tmp_path):
 def test_loading_something_else_says_what_to_do(tmp_path):
     with pytest.raises(InvalidInput, match="not a prepared dataset"):
         PreparedDataset.load(tmp_path)
+
+
+def test_context_columns_stay_with_their_events(tmp_path):
+    log = EVENTS.with_columns(
+        context_page=pl.Series(["b5", "a1", "a2", "b4", None, "b6", "a4"]), context_price=pl.col("timestamp") * 1.5
+    )
+    before = log.clone()
+    dataset = prepare(log.vstack(log.head(1)), ITEMS, tmp_path / "d")  # the repeated row is an exact duplicate
+    h = dataset.histories()
+    assert h.context["context_page"].tolist() == ["a1", "a2", None, "a4", "b4", "b5", "b6"]
+    assert h.context["context_price"].tolist() == [1.5, 3.0, 4.5, 6.0, 6.0, 7.5, 9.0]
+    assert dataset.training().context["context_page"].tolist() == ["a1", "a2", "b4"]
+    assert dataset.report["events"]["context_columns"] == ["context_page", "context_price"]
+    assert dataset.report["events"]["dropped"]["exact_duplicate"]["count"] == 1
+    assert_frame_equal(log, before)
+    assert prepare(EVENTS, ITEMS, tmp_path / "without").histories().context == {}
+
+
+def test_rows_that_differ_in_their_context_alone_are_no_duplicates(tmp_path):
+    log = EVENTS.head(3).vstack(EVENTS.head(1)).with_columns(context_page=pl.Series(["1", "2", "3", "4"]))
+    assert prepare(log, ITEMS, tmp_path / "d").report["events"]["kept"] == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Histories:
         values: float32 `[events]`, NaN where there is none.
         is_target: bool `[events]`, whether the event's kind is one that models learn to predict.
         clock: bool. Whether timestamps are times.
+        context: the events' `context_*` columns by name, each `[events]`, of the type they came in (strings from CSV).
     """
 
     user_ids: np.ndarray
@@ -49,6 +50,7 @@ class Histories:
     values: np.ndarray
     is_target: np.ndarray
     clock: bool = False
+    context: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -76,6 +78,7 @@ class Histories:
             values=self.values[positions],
             is_target=self.is_target[positions],
             clock=self.clock,
+            context={name: values[positions] for name, values in self.context.items()},
         )
 
 
@@ -172,8 +175,9 @@ class PreparedDataset:
         frame = pl.read_parquet(self.path / SEQUENCES_FILE)
         lengths = frame[schema.ITEMS].list.len().to_numpy()
 
-        def flat(name: str, dtype: Any) -> np.ndarray:
-            return frame[name].explode(empty_as_null=False).to_numpy().astype(dtype, copy=False)
+        def flat(name: str, dtype: Any = None) -> np.ndarray:
+            values = frame[name].explode(empty_as_null=False).to_numpy()
+            return values if dtype is None else values.astype(dtype, copy=False)
 
         return Histories(
             user_ids=frame[schema.USER_ID].to_numpy(),
@@ -184,6 +188,7 @@ class PreparedDataset:
             values=flat(schema.VALUES, np.float32),
             is_target=flat(schema.IS_TARGET, np.bool_),
             clock=self.clock,
+            context={name: flat(name) for name in frame.columns if name.startswith(schema.CONTEXT_PREFIX)},
         )
 
     def histories(self) -> Histories:

@@ -21,12 +21,16 @@ from tfrec.errors import InvalidInput
 
 @dataclass
 class Log:
-    """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given."""
+    """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given.
+
+    `context` holds the context_* columns, a row an event, which models do not read yet.
+    """
 
     histories: Histories
     kinds: list[str]
     unknown_items: list[str]
     part: NDArray[np.int8] | None
+    context: pl.DataFrame
     rows_read: int
     timestamp_unit: str
     unused_columns: list[str]
@@ -70,6 +74,7 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
         names.kinds,
         unknown,
         part,
+        cleaned.select(f"^{schema.CONTEXT_PREFIX}.*$"),
         rows,
         facts["timestamp_unit"],
         facts["unused_columns"],
@@ -104,7 +109,6 @@ def _clean(
 
     log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
     repeated = dropped.pop("exact_duplicate", None)
-    log = log.select(pl.exclude(f"^{schema.CONTEXT_PREFIX}.*$"))
     clocked = {
         "near_duplicate_seconds": config.near_duplicate_seconds,
         "max_events_per_minute": config.max_events_per_minute,

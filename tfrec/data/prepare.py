@@ -48,7 +48,7 @@ def prepare(
 
     Args:
         events: Path (CSV, TSV, Parquet, JSONL; also gzipped) or pandas or Polars frame with user_id, item_id,
-            timestamp, and optionally event, value, context_* and split.
+            timestamp, and optionally event, value, split, and context_* columns, which are kept beside each event.
         items: The catalogue: item_id and any columns.
         out: Folder to write, whole or not at all.
         users: Optional: user_id and any columns.
@@ -89,7 +89,7 @@ def prepare(
         say(note)
     with atomic_folder(out, force) as folder:
         write.items(folder, table)
-        write.sequences(folder, log.histories)
+        write.sequences(folder, log.histories, log.context)
         write.split(folder, log.histories, parts)
         if user_table is not None:
             write.parquet(user_table, folder / "users.parquet")
@@ -171,6 +171,7 @@ def _report(
             "not_targets": int((~h.is_target).sum()),
             "kinds": {kind: int(kinds[i]) for i, kind in enumerate(log.kinds)},
             "kinds_without_defaults": [kind for kind in log.kinds if kind not in schema.EVENT_KINDS],
+            "context_columns": log.context.columns,
             "unused_columns": log.unused_columns,
         },
         "users": {"kept": len(h), "median_events": float(np.median(h.lengths))},

@@ -26,8 +26,8 @@ def items(folder: Path, table: pl.DataFrame) -> None:
     parquet(table, folder / "items.parquet")
 
 
-def sequences(folder: Path, h: Histories) -> None:
-    """sequences.parquet: one row a user, a list a column."""
+def sequences(folder: Path, h: Histories, context: pl.DataFrame) -> None:
+    """sequences.parquet: one row a user, a list a column; `context` holds columns with a row an event."""
     flat = {
         schema.ITEMS: h.items,
         schema.EVENTS: h.events,
@@ -35,7 +35,9 @@ def sequences(folder: Path, h: Histories) -> None:
         schema.VALUES: h.values,
         schema.IS_TARGET: h.is_target,
     }
-    lists = {name: pl.from_arrow(pa.LargeListArray.from_arrays(h.offsets, pa.array(v))) for name, v in flat.items()}
+    arrays = {name: pa.array(values) for name, values in flat.items()}
+    arrays |= {column.name: column.to_arrow(compat_level=pl.CompatLevel.oldest()) for column in context}
+    lists = {name: pl.from_arrow(pa.LargeListArray.from_arrays(h.offsets, array)) for name, array in arrays.items()}
     parquet(
         pl.DataFrame({schema.USER_ID: pl.Series(h.user_ids, dtype=pl.String), **lists}), folder / "sequences.parquet"
     )
