@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -50,7 +51,7 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        if error.filename2 is None and error.errno is not None and error.errno == 28:  # ENOSPC
+        if error.filename2 is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise InvalidInput(f"No space left while writing {path}; nothing was written.") from error
         raise
     finally:

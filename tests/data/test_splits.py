@@ -169,6 +169,25 @@ def test_leakage_written_into_the_folder_is_found(by_time, file, change, message
         check_leakage(PreparedDataset.load(by_time.path))
 
 
+def test_an_event_exactly_on_the_cut_is_held_out(by_time):
+    cut, times = by_time.manifest["cuts"]["valid"], by_time.histories().timestamps
+    assert (times == cut).sum() == 1  # a's second y
+    assert by_time.training().timestamps.max() < cut
+    assert asked(by_time, "valid", "warm") == {"a": (["x", "y", "x"], ["y"])}
+
+
+@pytest.mark.parametrize(
+    ("split", "last", "message"), [("valid", 5, "training passes the time cut"), ("test", 5, "test history passes")]
+)
+def test_a_history_that_ends_exactly_on_the_cut_leaks(by_time, split, last, message):
+    moment = int((START + last) * 1e6)  # of the last event of b's history
+    by_time.manifest["cuts"][split] = moment + 1
+    check_leakage(by_time)
+    by_time.manifest["cuts"][split] = moment
+    with pytest.raises(InvalidInput, match=f"for 1 users .*{message}.*'b'"):
+        check_leakage(by_time)
+
+
 def test_queries_refuse_unknown_names(by_time):
     with pytest.raises(InvalidInput, match="Expected split"):
         by_time.queries("train")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,16 @@ from tfrec.html import Section, render_report
 
 
 def parquet(frame: pl.DataFrame, path: Path) -> None:
-    """One Parquet file whose bytes depend on the values alone, not on how they came to be chunked."""
-    frame.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=1 << 18)
+    """One Parquet file whose bytes depend on the values alone, not on how they came to be chunked.
+
+    Raises `OSError` when the system refuses, as a full disk does.
+    """
+    try:
+        frame.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=1 << 18)
+    except pl.exceptions.PolarsError as error:  # a full disk comes as a ComputeError with the system's number in it
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        raise
 
 
 def items(folder: Path, table: pl.DataFrame) -> None:
