@@ -220,8 +220,11 @@ def test_catalogue_problems_are_dropped_and_reported(tmp_path):
         (EVENTS.with_columns(user_id=pl.lit(" ")).head(1).vstack(EVENTS), ITEMS),
         (EVENTS.head(1).vstack(EVENTS), ITEMS),
         (EVENTS, ITEMS.vstack(ITEMS.head(1))),
+        (EVENTS.with_columns(item_id=pl.lit(None, pl.String)).head(1).vstack(EVENTS), ITEMS),
+        (EVENTS.with_columns(timestamp=pl.lit(None, pl.Int64)).head(1).vstack(EVENTS), ITEMS),
+        (EVENTS, ITEMS.with_columns(item_id=pl.lit("")).head(1).vstack(ITEMS)),
     ],
-    ids=["blank user", "exact duplicate", "duplicate item"],
+    ids=["blank user", "exact duplicate", "duplicate item", "blank item", "no time", "blank id in the catalogue"],
 )
 def test_strict_refuses_what_would_be_dropped(tmp_path, events, items):
     prepare(events, items, tmp_path / "lenient")
@@ -284,6 +287,19 @@ def test_user_columns_follow_the_order_of_the_histories(tmp_path):
     dataset = prepare(EVENTS, ITEMS, tmp_path / "d", users=users)
     assert dataset.users.rows() == [("a", None), ("b", 2)]
     assert prepare(EVENTS, ITEMS, tmp_path / "without").users is None
+
+
+def test_an_empty_catalogue_leaves_the_items_of_the_events_without_text(tmp_path):
+    dataset = prepare(EVENTS, ITEMS.clear(), tmp_path / "d")
+    assert dict(zip(dataset.item_ids, dataset.texts)) == {"x": "", "y": "", "z": ""}
+    assert dataset.report["items"]["only_in_events"]["count"] == 3
+
+
+def test_kinds_that_only_unusable_rows_have_are_no_kinds(tmp_path):
+    lost = EVENTS.head(1).with_columns(user_id=pl.lit(""), event=pl.lit("cart"))
+    dataset = prepare(EVENTS.with_columns(event=" " + pl.col("event")).vstack(lost), ITEMS, tmp_path / "d")
+    assert dataset.event_kinds == ["view", "purchase"]
+    assert dataset.histories().events.tolist() == [0, 1, 0, 0, 0, 0, 1]
 
 
 def test_loading_something_else_says_what_to_do(tmp_path):
