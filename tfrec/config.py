@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     """How the model is fitted."""
 
     epochs: int = Field(18, ge=1)
-    batch_size: int = Field(256, ge=1)
+    batch_size: int | None = Field(None, ge=1, description="None: 256, or less where an epoch has few steps.")
     learning_rate: float = Field(2e-3, gt=0)
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
     encoder_epochs: int = Field(3, ge=1, description="behaviour-text: epochs with the encoder, after the MLP.")
@@ -92,6 +92,15 @@ class TrainingConfig(Section):
     mixed_bfloat16: bool = False
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     seed: int = 0
+
+    def batch_size_for(self, examples: int) -> int:
+        """`batch_size`, or by default 256, but no more than gives 32 steps an epoch, and no less than 16.
+
+        Example:
+            >>> [TrainingConfig().batch_size_for(examples) for examples in (100, 2000, 10**6)]
+            [16, 62, 256]
+        """
+        return self.batch_size or min(256, max(16, examples // 32))
 
 
 class EvaluationConfig(Section):

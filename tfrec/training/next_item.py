@@ -113,7 +113,8 @@ def fit_next_item(
     windows = Windows.cut(dataset.training(), config.model.max_history)
     if not len(windows):
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
-    steps = windows.steps(knobs.batch_size)
+    batch_size = knobs.batch_size_for(len(windows))
+    steps = windows.steps(batch_size)
     with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
         model = build_next_item_model(dataset, text_vectors, config)
@@ -133,7 +134,7 @@ def fit_next_item(
     callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(
-            _batches(windows, config, epoch),
+            _batches(windows, config, batch_size, epoch),
             initial_epoch=epoch,
             epochs=knobs.epochs,
             steps_per_epoch=steps,
@@ -218,12 +219,12 @@ def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) ->
     return total / max(1, len(queries.target_items))
 
 
-def _batches(windows: Windows, config: RunConfig, first_epoch: int) -> tf.data.Dataset:
+def _batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: int) -> tf.data.Dataset:
     knobs = config.training
 
     def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         for epoch in range(first_epoch, knobs.epochs):
-            for rows in windows.epoch(knobs.batch_size, knobs.seed, epoch):
+            for rows in windows.epoch(batch_size, knobs.seed, epoch):
                 yield windows.batch(rows)
 
     whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)

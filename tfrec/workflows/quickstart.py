@@ -48,15 +48,14 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
     Args:
         folder: Where to write.
         epochs: int. Overrides `training.epochs`.
-        config: RunConfig. The defaults but for batches of 32 when not given.
+        config: RunConfig. The defaults when not given.
 
     Raises:
         Unavailable: MovieLens or MiniLM is not in the cache and cannot be fetched.
         InvalidInput: `epochs` is below 1.
     """
     started = time.monotonic()
-    # 943 long histories are 8 batches of the default size: too few steps an epoch to learn from.
-    config = config or RunConfig().with_values(["training.batch_size=32"])
+    config = config or RunConfig()
     if epochs is not None:
         config = config.with_values([f"training.epochs={epochs}"])
     runs = Path(folder) / "runs"
