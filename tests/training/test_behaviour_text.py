@@ -12,7 +12,8 @@ from tfrec.data import Histories, Queries, prepare
 from tfrec.errors import InvalidInput
 from tfrec.training import behaviour_text as module
 from tfrec.training.behaviour_examples import Examples, Impressions, Negatives, some_queries
-from tfrec.training.behaviour_text import evaluate_behaviour_text_sigmoid, fit_behaviour_text
+from tfrec.training.behaviour_judging import evaluate_behaviour_text_sigmoid
+from tfrec.training.behaviour_text import fit_behaviour_text
 from tfrec.training.callbacks import History
 
 WORDS = ["tea", "coffee", "cake", "soap", "brush", "lamp", "chair", "table", "phone", "cable"]
@@ -178,7 +179,7 @@ def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(History, "on_epoch_end", killed)
         fit_behaviour_text(dataset, config, workdir=tmp_path / "parts")
-    monkeypatch.setattr(module, "_read", None)  # what was read before the kill is not read again
+    monkeypatch.setattr(module, "read_texts", None)  # what was read before the kill is not read again
     resumed = fit_behaviour_text(dataset, config, workdir=tmp_path / "parts", resume=True)
     for found, expected in zip(weights(resumed), weights(whole), strict=True):
         assert_allclose(found, expected, atol=1e-5)
