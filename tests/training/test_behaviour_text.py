@@ -35,7 +35,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture
 def config(tiny_encoder):
-    small = ["model.kind=behaviour-text", "model.mlp_units=[16]", "model.text_tokens=24", "model.max_history=2"]
+    small = ["model.kind=behaviour-text", "model.mlp_units=[16]", "model.text_tokens=24", "model.text_history=2"]
     fit = ["training.epochs=3", "training.batch_size=32", "training.encoder_epochs=2", "encoder.batch_size=32"]
     return RunConfig().with_values([*small, *fit, "training.learning_rate=0.01", f"encoder.name={tiny_encoder}"])
 

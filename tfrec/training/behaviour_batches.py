@@ -1,8 +1,9 @@
-"""Batches of BehaviourTextModel's training: strings, or rows of kept vectors."""
+"""Batches of BehaviourTextModel's training: strings, or what was read in them before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,8 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.models.behaviour_text import BEHAVIOUR, CANDIDATE, BehaviourTextModel, behaviour_texts
+from tfrec.models.behaviour_heads import BEHAVIOUR, CANDIDATE, NAMED
+from tfrec.models.behaviour_text import BehaviourTextModel, behaviour_texts
 from tfrec.training.behaviour_examples import Examples, Negatives
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray]
@@ -31,7 +33,7 @@ class Material:
 
     def __init__(self, dataset: PreparedDataset, config: RunConfig) -> None:
         self.dataset, self.seed, self.sigmoid = dataset, config.training.seed, config.model.head == "sigmoid"
-        self.count = config.model.negatives
+        self.count, self.joint_texts = config.model.negatives, config.training.encoder_examples
         self.histories = dataset.training()
         self.examples = Examples.sample(self.histories, config.training.max_examples, self.seed)
         rows = np.repeat(np.arange(len(self.histories)), np.diff(self.histories.offsets))
@@ -49,20 +51,20 @@ class Material:
         return rng.permutation(len(self.examples.pair_texts))
 
     def one_pair_each(self, rng: np.random.Generator) -> np.ndarray:
-        """One pair of each text, shuffled."""
-        return rng.permutation(self.examples.one_pair_each(rng))
+        """One pair of each text, shuffled; of `training.encoder_examples` texts only, others in every epoch."""
+        return rng.permutation(self.examples.one_pair_each(rng))[: self.joint_texts]
 
 
 class Batches:
-    """Batches of an epoch: vectors where they are kept, else strings; with negatives for the sigmoid head.
+    """Batches of an epoch: what was read where it is kept, else strings; with negatives for the sigmoid head.
 
     Args:
         material: The examples.
         model: Says how much of a history its texts show.
         order: Which pairs make an epoch.
         size: int. Pairs a batch.
-        vectors: The encoder's vectors, float32 `[n, dim]`: "texts" of the examples, "items" of the catalogue. None:
-            batches of strings.
+        kept: What was read before: vectors, float32 `[n, dim]`, "texts" of the examples and "items" of the catalogue,
+            and "texts_named", int32 `[n, events]`. None: batches of strings.
     """
 
     def __init__(
@@ -71,9 +73,13 @@ class Batches:
         model: BehaviourTextModel,
         order: Order,
         size: int,
-        vectors: dict[str, np.ndarray] | None = None,
+        kept: dict[str, np.ndarray] | None = None,
     ) -> None:
-        self.material, self.model, self.order, self.size, self.vectors = material, model, order, size, vectors
+        self.material, self.model, self.order, self.size = material, model, order, size
+        self.tables: dict[str, np.ndarray] = {}
+        if kept is not None:
+            self.tables = {BEHAVIOUR: kept["texts"]}
+            self.tables |= {CANDIDATE: kept["items"]} if material.sigmoid else {NAMED: kept["texts_named"]}
 
     def dataset(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
         """All batches from `first_epoch` on."""
@@ -82,15 +88,12 @@ class Batches:
             for epoch in range(first_epoch, epochs):
                 yield from self.epoch(epoch)
 
-        sigmoid = self.material.sigmoid
-        names = (BEHAVIOUR, CANDIDATE) if self.vectors else (schema.BEHAVIOUR_TEXT, schema.CANDIDATE_TEXT)
-        spec = tf.TensorSpec([None], tf.int64 if self.vectors else tf.string)
-        inputs = {name: spec for name in (names if sigmoid else names[:1])}
-        labels = tf.TensorSpec([None], tf.float32 if sigmoid else tf.int32)
+        inputs = {name: tf.TensorSpec([None], tf.int64) for name in self.tables}
+        inputs = inputs or {name: tf.TensorSpec([None], tf.string) for name in self.model.input_names}
+        labels = tf.TensorSpec([None], tf.float32 if self.material.sigmoid else tf.int32)
         batches = tf.data.Dataset.from_generator(generate, output_signature=(inputs, labels))
-        if self.vectors:
-            tables = {BEHAVIOUR: tf.constant(self.vectors["texts"])}
-            tables |= {CANDIDATE: tf.constant(self.vectors["items"])} if sigmoid else {}
+        if self.tables:
+            tables = {name: tf.constant(table) for name, table in self.tables.items()}
             batches = batches.map(lambda rows, y: ({name: tf.gather(tables[name], rows[name]) for name in tables}, y))
         return batches.prefetch(4)
 
@@ -113,10 +116,9 @@ class Batches:
         labels[:, 0] = 1
         return self._inputs(of, np.repeat(np.arange(len(of)), candidates.shape[1]), candidates.ravel()), labels.ravel()
 
-    def _inputs(self, of: np.ndarray, rows: np.ndarray, candidates: np.ndarray | None) -> dict[str, np.ndarray]:
-        if self.vectors is not None:
-            inputs = {BEHAVIOUR: of[rows]}  # rows of the kept vectors; the graph gathers them
-            return inputs if candidates is None else {**inputs, CANDIDATE: candidates}
+    def _inputs(self, of: np.ndarray, rows: np.ndarray, candidates: Any) -> dict[str, np.ndarray]:
+        if self.tables:  # rows of what is kept; the graph gathers them
+            return {name: candidates if name == CANDIDATE else of[rows] for name in self.tables}
         inputs = {schema.BEHAVIOUR_TEXT: np.array(self.material.texts(self.model, of), object)[rows]}
         if candidates is None:
             return inputs

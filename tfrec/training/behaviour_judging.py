@@ -12,10 +12,11 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import Histories, PreparedDataset, Queries
 from tfrec.evaluation import evaluate_probabilities
+from tfrec.models.behaviour_heads import BEHAVIOUR, CANDIDATE
 from tfrec.models.behaviour_text import BehaviourTextModel
 from tfrec.progress import track
 from tfrec.training.behaviour_examples import Impressions
-from tfrec.training.behaviour_reading import query_texts
+from tfrec.training.behaviour_reading import query_texts, read_texts
 
 
 def evaluate_behaviour_text_sigmoid(
@@ -61,11 +62,26 @@ def judge(
 
 
 def probabilities(
-    model: BehaviourTextModel, histories: Histories, pairs: Impressions, dataset: PreparedDataset, size: int = 256
+    model: BehaviourTextModel, histories: Histories, pairs: Impressions, dataset: PreparedDataset, size: int = 64
 ) -> np.ndarray:
-    """float32 `[n]`: the whole model's probabilities of the pairs, on strings."""
-    behaviour = np.array(query_texts(model, histories, dataset), object)[pairs.rows]
-    candidates = np.array(dataset.texts, object)[pairs.items]
+    """float32 `[n]`: the whole model's probabilities of the pairs. Texts that are read apart are read once."""
+    texts = query_texts(model, histories, dataset)
+    if model.reads_apart:
+        behaviour = read_texts(model.reader, texts, size, "Reading behaviour texts")
+        items = read_texts(model.item_reader, dataset.texts, size, "Reading item texts")
+        return mlp_probabilities(model, behaviour, items, pairs)
+    return _whole(model, np.array(texts, object)[pairs.rows], np.array(dataset.texts, object)[pairs.items], size)
+
+
+def mlp_probabilities(
+    model: BehaviourTextModel, behaviour: np.ndarray, items: np.ndarray, pairs: Impressions
+) -> np.ndarray:
+    """float32 `[n]`: the sigmoid head on vectors, float32 `[queries, dim]` and `[num_items, dim]`."""
+    inputs = {BEHAVIOUR: behaviour[pairs.rows], CANDIDATE: items[pairs.items]}
+    return model.mlp.predict(inputs, batch_size=4096, verbose=0)
+
+
+def _whole(model: BehaviourTextModel, behaviour: np.ndarray, candidates: np.ndarray, size: int) -> np.ndarray:
     spec = tf.TensorSpec([None], tf.string)
     call = tf.function(
         lambda inputs: model(inputs, training=False),

@@ -17,10 +17,10 @@ from tfrec.keras import keras
 from tfrec.models.behaviour_text import build_behaviour_text_model
 from tfrec.training.behaviour_batches import Batches, Material
 from tfrec.training.behaviour_optimisers import adamw, two_speeds
-from tfrec.training.behaviour_reading import query_texts, read_texts
+from tfrec.training.behaviour_reading import query_texts, read_names, read_texts
 from tfrec.training.behaviour_validation import Validation
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
-from tfrec.training.next_item import EpochCheckpoint, strategy
+from tfrec.training.next_item import EpochCheckpoint, repeat_log_odds, strategy
 from tfrec.training.result import FitResult
 from tfrec.training.run import HISTORY_FILE
 
@@ -66,8 +66,9 @@ class _Fit:
         self.strategy = strategy(config.training.strategy)
         with self.strategy.scope():
             encoder = load_encoder(config.encoder.name)
-            self.model = build_behaviour_text_model(encoder, config.model.head, dataset.num_items, config)
-            self.model.start_from(dataset.items[schema.TRAIN_COUNT].to_numpy(), config.model.negatives)
+            self.model = build_behaviour_text_model(encoder, config.model.head, dataset.texts, config)
+            if self.material.sigmoid:
+                self.model.start_sigmoid(config.model.negatives)
         self.validation = Validation(self.model, dataset, config)
         self.loss = "binary_crossentropy" if self.material.sigmoid else "sparse_categorical_crossentropy"
         self.rows: list[dict[str, Any]] = []
@@ -75,20 +76,24 @@ class _Fit:
         self.best = -np.inf
 
     def mlp(self) -> None:
-        """Stage one: the MLP, on kept vectors."""
+        """Stage one: the MLP, on what the frozen encoder reads."""
         knobs = self.config.training
-        vectors = self._vectors()
+        kept = self._read()
+        if not self.material.sigmoid:
+            counts = self.dataset.items[schema.TRAIN_COUNT].to_numpy()
+            repeats = repeat_log_odds(self.material.histories, self.dataset.num_items)
+            self.model.start_softmax(counts, kept["items"], repeats)
         steps = -(-len(self.material.examples.pair_texts) // knobs.batch_size)
         with self.strategy.scope():
             self.model.mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
-        batches = Batches(self.material, self.model, self.material.every_pair, knobs.batch_size, vectors)
-        self._fit(self.model.mlp, "mlp", batches, steps, knobs.epochs, lambda: self.validation.of_vectors(vectors))
+        batches = Batches(self.material, self.model, self.material.every_pair, knobs.batch_size, kept)
+        self._fit(self.model.mlp, "mlp", batches, steps, knobs.epochs, lambda: self.validation.of_kept(kept))
 
     def jointly(self) -> None:
         """Stage two: the whole model, on strings."""
         knobs = self.config.training
         size = self.config.encoder.batch_size
-        steps = -(-len(self.material.examples) // size)
+        steps = -(-min(len(self.material.examples), knobs.encoder_examples or len(self.material.examples)) // size)
         with self.strategy.scope():
             self.model.compile(optimizer=two_speeds(self.model, knobs, steps * knobs.encoder_epochs), loss=self.loss)
         batches = Batches(self.material, self.model, self.material.one_pair_each, size)
@@ -135,24 +140,26 @@ class _Fit:
         minutes = self.config.training.time_budget
         return [TimeBudget(max(0.0, minutes - (time.monotonic() - self.started) / 60))] if minutes else []
 
-    def _vectors(self) -> dict[str, np.ndarray]:
-        """Pooled outputs of every text that stage one needs; kept in the checkpoint, for a resumed fit."""
-        path = self.workdir / "checkpoint" / "vectors.npz"
+    def _read(self) -> dict[str, np.ndarray]:
+        """What the model reads in every text that stage one needs; kept in the checkpoint, for a resumed fit."""
+        path = self.workdir / "checkpoint" / "read.npz"
         if self.resume and path.is_file():
-            with np.load(path, allow_pickle=False) as kept:
-                return dict(kept)
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(stored)
         size = self.config.encoder.batch_size
-        reader, item_reader = self.model.reader, self.model.item_reader
+        reader = self.model.reader
         texts = self.material.texts(self.model, np.arange(len(self.material.examples)))
         valid = query_texts(self.model, self.validation.queries.history, self.dataset)
-        vectors = {
+        kept = {
             "texts": read_texts(reader, texts, size, "Reading behaviour texts"),
             "valid": read_texts(reader, valid, size, "Reading validation texts"),
+            "items": read_texts(self.model.item_reader, self.dataset.texts, size, "Reading item texts"),
         }
-        if item_reader is not None:
-            vectors["items"] = read_texts(item_reader, self.dataset.texts, size, "Reading item texts")
+        if self.model.named is not None:
+            kept["texts_named"] = read_names(self.model.named, texts)
+            kept["valid_named"] = read_names(self.model.named, valid)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name("vectors.tmp.npz")
-        np.savez(temporary, allow_pickle=False, **vectors)
+        temporary = path.with_name("read.tmp.npz")
+        np.savez(temporary, allow_pickle=False, **kept)
         temporary.replace(path)
-        return vectors
+        return kept

@@ -1,4 +1,4 @@
-"""Validation of a BehaviourTextModel while it is fitted: on kept vectors in stage one, on strings in stage two."""
+"""Validation of a BehaviourTextModel while it is fitted: on what was read before, or on strings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import Histories, PreparedDataset, Queries
 from tfrec.evaluation import evaluate_ranking
+from tfrec.models.behaviour_heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_scorer import BehaviourTextScorer
-from tfrec.models.behaviour_text import BEHAVIOUR, CANDIDATE, BehaviourTextModel
+from tfrec.models.behaviour_text import BehaviourTextModel
 from tfrec.models.scorer import Scorer
 from tfrec.training.behaviour_examples import Impressions, some_queries
-from tfrec.training.behaviour_judging import judge, probabilities
+from tfrec.training.behaviour_judging import judge, mlp_probabilities, probabilities
 
 MOST_QUERIES = 2000
 """Most validation queries read after each epoch; a seeded sample of more."""
@@ -40,16 +41,16 @@ class Validation:
             return "loss"
         return "auc" if self.model.head_kind == "sigmoid" else "ndcg@10"
 
-    def of_vectors(self, vectors: dict[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of the MLP on vectors, float32 `[n, dim]`: "valid" of the queries, "items" of the catalogue."""
+    def of_kept(self, kept: dict[str, np.ndarray]) -> dict[str, float]:
+        """Metrics of the head on what was read before.
+
+        Args:
+            kept: Vectors, float32 `[n, dim]`, "valid" of the queries and "items" of the catalogue, and "valid_named",
+                int32 `[n, events]`.
+        """
         if self.model.head_kind == "softmax":
-            return self._ranking(_VectorScorer(self.model, vectors["valid"]))
-
-        def judged(pairs: Impressions) -> np.ndarray:
-            inputs = {BEHAVIOUR: vectors["valid"][pairs.rows], CANDIDATE: vectors["items"][pairs.items]}
-            return self.model.mlp.predict(inputs, batch_size=4096, verbose=0)
-
-        return self._pairs(judged)
+            return self._ranking(_KeptScorer(self.model, kept))
+        return self._pairs(lambda pairs: mlp_probabilities(self.model, kept["valid"], kept["items"], pairs))
 
     def of_model(self) -> dict[str, float]:
         """Metrics of the whole model on strings."""
@@ -79,17 +80,18 @@ class Validation:
         return {**{name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}, "loss": watched.loss}
 
 
-class _VectorScorer:
-    """The MLP over kept vectors of the validation queries."""
+class _KeptScorer:
+    """The softmax head over what was read in the validation queries."""
 
     name = "behaviour-text"
 
-    def __init__(self, model: BehaviourTextModel, vectors: np.ndarray) -> None:
-        self.model, self.vectors, self.num_items = model.mlp, vectors, model.num_items
+    def __init__(self, model: BehaviourTextModel, kept: dict[str, np.ndarray]) -> None:
+        self.model, self.num_items = model.mlp, model.num_items
+        self._inputs = {BEHAVIOUR: kept["valid"], NAMED: kept["valid_named"]}
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`; `rows` are those of the validation queries."""
-        return self.model({BEHAVIOUR: self.vectors[rows]}, training=False).numpy()
+        return self.model({name: table[rows] for name, table in self._inputs.items()}, training=False).numpy()
 
 
 class _Watched:
