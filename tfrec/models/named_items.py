@@ -42,9 +42,8 @@ class ItemsInText(keras.layers.Layer):
         numbers = {key: number for number, key in enumerate(dict.fromkeys(key for key in keys if key))}
         self.count = len(numbers)
         self.names = np.array([numbers.get(key, -1) for key in keys], np.int32)
-        pairs = tf.lookup.KeyValueTensorInitializer(
-            tf.constant(list(numbers), tf.string), tf.range(len(numbers), dtype=tf.int64)
-        )
+        keys, values = [*numbers, ""], [*numbers.values(), -1]  # a table without a key is an error
+        pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int64)
         self.table = tf.lookup.StaticHashTable(pairs, -1)
 
     def call(self, behaviour: tf.Tensor) -> tf.Tensor:
