@@ -2,7 +2,10 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+import inspect  # isort: skip
+import textwrap
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,6 +16,7 @@ from tfrec.data.dataset import Histories
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models import behaviour_text as module
 from tfrec.models.behaviour_scorer import BehaviourTextScorer
 from tfrec.models.behaviour_text import BehaviourTextModel, behaviour_texts, build_behaviour_text_model
 from tfrec.models.text_layers import CutTokens, Distinct, Restore, TrimPadding
@@ -141,6 +145,27 @@ def test_mixed_bfloat16_gives_float32_probabilities(encoder):
     found = model(inputs(TEXTS))
     assert found.dtype == tf.float32
     assert_allclose(found.numpy(), build(encoder, "softmax")(inputs(TEXTS)).numpy(), atol=0.03)
+
+
+def test_items_that_the_text_names_are_told_apart_however_far_back(encoder):
+    model = build(encoder, "softmax")
+    model.mlp.get_layer("named_bias").bias.assign([-3.0, -1.0])
+    text = "; ".join(["viewed: blue hat", *["liked: shirt"] * 30, "bought: red shoe"])  # sixteen tokens are read
+    found = model(inputs([text])).numpy()[0]
+    model.mlp.get_layer("named_bias").bias.assign([0.0, 0.0])
+    without = model(inputs([text])).numpy()[0]
+    ratios = found / without
+    assert_allclose(np.log(ratios / ratios[2]), [-3, -1, 0, 0, 0, 0, -3], atol=1e-4)
+
+
+def test_the_graph_in_the_docstring_runs_as_it_stands(encoder, monkeypatch):
+    lines = inspect.getdoc(module).split("to copy:")[1].split("The class below")[0]
+    monkeypatch.setattr(tfrec, "load_encoder", lambda name: encoder, raising=False)
+    names = {"num_items": 3, "behaviour_texts": tf.constant(["viewed: tea", ""]), "next_items": np.array([2, 0])}
+    exec(textwrap.dedent(lines), names)
+    probabilities = names["model"](names["behaviour_texts"]).numpy()
+    assert_allclose(probabilities.sum(axis=1), [1, 1], atol=1e-5)
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 20
 
 
 def test_a_wrong_head_is_named(encoder):

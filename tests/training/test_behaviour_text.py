@@ -99,6 +99,13 @@ def test_negatives_are_never_what_the_user_took():
     assert by_user == [{2, 3, 4, 5}, {0, 1, 2, 3, 4}, {0, 1, 2, 4, 5}]
 
 
+def test_who_took_nearly_everything_gets_what_is_left():
+    drawn = Negatives(50, np.repeat([0, 1], [49, 48]), np.r_[0:49, 0:48]).draw(
+        np.repeat([0, 1], 100), 3, np.random.default_rng(0)
+    )
+    assert set(drawn[:100].ravel().tolist()) == {49} and set(drawn[100:].ravel().tolist()) == {48, 49}
+
+
 def test_a_user_who_took_everything_still_gets_items():
     drawn = Negatives(2, np.array([0, 0]), np.array([0, 1])).draw(np.array([0]), 3, np.random.default_rng(0))
     assert drawn.shape == (1, 3) and set(drawn.ravel().tolist()) <= {0, 1}
@@ -123,23 +130,24 @@ def test_some_queries_keep_their_own_histories_and_targets(dataset):
         assert some.target_items[i] == whole.target_items[j]
 
 
-@pytest.mark.parametrize("head, metric", [("softmax", "ndcg@10"), ("sigmoid", "auc")])
-def test_the_ring_is_learnt_from_text_with_a_frozen_encoder(dataset, config, tmp_path, head, metric):
+@pytest.mark.parametrize("head, metric, floor", [("softmax", "ndcg@10", 0.9), ("sigmoid", "auc", 0.95)])
+def test_the_ring_is_learnt_from_text_with_a_frozen_encoder(dataset, config, tmp_path, head, metric, floor):
     config = config.with_values(
         [
             f"model.head={head}",
             "training.epochs=30",
-            "training.batch_size=16",
+            "training.batch_size=8",
             "training.patience=30",
+            "model.mlp_units=[64]",
             "model.dropout=0",
         ]
     )
     result = fit_behaviour_text(dataset, config, workdir=tmp_path)
-    assert result.metrics_valid[metric] > 0.8
+    assert result.metrics_valid[metric] > floor
     assert [row["epoch"] for row in result.history] == list(range(1, len(result.history) + 1))
     if head == "sigmoid":
         metrics = evaluate_behaviour_text_sigmoid(result.model, dataset, "test", config)
-        assert metrics["auc"] > 0.8 > metrics["baselines"]["popularity"]["auc"]
+        assert metrics["auc"] > floor > 0.8 > metrics["baselines"]["popularity"]["auc"]
         assert metrics["users"] == 30 and metrics["protocol"]["negatives"] == 4
         assert {"log_loss", "brier", "ece", "calibration"} < metrics.keys()
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import load_encoder
 from tfrec.keras import keras
-from tfrec.models.behaviour_text import build_behaviour_text_model
+from tfrec.models.behaviour_text import BehaviourTextModel, build_behaviour_text_model
 from tfrec.training.behaviour_batches import Batches, Material
 from tfrec.training.behaviour_optimisers import adamw, two_speeds
 from tfrec.training.behaviour_reading import query_texts, read_names, read_texts
@@ -64,30 +65,50 @@ class _Fit:
         self.started = time.monotonic()
         self.material = Material(dataset, config)
         self.strategy = strategy(config.training.strategy)
-        with self.strategy.scope():
-            encoder = load_encoder(config.encoder.name)
-            self.model = build_behaviour_text_model(encoder, config.model.head, dataset.texts, config)
-            if self.material.sigmoid:
-                self.model.start_sigmoid(config.model.negatives)
+        self.model = self.trained = self._build()
+        if self.strategy is not tf.distribute.get_strategy():
+            # a hub layer that was loaded under a strategy runs in its training steps only: reading, validation and
+            # export have a copy
+            with self.strategy.scope():
+                self.trained = self._build()
         self.validation = Validation(self.model, dataset, config)
         self.loss = "binary_crossentropy" if self.material.sigmoid else "sparse_categorical_crossentropy"
         self.rows: list[dict[str, Any]] = []
         self.metrics: dict[str, float] = {}
         self.best = -np.inf
 
+    def _build(self) -> BehaviourTextModel:
+        head = self.config.model.head
+        encoder = load_encoder(self.config.encoder.name)
+        return build_behaviour_text_model(encoder, head, self.dataset.texts, self.config)
+
+    def _copy(self) -> None:
+        if self.model is not self.trained:
+            self.model.set_weights(self.trained.get_weights())
+
+    def _start(self, kept: dict[str, np.ndarray]) -> None:
+        if self.material.sigmoid:
+            self.trained.start_sigmoid(self.config.model.negatives)
+        else:
+            counts = self.dataset.items[schema.TRAIN_COUNT].to_numpy()
+            repeats = repeat_log_odds(self.material.histories, self.dataset.num_items)
+            self.trained.start_softmax(counts, kept["items"], repeats)
+
     def mlp(self) -> None:
         """Stage one: the MLP, on what the frozen encoder reads."""
         knobs = self.config.training
         kept = self._read()
-        if not self.material.sigmoid:
-            counts = self.dataset.items[schema.TRAIN_COUNT].to_numpy()
-            repeats = repeat_log_odds(self.material.histories, self.dataset.num_items)
-            self.model.start_softmax(counts, kept["items"], repeats)
+        self._start(kept)
         steps = -(-len(self.material.examples.pair_texts) // knobs.batch_size)
         with self.strategy.scope():
-            self.model.mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
+            self.trained.mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
         batches = Batches(self.material, self.model, self.material.every_pair, knobs.batch_size, kept)
-        self._fit(self.model.mlp, "mlp", batches, steps, knobs.epochs, lambda: self.validation.of_kept(kept))
+
+        def validate() -> dict[str, float]:
+            self._copy()
+            return self.validation.of_kept(kept)
+
+        self._fit(self.trained.mlp, "mlp", batches, steps, knobs.epochs, validate)
 
     def jointly(self) -> None:
         """Stage two: the whole model, on strings."""
@@ -95,9 +116,15 @@ class _Fit:
         size = self.config.encoder.batch_size
         steps = -(-min(len(self.material.examples), knobs.encoder_examples or len(self.material.examples)) // size)
         with self.strategy.scope():
-            self.model.compile(optimizer=two_speeds(self.model, knobs, steps * knobs.encoder_epochs), loss=self.loss)
+            optimizer = two_speeds(self.trained, knobs, steps * knobs.encoder_epochs)
+            self.trained.compile(optimizer=optimizer, loss=self.loss)
         batches = Batches(self.material, self.model, self.material.one_pair_each, size)
-        self._fit(self.model, "joint", batches, steps, knobs.encoder_epochs, self.validation.of_model)
+
+        def validate() -> dict[str, float]:
+            self._copy()
+            return self.validation.of_model()
+
+        self._fit(self.trained, "joint", batches, steps, knobs.encoder_epochs, validate)
 
     def _fit(
         self,
@@ -134,6 +161,7 @@ class _Fit:
             )
         model.stop_training = False
         model.load_weights(str(path))
+        self._copy()
         self.metrics, self.best = best.best_metrics, best.best
 
     def _budget(self) -> list[TimeBudget]:
