@@ -54,7 +54,7 @@ class ModelConfig(Section):
     dim: int = Field(256, ge=2, description="next-item: width; cut to the width of the text vectors.")
     layers: int = Field(1, ge=0, description="next-item: transformer layers.")
     heads: int = Field(4, ge=1, description="next-item: attention heads.")
-    max_history: int = Field(50, ge=1, description="Most recent events the model reads.")
+    max_history: int = Field(50, ge=1, description="next-item: most recent events the model reads.")
     dropout: float = Field(0.3, ge=0, lt=1)
     temperature: float = Field(0.05, gt=0, description="next-item: start of the learned softmax temperature.")
     use_text: bool = Field(True, description="next-item: text path of the item vector.")
@@ -65,7 +65,8 @@ class ModelConfig(Section):
     neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by shared histories; 0 for none.")
     text_neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by text; 0 for none.")
     neighbour_window: int = Field(10, ge=1, description="next-item: events apart that count as neighbours.")
-    text_tokens: int = Field(128, ge=8, description="behaviour-text: tokens of the behaviour text.")
+    text_history: int = Field(500, ge=1, description="behaviour-text: most recent events the text names.")
+    text_tokens: int = Field(64, ge=8, description="behaviour-text: newest tokens of the text that the encoder reads.")
     mlp_units: list[int] = Field(default_factory=lambda: [256], description="behaviour-text: hidden layers of the MLP.")
     negatives: int = Field(4, ge=1, description="behaviour-text, sigmoid: sampled negatives a positive.")
     candidate: Literal["tower", "segment"] = Field(
@@ -81,13 +82,14 @@ class TrainingConfig(Section):
     learning_rate: float = Field(2e-3, gt=0)
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
     encoder_epochs: int = Field(3, ge=1, description="behaviour-text: epochs with the encoder, after the MLP.")
+    encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
     weight_decay: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
     patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
     monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"
     validate_from: float = Field(0.3, ge=0, le=1, description="Share of the epochs before the first validation.")
-    max_examples: int | None = Field(None, ge=1, description="behaviour-text: seeded cap on the texts read.")
+    max_examples: int | None = Field(8000, ge=1, description="behaviour-text: seeded cap on the texts; null for none.")
     time_budget: float | None = Field(None, gt=0, description="Minutes; the best weights so far are kept.")
     mixed_bfloat16: bool = False
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"

@@ -2,7 +2,10 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+import inspect  # isort: skip
+import textwrap
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,10 +16,12 @@ from tfrec.data.dataset import Histories
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models import behaviour_text as module
 from tfrec.models.behaviour_scorer import BehaviourTextScorer
 from tfrec.models.behaviour_text import BehaviourTextModel, behaviour_texts, build_behaviour_text_model
 from tfrec.models.text_layers import CutTokens, Distinct, Restore, TrimPadding
 
+CATALOGUE = ["red shoe", "blue hat", "", "tea", "coffee", "hat", "red shoe"]
 TEXTS = ["red shoe", "", "blue hat; liked: black coat", "red shoe", "茶 ☕ مرحبا", "tea " * 500]
 
 
@@ -27,8 +32,10 @@ def encoder(tiny_encoder):
 
 def build(encoder, head, candidate="tower", **kwargs):
     """A model whose output depends on everything: the last kernel, zero at the start, is filled."""
-    model = BehaviourTextModel(encoder, head, 7, tokens=16, candidate=candidate, mlp_units=(8,), seed=1, **kwargs)
-    kernel = model.mlp.get_layer("logits").kernel
+    model = BehaviourTextModel(
+        encoder, head, CATALOGUE, tokens=16, candidate=candidate, mlp_units=(8,), seed=1, **kwargs
+    )
+    kernel = model.mlp.get_layer("logits").kernel  # zero at the start of the sigmoid head
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
     return model
 
@@ -75,13 +82,25 @@ def test_what_does_not_fit_is_cut_from_the_oldest_end(encoder):
     assert_allclose(long, model.encode(tf.constant([newest])).numpy(), atol=1e-5)
 
 
-def test_it_starts_at_popularity_or_at_the_share_of_positives(encoder):
-    softmax = BehaviourTextModel(encoder, "softmax", 4)
-    softmax.start_from(np.array([0, 1, 2, 9]), negatives=4)
-    assert_allclose(softmax(inputs(["tea"])).numpy(), [[1 / 16, 2 / 16, 3 / 16, 10 / 16]], rtol=1e-5)
-    sigmoid = BehaviourTextModel(encoder, "sigmoid", 4)
-    sigmoid.start_from(np.array([0, 1, 2, 9]), negatives=4)
-    assert_allclose(sigmoid(inputs(["tea"], ["hat"])).numpy(), [0.2], rtol=1e-5)
+def test_softmax_starts_at_popularity_texts_and_repeats(encoder):
+    items = ["tea", "hat", "coffee", "tea"]
+    model = BehaviourTextModel(encoder, "softmax", items, mlp_units=(), seed=3)
+    model.mlp.get_layer("query").kernel.assign(np.eye(32))  # so the query is the normed vector of the text
+    vectors = encoder.encode(items)
+    model.start_softmax(np.array([0, 1, 2, 9]), vectors, repeats=-2.0)
+    query = encoder.encode(["viewed: hat; viewed: coffee"])[0]
+    query = (query - query.mean()) / np.sqrt(query.var() + 1e-3)
+    centred = vectors - vectors.mean(axis=0)
+    cosines = centred @ query / np.linalg.norm(centred, axis=1) / np.linalg.norm(query)
+    logits = np.log([1 / 16, 2 / 16, 3 / 16, 10 / 16]) + 8 * cosines - 2 * np.array([0, 1, 1, 0])
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert_allclose(model(inputs(["viewed: hat; viewed: coffee"])).numpy()[0], expected, rtol=1e-4)
+
+
+def test_sigmoid_starts_at_the_share_of_positives(encoder):
+    model = BehaviourTextModel(encoder, "sigmoid")
+    model.start_sigmoid(negatives=4)
+    assert_allclose(model(inputs(["tea"], ["hat"])).numpy(), [0.2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("trainable", [False, True])
@@ -96,23 +115,25 @@ def test_fit_changes_the_encoder_only_where_it_is_trainable(encoder, trainable):
 
 
 def test_joint_training_learns_what_the_text_says(encoder):
-    model = BehaviourTextModel(encoder, "softmax", 3, tokens=16, mlp_units=(16,), dropout=0.0, trainable_encoder=True)
+    model = BehaviourTextModel(
+        encoder, "softmax", ["a", "b", "c"], tokens=16, mlp_units=(16,), dropout=0.0, trainable_encoder=True
+    )
     texts, labels = inputs(["tea coffee", "shoe hat", "book film"] * 4), np.array([0, 1, 2] * 4)
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    model.fit(texts, labels, epochs=20, verbose=0)
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+    model.fit(texts, labels, epochs=40, verbose=0)
     assert_array_equal(model(texts).numpy().argmax(axis=1), labels)
 
 
 @pytest.mark.parametrize("head", ["softmax", "sigmoid"])
 def test_saved_weights_come_back_in_a_model_built_anew(encoder, head, tmp_path):
     config = RunConfig().with_values(["model.mlp_units=[8]", "model.text_tokens=16"])
-    model = build_behaviour_text_model(encoder, head, 7, config)
+    model = build_behaviour_text_model(encoder, head, CATALOGUE, config)
     rng = np.random.default_rng(2)
     for weight in model.variables:
         if weight.dtype == tf.float32:
             weight.assign_add(0.1 * rng.normal(size=weight.shape).astype(np.float32))
     model.save_weights(str(tmp_path / "model.weights.h5"))
-    again = build_behaviour_text_model(encoder, head, 7, config)
+    again = build_behaviour_text_model(encoder, head, CATALOGUE, config)
     again.load_weights(str(tmp_path / "model.weights.h5"))
     texts = inputs(TEXTS, TEXTS[::-1] if head == "sigmoid" else None)
     assert_allclose(again(texts).numpy(), model(texts).numpy(), atol=1e-6)
@@ -126,9 +147,30 @@ def test_mixed_bfloat16_gives_float32_probabilities(encoder):
     assert_allclose(found.numpy(), build(encoder, "softmax")(inputs(TEXTS)).numpy(), atol=0.03)
 
 
+def test_items_that_the_text_names_are_told_apart_however_far_back(encoder):
+    model = build(encoder, "softmax")
+    model.mlp.get_layer("named_bias").bias.assign([-3.0, -1.0])
+    text = "; ".join(["viewed: blue hat", *["liked: shirt"] * 30, "bought: red shoe"])  # sixteen tokens are read
+    found = model(inputs([text])).numpy()[0]
+    model.mlp.get_layer("named_bias").bias.assign([0.0, 0.0])
+    without = model(inputs([text])).numpy()[0]
+    ratios = found / without
+    assert_allclose(np.log(ratios / ratios[2]), [-3, -1, 0, 0, 0, 0, -3], atol=1e-4)
+
+
+def test_the_graph_in_the_docstring_runs_as_it_stands(encoder, monkeypatch):
+    lines = inspect.getdoc(module).split("to copy:")[1].split("The class below")[0]
+    monkeypatch.setattr(tfrec, "load_encoder", lambda name: encoder, raising=False)
+    names = {"num_items": 3, "behaviour_texts": tf.constant(["viewed: tea", ""]), "next_items": np.array([2, 0])}
+    exec(textwrap.dedent(lines), names)
+    probabilities = names["model"](names["behaviour_texts"]).numpy()
+    assert_allclose(probabilities.sum(axis=1), [1, 1], atol=1e-5)
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 20
+
+
 def test_a_wrong_head_is_named(encoder):
     with pytest.raises(InvalidInput, match="relu"):
-        BehaviourTextModel(encoder, "relu", 3)
+        BehaviourTextModel(encoder, "relu")
 
 
 def histories():

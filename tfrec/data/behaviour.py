@@ -22,6 +22,20 @@ VERBS = {
 }
 
 
+BETWEEN_EVENTS = "; "
+"""What stands between two events."""
+
+
+def event_text(text: str) -> str:
+    """An item's text as a behaviour text shows it: whitespace folded, and nothing that looks like the next event.
+
+    Example:
+        >>> event_text("Tea  pot; blue")
+        'Tea pot, blue'
+    """
+    return " ".join(text.split()).replace(BETWEEN_EVENTS, ", ")
+
+
 def behaviour_text(kinds: Sequence[str], texts: Sequence[str], max_words: int = 96) -> str:
     """Renders a history as `"bought: X; viewed: Y"`, oldest first, newest last.
 
@@ -42,7 +56,7 @@ def behaviour_text(kinds: Sequence[str], texts: Sequence[str], max_words: int = 
     parts: list[str] = []
     left = max_words
     for kind, text in zip(reversed(kinds), reversed(texts)):
-        words = text.split()
+        words = event_text(text).split()
         if not words:
             continue
         words = [*f"{VERBS.get(kind, kind)}:".split(), *words]
@@ -52,4 +66,4 @@ def behaviour_text(kinds: Sequence[str], texts: Sequence[str], max_words: int = 
             break
         parts.append(" ".join(words))
         left -= len(words)
-    return "; ".join(reversed(parts))
+    return BETWEEN_EVENTS.join(reversed(parts))

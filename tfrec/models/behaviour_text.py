@@ -1,4 +1,28 @@
-"""BehaviourTextModel: what a person did, as one text, through a TF-Hub BERT to probabilities."""
+"""BehaviourTextModel: what a person did, as one text, through a TF-Hub BERT to probabilities.
+
+The heart of it, with the softmax head, is a functional graph that is yours to copy:
+
+    import tfrec  # chooses Keras 2, before TensorFlow is imported
+    import tensorflow as tf, tensorflow_hub as hub
+    from tfrec.keras import keras
+
+    encoder = tfrec.load_encoder("minilm-l6")  # or any two handles that hub.KerasLayer takes
+    preprocess = hub.KerasLayer(encoder.preprocessor_handle)
+    bert = hub.KerasLayer(encoder.encoder_handle, trainable=True)
+
+    behaviour = keras.Input((), dtype=tf.string, name="behaviour_text")  # "viewed: Tea pot; bought: Green tea"
+    vector = bert(preprocess(behaviour))["pooled_output"]
+    hidden = keras.layers.Dropout(0.2)(vector)
+    hidden = keras.layers.Dense(256, "gelu")(hidden)
+    probabilities = keras.layers.Dense(num_items, "softmax")(hidden)
+    model = keras.Model(behaviour, probabilities)
+
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(behaviour_texts, next_items)
+
+The class below adds what such a model needs in practice: texts cut from their oldest end, read once a batch and not
+longer than they are, classes that start at the items' own texts, and what the person already has told apart.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +39,25 @@ from tfrec.data.behaviour import behaviour_text
 from tfrec.data.dataset import Histories
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.history_layers import StepDropout
+from tfrec.models.behaviour_heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head
+from tfrec.models.named_items import ItemsInText
 from tfrec.models.text_layers import CutTokens, Distinct, Restore, TrimPadding
 
 if TYPE_CHECKING:
     from tfrec.encoders import TextEncoder
 
-BEHAVIOUR, CANDIDATE = "behaviour", "candidate"
-"""Names of the head's inputs: the pooled outputs of the texts."""
+EVERY_WORD = 2**31 - 1
 
 
 class BehaviourTextModel(keras.Model):
     """Behaviour text → hub preprocessor → hub BERT → dropout → MLP → sigmoid or softmax.
 
-    Raw strings in, probabilities out; trains with `model.fit`, the encoder jointly or frozen. The behaviour text is
-    cut from its oldest tokens. Where the same text occurs in several rows of a batch, it is read once.
+    Raw strings in, probabilities out; trains with `model.fit`, the encoder jointly or frozen. The encoder reads the
+    newest tokens of the behaviour text. Where the same text occurs in several rows of a batch, it is read once.
+
+    With the softmax head, the logits are cosines of the MLP's output and a vector an item, which starts at the
+    encoder's vector of the item's text, plus a learned popularity, plus a learned bias on the items that the behaviour
+    text names, however far back: people seldom want what they have.
 
     With the sigmoid head, the candidate is either a text of its own, read by the same encoder ("tower": texts are read
     once and meet in the MLP), or the second segment of the behaviour text ("segment": every pair is read anew, the
@@ -38,13 +66,13 @@ class BehaviourTextModel(keras.Model):
     Args:
         encoder: What reads the text; any TF-Hub pair that `load_encoder` takes.
         head: "sigmoid" or "softmax".
-        num_items: int. Catalogue size, for the softmax head.
+        item_texts: Item texts in catalogue order; the sigmoid head needs none.
         tokens: int. Tokens of a text, the marks at its ends included; cut to what the encoder can read.
         candidate: "tower" or "segment".
         trainable_encoder: bool. Whether `fit` changes the encoder.
         mlp_units: Widths of the hidden layers.
         dropout: float in [0, 1).
-        max_history: int. Newest events that `BehaviourTextScorer` renders.
+        max_history: int. Newest events that behaviour texts are rendered from.
         seed: int. Of the initial weights and the dropout.
         dtype_policy: "float32" or "mixed_bfloat16"; of the MLP, the encoder computes as it was saved.
 
@@ -61,14 +89,14 @@ class BehaviourTextModel(keras.Model):
         self,
         encoder: TextEncoder,
         head: str,
-        num_items: int,
+        item_texts: Sequence[str] = (),
         *,
-        tokens: int = 128,
+        tokens: int = 64,
         candidate: str = "tower",
         trainable_encoder: bool = False,
         mlp_units: Sequence[int] = (256,),
         dropout: float = 0.2,
-        max_history: int = 50,
+        max_history: int = 500,
         seed: int = 0,
         dtype_policy: str = "float32",
     ) -> None:
@@ -77,6 +105,8 @@ class BehaviourTextModel(keras.Model):
                 f"Expected head sigmoid or softmax and candidate tower or segment, received {head!r}, {candidate!r}."
             )
         tokens = min(tokens, encoder.max_seq_length or tokens)
+        segments = head == "sigmoid" and candidate == "segment"
+        knobs = (mlp_units, dropout, seed, dtype_policy)
         # === Layers ===
         tokenize = hub.KerasLayer(encoder.preprocessor.tokenize, name="tokenize")
         pack = hub.KerasLayer(encoder.preprocessor.bert_pack_inputs, arguments={"seq_length": tokens}, name="pack")
@@ -92,71 +122,76 @@ class BehaviourTextModel(keras.Model):
         # === Functional model ===
         behaviour = keras.Input((), dtype=tf.string, name=schema.BEHAVIOUR_TEXT)
         item = keras.Input((), dtype=tf.string, name=schema.CANDIDATE_TEXT)
-        texts = {schema.BEHAVIOUR_TEXT: behaviour}
-        vectors = {BEHAVIOUR: read_once(behaviour, "newest")}
+        texts = {schema.BEHAVIOUR_TEXT: behaviour, schema.CANDIDATE_TEXT: item}
+        vectors = {BEHAVIOUR: read_once(behaviour, "newest"), CANDIDATE: read_once(item, "first")}
         reader = keras.Model(behaviour, vectors[BEHAVIOUR], name="reader")
-        item_reader = None
-        if head == "sigmoid":
-            texts[schema.CANDIDATE_TEXT] = item
-            if candidate == "tower":
-                vectors[CANDIDATE] = read_once(item, "first")
-                item_reader = keras.Model(item, vectors[CANDIDATE], name="item_reader")
-            else:
-                room = tokens // 3  # three marks: one before, one between, one after
-                segments = [CutTokens(tokens - 3 - room, "newest")(tokenize(behaviour))]
-                vectors[BEHAVIOUR] = read(*segments, CutTokens(room, "first")(tokenize(item)))
-        mlp = _mlp(encoder.dim, list(vectors), head, num_items, mlp_units, dropout, seed, dtype_policy)
+        item_reader = keras.Model(item, vectors[CANDIDATE], name="item_reader")
+        named = None
+        if head == "softmax":
+            named = ItemsInText(item_texts, name="named_items")
+            texts = {schema.BEHAVIOUR_TEXT: behaviour}
+            vectors = {BEHAVIOUR: vectors[BEHAVIOUR], NAMED: named(behaviour)}
+            mlp = softmax_head(encoder.dim, named.names, named.count, *knobs)
+        elif segments:
+            room = tokens // 3  # three marks: one before, one between, one after
+            oldest = CutTokens(tokens - 3 - room, "newest")(tokenize(behaviour))
+            vectors = {BEHAVIOUR: read(oldest, CutTokens(room, "first")(tokenize(item)))}
+            mlp = sigmoid_head(encoder.dim, False, *knobs)
+        else:
+            mlp = sigmoid_head(encoder.dim, True, *knobs)
         super().__init__(inputs=texts, outputs=mlp(vectors), name="behaviour_text_model")
 
         # === Config ===
-        self.head_kind, self.num_items, self.dim = head, num_items, encoder.dim
-        self.tokens, self.max_history = tokens, max_history
-        self.reader, self.item_reader, self.mlp, self.bert = reader, item_reader, mlp, bert
+        self.head_kind, self.num_items, self.dim = head, len(item_texts), encoder.dim
+        self.tokens, self.max_history, self.reads_apart = tokens, max_history, not segments
+        self.reader, self.item_reader, self.mlp, self.bert, self.named = reader, item_reader, mlp, bert, named
         self.preprocessor = encoder.preprocessor  # holds the vocabulary, which an export has to find
 
     @property
     def max_words(self) -> int:
-        """Words that a behaviour text is rendered to; about what fits into `tokens`."""
-        return max(1, self.tokens * 3 // 4)
-
-    @property
-    def reads_apart(self) -> bool:
-        """Whether every text is read on its own, so that its vector can be kept between steps."""
-        return self.head_kind == "softmax" or self.item_reader is not None
+        """Words that a behaviour text is rendered to: all for the softmax head, else about what fits into `tokens`."""
+        return EVERY_WORD if self.head_kind == "softmax" else max(1, self.tokens * 3 // 4)
 
     def encode(self, behaviour_text: tf.Tensor) -> tf.Tensor:
         """float32 `[batch, dim]`: the encoder's pooled output of behaviour texts, string `[batch]`."""
         return self.reader(behaviour_text, training=False)
 
-    def start_from(self, counts: np.ndarray, negatives: int) -> None:
-        """Starts the output at what is known before any training.
-
-        Softmax: each item's share of the training events; sigmoid: one positive in `1 + negatives`.
+    def start_softmax(self, counts: np.ndarray, item_vectors: np.ndarray, repeats: float) -> None:
+        """Starts the softmax head at what is known before any training.
 
         Args:
             counts: int `[num_items]`, training events an item.
-            negatives: int. Negatives a positive among the sigmoid head's examples.
+            item_vectors: float32 `[num_items, dim]`: what the encoder makes of the items' texts.
+            repeats: float. Bias on the items that a behaviour text names.
         """
-        bias = self.mlp.get_layer("logits").bias
-        share = (np.asarray(counts, np.float64) + 1) / (np.sum(counts) + len(counts))
-        bias.assign(np.log(share) if self.head_kind == "softmax" else [-np.log(negatives)])
+        logits = self.mlp.get_layer("logits")
+        logits.bias.assign(np.log((np.asarray(counts, np.float64) + 1) / (np.sum(counts) + len(counts))))
+        centred = item_vectors - item_vectors.mean(axis=0)
+        # items whose text says nothing of its own (a single item, equal texts) keep their random start
+        length = np.linalg.norm(centred, axis=1, keepdims=True)
+        logits.kernel.assign(np.where(length > 1e-6, centred / np.maximum(length, 1e-6), logits.kernel.numpy()))
+        self.mlp.get_layer("named_bias").bias.assign([repeats, repeats])
+
+    def start_sigmoid(self, negatives: int) -> None:
+        """Starts the sigmoid head at one positive in `1 + negatives`, the same for everybody."""
+        self.mlp.get_layer("logits").bias.assign([-np.log(negatives)])
 
 
 def build_behaviour_text_model(
-    encoder: TextEncoder, head: str, num_items: int, config: RunConfig
+    encoder: TextEncoder, head: str, item_texts: Sequence[str], config: RunConfig
 ) -> BehaviourTextModel:
     """A BehaviourTextModel of the sizes in `config.model`; its encoder is trainable as `config.encoder` says."""
     knobs = config.model
     return BehaviourTextModel(
         encoder,
         head,
-        num_items,
+        item_texts,
         tokens=knobs.text_tokens,
         candidate=knobs.candidate,
         trainable_encoder=config.encoder.trainable,
         mlp_units=knobs.mlp_units,
         dropout=knobs.dropout,
-        max_history=knobs.max_history,
+        max_history=knobs.text_history,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )
@@ -184,32 +219,3 @@ def behaviour_texts(
         kinds = [event_kinds[event] for event in events[start:stop]]
         rendered.append(behaviour_text(kinds, [texts[item] for item in items[start:stop]], max_words))
     return rendered
-
-
-def _mlp(
-    dim: int,
-    names: Sequence[str],
-    head: str,
-    num_items: int,
-    units: Sequence[int],
-    dropout: float,
-    seed: int,
-    policy: str,
-) -> keras.Model:
-    """Pooled outputs to probabilities; its own model, so that it also fits on vectors kept from a frozen encoder."""
-    inputs = {name: keras.Input((dim,), name=name) for name in names}
-    # encoders differ in scale by a factor of twenty; normalised, one learning rate fits all
-    hidden = [keras.layers.LayerNormalization(name=f"{name}_norm")(vector) for name, vector in inputs.items()]
-    if len(hidden) > 1:
-        hidden = [keras.layers.Concatenate()([*hidden, keras.layers.Multiply()(hidden)])]
-    flow = StepDropout(dropout, seed * 100, dtype=policy)(hidden[0])
-    for i, width in enumerate(units):
-        start = keras.initializers.GlorotUniform(seed=seed + i)
-        flow = keras.layers.Dense(width, "gelu", kernel_initializer=start, dtype=policy, name=f"hidden_{i}")(flow)
-        flow = StepDropout(dropout, seed * 100 + i + 1, dtype=policy)(flow)
-    # from zeros: before training, the output is what `start_from` says, the same for everybody
-    width, activation = (num_items, "softmax") if head == "softmax" else (1, "sigmoid")
-    output = keras.layers.Dense(width, activation, kernel_initializer="zeros", dtype="float32", name="logits")(flow)
-    if head == "sigmoid":
-        output = keras.layers.Reshape((), name=schema.PROBABILITY)(output)
-    return keras.Model(inputs, output, name="mlp")

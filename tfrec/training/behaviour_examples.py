@@ -72,7 +72,7 @@ class Negatives:
         num_items: int.
         rows: int `[n]`, user of each taken item. items: int `[n]`.
 
-    After ten rounds what is still a taken item is kept: a user who took the whole catalogue has no negatives.
+    A user who took the whole catalogue has no negatives, and gets any items.
 
     Example:
         >>> Negatives(3, np.array([0, 0]), np.array([0, 2])).draw(np.array([0]), 2, np.random.default_rng(0))
@@ -87,13 +87,26 @@ class Negatives:
         """int64 `[len(rows), count]`: negatives for the users `rows`."""
         drawn = rng.integers(0, self.num_items, (len(rows), count))
         for _ in range(10):
-            keys = np.asarray(rows, np.int64)[:, None] * self.num_items + drawn
-            place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
-            taken = self._taken[place] == keys
+            taken = self._is_taken(rows, drawn)
             if not taken.any():
                 break
             drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
+        else:  # users who took most of the catalogue: of what is left, exactly
+            for place in np.argwhere(self._is_taken(rows, drawn)):
+                left = self._left(int(rows[place[0]]))
+                if len(left):
+                    drawn[tuple(place)] = rng.choice(left)
         return drawn
+
+    def _is_taken(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        keys = np.asarray(rows, np.int64)[:, None] * self.num_items + items
+        place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
+        return self._taken[place] == keys
+
+    def _left(self, row: int) -> np.ndarray:
+        """The items that user `row` did not take."""
+        first, stop = np.searchsorted(self._taken, [row * self.num_items, (row + 1) * self.num_items])
+        return np.setdiff1d(np.arange(self.num_items), self._taken[first:stop] - row * self.num_items)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def evaluate_run(
     if split not in (schema.VALID, schema.TEST):
         raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
     if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
-        from tfrec.training.behaviour_text import evaluate_behaviour_text_sigmoid
+        from tfrec.training.behaviour_judging import evaluate_behaviour_text_sigmoid
 
         metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
     else:

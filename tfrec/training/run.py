@@ -104,7 +104,7 @@ class Run:
             from tfrec.models.behaviour_text import build_behaviour_text_model
 
             head = self.config.model.head
-            model = build_behaviour_text_model(self.encoder(), head, len(self.items), self.config)
+            model = build_behaviour_text_model(self.encoder(), head, self.items[schema.TEXT].to_list(), self.config)
         model.load_weights(str(self.path / WEIGHTS_FILE))
         return model
 
