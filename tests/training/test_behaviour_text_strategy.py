@@ -14,8 +14,6 @@ import numpy as np, polars as pl, tensorflow as tf
 if sys.argv[3] == "mirrored":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    whole = tf.distribute.MirroredStrategy
-    tf.distribute.MirroredStrategy = lambda: whole(["CPU:0", "CPU:1"])
 
 from tfrec.config import RunConfig
 from tfrec.data import prepare
