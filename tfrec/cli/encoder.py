@@ -15,12 +15,14 @@ app = typer.Typer(help="Import a text encoder, or look at one.", no_args_is_help
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="E.g. minilm-l6, or a BERT folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="E.g. minilm-l6, or a Hugging Face folder.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    pooling: Annotated[str, typer.Option(metavar="auto|mean|cls", help="How tokens become one vector.")] = "auto",
+    pooling: Annotated[str, typer.Option(metavar="auto|mean|cls|last", help="How tokens become one vector.")] = "auto",
     force: Force = False,
 ) -> None:
-    """Turn a preset or a Hugging Face BERT folder into a TF-Hub encoder pair."""
+    """Turn a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) into a TF-Hub encoder pair."""
     load_tensorflow()
     from tfrec.encoders import import_encoder
 

@@ -13,7 +13,7 @@ from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 
 # Goes up when the same checkpoint would be written in another way.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 def load_encoder(name_or_folder_or_handle: str | Path, *, trainable: bool = False) -> TextEncoder:

@@ -7,14 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrec.encoders.preprocessor import BertPreprocessor
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 PREPROCESSOR, ENCODER, ABOUT = "preprocessor", "encoder", "tfrec_encoder.json"
 
 
-def save_pair(preprocessor: BertPreprocessor, model: keras.Model, folder: Path) -> None:
+def save_pair(preprocessor: tf.Module, model: keras.Model, folder: Path) -> None:
     """Writes `preprocessor/` and `encoder/` below an existing folder."""
     tf.saved_model.save(preprocessor, str(folder / PREPROCESSOR))
     tf.saved_model.save(_as_hub_object(model), str(folder / ENCODER))
