@@ -44,6 +44,8 @@ class EncoderConfig(Section):
     trainable: bool = False
     seq_length: int = Field(64, ge=4, description="Tokens an item text is cut to.")
     batch_size: int = Field(64, ge=1)
+    precision: Literal["float32", "bfloat16", "int8"] = Field("float32", description="In which texts are encoded.")
+    storage: Literal["float32", "float16", "int8"] = Field("float32", description="In which their vectors are kept.")
 
 
 class ModelConfig(Section):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-from tfrec.encoders.backbone import describe
 from tfrec.encoders.checkpoint import read_checkpoint
 from tfrec.encoders.encoder import load_pair
 from tfrec.encoders.handles import PAIR_SIGN, resolve
-from tfrec.encoders.preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.presets import PRESETS
-from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, save_pair
+from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, save_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, refuse_existing, write_json
 from tfrec.progress import say
@@ -51,19 +48,9 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
         )
     checkpoint = read_checkpoint(folder, pooling)
     config = checkpoint.config
-    preprocessor = checkpoint.vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
     say(f"Converting {name}: {config.layers} layers of width {config.width}")
-    model = checkpoint.model()
-    with atomic_folder(out, force) as work:
-        save_pair(preprocessor, model, work)
-        about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions}
-        about |= {
-            "pooling": config.pooling,
-            "normalised": config.normalise,
-            "backbone": describe(config),
-            "sha256": checkpoint.sha256,
-        }
-        _describe(work, about, name)
+    model, digest = checkpoint.model(), checkpoint.sha256
+    save_encoder(out, config, checkpoint.vocabulary, model, source=_plain(name), sha256=digest, force=force)
     return out
 
 
@@ -77,10 +64,10 @@ def _copy_pair(handles: str, out: Path, pooling: str, force: bool) -> Path:
         for handle, name in zip(handles.split(PAIR_SIGN), (PREPROCESSOR, ENCODER)):
             shutil.copytree(resolve(handle), work / name)
         about = {"dim": pair.dim, "max_seq_length": pair.max_seq_length, "pooling": "hub", "normalised": None}
-        _describe(work, {**about, "sha256": pair.hash}, handles)
+        write_json(work / ABOUT, {**about, "sha256": pair.hash, "source": _plain(handles)})
     return out
 
 
-def _describe(work: Path, about: dict[str, Any], source: str) -> None:
-    # A path would say where somebody's files lay; its last part says which.
-    write_json(work / ABOUT, {**about, "source": "|".join(Path(part).name for part in source.split(PAIR_SIGN))})
+def _plain(source: str) -> str:
+    """A path would say where somebody's files lay; its last part says which."""
+    return PAIR_SIGN.join(Path(part).name for part in source.split(PAIR_SIGN))
