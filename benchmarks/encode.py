@@ -60,18 +60,19 @@ def onnxruntime(folder: str, fused: bool) -> Callable[[list[str]], np.ndarray]:
     names = ["input_ids", "attention_mask", "token_type_ids"]
     path = str(Path(tempfile.mkdtemp()) / "model.onnx")
     model = BertModel.from_pretrained(folder, attn_implementation="eager").eval()
-    sample = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids, mask, types):  # type: ignore[no-untyped-def]
+            return self.model(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+
     axes = {name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]}
-    torch.onnx.export(
-        model,
-        kwargs=sample,
-        f=path,
-        input_names=names,
-        output_names=["last_hidden_state"],
-        dynamic_axes=axes,
-        opset_version=17,
-        dynamo=False,
-    )
+    sample = tuple(torch.ones(2, 8, dtype=torch.int64) for _ in names)
+    told = {"input_names": names, "output_names": ["last_hidden_state"], "dynamic_axes": axes}
+    torch.onnx.export(Plain(), sample, path, **told, opset_version=17, dynamo=False)
     if fused:
         from onnxruntime.transformers.optimizer import optimize_model
 
