@@ -64,7 +64,7 @@ def test_int8_stays_close_and_programs_are_kept(folders, name, tmp_path, monkeyp
     assert found.shape == (2, 32) and found.dtype == np.float32
     assert cosines(found, model(inputs())["pooled_output"]).min() > 0.99
     (program,) = (tmp_path / "int8").iterdir()
-    assert program.name == f"{'a' * 32}-1-4x8.tflite"
+    assert program.name == f"{'a' * 32}-2-4x8.tflite"
 
     again = Int8Reader(model, checkpoint.config, "a" * 64, batch_size=4)
     monkeypatch.setattr(Int8Reader, "_convert", None)

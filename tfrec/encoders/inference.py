@@ -37,12 +37,12 @@ def build_inference(model: keras.Model, config: BackboneConfig, dtype: str = "fl
         TensorShape([2, 8])
     """
     return tf.function(
-        _Graph(model, config, tf.as_dtype(dtype)), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3
+        Inference(model, config, tf.as_dtype(dtype)), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3
     )
 
 
-class _Graph:
-    """The weights as constants, and the computation over them."""
+class Inference:
+    """The weights as constants, and the computation over them in two parts; see `build_inference`."""
 
     def __init__(self, model: keras.Model, config: BackboneConfig, dtype: tf.DType) -> None:
         self.config, self.dtype, self.first = config, dtype, config.family == "gpt"
@@ -73,10 +73,17 @@ class _Graph:
         return tf.cast(kernel, self.dtype), tf.cast(bias, self.dtype)
 
     def __call__(self, word_ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
-        batch, length, width = tf.shape(word_ids)[0], tf.shape(word_ids)[1], self.config.width
-        hidden = tf.gather(self.word, word_ids) + self.position[:length]
-        if self.type is not None:
-            hidden += tf.gather(self.type, types)
+        """int32 `[batch, length]` each → float32 `[batch, width]`."""
+        return self.encode(self.embed(word_ids, types), mask)
+
+    def embed(self, word_ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
+        """int32 `[batch, length]` each → float32 `[batch, length, width]`: the embeddings, added."""
+        hidden = tf.gather(self.word, word_ids) + self.position[: tf.shape(word_ids)[1]]
+        return hidden if self.type is None else hidden + tf.gather(self.type, types)
+
+    def encode(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """What `embed` gave, and int32 `[batch, length]` → float32 `[batch, width]`."""
+        batch, length, width = tf.shape(hidden)[0], tf.shape(hidden)[1], self.config.width
         rows = tf.reshape(hidden, [-1, width])
         if self.start_norm is not None:
             rows = self._normalise(rows, self.start_norm)

@@ -11,19 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.encoders.backbone import BackboneConfig
-from tfrec.encoders.inference import build_inference
+from tfrec.encoders.inference import Inference
 from tfrec.files import cache_dir
 from tfrec.keras import keras
 from tfrec.progress import say
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 # Goes up when the same weights would be converted in another way.
-_LAYOUT = 1
+_LAYOUT = 2
 _STEP = 8
 
 
 class Int8Reader:
-    """Weights in int8 with one scale an output column; what is multiplied with them is quantised as it comes.
+    """Weights of products in int8; what is multiplied with them is quantised as it comes. Embeddings stay float32.
 
     A program is made for each length (multiples of 8) at first use, about ten seconds for a MiniLM, and kept in the
     cache folder.
@@ -36,18 +36,20 @@ class Int8Reader:
     """
 
     def __init__(self, model: keras.Model, config: BackboneConfig, hash: str, batch_size: int) -> None:
-        self._graph = build_inference(model, config).python_function
-        self._hash, self._rows, self._longest = hash, batch_size, config.max_positions
+        self._graph = Inference(model, config, tf.float32)
+        self._hash, self._rows, self._longest, self._width = hash, batch_size, config.max_positions, config.width
         self._programs: dict[int, tuple[Any, list[Any], int]] = {}
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> np.ndarray:
         """The encoder's dict of int32 `[batch, length]` → float32 `[batch, dim]`."""
-        arrays = [inputs[name].numpy() for name in (INPUT_WORD_IDS, INPUT_MASK, INPUT_TYPE_IDS)]
-        rows, columns = arrays[0].shape
+        embedded = self._graph.embed(inputs[INPUT_WORD_IDS], inputs[INPUT_TYPE_IDS]).numpy()
+        mask = inputs[INPUT_MASK].numpy()
+        rows, columns = mask.shape
         length = min(-(-columns // _STEP) * _STEP, self._longest)
         interpreter, slots, output = self._program(length)
-        for slot, array in zip(slots, arrays):
-            interpreter.set_tensor(slot, np.pad(array, ((0, self._rows - rows), (0, length - columns))))
+        around = [(0, self._rows - rows), (0, length - columns), (0, 0)]
+        interpreter.set_tensor(slots[0], np.pad(embedded, around))
+        interpreter.set_tensor(slots[1], np.pad(mask, around[:2]))
         interpreter.invoke()
         return interpreter.get_tensor(output)[:rows]
 
@@ -65,8 +67,10 @@ class Int8Reader:
         return self._programs[length]
 
     def _convert(self, length: int) -> bytes:
-        specs = [tf.TensorSpec([self._rows, length], tf.int32, name=name) for name in ("a", "b", "c")]
-        call = tf.function(lambda a, b, c: self._graph(a, b, c)).get_concrete_function(*specs)
+        hidden = tf.TensorSpec([self._rows, length, self._width], tf.float32, name="a_hidden")
+        mask = tf.TensorSpec([self._rows, length], tf.int32, name="b_mask")
+        call = tf.function(lambda a_hidden, b_mask: self._graph.encode(a_hidden, b_mask))
+        call = call.get_concrete_function(hidden, mask)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([call])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         return converter.convert()
