@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -151,14 +152,8 @@ class Contestant:
         else:
             environment.pop("PYTHONPATH", None)
         self.log = root / f"{who}.log"
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("w"),
-            text=True,
-            env=environment,
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log.open("w")}
+        self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
         self.about = self._answer()
         self.seconds: list[float] = []
 
