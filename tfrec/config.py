@@ -44,6 +44,8 @@ class EncoderConfig(Section):
     trainable: bool = False
     seq_length: int = Field(64, ge=4, description="Tokens an item text is cut to.")
     batch_size: int = Field(64, ge=1)
+    precision: Literal["float32", "bfloat16", "int8"] = Field("float32", description="In which texts are encoded.")
+    storage: Literal["float32", "float16", "int8"] = Field("float32", description="In which their vectors are kept.")
 
 
 class ModelConfig(Section):
@@ -105,6 +107,28 @@ class TrainingConfig(Section):
         return self.batch_size or min(256, max(16, examples // 32))
 
 
+class PretrainingConfig(Section):
+    """How an encoder is pre-trained on text without labels (`tfrec encoder pretrain`)."""
+
+    family: Literal["bert", "gpt"] = Field("bert", description="bert learns hidden words, gpt the next token.")
+    size: Literal["tiny", "mini", "small", "medium", "base"] = Field("mini", description="From scratch only.")
+    vocab_size: int = Field(8000, ge=8, description="Word pieces to learn; from scratch only.")
+    lower_case: bool = Field(True, description="From scratch only.")
+    seq_length: int = Field(128, ge=8, description="Tokens a text is cut to.")
+    mask_rate: float = Field(0.15, gt=0, lt=1, description="bert: share of the words that are hidden.")
+    steps: int = Field(2000, ge=1)
+    batch_size: int = Field(32, ge=1, description="Texts read at a time.")
+    accumulate: int = Field(1, ge=1, description="Batches a step; their gradients are added.")
+    learning_rate: float = Field(5e-4, gt=0)
+    warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps spent warming up; then linearly to 0.")
+    weight_decay: float = Field(0.01, ge=0)
+    held_out: float = Field(0.02, gt=0, lt=0.5, description="Share of the texts that measure, and are not learnt from.")
+    max_held_out: int = Field(1000, ge=1, description="Most held-out texts that are read.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between two checkpoints.")
+    mixed_bfloat16: bool = False
+    seed: int = 0
+
+
 class EvaluationConfig(Section):
     """What is measured. Ranking is always over the full catalogue."""
 
@@ -145,6 +169,7 @@ class RunConfig(Section):
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)

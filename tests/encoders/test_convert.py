@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tfrec.encoders import import_encoder
-from tfrec.encoders.convert import expected_shapes, load_weights, read_checkpoint
+from tfrec.encoders.checkpoint import expected_shapes, load_weights, read_checkpoint
 from tfrec.errors import InvalidInput
 
 
@@ -197,7 +197,7 @@ def test_an_unknown_pooling_is_refused(folder):
 @pytest.mark.parametrize(("values", "expected"), [({}, True), ({"do_lower_case": False}, False)])
 def test_the_case_follows_the_tokenizers_config(folder, values, expected):
     (folder / "tokenizer_config.json").write_text(json.dumps(values))
-    assert read_checkpoint(folder).lower_case is expected
+    assert read_checkpoint(folder).vocabulary.lower_case is expected
 
 
 def test_accents_kept_apart_from_the_case_are_refused(folder):

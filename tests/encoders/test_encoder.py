@@ -11,7 +11,7 @@ import tensorflow_hub as hub
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.encoders import TextEncoder, import_encoder, load_encoder
-from tfrec.encoders.convert import read_checkpoint
+from tfrec.encoders.checkpoint import read_checkpoint
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.keras import keras
 
@@ -31,6 +31,8 @@ def test_what_is_loaded_says_what_was_imported(encoder, tiny_hf_bert, tiny_encod
     assert isinstance(encoder, TextEncoder)
     about = json.loads((tiny_encoder / "tfrec_encoder.json").read_text())
     expected = {"dim": 32, "max_seq_length": 128, "pooling": "mean", "normalised": False, "source": "tiny-bert"}
+    config = read_checkpoint(tiny_hf_bert, "mean").config
+    assert about.pop("backbone") == {"family": "bert", **config.to_dict()}
     assert about == {**expected, "sha256": read_checkpoint(tiny_hf_bert, "mean").sha256}
     assert (encoder.dim, encoder.max_seq_length, encoder.hash) == (32, 128, about["sha256"])
 
@@ -249,4 +251,4 @@ def test_a_preset_is_converted_once_and_cached(tiny_hf_bert, tmp_path, monkeypat
     monkeypatch.setitem(load_encoder.__globals__["PRESETS"], "tiny", lambda: fetched.append(1) or tiny_hf_bert)
     first, second = load_encoder("tiny"), load_encoder("tiny")
     assert fetched == [1] and first.hash == second.hash
-    assert (tmp_path / "encoders" / "tiny-1" / "tfrec_encoder.json").is_file()
+    assert (tmp_path / "encoders" / "tiny-2" / "tfrec_encoder.json").is_file()

@@ -1,4 +1,4 @@
-"""`tfrec encoder`: import an encoder, look at one."""
+"""`tfrec encoder`: import an encoder, pre-train one, look at one."""
 
 from __future__ import annotations
 
@@ -7,24 +7,57 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Force
+from tfrec.cli.options import Assignments, ConfigFile, Force, run_config
 from tfrec.cli.quiet import load_tensorflow
 
-app = typer.Typer(help="Import a text encoder, or look at one.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Import a text encoder, pre-train one, or look at one.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="E.g. minilm-l6, or a BERT folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="E.g. minilm-l6, or a Hugging Face folder.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    pooling: Annotated[str, typer.Option(metavar="auto|mean|cls", help="How tokens become one vector.")] = "auto",
+    pooling: Annotated[str, typer.Option(metavar="auto|mean|cls|last", help="How tokens become one vector.")] = "auto",
     force: Force = False,
 ) -> None:
-    """Turn a preset or a Hugging Face BERT folder into a TF-Hub encoder pair."""
+    """Turn a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) into a TF-Hub encoder pair."""
     load_tensorflow()
     from tfrec.encoders import import_encoder
 
     typer.echo(f"Wrote {import_encoder(source, out, pooling=pooling, force=force)}")
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that `tfrec prepare` wrote: its texts are learnt.")] = None,
+    text: Annotated[list[Path] | None, typer.Option(help="Text file, one text a line; may be repeated.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="NAME|FOLDER", help="Go on from a preset or Hugging Face folder.")
+    ] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    force: Force = False,
+) -> None:
+    """Pre-train an encoder on text without labels: hidden words (bert) or the next token (gpt)."""
+    from tfrec.errors import InvalidInput
+
+    if data is None and not text:
+        raise InvalidInput("There is nothing to learn from. Pass --data, --text, or both.")
+    settings = run_config(config, assignments)
+    from tfrec.data import PreparedDataset
+
+    dataset = PreparedDataset.load(data) if data else None
+    load_tensorflow()
+    from tfrec.training import pretrain_encoder
+
+    pretrain_encoder(out, settings, dataset=dataset, files=text or [], source=source, resume=resume, force=force)
+    typer.echo(f"Wrote {out}")
 
 
 @app.command()

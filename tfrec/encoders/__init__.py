@@ -6,23 +6,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrec.encoders.bert import BertConfig as BertConfig
-    from tfrec.encoders.bert import build_bert as build_bert
+    from tfrec.encoders.backbone import BertConfig as BertConfig
+    from tfrec.encoders.backbone import GptConfig as GptConfig
     from tfrec.encoders.encoder import TextEncoder as TextEncoder
     from tfrec.encoders.importing import import_encoder as import_encoder
     from tfrec.encoders.loading import load_encoder as load_encoder
+    from tfrec.encoders.models import build_bert as build_bert
+    from tfrec.encoders.models import build_gpt as build_gpt
     from tfrec.encoders.store import EmbeddingStore as EmbeddingStore
 
 _PUBLIC = {
-    "BertConfig": "tfrec.encoders.bert",
+    "BertConfig": "tfrec.encoders.backbone",
     "EmbeddingStore": "tfrec.encoders.store",
+    "GptConfig": "tfrec.encoders.backbone",
     "TextEncoder": "tfrec.encoders.encoder",
-    "build_bert": "tfrec.encoders.bert",
+    "build_bert": "tfrec.encoders.models",
+    "build_gpt": "tfrec.encoders.models",
     "import_encoder": "tfrec.encoders.importing",
     "load_encoder": "tfrec.encoders.loading",
 }
 
-__all__ = ["BertConfig", "EmbeddingStore", "TextEncoder", "build_bert", "import_encoder", "load_encoder"]
+__all__ = [
+    "BertConfig",
+    "EmbeddingStore",
+    "GptConfig",
+    "TextEncoder",
+    "build_bert",
+    "build_gpt",
+    "import_encoder",
+    "load_encoder",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,18 +1,15 @@
-"""`import_encoder`: a preset, a Hugging Face BERT folder or a TF-Hub pair becomes an encoder folder."""
+"""`import_encoder`: a preset, a Hugging Face folder or a TF-Hub pair becomes an encoder folder."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-from tfrec.encoders.bert import build_bert
-from tfrec.encoders.convert import load_weights, read_checkpoint
+from tfrec.encoders.checkpoint import read_checkpoint
 from tfrec.encoders.encoder import load_pair
 from tfrec.encoders.handles import PAIR_SIGN, resolve
-from tfrec.encoders.preprocessor import DEFAULT_LENGTH, BertPreprocessor
 from tfrec.encoders.presets import PRESETS
-from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, save_pair
+from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, save_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, refuse_existing, write_json
 from tfrec.progress import say
@@ -20,13 +17,14 @@ from tfrec.progress import say
 
 def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto", force: bool = False) -> Path:
     """Writes an encoder folder: `preprocessor/` and `encoder/` (TF2 SavedModels for `hub.KerasLayer`) and
-    `tfrec_encoder.json` (dim, max_seq_length, pooling, normalised, sha256, source).
+    `tfrec_encoder.json` (dim, max_seq_length, pooling, normalised, backbone, sha256, source).
 
     Args:
-        source: A preset ("minilm-l6"), a Hugging Face BERT folder (config.json, model.safetensors, vocab.txt), or
-            "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which are copied.
+        source: A preset ("minilm-l6"), a Hugging Face folder of BERT, DistilBERT or GPT-2 (config.json,
+            model.safetensors and the vocabulary), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
+            are copied.
         out: The folder to write, whole or not at all.
-        pooling: "auto", "mean" or "cls" (`read_checkpoint` says how auto chooses). Only for BERT folders and presets.
+        pooling: "auto", "mean", "cls" or "last" (`read_checkpoint` says how auto chooses). Not for pairs of handles.
         force: Replace `out`.
 
     Returns:
@@ -45,20 +43,14 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
         raise InvalidInput(f"{folder} is an encoder folder already. Use it as it is, or copy it.")
     if not folder.is_dir():
         raise InvalidInput(
-            f"Expected a preset ({', '.join(PRESETS)}), a BERT folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
+            f"Expected a preset ({', '.join(PRESETS)}), a Hugging Face folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
             f"{name!r} is none of them. Check the name."
         )
     checkpoint = read_checkpoint(folder, pooling)
     config = checkpoint.config
-    length = min(DEFAULT_LENGTH, config.max_positions)
-    preprocessor = BertPreprocessor(checkpoint.vocabulary, checkpoint.lower_case, length)
     say(f"Converting {name}: {config.layers} layers of width {config.width}")
-    model = build_bert(config)
-    load_weights(model, config, checkpoint.tensors)
-    with atomic_folder(out, force) as work:
-        save_pair(preprocessor, model, work)
-        about = {"dim": config.width, "max_seq_length": config.max_positions, "pooling": config.pooling}
-        _describe(work, {**about, "normalised": config.normalise, "sha256": checkpoint.sha256}, name)
+    model, digest = checkpoint.model(), checkpoint.sha256
+    save_encoder(out, config, checkpoint.vocabulary, model, source=_plain(name), sha256=digest, force=force)
     return out
 
 
@@ -72,10 +64,10 @@ def _copy_pair(handles: str, out: Path, pooling: str, force: bool) -> Path:
         for handle, name in zip(handles.split(PAIR_SIGN), (PREPROCESSOR, ENCODER)):
             shutil.copytree(resolve(handle), work / name)
         about = {"dim": pair.dim, "max_seq_length": pair.max_seq_length, "pooling": "hub", "normalised": None}
-        _describe(work, {**about, "sha256": pair.hash}, handles)
+        write_json(work / ABOUT, {**about, "sha256": pair.hash, "source": _plain(handles)})
     return out
 
 
-def _describe(work: Path, about: dict[str, Any], source: str) -> None:
-    # A path would say where somebody's files lay; its last part says which.
-    write_json(work / ABOUT, {**about, "source": "|".join(Path(part).name for part in source.split(PAIR_SIGN))})
+def _plain(source: str) -> str:
+    """A path would say where somebody's files lay; its last part says which."""
+    return PAIR_SIGN.join(Path(part).name for part in source.split(PAIR_SIGN))

@@ -13,16 +13,19 @@ from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 
 # Goes up when the same checkpoint would be written in another way.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
-def load_encoder(name_or_folder_or_handle: str | Path, *, trainable: bool = False) -> TextEncoder:
+def load_encoder(
+    name_or_folder_or_handle: str | Path, *, trainable: bool = False, precision: str = "float32"
+) -> TextEncoder:
     """Loads an encoder.
 
     Args:
         name_or_folder_or_handle: A preset ("minilm-l6": fetched, converted and cached on first use), a folder that
             `import_encoder` wrote, or "PREPROCESSOR|ENCODER", two handles that `hub.KerasLayer` takes.
         trainable: Whether its weights can be trained.
+        precision: Of its `encode`: "float32", "bfloat16" or "int8"; see `TextEncoder`.
 
     Raises:
         InvalidInput: There is no such encoder, or its files are not what they have to be.
@@ -30,12 +33,12 @@ def load_encoder(name_or_folder_or_handle: str | Path, *, trainable: bool = Fals
     """
     name = str(name_or_folder_or_handle)
     if name in PRESETS:
-        return load_folder(_preset_folder(name), trainable)
+        return load_folder(_preset_folder(name), trainable, precision)
     if PAIR_SIGN in name:
-        return load_pair(name, trainable)
+        return load_pair(name, trainable, precision)
     folder = Path(name)
     if (folder / ABOUT).is_file():
-        return load_folder(folder, trainable)
+        return load_folder(folder, trainable, precision)
     if (folder / "model.safetensors").is_file():
         raise InvalidInput(f"{name} is a checkpoint. Import it first: tfrec encoder import {name} --out DIR")
     if "://" in name:

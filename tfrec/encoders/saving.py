@@ -1,20 +1,67 @@
-"""Writes a preprocessor and an encoder as the two SavedModels that `hub.KerasLayer` takes."""
+"""Writes a preprocessor and an encoder as the two SavedModels that `hub.KerasLayer` takes, and what they are."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from tfrec.encoders.preprocessor import BertPreprocessor
+from tfrec.encoders.backbone import BackboneConfig, describe
+from tfrec.encoders.preprocessor import DEFAULT_LENGTH
+from tfrec.encoders.vocabulary import BytePairs, WordPieces
+from tfrec.files import atomic_folder, write_json
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 PREPROCESSOR, ENCODER, ABOUT = "preprocessor", "encoder", "tfrec_encoder.json"
 
 
-def save_pair(preprocessor: BertPreprocessor, model: keras.Model, folder: Path) -> None:
+def save_encoder(
+    out: Path,
+    config: BackboneConfig,
+    vocabulary: WordPieces | BytePairs,
+    model: keras.Model,
+    *,
+    source: str,
+    sha256: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Writes an encoder folder, whole or not at all.
+
+    Args:
+        out: The folder.
+        config: The encoder's shape.
+        vocabulary: How its texts become tokens.
+        model: What `build_backbone(config)` made, with its weights.
+        source: What it was made of.
+        sha256: Of all that decides the vectors; made of the weights where None.
+        extra: Name to content of JSON files to write beside.
+        force: Replace `out`.
+    """
+    preprocessor = vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
+    about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions}
+    about |= {"pooling": config.pooling, "normalised": config.normalise, "backbone": describe(config)}
+    about |= {"sha256": sha256 or _sha256(config, vocabulary, model), "source": source}
+    with atomic_folder(out, force) as work:
+        save_pair(preprocessor, model, work)
+        for name, value in {ABOUT: about, **(extra or {})}.items():
+            write_json(work / name, value)
+
+
+def _sha256(config: BackboneConfig, vocabulary: WordPieces | BytePairs, model: keras.Model) -> str:
+    digest = hashlib.sha256(json.dumps({**describe(config), **vocabulary.to_dict()}, sort_keys=True).encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def save_pair(preprocessor: tf.Module, model: keras.Model, folder: Path) -> None:
     """Writes `preprocessor/` and `encoder/` below an existing folder."""
     tf.saved_model.save(preprocessor, str(folder / PREPROCESSOR))
     tf.saved_model.save(_as_hub_object(model), str(folder / ENCODER))

@@ -103,11 +103,11 @@ def _texts(dataset: PreparedDataset, config: RunConfig, partial: Path) -> tuple[
     knobs = config.model
     if knobs.kind == "next-item" and not knobs.use_text:
         return None, None
-    encoder = load_encoder(config.encoder.name)
+    encoder = load_encoder(config.encoder.name, precision=config.encoder.precision)
     if knobs.kind != "next-item":
         return encoder, None
     say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
-    store = EmbeddingStore(cache_dir() / "embeddings")
+    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
     vectors = store.encode(
         dataset.texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size
     )

@@ -1,0 +1,123 @@
+"""Are hidden states of imported checkpoints those that `transformers` computes?
+
+Random BERT, DistilBERT and GPT-2 models (seeded, width 96, 3 layers) are written by transformers, and all-MiniLM-L6-v2
+is taken as published; both sides read the same token ids, padded, and every layer's real tokens are compared, as are
+the tokens of GPT-2's tokenizer. The peer lives in an environment of its own (see encode.py). Prints one JSON line;
+`ratios` is empty, as nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+MODELS = ("bert", "distilbert", "gpt2", "minilm")
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(195))]
+TEXTS = ["A red shoe, it's 10% off!", "two   spaces\n\nand lines ", "Grün, 日本 and 😀", "don't", "   x", "aaaa aaaa"]
+
+
+def write_models(root: Path) -> None:
+    """In the peer's environment: model folders and, as .npz, ids, mask and every layer's hidden states."""
+    import torch
+    import transformers as hf
+
+    torch.manual_seed(0)
+    size = {"vocab_size": 200, "max_position_embeddings": 64}
+    wide = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 200}
+    made = {
+        "bert": hf.BertModel(hf.BertConfig(**size, **wide)),
+        "distilbert": hf.DistilBertModel(hf.DistilBertConfig(**size, dim=96, n_layers=3, n_heads=4, hidden_dim=200)),
+        "gpt2": hf.GPT2Model(hf.GPT2Config(vocab_size=257, n_positions=64, n_embd=96, n_layer=3, n_head=4)),
+        "minilm": hf.BertModel.from_pretrained(root / "minilm"),
+    }
+    rng = np.random.default_rng(0)
+    for name, model in made.items():
+        if name != "minilm":
+            for weight in model.parameters():  # far from the flat start, so that a wrong place shows
+                weight.data += 0.1 * torch.randn_like(weight)
+            model.save_pretrained(root / name, safe_serialization=True)
+        lengths = rng.integers(3, 40, 8)
+        ids = rng.integers(5, 190, (8, 40))
+        mask = (np.arange(40) < lengths[:, None]).astype(np.int64)
+        with torch.no_grad():
+            told = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+            states = model.eval()(**told, output_hidden_states=True).hidden_states[1:]
+        np.savez(root / f"{name}.npz", ids=ids, mask=mask, states=np.stack([state.numpy() for state in states]))
+    for name in ("bert", "distilbert"):
+        (root / name / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    tokens = [*_bytes(), "<|endoftext|>"]
+    (root / "gpt2" / "vocab.json").write_text(json.dumps({token: at for at, token in enumerate(tokens)}))
+    (root / "gpt2" / "merges.txt").write_text("#version: 0.2\n")
+    read = hf.GPT2Tokenizer.from_pretrained(root / "gpt2")
+    (root / "tokens.json").write_text(json.dumps([read(text)["input_ids"] for text in TEXTS]))
+    print(json.dumps({"transformers": hf.__version__, "torch": torch.__version__}))
+
+
+def _bytes() -> list[str]:
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(byte) for byte in shown] + [chr(256 + at) for at in range(256 - len(shown))]
+
+
+def largest_difference(root: Path, name: str) -> float:
+    """Over every layer and real token, as a share of the states' standard deviation."""
+    import tensorflow as tf
+
+    from tfrec.encoders.checkpoint import read_checkpoint
+
+    asked = np.load(root / f"{name}.npz")
+    ids, mask = (tf.constant(asked[key], tf.int32) for key in ("ids", "mask"))
+    model = read_checkpoint(root / name).model()
+    found = model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": tf.zeros_like(ids)})["encoder_outputs"]
+    real = asked["mask"].astype(bool)
+    difference = max(np.abs(np.asarray(one)[real] - other[real]).max() for one, other in zip(found, asked["states"]))
+    return float(difference / asked["states"][:, real].std())
+
+
+def main() -> None:
+    """Parses the command line, compares, and prints the JSON line; exits with 1 where a difference is above 1e-4."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", help="a Python that has the peers already")
+    parser.add_argument("--write", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.write:
+        write_models(Path(options.write))
+        return
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+    from encode import peers_python
+
+    from tfrec.assets import minilm_folder
+    from tfrec.encoders.checkpoint import read_checkpoint
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        (root / "minilm").symlink_to(minilm_folder().resolve())
+        python = peers_python(options.peers)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [python, __file__, "--write", place]
+        told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+        differences = {name: largest_difference(root, name) for name in MODELS}
+        preprocessor = read_checkpoint(root / "gpt2").vocabulary.preprocessor(64)
+        tokens = preprocessor.tokenize(np.array(TEXTS, object)).to_list()
+        equal = tokens == json.loads((root / "tokens.json").read_text())
+    report = {
+        "benchmark": "encode_parity",
+        "ratios": {},
+        "figures": {"largest_difference": differences, "equal_gpt2_tokens": equal},
+        "machine": {"cpus": os.cpu_count(), "platform": platform.platform()},
+        "versions": {"tensorflow": version("tensorflow"), **json.loads(told.splitlines()[-1])},
+    }
+    print(json.dumps(report))
+    sys.exit(0 if equal and max(differences.values()) < 1e-4 else 1)
+
+
+if __name__ == "__main__":
+    main()

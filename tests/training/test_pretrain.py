@@ -1,0 +1,225 @@
+"""Pre-training: what is read, what a step does, resume, and what is written."""
+
+import json
+from itertools import islice
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tests.conftest import TINY_CONFIG, TINY_VOCABULARY
+from tests.encoders.random_checkpoints import write_gpt_folder
+from tfrec.config import RunConfig
+from tfrec.encoders import load_encoder
+from tfrec.errors import InvalidInput, TfrecError
+from tfrec.keras import keras
+from tfrec.training import pretrain_encoder
+from tfrec.training.corpus import Corpus
+from tfrec.training.language_trainer import LanguageTrainer
+
+COLOURS, THINGS = ["red", "blue", "green", "white"], ["shoe", "hat", "coat", "book"]
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "texts.txt"
+    rng = np.random.default_rng(0)
+    lines = [f"a {rng.choice(COLOURS)} {rng.choice(THINGS)} number {n}" for n in range(300)]
+    path.write_text("\n\n".join(lines) + "\n")
+    return path
+
+
+def config(**values):
+    small = {"size": "tiny", "vocab_size": 60, "seq_length": 16, "steps": 6, "batch_size": 8, "checkpoint_every": 2}
+    return RunConfig.from_dict({"pretraining": {**small, "held_out": 0.1, "learning_rate": 2e-3, **values}})
+
+
+def test_texts_are_learnt_from_or_held_out_and_equal_ones_go_the_same_way(text_file):
+    corpus = Corpus(None, [text_file, text_file], held_out=0.2)
+    learnt, held_out = list(corpus.texts()), list(corpus.texts(held_out=True))
+    assert len(learnt) + len(held_out) == 600 and not set(learnt) & set(held_out)
+    assert 60 < len(held_out) < 180
+    assert list(Corpus(None, [text_file], 0.2).texts(held_out=True)) == held_out[: len(held_out) // 2]
+
+
+def test_each_round_has_every_text_once_in_another_order_that_can_be_repeated(text_file, monkeypatch):
+    monkeypatch.setattr("tfrec.training.corpus._BUFFER", 50)
+    corpus = Corpus(None, [text_file], 0.1)
+    texts = list(corpus.texts())
+    one = list(islice(corpus.shuffled(3), 2 * len(texts)))
+    assert one == list(islice(corpus.shuffled(3), 2 * len(texts)))
+    first, second = one[: len(texts)], one[len(texts) :]
+    assert sorted(first) == sorted(second) == sorted(texts)
+    assert first != second and first != texts and one != list(islice(corpus.shuffled(4), 2 * len(texts)))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"good\n\xff\xfe\n", "line 2 is not UTF-8"), (b"good\ngood\nba\x00d\n", "line 3 holds the control character")],
+)
+def test_binary_junk_is_refused_with_its_line(tmp_path, data, words):
+    (tmp_path / "texts.txt").write_bytes(data)
+    with pytest.raises(InvalidInput, match=words):
+        pretrain_encoder(tmp_path / "out", config(), files=[tmp_path / "texts.txt"])
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
+
+
+def test_a_dataset_gives_its_catalogue_and_training_histories_alone(tmp_path):
+    import polars as pl
+
+    from tfrec.data import PreparedDataset, prepare
+
+    events = pl.DataFrame({"user_id": ["u"] * 4, "item_id": list("abcd"), "event": ["view"] * 4, "timestamp": range(4)})
+    items = pl.DataFrame({"item_id": list("abcd"), "title": ["red hat", "blue hat", "red hat", ""]})
+    prepare(events, items, tmp_path / "data", split="leave-one-out")
+    corpus = Corpus(PreparedDataset.load(tmp_path / "data"), held_out=1e-9)
+    assert list(corpus.texts()) == ["red hat", "blue hat", "viewed: red hat; viewed: blue hat"]
+
+
+def test_no_text_is_refused(tmp_path):
+    (tmp_path / "texts.txt").write_text("\n\n")
+    with pytest.raises(InvalidInput):
+        pretrain_encoder(tmp_path / "out", config(), files=[tmp_path / "texts.txt"])
+    with pytest.raises(InvalidInput, match="no text file"):
+        Corpus(None, [tmp_path / "none.txt"])
+
+
+@pytest.fixture(scope="module")
+def trained(text_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "out"
+    return pretrain_encoder(out, config(steps=30, checkpoint_every=10), files=[text_file])
+
+
+def test_perplexity_falls_and_the_card_says_so(trained, text_file):
+    card = json.loads((trained / "pretraining.json").read_text())
+    assert card["after"]["perplexity"] < 0.7 * card["before"]["perplexity"]
+    assert card["after"]["accuracy"] > card["before"]["accuracy"]
+    assert [row["step"] for row in card["losses"]] == [10, 20, 30]
+    assert card["losses"][-1]["loss"] < card["losses"][0]["loss"]
+    assert card["data"] == Corpus(None, [text_file]).sha256
+    assert not trained.with_name("out.partial").exists()
+
+
+def test_the_result_is_an_encoder_like_any_other(trained):
+    encoder = load_encoder(trained)
+    vectors = encoder.encode(["a red shoe", "a blue hat", ""])
+    assert vectors.shape == (3, 128) and np.isfinite(vectors).all()
+    expected = [
+        encoder.encoder(encoder.inputs([text], 16))["pooled_output"][0] for text in ("a red shoe", "a blue hat")
+    ]
+    assert_allclose(vectors[:2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt"])
+def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text_file, monkeypatch, family):
+    knobs = config(family=family, accumulate=2, steps=5)
+    whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file])
+    step = LanguageTrainer._step
+
+    def killed(self, number, texts):
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(self, number, texts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LanguageTrainer, "_step", killed)
+        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
+    with pytest.raises(InvalidInput, match="--resume"):
+        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
+    with pytest.raises(InvalidInput, match="other texts"):
+        pretrain_encoder(tmp_path / "cut", files=[text_file, text_file], resume=True)
+    cut = pretrain_encoder(tmp_path / "cut", files=[text_file], resume=True)
+    one, other = (json.loads((folder / "tfrec_encoder.json").read_text())["sha256"] for folder in (whole, cut))
+    assert one == other
+    cards = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, cut)]
+    assert cards[0]["losses"] == cards[1]["losses"] and cards[0]["after"] == cards[1]["after"]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, text_file, monkeypatch):
+    gradients = LanguageTrainer._gradients
+    calls = []
+
+    def breaks(self, texts, seed):
+        found = gradients(self, texts, seed)
+        calls.append(1)
+        return (found[0], found[1] * np.nan, found[2]) if len(calls) == 4 else found
+
+    monkeypatch.setattr(LanguageTrainer, "_gradients", breaks)
+    with pytest.raises(TfrecError, match="nan at step 4; the checkpoint of step 2 is kept"):
+        pretrain_encoder(tmp_path / "out", config(), files=[text_file])
+    assert json.loads((tmp_path / "out.partial" / "checkpoint" / "state.json").read_text())["step"] == 2
+
+
+def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_file):
+    from tfrec.encoders import GptConfig, build_gpt
+    from tfrec.encoders.language_model import LanguageModel
+    from tfrec.encoders.preprocessor import BertPreprocessor
+
+    shape = GptConfig(len(TINY_VOCABULARY), 16, 1, 2, 32, dropout=0.0, attention_dropout=0.0)
+    texts = text_file.read_text().split("\n\n")[:8]
+    weights = []
+    for size, accumulate in ((8, 1), (4, 2)):
+        keras.utils.set_random_seed(0)
+        encoder = build_gpt(shape)
+        knobs = config(batch_size=size, accumulate=accumulate, steps=1).pretraining
+        preprocessor = BertPreprocessor(TINY_VOCABULARY, True, 16)
+        trainer = LanguageTrainer(LanguageModel(encoder, shape), preprocessor, None, knobs, tmp_path / str(size))
+        trainer.fit(iter(texts))
+        weights.append(encoder.get_weights())
+    for one, other in zip(*weights):
+        assert_allclose(one, other, atol=2e-4)
+
+
+def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, text_file):
+    out = pretrain_encoder(
+        tmp_path / "out", config(steps=1, learning_rate=1e-12), files=[text_file], source=str(tiny_hf_bert)
+    )
+    from tfrec.encoders.checkpoint import read_checkpoint
+
+    expected = read_checkpoint(tiny_hf_bert).model().get_weights()
+    for one, other in zip(load_encoder(out).encoder.resolved_object.variables, expected):
+        assert_allclose(one, other, atol=1e-6)
+    assert json.loads((out / "tfrec_encoder.json").read_text())["backbone"]["vocab_size"] == TINY_CONFIG["vocab_size"]
+    with pytest.raises(InvalidInput, match="takes 128 tokens"):
+        pretrain_encoder(tmp_path / "long", config(seq_length=200), files=[text_file], source=str(tiny_hf_bert))
+    assert not list(tmp_path.glob("long*"))
+
+
+def test_a_gpt2_checkpoint_goes_on_learning_the_next_byte_pair(tmp_path, text_file):
+    source = write_gpt_folder(tmp_path / "gpt")
+    out = pretrain_encoder(
+        tmp_path / "out", config(steps=4, mixed_bfloat16=True), files=[text_file], source=str(source)
+    )
+    card = json.loads((out / "pretraining.json").read_text())
+    assert card["family"] == "gpt" and card["after"]["perplexity"] < card["before"]["perplexity"]
+    assert np.isfinite(load_encoder(out).encode(["red shoe"])).all()
+
+
+def test_perplexity_and_accuracy_by_hand(tmp_path, text_file):
+    from tfrec.encoders import GptConfig, build_gpt
+    from tfrec.encoders.language_model import LanguageModel
+    from tfrec.encoders.preprocessor import BertPreprocessor
+
+    shape = GptConfig(len(TINY_VOCABULARY), 16, 1, 2, 32)
+    encoder = build_gpt(shape)
+    model = LanguageModel(encoder, shape)
+    preprocessor = BertPreprocessor(TINY_VOCABULARY, True, 16)
+    trainer = LanguageTrainer(model, preprocessor, None, config(batch_size=2).pretraining, tmp_path)
+    texts = ["red shoe", "a blue hat and a red coat", ""]
+    losses, right = [], []
+    for text in texts:
+        ids = [i for i in preprocessor(tf.constant([text]))["input_word_ids"].numpy()[0] if i]
+        whole = {name: tf.constant([ids], tf.int32) for name in ("input_word_ids", "input_mask", "input_type_ids")}
+        whole["input_mask"] = tf.ones_like(whole["input_mask"])
+        hidden = encoder(whole)["sequence_output"].numpy()[0]
+        scores = hidden @ model.words.embeddings.numpy().T
+        for position, target in enumerate(ids[1:]):
+            row = scores[position].astype(np.float64)
+            losses.append(np.log(np.exp(row).sum()) - row[target])
+            right.append(row.argmax() == target)
+    found = trainer.measure(texts)
+    assert found["tokens"] == len(losses) == 3 + 8 + 1
+    assert_allclose([found["perplexity"], found["accuracy"]], [np.exp(np.mean(losses)), np.mean(right)], rtol=1e-4)
+    assert trainer.measure([]) == {}
+    assert_array_equal([trainer.measure(texts)["perplexity"]], [found["perplexity"]])
