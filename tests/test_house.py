@@ -48,7 +48,7 @@ def test_help_loads_nothing_heavy():
     )
     found = run_python(code)
     assert "LOADED []" in found.stdout, found.stderr
-    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "recommend", "export", "check"):
+    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "recommend", "export", "check", "label"):
         assert f"  {command}" in found.stdout
 
 

@@ -7,7 +7,6 @@ from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 from tfrec.serving import export, next_version
 from tfrec.serving import ops as ops_module
-from tfrec.serving.config_files import write_serving_files
 
 
 def test_the_folder_holds_what_a_server_needs(exported):
@@ -21,6 +20,7 @@ def test_the_folder_holds_what_a_server_needs(exported):
         "serving/batching.config",
         "serving/monitoring.config",
         "docker-compose.yaml",
+        "kubernetes.yaml",
     } <= names
     assert exported.name == "1" and not [name for name in names if ".tmp" in name]
 
@@ -112,21 +112,3 @@ def test_single_values_and_lists_are_attributes():
     items = pl.DataFrame({"year": [1999, None], "tags": [["x", "y"], None]})
     assert _attribute(items, "year") == [["1999"], []]
     assert _attribute(items, "tags") == [["x", "y"], []]
-
-
-def test_serving_files_name_the_model_and_keep_what_was_tuned_by_hand(tmp_path):
-    folder = tmp_path / "My Shop"
-    write_serving_files(folder)
-    assert 'base_path: "/models/My Shop"' in (folder / "serving/models.config").read_text()
-    (folder / "serving/batching.config").write_text("tuned")
-    write_serving_files(folder)
-    assert (folder / "serving/batching.config").read_text() == "tuned"
-
-
-def test_the_compose_file_is_yaml_with_the_serving_files(tmp_path):
-    import yaml
-
-    write_serving_files(tmp_path / "shop")
-    service = yaml.safe_load((tmp_path / "shop/docker-compose.yaml").read_text())["services"]["shop"]
-    assert service["volumes"] == ["./:/models/shop:ro"]
-    assert "--model_config_file=/models/shop/serving/models.config" in service["command"]

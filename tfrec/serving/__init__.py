@@ -10,6 +10,7 @@ from tfrec.serving.check import CheckReport, check
 from tfrec.serving.export import export, next_version
 
 _LAZY = {
+    "label_versions": "tfrec.serving.config_files",
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
     "Catalogue": "tfrec.serving.next_item",
     "NextItemServing": "tfrec.serving.next_item",
