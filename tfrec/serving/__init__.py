@@ -10,10 +10,15 @@ from tfrec.serving.check import CheckReport, check
 from tfrec.serving.export import export, next_version
 
 _LAZY = {
-    "label_versions": "tfrec.serving.config_files",
+    "Client": "tfrec.serving.client",
+    "LocalServer": "tfrec.serving.local.server",
+    "ServerError": "tfrec.serving.transport",
+    "ServerOptions": "tfrec.serving.local.server",
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
     "Catalogue": "tfrec.serving.next_item",
     "NextItemServing": "tfrec.serving.next_item",
+    "serve": "tfrec.serving.local.server",
+    "label_versions": "tfrec.serving.config_files",
 }
 
 __all__ = ["CheckReport", "check", "export", "next_version", *_LAZY]
