@@ -1,10 +1,15 @@
 """What `export` leaves on disk, and that it leaves nothing when it fails."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json
+from tfrec.files import file_sha256, read_json
 from tfrec.serving import export, next_version
 from tfrec.serving import ops as ops_module
 
@@ -39,7 +44,7 @@ def test_tfrec_json_says_what_was_exported(exported):
 
 
 def test_the_catalogue_hash_moves_with_ids_texts_and_order():
-    from tfrec.serving.next_item import Catalogue
+    from tfrec.serving.catalogue import Catalogue
 
     hashes = {
         Catalogue(ids, texts, np.zeros(2)).sha256()
@@ -112,3 +117,22 @@ def test_single_values_and_lists_are_attributes():
     items = pl.DataFrame({"year": [1999, None], "tags": [["x", "y"], None]})
     assert _attribute(items, "year") == [["1999"], []]
     assert _attribute(items, "tags") == [["x", "y"], []]
+
+
+@pytest.mark.slow
+def test_the_same_run_exports_the_same_bytes_in_another_process(tmp_path):
+    """But for the uuid that TensorFlow draws for `fingerprint.pb`."""
+    code = (
+        "import sys, runpy; sys.path.insert(0, sys.argv[1]); import tfrec\n"
+        "make_run = runpy.run_path(sys.argv[2])['make_run']\n"
+        "from tfrec.serving import export; export(make_run(), sys.argv[3])"
+    )
+    conftest = Path(__file__).with_name("conftest.py")
+    hashes = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed / "shop"
+        command = [sys.executable, "-c", code, str(conftest.parents[2]), str(conftest), str(out)]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        files = sorted(p for p in (out / "1").rglob("*") if p.is_file() and p.name != "fingerprint.pb")
+        hashes.append({p.relative_to(out).as_posix(): file_sha256(p) for p in files})
+    assert hashes[0] == hashes[1] and len(hashes[0]) >= 6

@@ -15,7 +15,7 @@ _LAZY = {
     "ServerError": "tfrec.serving.transport",
     "ServerOptions": "tfrec.serving.local.server",
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
-    "Catalogue": "tfrec.serving.next_item",
+    "Catalogue": "tfrec.serving.catalogue",
     "NextItemServing": "tfrec.serving.next_item",
     "serve": "tfrec.serving.local.server",
     "label_versions": "tfrec.serving.config_files",
