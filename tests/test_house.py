@@ -16,6 +16,7 @@ REACHED_THROUGH = {
     "TopKResult": "TopK",
     "RankingResult": "evaluate_ranking",
     "CheckReport": "check",
+    "ServerError": "predict",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",
@@ -48,7 +49,18 @@ def test_help_loads_nothing_heavy():
     )
     found = run_python(code)
     assert "LOADED []" in found.stdout, found.stderr
-    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "recommend", "export", "check"):
+    for command in (
+        "quickstart",
+        "prepare",
+        "encoder",
+        "train",
+        "evaluate",
+        "recommend",
+        "export",
+        "check",
+        "label",
+        "serve",
+    ):
         assert f"  {command}" in found.stdout
 
 

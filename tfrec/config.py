@@ -154,6 +154,7 @@ class ExportConfig(Section):
     exclude_length: int = Field(100, ge=1)
     candidates_length: int = Field(100, ge=1)
     allow_length: int = Field(16, ge=1)
+    diversity: float = Field(0.0, ge=0, le=1, description="Strength of maximal marginal relevance; 0 for none.")
     filter_attribute: str | None = Field(None, description="Item column that recommend_filtered filters by.")
 
 

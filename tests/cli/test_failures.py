@@ -37,6 +37,8 @@ from tfrec.errors import TfrecError
         ("export --run no-run --out out", "no-run"),
         ("export --run no-run --out out --version 0", "--version"),
         ("check no-version", "no-version"),
+        ("check no-version --tensorflow 1.15", "2.20"),
+        ("label no-model --stable 1", "no-model"),
         ("quickstart --epochs 0", "training.epochs"),
         ("zebra", "zebra"),
     ],

@@ -159,3 +159,28 @@ def test_wrong_use_is_said():
 def test_nan_is_never_returned_by_numpy():
     indices, _, count = top_k_numpy(np.array([[np.nan, 1.0, np.nan]]), 2)
     assert indices.tolist() == [[1, -1]] and count.tolist() == [1]
+
+
+@pytest.mark.parametrize("chunk_size", [1300, 2600, 100_000])
+def test_large_catalogues_are_searched_in_blocks_with_the_same_result_and_ties(chunk_size):
+    rng = np.random.default_rng(5)
+    items = rng.integers(-2, 3, size=(5003, 3)).astype(np.float32)  # few different scores: ties everywhere
+    queries = rng.integers(-2, 3, size=(9, 3)).astype(np.float32)
+    queries[0] = 0
+    exclude = rng.integers(0, 5003, size=(9, 400)).astype(np.int32)
+    allow = rng.random((9, 5003)) < 0.5
+    allow[1] = False
+    allow[1, [4999, 17]] = True
+    got = TopK(4, chunk_size).index(items)(queries, exclude=exclude, allow=allow)
+    for row in range(9):
+        scores = queries[row] @ items.T
+        open_ = allow[row] & ~np.isin(np.arange(5003), exclude[row])
+        expected = [i for i in np.argsort(-scores, kind="stable") if open_[i]][:4]
+        assert got.count[row] == len(expected)
+        assert_array_equal(got.indices[row, : len(expected)], expected)
+        assert_array_equal(got.indices[row, len(expected) :], -1)
+
+
+def test_an_unsorted_choice_of_blocks_with_equal_maxima_takes_the_first():
+    items = np.ones((4 * 64 * 6, 1), np.float32)
+    assert_array_equal(TopK(3).index(items)([[1.0]]).indices, [[0, 1, 2]])

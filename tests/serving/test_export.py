@@ -1,13 +1,17 @@
 """What `export` leaves on disk, and that it leaves nothing when it fails."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json
+from tfrec.files import file_sha256, read_json
 from tfrec.serving import export, next_version
 from tfrec.serving import ops as ops_module
-from tfrec.serving.config_files import write_serving_files
 
 
 def test_the_folder_holds_what_a_server_needs(exported):
@@ -21,6 +25,7 @@ def test_the_folder_holds_what_a_server_needs(exported):
         "serving/batching.config",
         "serving/monitoring.config",
         "docker-compose.yaml",
+        "kubernetes.yaml",
     } <= names
     assert exported.name == "1" and not [name for name in names if ".tmp" in name]
 
@@ -39,7 +44,7 @@ def test_tfrec_json_says_what_was_exported(exported):
 
 
 def test_the_catalogue_hash_moves_with_ids_texts_and_order():
-    from tfrec.serving.next_item import Catalogue
+    from tfrec.serving.catalogue import Catalogue
 
     hashes = {
         Catalogue(ids, texts, np.zeros(2)).sha256()
@@ -114,19 +119,20 @@ def test_single_values_and_lists_are_attributes():
     assert _attribute(items, "tags") == [["x", "y"], []]
 
 
-def test_serving_files_name_the_model_and_keep_what_was_tuned_by_hand(tmp_path):
-    folder = tmp_path / "My Shop"
-    write_serving_files(folder)
-    assert 'base_path: "/models/My Shop"' in (folder / "serving/models.config").read_text()
-    (folder / "serving/batching.config").write_text("tuned")
-    write_serving_files(folder)
-    assert (folder / "serving/batching.config").read_text() == "tuned"
-
-
-def test_the_compose_file_is_yaml_with_the_serving_files(tmp_path):
-    import yaml
-
-    write_serving_files(tmp_path / "shop")
-    service = yaml.safe_load((tmp_path / "shop/docker-compose.yaml").read_text())["services"]["shop"]
-    assert service["volumes"] == ["./:/models/shop:ro"]
-    assert "--model_config_file=/models/shop/serving/models.config" in service["command"]
+@pytest.mark.slow
+def test_the_same_run_exports_the_same_bytes_in_another_process(tmp_path):
+    """But for the uuid that TensorFlow draws for `fingerprint.pb`."""
+    code = (
+        "import sys, runpy; sys.path.insert(0, sys.argv[1]); import tfrec\n"
+        "make_run = runpy.run_path(sys.argv[2])['make_run']\n"
+        "from tfrec.serving import export; export(make_run(), sys.argv[3])"
+    )
+    conftest = Path(__file__).with_name("conftest.py")
+    hashes = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed / "shop"
+        command = [sys.executable, "-c", code, str(conftest.parents[2]), str(conftest), str(out)]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        files = sorted(p for p in (out / "1").rglob("*") if p.is_file() and p.name != "fingerprint.pb")
+        hashes.append({p.relative_to(out).as_posix(): file_sha256(p) for p in files})
+    assert hashes[0] == hashes[1] and len(hashes[0]) >= 6

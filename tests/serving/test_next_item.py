@@ -185,7 +185,8 @@ def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
     import tensorflow as tf
 
     from tfrec.config import ExportConfig
-    from tfrec.serving.next_item import Catalogue, NextItemServing
+    from tfrec.serving.catalogue import Catalogue
+    from tfrec.serving.next_item import NextItemServing
 
     run = rebuilt()
     module = NextItemServing(
@@ -203,3 +204,46 @@ def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
     scores = model_scores(run, [3, 8], ["view", "buy"])
     assert answer["count"].numpy() == 12
     assert_allclose(answer["scores"].numpy()[0], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4)
+
+
+def test_diversity_picks_unlike_items_inside_the_graph_and_leaves_popularity_alone(rebuilt):
+    import tensorflow as tf
+
+    from tfrec.config import ExportConfig
+    from tfrec.serving.catalogue import Catalogue
+    from tfrec.serving.next_item import NextItemServing
+
+    run = rebuilt()
+    module = NextItemServing(
+        run.model,
+        Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
+        event_kinds=run.event_kinds,
+        config=ExportConfig(max_k=4, history_length=2, exclude_length=1, diversity=0.7),
+        exclude_seen=False,
+    )
+    answer = module.functions["recommend"](
+        history_item_ids=tf.constant([["i3", "i8"], ["", ""]]),
+        history_events=tf.constant([["view", "buy"], ["", ""]]),
+        exclude_item_ids=tf.constant([[""], [""]]),
+    )
+    scores = model_scores(run, [3, 8], ["view", "buy"])
+    vectors = run.model.item_vectors().numpy()
+    relevance = (scores - scores.min()) / (scores.max() - scores.min())
+    picked = [int(np.argmax(scores))]
+    while len(picked) < 4:
+        value = 0.3 * relevance - 0.7 * (vectors @ vectors[picked].T).max(axis=1)
+        value[picked] = -np.inf
+        picked.append(int(np.argmax(value)))
+    assert picked != best(scores, set())[:4]
+    assert names(answer["item_ids"].numpy()[0], 4) == [f"i{i}" for i in picked]
+    assert_allclose(answer["scores"].numpy()[0], scores[picked], rtol=1e-4, atol=1e-4)
+    assert names(answer["item_ids"].numpy()[1], 4) == ["i11", "i10", "i9", "i8"]
+
+
+def test_the_catalogue_is_held_once(run, exported):
+    """The vectors of all items dominate a large export; two copies would double the server's memory."""
+    import tensorflow as tf
+
+    items, dim = run.model.item_vectors().shape
+    shapes = [tuple(shape) for _, shape in tf.train.list_variables(str(exported / "variables/variables"))]
+    assert sum(len(s) == 2 and s[0] == items and s[1] >= dim for s in shapes) == 1

@@ -11,7 +11,7 @@ import warnings
 
 import typer
 
-from tfrec.cli import check, encoder, evaluate, export, prepare, quickstart, recommend, train
+from tfrec.cli import check, encoder, evaluate, export, label, prepare, quickstart, recommend, serve, train
 from tfrec.errors import TfrecError
 
 # Rich markup stays off and rich unloaded: `tfrec --help` has to be quick.
@@ -31,6 +31,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("export")(export.export)
 app.command("check")(check.check)
+app.command("label")(label.label)
+app.command("serve")(serve.serve)
 
 _THEIRS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 """What the file system refuses for reasons that only the person at the keyboard can change."""

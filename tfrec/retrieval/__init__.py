@@ -10,14 +10,16 @@ from tfrec.retrieval.seen import should_exclude_seen
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 if TYPE_CHECKING:
+    from tfrec.retrieval.diversity import diversify
     from tfrec.retrieval.tfrs import TfrsTopK
     from tfrec.retrieval.top_k import TopK, TopKResult
 
-__all__ = ["TfrsTopK", "TopK", "TopKResult", "recommend", "should_exclude_seen", "top_k_numpy"]
+__all__ = ["TfrsTopK", "TopK", "TopKResult", "diversify", "recommend", "should_exclude_seen", "top_k_numpy"]
 
 _NEEDS_TENSORFLOW = {
     "TopK": "tfrec.retrieval.top_k",
     "TopKResult": "tfrec.retrieval.top_k",
+    "diversify": "tfrec.retrieval.diversity",
     "TfrsTopK": "tfrec.retrieval.tfrs",
 }
 

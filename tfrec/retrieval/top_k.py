@@ -11,6 +11,7 @@ from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 
 CHUNK_SIZE = 65536
+BLOCK = 64
 
 
 class TopKResult(NamedTuple):
@@ -117,10 +118,15 @@ def exact_top_k(
             here = tf.where(allow[..., start:stop], here, -np.inf)
         if exclude is not None:
             here = _mask(here, start, exclude)
-        best, place = tf.math.top_k(here, tf.minimum(k, stop - start))
+        find = _by_blocks if in_blocks else _directly
+        best, place = find(here, k)
         return stop, *_merge(scores, indices, best, place + start)
 
     batch, total = tf.shape(query)[0], int(items.shape[0])
+    # Chunks of nearly one size, so that the last is about as large as the others.
+    chunks = max(-(-total // chunk_size), 1)
+    chunk_size = max(-(-total // chunks), 1)
+    in_blocks = chunk_size - chunks >= 4 * k * BLOCK
     state = (tf.constant(0), tf.fill([batch, k], -np.inf), tf.fill([batch, k], -1))
     if 0 < total <= chunk_size:
         state = scan(*state)
@@ -132,6 +138,28 @@ def exact_top_k(
     _, scores, indices = state
     scores, indices = tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k])
     return TopKResult(scores, indices, tf.reduce_sum(tf.cast(indices >= 0, tf.int32), axis=1))
+
+
+def _directly(scores: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    best, place = tf.math.top_k(scores, tf.minimum(k, tf.shape(scores)[1]))
+    return best, place
+
+
+def _by_blocks(scores: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `top_k`, which looks at a row with one thread: first the best `k` blocks by their maxima, then inside them.
+
+    Exact, and with the same ties: an item in a block that was not chosen has `k` items before it, one in each of the
+    chosen. Blocks are kept in catalogue order, so that equal scores are found in it.
+    """
+    rows, width = tf.shape(scores)[0], tf.shape(scores)[1]
+    count = (width + BLOCK - 1) // BLOCK
+    padded = tf.pad(scores, [[0, 0], [0, count * BLOCK - width]], constant_values=-np.inf)
+    blocks = tf.reshape(padded, [rows, count, BLOCK])
+    _, chosen = tf.math.top_k(tf.reduce_max(blocks, axis=2), k, sorted=False)
+    chosen = tf.sort(chosen, axis=1)
+    inside = tf.reshape(tf.gather(blocks, chosen, batch_dims=1), [rows, k * BLOCK])
+    best, place = tf.math.top_k(inside, k)
+    return best, tf.gather(chosen, place // BLOCK, batch_dims=1) * BLOCK + place % BLOCK
 
 
 def _merge(

@@ -10,9 +10,15 @@ from tfrec.serving.check import CheckReport, check
 from tfrec.serving.export import export, next_version
 
 _LAZY = {
+    "Client": "tfrec.serving.client",
+    "LocalServer": "tfrec.serving.local.server",
+    "ServerError": "tfrec.serving.transport",
+    "ServerOptions": "tfrec.serving.local.server",
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
-    "Catalogue": "tfrec.serving.next_item",
+    "Catalogue": "tfrec.serving.catalogue",
     "NextItemServing": "tfrec.serving.next_item",
+    "serve": "tfrec.serving.local.server",
+    "label_versions": "tfrec.serving.config_files",
 }
 
 __all__ = ["CheckReport", "check", "export", "next_version", *_LAZY]

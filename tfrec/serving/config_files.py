@@ -1,21 +1,30 @@
-"""The files TF Serving and Docker read, written beside the versions of an export."""
+"""The files that TF Serving, Docker and Kubernetes read, written beside the versions of an export."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-IMAGE: Final = "tensorflow/serving:2.20.0"
+from tfrec.errors import InvalidInput
 
+IMAGE: Final = "tensorflow/serving:2.20.0"
+MODELS_CONFIG: Final = "serving/models.config"
+
+_NEWEST: Final = "latest { num_versions: 1 }"
 _MODELS = """\
+# Which versions are served. A server that polls this file (--model_config_file_poll_wait_seconds) follows a change.
+# `tfrec label` rewrites it to pin versions and name them stable and canary.
 model_config_list {{
   config {{
     name: "{name}"
     base_path: "/models/{name}"
     model_platform: "tensorflow"
-    model_version_policy {{ latest {{ num_versions: 1 }} }}
-  }}
+    model_version_policy {{ {policy} }}
+{labels}  }}
 }}
 """
 
@@ -37,37 +46,214 @@ prometheus_config {
 }
 """
 
+# Ports on loopback only: put a proxy that knows who may ask in front of them.
 _COMPOSE = """\
 services:
   {service}:
     image: {image}
-    ports: ["8500:8500", "8501:8501"]
+    restart: unless-stopped
+    ports: ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
     volumes: ["./:/models/{name}:ro"]
+    read_only: true
+    tmpfs: [/tmp]
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    mem_limit: {memory}m
+    stop_grace_period: 30s
     command:
       - --model_config_file=/models/{name}/serving/models.config
+      - --model_config_file_poll_wait_seconds=60
+      - --allow_version_labels_for_unavailable_models=true
       - --enable_batching=true
       - --batching_parameters_file=/models/{name}/serving/batching.config
       - --monitoring_config_file=/models/{name}/serving/monitoring.config
+    healthcheck:
+      test: ["CMD", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8501"]
+      interval: 10s
+      timeout: 3s
+      start_period: 120s
+"""
+
+_KUBERNETES = """\
+# Put the export on the volume of the claim below, as the folder {name}/, then: kubectl apply -f kubernetes.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {service}
+  labels: {{app.kubernetes.io/name: {service}}}
+spec:
+  replicas: 2
+  selector:
+    matchLabels: {{app.kubernetes.io/name: {service}}}
+  strategy:
+    rollingUpdate: {{maxUnavailable: 0, maxSurge: 1}}
+  template:
+    metadata:
+      labels: {{app.kubernetes.io/name: {service}}}
+      annotations:
+        prometheus.io/scrape: "true"
+        prometheus.io/port: "8501"
+        prometheus.io/path: /monitoring/prometheus/metrics
+    spec:
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        runAsGroup: 65532
+        seccompProfile: {{type: RuntimeDefault}}
+      containers:
+        - name: serving
+          image: {image}
+          args:
+            - --model_config_file=/models/{name}/serving/models.config
+            - --model_config_file_poll_wait_seconds=60
+            - --allow_version_labels_for_unavailable_models=true
+            - --enable_batching=true
+            - --batching_parameters_file=/models/{name}/serving/batching.config
+            - --monitoring_config_file=/models/{name}/serving/monitoring.config
+          ports:
+            - {{name: grpc, containerPort: 8500}}
+            - {{name: rest, containerPort: 8501}}
+          # The metadata route answers 200 only once a version is loaded and warm.
+          startupProbe:
+            httpGet: {{path: "/v1/models/{path}/metadata", port: rest}}
+            periodSeconds: 5
+            failureThreshold: 60
+          readinessProbe:
+            httpGet: {{path: "/v1/models/{path}/metadata", port: rest}}
+            periodSeconds: 5
+          livenessProbe:
+            tcpSocket: {{port: grpc}}
+            periodSeconds: 10
+            failureThreshold: 6
+          resources:
+            requests: {{cpu: "1", memory: {memory}Mi}}
+            limits: {{memory: {memory}Mi}}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
+          volumeMounts:
+            - {{name: models, mountPath: "/models/{name}", subPath: "{name}", readOnly: true}}
+            - {{name: tmp, mountPath: /tmp}}
+      volumes:
+        - name: models
+          persistentVolumeClaim: {{claimName: {service}-models, readOnly: true}}
+        - name: tmp
+          emptyDir: {{}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {service}-models
+spec:
+  accessModes: [ReadOnlyMany]
+  resources:
+    requests: {{storage: {storage}Gi}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {service}
+spec:
+  selector: {{app.kubernetes.io/name: {service}}}
+  ports:
+    - {{name: grpc, port: 8500, targetPort: grpc}}
+    - {{name: rest, port: 8501, targetPort: rest}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {service}
+spec:
+  minAvailable: 1
+  selector:
+    matchLabels: {{app.kubernetes.io/name: {service}}}
 """
 
 
 def write_serving_files(folder: Path) -> None:
-    """Writes `serving/{models,batching,monitoring}.config` and `docker-compose.yaml` into `saved_models/NAME`.
+    """Writes `serving/*.config`, `docker-compose.yaml` and `kubernetes.yaml` into `saved_models/NAME`.
 
-    A file that is there already is kept: it may have been tuned by hand.
+    A file that is there already is kept: it may have been tuned by hand. Memory limits hold the largest version twice
+    (a server loads the new one before it drops the old) and 1 GiB for its work.
+
+    Raises:
+        InvalidInput: the folder's name holds what TF Serving cannot have in a URL or its files cannot quote.
     """
     name = folder.name
-    compose = _COMPOSE.format(name=name, image=IMAGE, service="".join(c if c.isalnum() else "-" for c in name).lower())
+    if re.search(r'[/:"\\\x00-\x1f{}]', name) or not name.strip("."):
+        raise InvalidInput(
+            f"Expected a model name without / : quotes, braces and control characters; {name!r} has one."
+        )
+    size = max((_weight(version) for version in _versions(folder).values()), default=0)
+    words = {
+        "name": name,
+        "path": re.sub(r"\s", "%20", name),
+        "image": IMAGE,
+        "service": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-") or "model",
+        "memory": 256 * math.ceil((2**30 + 2 * size) / 2**28),
+        "storage": math.ceil(1 + 10 * size / 2**30),
+    }
     for path, text in {
-        "serving/models.config": _MODELS.format(name=name),
+        MODELS_CONFIG: _models_config(name),
         "serving/batching.config": _BATCHING,
         "serving/monitoring.config": _MONITORING,
-        "docker-compose.yaml": compose,
+        "docker-compose.yaml": _COMPOSE.format(**words),
+        "kubernetes.yaml": _KUBERNETES.format(**words),
     }.items():
-        target = folder / path
-        if target.exists():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
+        if not (folder / path).exists():
+            _replace(folder / path, text)
+
+
+def label_versions(folder: str | Path, labels: Mapping[str, int]) -> Path:
+    """Pins the versions of a model and names them, e.g. `{"stable": 3, "canary": 4}`; none: serve the newest again.
+
+    A rollout labels the new version canary, then stable; a rollback labels the old one stable again. Clients that ask
+    for a label follow without a change.
+
+    Args:
+        folder: `saved_models/NAME`.
+        labels: Label to version.
+
+    Returns:
+        The `models.config` that was rewritten.
+
+    Raises:
+        InvalidInput: a version that is not there, or a label that is no plain word.
+    """
+    folder = Path(folder)
+    versions = _versions(folder)
+    for label, version in labels.items():
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", label):
+            raise InvalidInput(
+                f"Expected a label of letters, digits, dots, dashes and underscores, received {label!r}."
+            )
+        if version not in versions:
+            raise InvalidInput(f"Expected a version in {folder} to call {label!r}; {version} is not there, "
+                               f"only {sorted(versions) or 'nothing'}. Export it first.")  # fmt: skip
+    _replace(folder / MODELS_CONFIG, _models_config(folder.name, labels))
+    return folder / MODELS_CONFIG
+
+
+def _models_config(name: str, labels: Mapping[str, int] | None = None) -> str:
+    labels = labels or {}
+    pinned = " ".join(f"versions: {version}" for version in sorted(set(labels.values())))
+    lines = [f'    version_labels {{ key: "{key}" value: {value} }}\n' for key, value in sorted(labels.items())]
+    return _MODELS.format(name=name, policy=f"specific {{ {pinned} }}" if pinned else _NEWEST, labels="".join(lines))
+
+
+def _versions(folder: Path) -> dict[int, Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return {int(p.name): p for p in found if p.name.isdecimal() and (p / "saved_model.pb").is_file()}
+
+
+def _weight(version: Path) -> int:
+    return sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+
+
+def _replace(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, target)

@@ -19,7 +19,8 @@ from tfrec.serving.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
     from tfrec.serving.behaviour_text import BehaviourTextServing
-    from tfrec.serving.next_item import Catalogue, NextItemServing
+    from tfrec.serving.catalogue import Catalogue
+    from tfrec.serving.next_item import NextItemServing
     from tfrec.training import Run
 
 EXPORT_FILE: Final = "tfrec.json"
@@ -157,7 +158,7 @@ def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], lis
 
 
 def _catalogue(run: Run) -> Catalogue:
-    from tfrec.serving.next_item import Catalogue
+    from tfrec.serving.catalogue import Catalogue
 
     column = run.config.export.filter_attribute
     ids = [str(item) for item in run.item_ids]

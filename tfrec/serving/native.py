@@ -36,9 +36,9 @@ def package_folder(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def text_libraries() -> list[Path]:
-    """TF Text's op libraries, as TF Serving links them."""
-    return sorted((package_folder("tensorflow_text") / "python").rglob("*.so"))
+def text_libraries(package: Path | None = None) -> list[Path]:
+    """TF Text's op libraries, as TF Serving links them; of the installed package unless told otherwise."""
+    return sorted(((package or package_folder("tensorflow_text")) / "python").rglob("*.so"))
 
 
 def find_compiler() -> str | None:
@@ -48,13 +48,17 @@ def find_compiler() -> str | None:
     )
 
 
-def compile_loader(compiler: str) -> Path:
-    """Compiles `loader.c` against the installed TensorFlow, once for each of its builds.
+def compile_loader(compiler: str, library: Path | None = None) -> Path:
+    """Compiles `loader.c` against a TensorFlow, once for each of its builds.
+
+    Args:
+        compiler: Path of a C compiler.
+        library: The package folder of the TensorFlow; None for the installed one.
 
     Raises:
         Unavailable: when the compiler fails; the message holds its first lines.
     """
-    library = package_folder("tensorflow")
+    library = library or package_folder("tensorflow")
     built = (library / "libtensorflow_framework.so.2").stat()
     key = hashlib.sha256(
         f"{library}\0{built.st_size}\0{built.st_mtime_ns}\0".encode() + SOURCE.read_bytes()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,38 +10,13 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import ExportConfig
-from tfrec.models.item_table import lookup
-from tfrec.retrieval import TopK
+from tfrec.serving.catalogue import Catalogue, ItemIndex, attribute_codes
 from tfrec.serving.history import compact, fingerprint, hash_table, index_table
 
 UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
 """What `rank` answers for an unknown or "" candidate: the lowest finite float32, as JSON has no −inf."""
 
 Tensors = dict[str, tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What the served model knows about the items, in catalogue order.
-
-    Args:
-        item_ids: The ids.
-        texts: The texts, as the encoder read them.
-        counts: Events of each item in training; their order is the fallback's.
-        attribute: For each item its values of the attribute that `recommend_filtered` filters by, or None for none.
-    """
-
-    item_ids: Sequence[str]
-    texts: Sequence[str]
-    counts: np.ndarray[Any, Any]
-    attribute: Sequence[Sequence[str]] | None = None
-
-    def sha256(self) -> str:
-        """Hash of ids and texts, in order."""
-        digest = hashlib.sha256()
-        for item_id, text in zip(self.item_ids, self.texts, strict=True):
-            digest.update(f"{item_id}\0{text}\n".encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
 
 
 class NextItemServing(tf.Module):
@@ -89,23 +62,23 @@ class NextItemServing(tf.Module):
         self._event_table = index_table(list(event_kinds))
         self._text_table = hash_table(list(catalogue.texts)) if self.reads_text else None
 
-        # A last column holds the popularity: query [q, 0] scores by the model, query [0, 1] by popularity, one index.
-        vectors = np.asarray(model.item_vectors(), np.float32)
-        self._vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
-        self._history = tf.Variable(model.history_vectors(), trainable=False, name="history_vectors")
-        self._popularity = tf.Variable(np.asarray(catalogue.counts, np.float32), trainable=False, name="popularity")
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        top = TopK(self.k, chunk_size).index(np.c_[vectors, np.asarray(catalogue.counts, np.float32)])
-        similar = TopK(self.k, chunk_size).index(np.c_[unit, np.zeros(len(ids), np.float32)])
-        self._codes, self._attribute_table, self._attribute_values = _attribute_codes(catalogue.attribute)
+        self._index = ItemIndex(
+            model.item_vectors(),
+            model.history_vectors(),
+            catalogue.counts,
+            k=self.k,
+            chunk_size=chunk_size,
+            diversity=config.diversity,
+        )
+        self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
 
         # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
-        # The text vectors and ids of the catalogue are in the two tables already.
+        # The text vectors and ids of the catalogue are in the index already.
         spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
         kept = [weight for weight in model.variables if id(weight) not in spare]
-        self._tracked = [kept, list(top.variables), list(similar.variables)]
+        self._tracked = kept
         self._text_objects = _saved_objects(encoder) if self.reads_text else []
-        self._untracked = _Untracked(model, top, similar, encoder)
+        self._untracked = _Untracked(model, encoder)
         self.functions = self._signatures()
 
     def _signatures(self) -> dict[str, Callable[..., Tensors]]:
@@ -171,9 +144,9 @@ class NextItemServing(tf.Module):
         real = texts != ""
         vectors = self._untracked.model.text_to_vector(self._encode(tf.boolean_mask(texts, real)))
         places = tf.cast(tf.where(real), tf.int32)
-        shape = tf.concat([tf.shape(texts), [self._vectors.shape[1]]], axis=0)
+        shape = tf.concat([tf.shape(texts), [self._index.dim]], axis=0)
         spread = tf.ensure_shape(
-            tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._vectors.shape[1]]
+            tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._index.dim]
         )
         length = self._untracked.model.max_history
         spread, mask = compact(real, spread, real, length=length, pads=(0.0, False))
@@ -190,19 +163,17 @@ class NextItemServing(tf.Module):
         query, (places, values), usable = self._read(seen, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)
         at = tf.maximum(candidates, 0)
-        scores = tf.einsum("bd,bcd->bc", query, tf.gather(self._vectors, at))
+        scores = tf.einsum("bd,bcd->bc", query, self._index.scored(at))
         same = tf.cast(places[:, None, :] == at[:, :, None], tf.float32)
         scores += tf.einsum("bch,bh->bc", same, values)
-        scores = tf.where(usable[:, None], scores, tf.gather(self._popularity, at))
+        scores = tf.where(usable[:, None], scores, self._index.popularity(at))
         return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
 
     def similar_items(self, item_ids: tf.Tensor) -> Tensors:
         """The K items whose vectors have the highest cosine to each item's, itself left out; none for unknown ids."""
         index = self._indices(self._id_table, item_ids)
-        unit = tf.math.l2_normalize(tf.gather(self._vectors, tf.maximum(index, 0)), axis=1)
-        result = self._untracked.similar(tf.pad(unit, [[0, 0], [0, 1]]), exclude=index[:, None])
-        known = index >= 0
-        return self._named(result.indices, result.scores, tf.where(known, result.count, 0))
+        result = self._index.similar(index)
+        return self._named(result.indices, result.scores, result.count)
 
     def embed(self, texts: tf.Tensor) -> Tensors:
         """The encoder's vectors `[B, dim]` of texts `[B]`."""
@@ -216,7 +187,7 @@ class NextItemServing(tf.Module):
         model = self._untracked.model
         kinds = self._indices(self._event_table, events)
         items, kinds = compact(seen >= 0, seen, kinds, length=model.max_history, pads=(-1, -1))
-        query = model.query_from_vectors(lookup(self._history, items), items >= 0, kinds)
+        query = model.query_from_vectors(self._index.read(items), items >= 0, kinds)
         return query, model.adjustment(items), tf.reduce_any(items >= 0, axis=1)
 
     def _answer(
@@ -227,8 +198,7 @@ class NextItemServing(tf.Module):
         exclude: tf.Tensor,
         allow: tf.Tensor | None = None,
     ) -> Tensors:
-        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
-        result = self._untracked.top(query, exclude=exclude, allow=allow, boost=boost)
+        result = self._index.top(query, usable, exclude=exclude, allow=allow, boost=boost)
         return {**self._named(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}
 
     def _named(self, indices: tf.Tensor, scores: tf.Tensor, count: tf.Tensor) -> Tensors:
@@ -260,8 +230,8 @@ class NextItemServing(tf.Module):
 class _Untracked:
     """Hides Keras objects from the SavedModel's object graph; what they hold is tracked one by one."""
 
-    def __init__(self, model: Any, top: Any, similar: Any, encoder: Any) -> None:
-        self.model, self.top, self.similar, self.encoder = model, top, similar, encoder
+    def __init__(self, model: Any, encoder: Any) -> None:
+        self.model, self.encoder = model, encoder
 
 
 def _saved_objects(encoder: Any) -> list[Any]:
@@ -275,20 +245,3 @@ def _strings(width: int | None, name: str) -> tf.TensorSpec:
 
 def _signature(function: Callable[..., Tensors], specs: dict[str, tf.TensorSpec]) -> Callable[..., Tensors]:
     return tf.function(function).get_concrete_function(**specs)
-
-
-def _attribute_codes(values: Sequence[Sequence[str]] | None) -> tuple[tf.Tensor | None, Any, int]:
-    """Each item's values as codes int32 `[N, most values]`, the table from value to code, and how many codes there are.
-
-    The code after the last stands for "no value", which no request can ask for.
-    """
-    if values is None:
-        return None, None, 0
-    names = sorted({value for row in values for value in row if value})
-    code = {name: i for i, name in enumerate(names)}
-    width = max([len(row) for row in values], default=0) or 1
-    codes = np.full((len(values), width), len(names), np.int32)
-    for i, row in enumerate(values):
-        known = [code[value] for value in row if value]
-        codes[i, : len(known)] = known
-    return tf.constant(codes), index_table(names), len(names)

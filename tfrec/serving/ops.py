@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tfrec.errors import InvalidInput
+from tfrec.serving.safety import REFUSED_OPS
 
 MINIMUM_SERVER: Final = "2.20"
 """The first TF Serving release that links a TF Text with all of `TEXT_OPS`."""
@@ -51,11 +52,6 @@ TEXT_OPS: Final = (
     "WhitespaceTokenizeWithOffsets",
     "WordpieceTokenizeWithOffsets",
 )
-
-REFUSED_OPS: Final = frozenset(
-    {"PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "TFRecordReaderV2", "LoadLibrary"}
-)
-"""TensorFlow ops that need Python, or that would let a request touch the server's files."""
 
 
 def used_ops(folder: str | Path) -> list[str]:

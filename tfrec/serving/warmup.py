@@ -6,11 +6,13 @@ not need `tensorflow-serving-api`. A protocol buffer message is a row of (field 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+
+from tfrec.errors import InvalidInput
 
 WARMUP_FILE: Final = "tf_serving_warmup_requests"
 MAX_WARMUP_REQUESTS: Final = 1000
@@ -72,3 +74,50 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[Any, Any]]]]:
+    """The inverse of `write_warmup`: (model name, signature, inputs) of each record.
+
+    Raises:
+        InvalidInput: what TF Serving would refuse, and the version with it: a broken file, more than
+            `MAX_WARMUP_REQUESTS` records, or one that is no Predict request.
+    """
+    import tensorflow as tf
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+    try:
+        records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+        if not records and Path(path).stat().st_size:
+            raise ValueError("it is cut off")
+        if len(records) > MAX_WARMUP_REQUESTS:
+            raise ValueError(f"it holds {len(records)} requests, TF Serving takes {MAX_WARMUP_REQUESTS}")
+        requests = []
+        for record in records:
+            request = list(_fields(dict(_fields(dict(_fields(record))[6]))[1]))
+            spec = dict(_fields(dict(request)[1]))
+            entries = [dict(_fields(entry)) for number, entry in request if number == 2]
+            inputs = {entry[1].decode(): tf.make_ndarray(TensorProto.FromString(entry[2])) for entry in entries}
+            requests.append((spec[1].decode(), spec[3].decode(), inputs))
+        return requests
+    except (tf.errors.OpError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise InvalidInput(f"Expected warm-up requests in {path}; cannot read them: {error}. Export again.") from None
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(number, payload) of a message's length-delimited fields; the only kind these messages have."""
+    at = 0
+    while at < len(data):
+        key, at = _read_varint(data, at)
+        if key & 7 != 2:
+            raise ValueError(f"field {key >> 3} has wire type {key & 7}, expected 2")
+        size, at = _read_varint(data, at)
+        yield key >> 3, data[at : at + size]
+        at += size
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while data[at] > 0x7F:
+        value, shift, at = value | (data[at] & 0x7F) << shift, shift + 7, at + 1
+    return value | data[at] << shift, at + 1

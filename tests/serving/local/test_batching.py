@@ -1,0 +1,114 @@
+"""Which requests run together, and that nobody gets another's answer."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from tfrec.serving.local.batching import Batcher, Limits
+from tfrec.serving.local.errors import Code, RequestError
+
+
+class Doubling:
+    """A signature that doubles, refuses negative numbers, and waits for `gate` when its first number is 0."""
+
+    batched = True
+    inputs = {"x": None}
+
+    def __init__(self):
+        self.gate, self.sizes = threading.Event(), []
+
+    def check(self, inputs):
+        return len(inputs["x"])
+
+    def __call__(self, inputs):
+        x = inputs["x"]
+        self.sizes.append(len(x))
+        if x[0] == 0:
+            self.gate.wait(30)
+        if (x < 0).any():
+            raise RequestError(Code.INVALID_ARGUMENT, "negative")
+        return {"y": 2 * x}
+
+
+def run(signature, requests, limits=None):
+    """Outcomes of requests that all came while a first one, [0], was running."""
+
+    async def scenario():
+        batcher = Batcher(limits or Limits())
+        first = asyncio.create_task(batcher.run(signature, {"x": np.array([0])}))
+        while not signature.sizes:
+            await asyncio.sleep(0.001)
+        work = [asyncio.create_task(batcher.run(signature, {"x": np.array(r)})) for r in requests]
+        await asyncio.sleep(0.01)
+        signature.gate.set()
+        outcomes = await asyncio.gather(*work, return_exceptions=True)
+        await first
+        assert batcher.waiting == 0
+        batcher.close()
+        return [o if isinstance(o, Exception) else o["y"].tolist() for o in outcomes]
+
+    return asyncio.run(scenario())
+
+
+def test_requests_that_wait_share_a_call_and_each_gets_its_own_rows():
+    signature = Doubling()
+    assert run(signature, [[1], [2, 3], [4]]) == [[2], [4, 6], [8]]
+    assert signature.sizes == [1, 4]
+
+
+def test_a_call_takes_no_more_rows_than_allowed_but_a_large_request_runs_alone():
+    signature = Doubling()
+    answers = run(signature, [[1, 2], [3, 4], [5, 6, 7, 8, 9], [10]], Limits(max_batch_rows=4))
+    assert answers == [[2, 4], [6, 8], [10, 12, 14, 16, 18], [20]]
+    assert signature.sizes == [1, 4, 5, 1]
+
+
+def test_a_bad_request_does_not_spoil_its_neighbours():
+    signature = Doubling()
+    good, bad, other = run(signature, [[1], [-1], [2]])
+    assert (good, other) == ([2], [4]) and isinstance(bad, RequestError) and bad.code is Code.INVALID_ARGUMENT
+    assert signature.sizes == [1, 3, 1, 1, 1]
+
+
+def test_signatures_without_a_batch_dimension_are_called_one_by_one():
+    signature = Doubling()
+    signature.batched = False
+    assert run(signature, [[1], [2]]) == [[2], [4]] and signature.sizes == [1, 1, 1]
+
+
+def test_more_than_may_wait_and_more_rows_than_may_come_are_refused():
+    first, second = run(Doubling(), [[1], [2]], Limits(max_waiting=2))
+    assert first == [2] and second.code is Code.UNAVAILABLE
+    (wide,) = run(Doubling(), [[1, 2, 3]], Limits(max_request_rows=2))
+    assert wide.code is Code.INVALID_ARGUMENT
+
+
+def test_a_client_that_hangs_up_is_not_computed_for():
+    signature = Doubling()
+
+    async def scenario():
+        batcher = Batcher(Limits())
+        first = asyncio.create_task(batcher.run(signature, {"x": np.array([0])}))
+        while not signature.sizes:
+            await asyncio.sleep(0.001)
+        gone = asyncio.create_task(batcher.run(signature, {"x": np.array([1])}))
+        stays = asyncio.create_task(batcher.run(signature, {"x": np.array([2])}))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.sleep(0)
+        signature.gate.set()
+        assert (await stays)["y"].tolist() == [4]
+        await first
+        assert batcher.waiting == 0 and gone.cancelled()
+        batcher.close()
+
+    asyncio.run(scenario())
+    assert signature.sizes == [1, 1]
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_codes_are_those_of_grpc(code):
+    grpc = pytest.importorskip("grpc")
+    assert {c.value[0]: c.name for c in grpc.StatusCode}[code.number] == code.name

@@ -1,0 +1,49 @@
+"""`tfrec serve`: a model server with TF Serving's routes, for development and machines without docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.quiet import load_tensorflow
+
+
+def serve(
+    folders: Annotated[list[Path], typer.Argument(metavar="saved_models/NAME…", help="Folders of models.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
+    rest_port: Annotated[int, typer.Option(help="REST; 0 for any free port.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="gRPC; 0 for any free port.")] = 8500,
+    max_batch_rows: Annotated[int, typer.Option(help="Rows of one call of the model.")] = 64,
+    max_waiting: Annotated[int, typer.Option(help="Requests at a time; more get 503.")] = 1000,
+    max_body_mb: Annotated[int, typer.Option(help="Megabytes of a request.")] = 16,
+    poll_seconds: Annotated[float, typer.Option(help="How often to look for new versions.")] = 2.0,
+    grace_seconds: Annotated[float, typer.Option(help="Time for requests in flight at the end.")] = 10.0,
+) -> None:
+    """Serve models over REST and gRPC until stopped; new versions are taken up as they appear."""
+    from tfrec.errors import InvalidInput, Unavailable
+
+    for name, value in (("--max-batch-rows", max_batch_rows), ("--max-waiting", max_waiting),
+                        ("--max-body-mb", max_body_mb), ("--poll-seconds", poll_seconds)):  # fmt: skip
+        if value <= 0:
+            raise InvalidInput(f"{name} must be above 0, received {value}.")
+    load_tensorflow()
+    try:
+        from tfrec.serving.local.batching import Limits
+        from tfrec.serving.local.server import ModelServer, ServerOptions
+        from tfrec.serving.local.server import serve as serve_models
+    except ImportError as error:
+        raise Unavailable(f"{error}. Serving needs: pip install 'tfrec-bert[serve]'") from None
+
+    def ready(server: ModelServer) -> None:
+        for name, model in server.models.items():
+            typer.echo(f"{name}: version {', '.join(map(str, sorted(model.loaded)))}")
+        typer.echo(f"REST on http://{host}:{server.rest_port}/v1/models/NAME, gRPC on {host}:{server.grpc_port}")
+
+    limits = Limits(max_batch_rows=max_batch_rows, max_waiting=max_waiting, max_body_bytes=max_body_mb * 2**20)
+    serve_models(
+        folders,
+        ServerOptions(host, rest_port, grpc_port, poll_seconds, grace_seconds, limits=limits),
+        ready,
+    )

@@ -1,0 +1,149 @@
+"""Requests that wait together run together: one call of the model for the rows of many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfrec.serving.local.errors import Code, RequestError, invalid
+from tfrec.serving.local.loaded import Arrays, Signature
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes on.
+
+    Args:
+        max_batch_rows: Rows of a call; a request with more runs alone.
+        max_request_rows: Rows of a request; more are refused (INVALID_ARGUMENT).
+        max_waiting: Requests that wait or run; more are refused (UNAVAILABLE).
+        max_body_bytes: Bytes of a REST body or a gRPC message.
+        workers: Calls of models at a time.
+    """
+
+    max_batch_rows: int = 64
+    max_request_rows: int = 1024
+    max_waiting: int = 1000
+    max_body_bytes: int = 16 * 2**20
+    workers: int = 1
+
+
+@dataclass
+class _Request:
+    inputs: Arrays
+    rows: int
+    answer: asyncio.Future[Arrays]
+
+
+class Batcher:
+    """Runs requests, as many rows at a time as are there.
+
+    There is no timer: a request that finds the model idle starts at once, alone; while the model is busy others gather,
+    and the next call takes all that fit. Latency is not traded for throughput, batches grow with the load.
+    A request that makes a shared call fail fails alone: the others are run again by themselves.
+
+    Args:
+        limits: What is refused.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._queues: dict[Signature, deque[_Request]] = {}
+        self._turns: deque[Signature] = deque()
+        self._running = 0
+        self._waiting = 0
+        self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="model")
+        self.calls = 0
+        """Calls of models so far; fewer than requests when batches form."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests not answered yet."""
+        return self._waiting
+
+    async def run(self, signature: Signature, inputs: Arrays) -> Arrays:
+        """The answer to a request.
+
+        Raises:
+            RequestError: the request does not fit the signature, or is more than the server takes.
+        """
+        rows = signature.check(inputs)
+        if rows > self.limits.max_request_rows:
+            raise invalid(f"Expected at most {self.limits.max_request_rows} rows in a request, received {rows}")
+        if self._waiting >= self.limits.max_waiting:
+            raise RequestError(Code.UNAVAILABLE, f"{self._waiting} requests are waiting already; try again later")
+        request = _Request(inputs, rows, asyncio.get_running_loop().create_future())
+        self._waiting += 1
+        try:
+            if signature not in self._queues:
+                self._queues[signature] = deque()
+                self._turns.append(signature)
+            self._queues[signature].append(request)
+            self._start()
+            return await request.answer
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Ends the threads, once they are done."""
+        self._threads.shutdown(wait=True)
+
+    def _start(self) -> None:
+        while self._running < self.limits.workers and self._turns:
+            signature = self._turns.popleft()
+            batch = self._take(signature)
+            if not self._queues[signature]:
+                del self._queues[signature]  # and with it the last hold on a version that was replaced
+            else:
+                self._turns.append(signature)
+            if batch:
+                self._running += 1
+                asyncio.get_running_loop().create_task(self._work(signature, batch))
+
+    def _take(self, signature: Signature) -> list[_Request]:
+        queue, rows = self._queues[signature], 0
+        batch: list[_Request] = []
+        while queue and (not batch or (signature.batched and rows + queue[0].rows <= self.limits.max_batch_rows)):
+            request = queue.popleft()
+            if not request.answer.done():  # a client that hung up
+                batch.append(request)
+                rows += request.rows
+        return batch
+
+    async def _work(self, signature: Signature, batch: list[_Request]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            outcomes = await loop.run_in_executor(self._threads, self._call, signature, batch)
+            for request, outcome in zip(batch, outcomes, strict=True):
+                if request.answer.done():
+                    continue
+                if isinstance(outcome, Exception):
+                    request.answer.set_exception(outcome)
+                else:
+                    request.answer.set_result(outcome)
+        finally:
+            self._running -= 1
+            self._start()
+
+    def _call(self, signature: Signature, batch: list[_Request]) -> list[Any]:
+        self.calls += 1
+        if len(batch) == 1:
+            return [_outcome(signature, batch[0].inputs)]
+        together = {key: np.concatenate([r.inputs[key] for r in batch]) for key in signature.inputs}
+        answer = _outcome(signature, together)
+        if isinstance(answer, Exception) or any(len(v) != sum(r.rows for r in batch) for v in answer.values()):
+            return [_outcome(signature, request.inputs) for request in batch]
+        ends = np.cumsum([request.rows for request in batch])
+        return [{k: v[end - r.rows : end] for k, v in answer.items()} for r, end in zip(batch, ends, strict=True)]
+
+
+def _outcome(signature: Signature, inputs: Arrays) -> Arrays | Exception:
+    try:
+        return signature(inputs)
+    except Exception as error:
+        return error

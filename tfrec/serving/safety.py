@@ -1,0 +1,157 @@
+"""What a SavedModel must not do: it is a program, and its ops run with the rights of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tfrec.errors import InvalidInput
+
+_PYTHON: Final = ("EagerPyFunc", "PyFunc", "PyFuncStateless")
+_FILES: Final = (
+    "CSVDataset", "CSVDatasetV2", "CacheDataset", "CacheDatasetV2", "CreateSummaryDbWriter",
+    "CreateSummaryFileWriter", "DatasetToTFRecord", "DistributedSave", "ExperimentalCSVDataset",
+    "ExperimentalDatasetToTFRecord", "ExperimentalLMDBDataset", "ExperimentalMatchingFilesDataset",
+    "ExperimentalSqlDataset", "FileSystemSetConfiguration", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2",
+    "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "GenerateVocabRemapping", "ImmutableConst", "LMDBDataset",
+    "LMDBReader", "ListSnapshotChunksDataset", "LoadAndRemapMatrix", "LoadDataset", "MatchingFiles",
+    "MatchingFilesDataset", "PrintV2", "ReadFile", "RecordInput", "Restore", "RestoreSlice", "Save", "SaveDataset",
+    "SaveDatasetV2", "SaveSlices", "SnapshotChunkDataset", "SnapshotDataset", "SnapshotDatasetReader",
+    "SnapshotDatasetV2", "SnapshotNestedDatasetReader", "SqlDataset", "StatsAggregatorSetSummaryWriter",
+    "SummaryWriter", "TFRecordDataset", "TFRecordDatasetV2", "TFRecordReader", "TFRecordReaderV2", "TextLineDataset",
+    "TextLineReader", "TextLineReaderV2", "WholeFileReader", "WholeFileReaderV2", "WriteAudioSummary", "WriteFile",
+    "WriteGraphSummary", "WriteHistogramSummary", "WriteImageSummary", "WriteRawProtoSummary", "WriteScalarSummary",
+    "WriteSummary",
+)  # fmt: skip
+_ELSEWHERE: Final = (
+    "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4", "DebugIdentity",
+    "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary", "DebugNumericSummaryV2",
+    "DecodeProtoV2", "EncodeProto", "FixedUnigramCandidateSampler", "RegisterDataset",
+    "RegisterDatasetV2",
+)  # fmt: skip
+
+REFUSED_OPS: Final = frozenset((*_PYTHON, *_FILES, *_ELSEWHERE))
+"""Ops that need Python, or touch files, or talk to an address of the model's choice. Nothing servable needs them.
+
+`PrintV2` writes to any file it names; `EncodeProto`, `DecodeProtoV2` and `FixedUnigramCandidateSampler` read one;
+`ImmutableConst` maps one; the debug ops send to URLs.
+"""
+
+SAVER_OPS: Final = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
+"""How every SavedModel gets its variables. A request that reaches them could read or write any file."""
+
+ASSET_OPS: Final = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+"""How a SavedModel reads a vocabulary from `assets/`, while it loads."""
+
+
+def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
+    """Raises `InvalidInput` when a model could touch more of the machine than its own variables and assets.
+
+    Args:
+        saved_model: What `read_saved_model` gave.
+        where: What to call it in the message.
+
+    Refused are: ops of `REFUSED_OPS`, anywhere; ops of the saver and of asset tables that a signature reaches; asset
+    tables that read a file which is not among the model's assets.
+    """
+    problems: set[str] = set()
+    for graph in saved_model.meta_graphs:
+        functions = {f.signature.name: f for f in graph.graph_def.library.function}
+        everywhere = {node.op for node in graph.graph_def.node}
+        everywhere.update(node.op for function in functions.values() for node in function.node_def)
+        problems.update(f"{op}" for op in everywhere & REFUSED_OPS)
+        for name in graph.signature_def:
+            if not name.startswith("__saved_model"):
+                reached = _reached(graph, functions, name)
+                problems.update(f"{op} (reached by the signature {name!r})" for op in reached & (SAVER_OPS | ASSET_OPS))
+        problems.update(_foreign_files(graph, functions))
+    if problems:
+        raise InvalidInput(
+            f"Expected a model that touches only its own variables and assets; {where} holds "
+            f"{', '.join(sorted(problems))}. A SavedModel is a program: do not serve this one. If it is yours, "
+            f"replace these ops with plain TensorFlow and export again."
+        )
+
+
+def _reached(graph: Any, functions: dict[str, Any], signature: str) -> set[str]:
+    """The ops that a signature's outputs depend on, through the graph and the functions it calls."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    waiting = [_producer(info.name) for info in graph.signature_def[signature].outputs.values()]
+    seen: set[str] = set()
+    ops: set[str] = set()
+    called: list[str] = []
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        node = nodes[name]
+        ops.add(node.op)
+        called += _calls(node, functions)
+        waiting += map(_producer, node.input)
+    return ops | _inside(called, functions)
+
+
+def _inside(names: Iterable[str], functions: dict[str, Any]) -> set[str]:
+    """The ops of these functions and of those they call."""
+    waiting, seen, ops = list(names), set(), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in functions[name].node_def:
+            ops.add(node.op)
+            waiting += _calls(node, functions)
+    return ops
+
+
+def _calls(node: Any, functions: dict[str, Any]) -> Iterator[str]:
+    if node.op in functions:
+        yield node.op
+    for value in node.attr.values():
+        names = [value.func.name] if value.HasField("func") else [f.name for f in value.list.func]
+        yield from (name for name in names if name in functions)
+
+
+def _foreign_files(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
+    """Asset tables whose file is written into the graph, or comes from elsewhere than the list of assets."""
+    assets = {_producer(asset.tensor_info.name) for asset in graph.asset_file_def}
+    for node in graph.graph_def.node:
+        if node.op in ASSET_OPS or _inside(_calls(node, functions), functions) & ASSET_OPS:
+            sources = _string_sources(graph, node)
+            if not sources or sources - assets:
+                yield f"{node.name} (a table from a file outside assets/)"
+    for name, function in functions.items():
+        if any(node.op in ASSET_OPS for node in function.node_def) and any(map(_is_string_constant, function.node_def)):
+            yield f"{name} (a table from a file outside assets/)"
+
+
+def _string_sources(graph: Any, node: Any) -> set[str]:
+    """String constants and placeholders that a node's inputs come from, also through variables."""
+    nodes = {n.name: n for n in graph.graph_def.node}
+    assigned: dict[str, list[str]] = {}
+    for n in graph.graph_def.node:
+        if n.op == "AssignVariableOp":
+            assigned.setdefault(_producer(n.input[0]), []).append(n.name)
+    waiting, seen = list(map(_producer, node.input)), set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and name in nodes:
+            seen.add(name)
+            waiting += [*map(_producer, nodes[name].input), *assigned.get(name, ())]
+    return {name for name in seen if _is_string_constant(nodes[name]) or _is_string_placeholder(nodes[name])}
+
+
+def _is_string_placeholder(node: Any) -> bool:
+    return node.op == "Placeholder" and node.attr["dtype"].type == 7
+
+
+def _is_string_constant(node: Any) -> bool:
+    return node.op == "Const" and node.attr["dtype"].type == 7
+
+
+def _producer(tensor: str) -> str:
+    """`"^name"`, `"name:1"` → `"name"`."""
+    return tensor.lstrip("^").partition(":")[0]

@@ -1,0 +1,231 @@
+"""How the client's calls travel: REST over the standard library, or gRPC."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from tfrec.errors import InvalidInput, TfrecError, Unavailable
+
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+_OVERLOADED: Final = frozenset({429, 503})
+
+
+class ServerError(TfrecError):
+    """The server refused or failed. `status` is the HTTP status, or the gRPC code's name."""
+
+    def __init__(self, status: int | str, message: str) -> None:
+        super().__init__(f"The server answered {status}: {message}")
+        self.status = status
+
+
+class TryAgain(Exception):
+    """A call that may succeed when tried again; `cause` is what went wrong."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Transport(Protocol):
+    """What a client needs. `left` are the seconds until the deadline; past it, calls raise `Unavailable`."""
+
+    url: str
+
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+        """Calls a signature."""
+
+    def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
+        """Signature → input → shape, −1 where any size goes."""
+
+    def close(self) -> None:
+        """Closes connections."""
+
+
+class Rest:
+    """TF Serving's REST routes, with a kept-alive connection a thread."""
+
+    def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
+        parsed = urllib.parse.urlsplit(address)
+        if parsed.scheme not in ("http", "https") or not parsed.hostname:
+            raise InvalidInput(f"Expected an address like http://host:8501 or host:8500, received {address!r}.")
+        self._host, self._port = parsed.hostname, parsed.port
+        self._kind = http.client.HTTPSConnection if parsed.scheme == "https" else http.client.HTTPConnection
+        which = f"/versions/{version}" if version is not None else ""
+        which = f"/labels/{urllib.parse.quote(label, safe='')}" if label is not None else which
+        self._path = f"{parsed.path.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}{which}"
+        self.url = f"{parsed.scheme}://{parsed.netloc}{self._path}"
+        self._local = threading.local()
+
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+        """An only output is called "output": the server does not name it."""
+        plain = {name: np.asarray(value).tolist() for name, value in inputs.items()}
+        body = json.dumps({"signature_name": signature, "inputs": plain}, default=_to_text).encode()
+        answer = self._request("POST", f"{self._path}:predict", body, left)["outputs"]
+        named = answer if isinstance(answer, dict) else {"output": answer}
+        return {name: _array(value) for name, value in named.items()}
+
+    def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
+        """From the metadata route."""
+        answer = self._request("GET", f"{self._path}/metadata", None, left)
+        found = answer["metadata"]["signature_def"]["signature_def"]
+        return {
+            name: {k: [int(dim["size"]) for dim in i["tensor_shape"]["dim"]] for k, i in about["inputs"].items()}
+            for name, about in found.items()
+            if not name.startswith("__")
+        }
+
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        if (connection := getattr(self._local, "connection", None)) is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _request(self, method: str, path: str, body: bytes | None, left: float) -> Any:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._kind(self._host, self._port, timeout=left)
+        connection.timeout = left
+        if connection.sock is not None:
+            connection.sock.settimeout(left)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            status, data = response.status, response.read()
+        except TimeoutError:
+            self.close()
+            raise Unavailable(f"No answer from {self.url} within {left:.3g} s.") from None
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise TryAgain(error) from None
+        if status == 200:
+            return json.loads(data)
+        problem = ServerError(status, _message(data))
+        raise TryAgain(problem) if status in _OVERLOADED else problem
+
+
+class Grpc:
+    """TF Serving's PredictionService. Values are sent in the types that the signature declares, asked of it once.
+
+    Raises:
+        Unavailable: grpcio or the service's messages are not installed.
+    """
+
+    def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
+        try:
+            import grpc
+            from tensorflow_serving.apis import prediction_service_pb2_grpc
+        except ImportError:
+            raise Unavailable("gRPC needs the extra `serve`: pip install 'tfrec-bert[serve]'. Or use REST.") from None
+        self.url, self._which = address, (model, version, label)
+        # Our own retries know the deadline; gRPC's back-off of a second and more does not.
+        options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 1000)]
+        self._channel = grpc.insecure_channel(address, options=options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._definitions: Any = None
+
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+        """Calls Predict."""
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2
+
+        if self._definitions is None:
+            self._definitions = self._metadata(left)
+        declared = self._definitions[signature].inputs if signature in self._definitions else {}
+        request = self._spec(predict_pb2.PredictRequest(), signature)
+        for name, value in inputs.items():
+            dtype = tf.dtypes.as_dtype(declared[name].dtype) if name in declared else None
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(_typed(name, value, dtype)))
+        response = self._call("Predict", request, left)
+        return {name: _decoded(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
+
+    def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
+        """From GetModelMetadata."""
+        return {
+            name: {key: [dim.size for dim in info.tensor_shape.dim] for key, info in about.inputs.items()}
+            for name, about in self._metadata(left).items()
+            if not name.startswith("__")
+        }
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+    def _spec(self, request: Any, signature: str = "") -> Any:
+        model, version, label = self._which
+        request.model_spec.name, request.model_spec.signature_name = model, signature
+        if version is not None:
+            request.model_spec.version.value = version
+        if label is not None:
+            request.model_spec.version_label = label
+        return request
+
+    def _metadata(self, left: float) -> Any:
+        from tensorflow_serving.apis import get_model_metadata_pb2 as metadata
+
+        request = self._spec(metadata.GetModelMetadataRequest(metadata_field=["signature_def"]))
+        found = metadata.SignatureDefMap()
+        self._call("GetModelMetadata", request, left).metadata["signature_def"].Unpack(found)
+        return found.signature_def
+
+    def _call(self, method: str, request: Any, left: float) -> Any:
+        import grpc
+
+        try:
+            return getattr(self._stub, method)(request, timeout=left)
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details() or ""
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise Unavailable(f"No answer from {self.url} within {left:.3g} s.")
+        problem = ServerError(code.name, details)
+        if code is grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
+            raise TryAgain(ConnectionError(details))
+        overloaded = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        raise TryAgain(problem) if overloaded else problem
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    raise InvalidInput(f"Expected numbers and strings as inputs, received a {type(value).__name__}.")
+
+
+def _typed(name: str, value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """The values in the declared type; a TF dtype, or None to take them as they are."""
+    array = np.asarray(value)
+    if array.dtype.kind in "OUS":
+        flat = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
+        return np.array(flat, object).reshape(array.shape)
+    if dtype is None or (dtype.name == "string" and array.size):
+        return array
+    try:
+        if not array.size:  # an empty list has no type of its own
+            return array.astype(dtype.as_numpy_dtype)
+        return array.astype(dtype.as_numpy_dtype, casting="same_kind")
+    except TypeError:
+        raise InvalidInput(f"Expected {dtype.name} as the input {name!r}, received {array.dtype}.") from None
+
+
+def _decoded(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if array.dtype.kind not in "OS":
+        return array
+    return np.array([v.decode("utf-8", "replace") for v in array.ravel().tolist()], object).reshape(array.shape)
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(value)
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode("utf-8", "replace")[:500]
