@@ -15,6 +15,7 @@ ROOMS = ("data", "encoders", "models", "retrieval", "evaluation", "training", "s
 REACHED_THROUGH = {
     "TopKResult": "TopK",
     "RankingResult": "evaluate_ranking",
+    "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
@@ -48,7 +49,7 @@ def test_help_loads_nothing_heavy():
     )
     found = run_python(code)
     assert "LOADED []" in found.stdout, found.stderr
-    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "recommend", "export", "check"):
+    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "compare", "recommend", "export", "check"):
         assert f"  {command}" in found.stdout
 
 

@@ -11,7 +11,7 @@ import warnings
 
 import typer
 
-from tfrec.cli import check, encoder, evaluate, export, prepare, quickstart, recommend, train
+from tfrec.cli import check, compare, encoder, evaluate, export, prepare, quickstart, recommend, train
 from tfrec.errors import TfrecError
 
 # Rich markup stays off and rich unloaded: `tfrec --help` has to be quick.
@@ -28,6 +28,7 @@ app.command("prepare")(prepare.prepare)
 app.add_typer(encoder.app, name="encoder")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("recommend")(recommend.recommend)
 app.command("export")(export.export)
 app.command("check")(check.check)
