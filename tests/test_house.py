@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("data", "encoders", "models", "retrieval", "evaluation", "training", "serving", "workflows", "cli")
+ROOMS = (
+    "data",
+    "encoders",
+    "models",
+    "retrieval",
+    "evaluation",
+    "training",
+    "serving",
+    "experiments",
+    "workflows",
+    "cli",
+)
 REACHED_THROUGH = {
     "TopKResult": "TopK",
     "RankingResult": "evaluate_ranking",
     "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
+    "AnalysisResult": "analyse",
+    "Decision": "decide",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",
@@ -49,7 +62,18 @@ def test_help_loads_nothing_heavy():
     )
     found = run_python(code)
     assert "LOADED []" in found.stdout, found.stderr
-    for command in ("quickstart", "prepare", "encoder", "train", "evaluate", "compare", "recommend", "export", "check"):
+    for command in (
+        "quickstart",
+        "prepare",
+        "encoder",
+        "train",
+        "evaluate",
+        "compare",
+        "experiment",
+        "recommend",
+        "export",
+        "check",
+    ):
         assert f"  {command}" in found.stdout
 
 
