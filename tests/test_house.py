@@ -30,6 +30,7 @@ REACHED_THROUGH = {
     "CheckReport": "check",
     "AnalysisResult": "analyse",
     "Decision": "decide",
+    "OffPolicyResult": "off_policy",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",

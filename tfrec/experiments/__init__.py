@@ -3,7 +3,9 @@
 from tfrec.experiments.analysis import AnalysisResult, analyse
 from tfrec.experiments.assignment import assign, assign_users, check_exclusive, hash_share
 from tfrec.experiments.decision import Decision, decide
+from tfrec.experiments.off_policy import OffPolicyResult, model_value, off_policy, slate_off_policy
 from tfrec.experiments.page import experiment_report
+from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
 from tfrec.experiments.power import plan, sample_size
 from tfrec.experiments.sequential import always_valid_p, sequence_radius
 from tfrec.experiments.spec import ExperimentSpec
@@ -12,15 +14,23 @@ __all__ = [
     "AnalysisResult",
     "Decision",
     "ExperimentSpec",
+    "OffPolicyResult",
     "always_valid_p",
     "analyse",
     "assign",
     "assign_users",
     "check_exclusive",
     "decide",
+    "epsilon_greedy_policy",
     "experiment_report",
     "hash_share",
+    "model_value",
+    "off_policy",
     "plan",
+    "sample_actions",
     "sample_size",
     "sequence_radius",
+    "slate_off_policy",
+    "softmax_policy",
+    "thompson_policy",
 ]
