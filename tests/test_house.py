@@ -31,6 +31,7 @@ REACHED_THROUGH = {
     "AnalysisResult": "analyse",
     "Decision": "decide",
     "OffPolicyResult": "off_policy",
+    "SimulatedLogs": "run",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",

@@ -8,6 +8,7 @@ from tfrec.experiments.page import experiment_report
 from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
 from tfrec.experiments.power import plan, sample_size
 from tfrec.experiments.sequential import always_valid_p, sequence_radius
+from tfrec.experiments.simulator import SimulatedLogs, Simulator, draw_lists, list_propensities
 from tfrec.experiments.spec import ExperimentSpec
 
 __all__ = [
@@ -15,15 +16,19 @@ __all__ = [
     "Decision",
     "ExperimentSpec",
     "OffPolicyResult",
+    "SimulatedLogs",
+    "Simulator",
     "always_valid_p",
     "analyse",
     "assign",
     "assign_users",
     "check_exclusive",
     "decide",
+    "draw_lists",
     "epsilon_greedy_policy",
     "experiment_report",
     "hash_share",
+    "list_propensities",
     "model_value",
     "off_policy",
     "plan",
