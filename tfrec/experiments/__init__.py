@@ -3,6 +3,7 @@
 from tfrec.experiments.analysis import AnalysisResult, analyse
 from tfrec.experiments.assignment import assign, assign_users, check_exclusive, hash_share
 from tfrec.experiments.decision import Decision, decide
+from tfrec.experiments.interleaving import Interleaved, OptimisedInterleaving, interleaving_test, optimised, team_draft
 from tfrec.experiments.off_policy import OffPolicyResult, model_value, off_policy, slate_off_policy
 from tfrec.experiments.page import experiment_report
 from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
@@ -15,7 +16,9 @@ __all__ = [
     "AnalysisResult",
     "Decision",
     "ExperimentSpec",
+    "Interleaved",
     "OffPolicyResult",
+    "OptimisedInterleaving",
     "SimulatedLogs",
     "Simulator",
     "always_valid_p",
@@ -28,14 +31,17 @@ __all__ = [
     "epsilon_greedy_policy",
     "experiment_report",
     "hash_share",
+    "interleaving_test",
     "list_propensities",
     "model_value",
     "off_policy",
+    "optimised",
     "plan",
     "sample_actions",
     "sample_size",
     "sequence_radius",
     "slate_off_policy",
     "softmax_policy",
+    "team_draft",
     "thompson_policy",
 ]
