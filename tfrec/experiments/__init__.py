@@ -5,6 +5,7 @@ from tfrec.experiments.assignment import assign, assign_users, check_exclusive, 
 from tfrec.experiments.decision import Decision, decide
 from tfrec.experiments.interleaving import Interleaved, OptimisedInterleaving, interleaving_test, optimised, team_draft
 from tfrec.experiments.off_policy import OffPolicyResult, model_value, off_policy, slate_off_policy
+from tfrec.experiments.online import Change, change_points, daily_metrics
 from tfrec.experiments.page import experiment_report
 from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
 from tfrec.experiments.power import plan, sample_size
@@ -14,6 +15,7 @@ from tfrec.experiments.spec import ExperimentSpec
 
 __all__ = [
     "AnalysisResult",
+    "Change",
     "Decision",
     "ExperimentSpec",
     "Interleaved",
@@ -25,7 +27,9 @@ __all__ = [
     "analyse",
     "assign",
     "assign_users",
+    "change_points",
     "check_exclusive",
+    "daily_metrics",
     "decide",
     "draw_lists",
     "epsilon_greedy_policy",
