@@ -33,7 +33,9 @@ def top_k_numpy(
     width = min(k, items)
     indices, best = np.full((batch, k), -1, np.int32), np.full((batch, k), -np.inf, scores.dtype)
     if batch and items:
-        columns = np.nonzero(_first_best(scores, width))[1].reshape(batch, width)
+        # Flat positions: NumPy finds the few true ones of a flat mask many times as fast as those of a table.
+        places = np.flatnonzero(_first_best(scores, width)).reshape(batch, width)
+        columns = places - np.arange(batch)[:, None] * items
         values = np.take_along_axis(scores, columns, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
         best[:, :width] = np.take_along_axis(values, order, axis=1)
