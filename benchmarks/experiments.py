@@ -2,7 +2,8 @@
 
 Simulated on made-up users: false positives of A/A tests, power at the planned size, coverage of intervals, with CUPED
 and for a ratio; errors under a look after every user, with the confidence sequence and with the usual interval; the
-same with users who come back, looked at daily. Every rate has the band (3 standard errors) that a correct method falls
+same with users who come back, looked at daily; interleaving against an A/B test of as many visits; off-policy
+estimates on logs with a known truth. Every rate has the band (3 standard errors) that a correct method falls
 in. Then the analysis of 10 million exposures with 10 metrics and CUPED, in a process of its own: seconds and peak
 memory against the goals of 30 s and 4 GB. No peer: the ratio is the goal over our time. Prints one JSON line.
 """
@@ -148,6 +149,75 @@ def returning(runs: int, users: int = 2000, days: int = 28) -> dict[str, Any]:
     }
 
 
+def interleaving(runs: int, visits: int = 400, places: int = 5) -> dict[str, Any]:
+    """How often a better ranking of ten items is seen with as many visits: A/B of clicks against interleaving."""
+    from scipy import stats
+
+    from tfrec.experiments import interleaving_test, optimised, team_draft
+
+    look = 0.8 ** np.arange(places)
+    found: dict[str, Any] = {}
+    for way in ("A/B test", "team draft", "optimised"):
+        rng = np.random.default_rng(5)
+        seen = {"better": 0, "same": 0}
+        for kind in seen:
+            for _ in range(runs):
+                appeal = rng.uniform(0.02, 0.3, 10)
+                noise = (0.12, 0.06) if kind == "better" else (0.12, 0.12)
+                a, b = (np.argsort(-(appeal + rng.normal(0, sd, 10))).tolist() for sd in noise)
+                if kind == "same":
+                    appeal = np.full(10, appeal.mean())  # neither can be better
+                if way == "A/B test":
+                    clicks = [
+                        rng.binomial(1, appeal[ranking[:places]] * look, (visits // 2, places)).sum(axis=1)
+                        for ranking in (a, b)
+                    ]
+                    p = float(stats.ttest_ind(clicks[1], clicks[0]).pvalue)
+                else:
+                    lottery = optimised(a, b, places) if way == "optimised" else None
+                    scores = []
+                    for _ in range(visits):
+                        shown = lottery.draw(rng) if lottery else team_draft(a, b, places, rng)
+                        clicked = rng.random(places) < appeal[list(shown.items)] * look
+                        scores.append(float(np.dot(shown.credits, clicked)))
+                    p = interleaving_test(np.array(scores), range(visits), flips=499)["p"]
+                seen[kind] += p <= 0.05
+        found[f"{way}: better ranking seen with {visits} visits"] = {"rate": seen["better"] / runs, "runs": runs}
+        found[f"{way}: false positives"] = judged(seen["same"] / runs, 0.05, runs, at_most=True)
+    return found
+
+
+def off_policy_estimates(runs: int, rows: int = 1000, actions: int = 5) -> dict[str, Any]:
+    """Bias over the standard error of the mean, and coverage of 95% intervals, on logs with a known truth."""
+    from tfrec.experiments import epsilon_greedy_policy, model_value, off_policy, sample_actions, softmax_policy
+
+    found: dict[str, Any] = {}
+    at = np.arange(rows)
+    for estimator in ("ips", "snips", "dr", "switch-dr"):
+        rng = np.random.default_rng(6)
+        errors, covered = [], 0
+        for _ in range(runs):
+            truth = 1 / (1 + np.exp(-rng.normal(-1, 1, (rows, actions))))
+            guess, better = (np.clip(truth + rng.normal(0, sd, truth.shape), 0, 1) for sd in (0.2, 0.1))
+            logging, target = softmax_policy(guess, 0.5), epsilon_greedy_policy(better, 0.2)
+            chosen, chances = sample_actions(logging, rng)
+            rewards = (rng.random(rows) < truth[at, chosen]).astype(float)
+            result = off_policy(
+                rewards, chances, target[at, chosen], estimator=estimator, logged_model=guess[at, chosen],
+                target_model=model_value(guess, target), switch=20.0,
+            )  # fmt: skip
+            value = float((truth * target).sum(axis=1).mean())
+            errors.append(result.value - value)
+            covered += result.low <= value <= result.high
+        found[f"off-policy {estimator}: coverage"] = judged(covered / runs, 0.95, runs)
+        bias = float(np.mean(errors) / (np.std(errors) / math.sqrt(runs)))
+        found[f"off-policy {estimator}: bias, standard errors"] = {
+            "rate": round(bias, 2), "rmse": round(float(np.sqrt(np.mean(np.square(errors)))), 4), "runs": runs,
+            "kept": bool(abs(bias) < 3.5),
+        }  # fmt: skip
+    return found
+
+
 def make_logs(folder: Path, exposures: int, per_user: int = 10) -> None:
     """Exposures, ten a user, and twice as many outcomes before and after them, as Parquet."""
     rng = np.random.default_rng(4)
@@ -220,7 +290,13 @@ def main() -> None:
     if found.returncode:
         raise SystemExit(found.stderr)
     large = json.loads(found.stdout.splitlines()[-1])
-    validation = {**fixed_horizon(options.runs), **sequential(options.runs), **returning(options.runs // 2)}
+    validation = {
+        **fixed_horizon(options.runs),
+        **sequential(options.runs),
+        **returning(options.runs // 2),
+        **interleaving(options.runs // 10),
+        **off_policy_estimates(options.runs),
+    }
     line = {
         "benchmark": "experiments",
         "ratios": {"goal": GOAL_SECONDS / large["seconds"]},

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.errors import InvalidInput
+from tfrec.errors import InvalidInput, Unavailable
 from tfrec.evaluation.significance import paired_permutation
 
 
@@ -156,8 +156,12 @@ def _sensitivity(credit: np.ndarray) -> np.ndarray:
 
 def _lottery(credit: np.ndarray) -> tuple[np.ndarray, float]:
     """Probabilities of the lists, and the bias that could not be avoided."""
-    from scipy.optimize import linprog
-
+    try:
+        from scipy.optimize import linprog
+    except ImportError:
+        raise Unavailable(
+            "Optimised interleaving needs SciPy. Install it: pip install 'tfrec-bert[experiments]'"
+        ) from None
     lists, length = credit.shape
     means = (credit.cumsum(axis=1) / np.arange(1, length + 1)).T
     # First the smallest bias t with |means · p| ≤ t, then the most sensitive lottery within it.
