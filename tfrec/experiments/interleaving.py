@@ -185,16 +185,19 @@ def _lottery(credit: np.ndarray) -> tuple[np.ndarray, float]:
 def interleaving_test(
     scores: np.ndarray, users: Sequence[Any] | np.ndarray, *, flips: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """Whether users prefer B: each user's scores are summed, so that a busy user is one voice of many.
+    """Whether users prefer B: the mean credit, where a user's is that of their lists, so that nobody counts twice.
+
+    The size of the credits counts, not only their sign: a fair lottery gives a random clicker a mean of 0, but may give
+    one side many small credits and the other few large ones.
 
     Args:
         scores: float `[lists]`, of `Interleaved.score`, one for each list shown.
         users: `[lists]`, who saw it.
-        flips: int. seed: int. Of the sign-flip permutation test over users.
+        flips: int. seed: int. Of the sign-flip permutation test over users; like a t-test it needs some dozens of users
+            when credits are skewed.
 
     Returns:
-        preference: share of users for B plus half the ties, minus 0.5 (above 0 prefers B); p (two-sided, of the signs);
-        users, wins_a, wins_b, ties.
+        mean_credit (above 0 prefers B), p (two-sided), users, and for reading only: wins_a, wins_b, ties (users).
 
     Raises:
         InvalidInput: nothing shown, or other lengths.
@@ -207,12 +210,13 @@ def interleaving_test(
     if scores.ndim != 1 or len(scores) != len(users) or not len(scores) or not np.isfinite(scores).all():
         raise InvalidInput(f"Expected finite scores and users [lists], received {scores.shape} and {len(users)} users.")
     table = pl.DataFrame({schema.USER_ID: pl.Series([str(user) for user in users]), "score": scores})
-    signs = np.sign(table.group_by(schema.USER_ID, maintain_order=True).agg(pl.col("score").sum())["score"].to_numpy())
-    wins_a, wins_b, ties = (float((signs == sign).sum()) for sign in (-1, 1, 0))
-    p = float(paired_permutation(signs[:, None], flips=flips, seed=seed)[0])
-    preference = (wins_b + ties / 2) / len(signs) - 0.5
-    return {"preference": preference, "p": p, "users": float(len(signs)), "wins_a": wins_a, "wins_b": wins_b,
-            "ties": ties}  # fmt: skip
+    means = table.group_by(schema.USER_ID, maintain_order=True).agg(pl.col("score").mean())["score"].to_numpy()
+    return {
+        "mean_credit": float(means.mean()),
+        "p": float(paired_permutation(means[:, None], flips=flips, seed=seed)[0]),
+        "users": float(len(means)),
+        **{name: float((np.sign(means) == sign).sum()) for name, sign in (("wins_a", -1), ("wins_b", 1), ("ties", 0))},
+    }
 
 
 def _checked(ranking: Sequence[Any], name: str) -> list[Any]:
