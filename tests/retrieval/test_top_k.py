@@ -159,3 +159,20 @@ def test_wrong_use_is_said():
 def test_nan_is_never_returned_by_numpy():
     indices, _, count = top_k_numpy(np.array([[np.nan, 1.0, np.nan]]), 2)
     assert indices.tolist() == [[1, -1]] and count.tolist() == [1]
+
+
+@pytest.mark.parametrize("levels", [1, 3, 50, 10_000_000])
+def test_top_k_numpy_of_a_long_row_is_the_stable_sort_whatever_is_tied(levels):
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(0, levels, (6, 1003)).astype(np.float32)
+    scores[1, 900:] = -np.inf
+    scores[2, 3:] = -np.inf
+    scores[3, ::2] = np.nan
+    for k in (1, 7, 30):
+        clean = np.where(np.isnan(scores), -np.inf, scores)
+        order = np.argsort(-clean, axis=1, kind="stable")[:, :k]
+        expected = np.where(np.isneginf(np.take_along_axis(clean, order, axis=1)), -1, order)
+        indices, best, count = top_k_numpy(scores, k)
+        assert_array_equal(indices, expected)
+        assert_array_equal(best, np.take_along_axis(clean, order, axis=1))
+        assert_array_equal(count, (expected >= 0).sum(axis=1))
