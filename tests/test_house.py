@@ -32,6 +32,7 @@ REACHED_THROUGH = {
     "Decision": "decide",
     "OffPolicyResult": "off_policy",
     "SimulatedLogs": "run",
+    "Change": "change_points",
     "OptimisedInterleaving": "optimised",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
