@@ -11,12 +11,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("data", "encoders", "models", "retrieval", "evaluation", "training", "serving", "workflows", "cli")
+ROOMS = (
+    "data",
+    "encoders",
+    "models",
+    "retrieval",
+    "evaluation",
+    "training",
+    "serving",
+    "experiments",
+    "workflows",
+    "cli",
+)
 REACHED_THROUGH = {
     "TopKResult": "TopK",
     "RankingResult": "evaluate_ranking",
+    "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
     "ServerError": "predict",
+    "AnalysisResult": "analyse",
+    "Decision": "decide",
+    "OffPolicyResult": "off_policy",
+    "SimulatedLogs": "run",
+    "Change": "change_points",
+    "OptimisedInterleaving": "optimised",
     "Scorer": "recommend",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",
@@ -55,6 +73,8 @@ def test_help_loads_nothing_heavy():
         "encoder",
         "train",
         "evaluate",
+        "compare",
+        "experiment",
         "recommend",
         "export",
         "check",

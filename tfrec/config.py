@@ -137,6 +137,9 @@ class EvaluationConfig(Section):
     bootstrap: int = Field(1000, ge=0, description="Resamples for the confidence intervals; 0 for none.")
     negatives: int = Field(4, ge=1, description="Sigmoid head without impressions: negatives a positive.")
     batch_size: int = Field(512, ge=1)
+    user_groups: list[str] = Field(default_factory=list, description="Columns of the users file to slice by.")
+    item_groups: list[str] = Field(default_factory=list, description="Columns of the items file to slice by.")
+    categories: str | None = Field(None, description="Item column whose labels (a|b) calibration compares.")
 
 
 class RetrievalConfig(Section):

@@ -60,9 +60,14 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes readable JSON, keys in the given order, through a temporary name."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text through a temporary name."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

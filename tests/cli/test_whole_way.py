@@ -54,7 +54,9 @@ def test_from_raw_files_to_a_checked_export(tfrec, shop, tiny_encoder, monkeypat
     assert not (shop / "run.partial").exists()
     assert load_run("run").config.training.seed == 3
 
-    assert "popularity" in succeeds("evaluate --run run --data data --out metrics.json")
+    assert "popularity" in succeeds("evaluate --run run --data data --out metrics.json --report report.html")
+    page = (shop / "report.html").read_text()
+    assert "Learning curves" in page and "shoe" in page and "http" not in page
     metrics = json.loads((shop / "metrics.json").read_text())
     assert 0 <= metrics["ndcg@10"] <= 1 and metrics["users"] == 30 and metrics["items"] == ITEMS
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec import InvalidInput
@@ -14,6 +14,7 @@ PAIRS = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 
 
 
 @given(PAIRS)
+@settings(deadline=None)
 def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
     labels, given_ = zip(*pairs)
     wins = [1.0 if p > n else 0.5 if p == n else 0.0 for y, p in pairs if y for z, n in pairs if not z]
@@ -22,6 +23,7 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
 
 
 @given(PAIRS)
+@settings(deadline=None)
 def test_losses_and_calibration_equal_loops(pairs):
     found = evaluate_probabilities(*zip(*pairs), bins=4)
     assert found["brier"] == pytest.approx(sum((p - y) ** 2 for y, p in pairs) / len(pairs))

@@ -184,3 +184,20 @@ def test_large_catalogues_are_searched_in_blocks_with_the_same_result_and_ties(c
 def test_an_unsorted_choice_of_blocks_with_equal_maxima_takes_the_first():
     items = np.ones((4 * 64 * 6, 1), np.float32)
     assert_array_equal(TopK(3).index(items)([[1.0]]).indices, [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("levels", [1, 3, 50, 10_000_000])
+def test_top_k_numpy_of_a_long_row_is_the_stable_sort_whatever_is_tied(levels):
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(0, levels, (6, 1003)).astype(np.float32)
+    scores[1, 900:] = -np.inf
+    scores[2, 3:] = -np.inf
+    scores[3, ::2] = np.nan
+    for k in (1, 7, 30):
+        clean = np.where(np.isnan(scores), -np.inf, scores)
+        order = np.argsort(-clean, axis=1, kind="stable")[:, :k]
+        expected = np.where(np.isneginf(np.take_along_axis(clean, order, axis=1)), -1, order)
+        indices, best, count = top_k_numpy(scores, k)
+        assert_array_equal(indices, expected)
+        assert_array_equal(best, np.take_along_axis(clean, order, axis=1))
+        assert_array_equal(count, (expected >= 0).sum(axis=1))

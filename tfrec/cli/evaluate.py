@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.options import Data, RunFolder
+from tfrec.cli.pages import check_page
 from tfrec.cli.quiet import load_tensorflow
 
 
@@ -16,6 +17,8 @@ def evaluate(
     data: Data,
     split: Annotated[str, typer.Option(metavar="valid|test", help="Which targets.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Metrics file; default: metrics.json of the run.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Page to write: .html.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the page that is there already.")] = False,
 ) -> None:
     """Measure a run over the whole catalogue, beside the baselines."""
     from tfrec.errors import InvalidInput
@@ -24,6 +27,7 @@ def evaluate(
         raise InvalidInput(f"--split must be valid or test, received {split!r}.")
     if out is not None and not out.parent.is_dir():
         raise InvalidInput(f"--out: the folder {out.parent} does not exist. Make it, or choose another place.")
+    check_page(report, force, "--report")
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
@@ -33,3 +37,9 @@ def evaluate(
 
     print_metrics(evaluate_run(Run.load(run), dataset, split=split, out=out))
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
+    if report is not None:
+        from tfrec.files import write_text
+        from tfrec.workflows.report import run_report
+
+        write_text(report, run_report(run, dataset, out))
+        typer.echo(f"Wrote {report}")

@@ -11,7 +11,20 @@ import warnings
 
 import typer
 
-from tfrec.cli import check, encoder, evaluate, export, label, prepare, quickstart, recommend, serve, train
+from tfrec.cli import (
+    check,
+    compare,
+    encoder,
+    evaluate,
+    experiment,
+    export,
+    label,
+    prepare,
+    quickstart,
+    recommend,
+    serve,
+    train,
+)
 from tfrec.errors import TfrecError
 
 # Rich markup stays off and rich unloaded: `tfrec --help` has to be quick.
@@ -28,6 +41,8 @@ app.command("prepare")(prepare.prepare)
 app.add_typer(encoder.app, name="encoder")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
 app.command("export")(export.export)
 app.command("check")(check.check)

@@ -33,13 +33,8 @@ def target_ranks(scores: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -
     place[order] = np.arange(len(targets)) - offsets[:-1][row]
     # An item that is not below a target stands before it. Of the query's own targets that leaves the better ones, which
     # `place` counts, and the tied ones, which must not count.
-    before = np.empty(len(targets), np.int64)
-    for column in range(counts.max(initial=0)):
-        active = np.flatnonzero(counts > column)
-        at = offsets[active] + column
-        rival = scores if len(active) == len(scores) else scores[active]
-        above = ~(rival < value[at, None])
-        before[at] = np.fromiter((np.count_nonzero(line) for line in above), np.int64, len(active))
+    below = (np.count_nonzero(scores[line] < bound) for line, bound in zip(row, value))
+    before = scores.shape[1] - np.fromiter(below, np.int64, len(targets))
     ranks = before - _targets_not_below(value, order, row, offsets) + place + 1
     ranks[~(value > -np.inf)] = UNRANKED
     return ranks

@@ -16,6 +16,7 @@ from tfrec.models.baselines import Cooccurrence, CooccurrenceText, LastItemText,
 from tfrec.models.scorer import Scorer
 from tfrec.retrieval import should_exclude_seen
 from tfrec.training.run import Run
+from tfrec.training.slices import beyond_accuracy, slice_report
 
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
 
@@ -72,7 +73,11 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
             "ties": "against the model",
             "targets": len(queries.target_items),
         },
-        "slices": _cold_slices(scorer, dataset, run, split),
+        "beyond": beyond_accuracy(result, dataset, run, queries),
+        "slices": {
+            **_cold_slices(scorer, dataset, run, split),
+            **slice_report(result, dataset, run, queries),
+        },
         "baselines": baselines(dataset, run.text_vectors, queries, run),
     }
 

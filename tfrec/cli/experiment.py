@@ -1,0 +1,114 @@
+"""`tfrec experiment`: plan, assign, analyse, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.options import Force
+from tfrec.cli.pages import check_page
+
+app = typer.Typer(help="A/B tests: plan, assign, analyse, report.", no_args_is_help=True, rich_markup_mode=None)
+
+Spec = Annotated[Path, typer.Option("--spec", help="The experiment's YAML file.")]
+Outcomes = Annotated[str, typer.Option(help="Log of user_id, event, timestamp, value: a file, or FILE.duckdb::QUERY.")]
+Exposures = Annotated[str, typer.Option(help="Log of user_id, arm, timestamp: a file, or FILE.duckdb::QUERY.")]
+Users = Annotated[str | None, typer.Option(help="user_id and the columns of the segments.")]
+
+
+@app.command("plan")
+def plan(
+    spec: Spec,
+    outcomes: Outcomes,
+    effect: Annotated[float | None, typer.Option(help="Relative effect to see, e.g. 0.02.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .parquet or .jsonl.")] = None,
+    force: Force = False,
+) -> None:
+    """Say how long it must run, from the log of days gone by."""
+    from tfrec.experiments import ExperimentSpec
+    from tfrec.experiments import plan as plan_experiment
+    from tfrec.workflows.recommend import check_output, write_frame
+
+    if out is not None:
+        check_output(out, force)
+    table = plan_experiment(ExperimentSpec.load(spec), outcomes, effect=effect)
+    for row in table.to_dicts():
+        seen = row["minimum_effect"]
+        smallest = "does not vary: nothing can be seen" if seen is None else f"sees a change of {seen:.2%} or more"
+        needed = row.get("users_needed")
+        more = "" if needed is None else f"; {needed:,} users see {effect:.2%}"
+        typer.echo(f"{row['days']} days, {row['users']:,} users: {row['metric']} {smallest}{more}")
+    if out is not None:
+        write_frame(table, out)
+        typer.echo(f"Wrote {out}")
+
+
+@app.command("assign")
+def assign(
+    spec: Spec,
+    users: Annotated[Path, typer.Option(help="File of user ids, one a line.")],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")],
+    force: Force = False,
+) -> None:
+    """Write the arm of each user; null is not in the experiment."""
+    from tfrec.experiments import ExperimentSpec, assign_users
+    from tfrec.workflows.recommend import check_output, read_users, write_frame
+
+    check_output(out, force)
+    table = assign_users(ExperimentSpec.load(spec), read_users(users))
+    write_frame(table, out)
+    counts = table["arm"].fill_null("(not in it)").value_counts(sort=True)
+    typer.echo(f"{', '.join(f'{arm} {count:,}' for arm, count in counts.iter_rows())}. Wrote {out}")
+
+
+@app.command("analyse")
+def analyse(
+    spec: Spec,
+    exposures: Exposures,
+    outcomes: Outcomes,
+    users: Users = None,
+    out: Annotated[Path | None, typer.Option(help="Table of effects to write: .csv, .parquet or .jsonl.")] = None,
+    force: Force = False,
+) -> None:
+    """Print the decision on each arm and why."""
+    from tfrec.experiments import ExperimentSpec, decide
+    from tfrec.experiments import analyse as analyse_experiment
+    from tfrec.workflows.recommend import check_output, write_frame
+
+    if out is not None:
+        check_output(out, force)
+    result = analyse_experiment(ExperimentSpec.load(spec), exposures, outcomes, users)
+    if result.spec.simulated:
+        typer.echo("These logs were SIMULATED.")
+    for decision in decide(result):
+        typer.echo(f"{decision.arm}: {decision.verdict}")
+        for reason in decision.reasons:
+            typer.echo(f"  {reason}")
+    typer.echo("Data: " + ", ".join(f"{name} {count:,}" for name, count in result.counts.items()))
+    if result.missing_days:
+        typer.echo(f"Days without any outcome: {', '.join(result.missing_days)}")
+    if out is not None:
+        write_frame(result.effects, out)
+        typer.echo(f"Wrote {out}")
+
+
+@app.command("report")
+def report(
+    spec: Spec,
+    exposures: Exposures,
+    outcomes: Outcomes,
+    out: Annotated[Path, typer.Option(help="Page to write: .html.")],
+    users: Users = None,
+    force: Force = False,
+) -> None:
+    """Write the decision page: the verdict in words, and everything it rests on."""
+    from tfrec.experiments import ExperimentSpec, experiment_report
+    from tfrec.experiments import analyse as analyse_experiment
+    from tfrec.files import write_text
+
+    check_page(out, force)
+    result = analyse_experiment(ExperimentSpec.load(spec), exposures, outcomes, users)
+    write_text(out, experiment_report(result))
+    typer.echo(f"Wrote {out}")

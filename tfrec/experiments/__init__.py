@@ -1,0 +1,51 @@
+"""Experiments on people: plan, assign, analyse, decide. Loads no TensorFlow."""
+
+from tfrec.experiments.analysis import AnalysisResult, analyse
+from tfrec.experiments.assignment import assign, assign_users, check_exclusive, hash_share
+from tfrec.experiments.decision import Decision, decide
+from tfrec.experiments.interleaving import Interleaved, OptimisedInterleaving, interleaving_test, optimised, team_draft
+from tfrec.experiments.off_policy import OffPolicyResult, model_value, off_policy, slate_off_policy
+from tfrec.experiments.online import Change, change_points, daily_metrics
+from tfrec.experiments.page import experiment_report
+from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
+from tfrec.experiments.power import plan, sample_size
+from tfrec.experiments.sequential import always_valid_p, sequence_radius
+from tfrec.experiments.simulator import SimulatedLogs, Simulator, draw_lists, list_propensities
+from tfrec.experiments.spec import ExperimentSpec
+
+__all__ = [
+    "AnalysisResult",
+    "Change",
+    "Decision",
+    "ExperimentSpec",
+    "Interleaved",
+    "OffPolicyResult",
+    "OptimisedInterleaving",
+    "SimulatedLogs",
+    "Simulator",
+    "always_valid_p",
+    "analyse",
+    "assign",
+    "assign_users",
+    "change_points",
+    "check_exclusive",
+    "daily_metrics",
+    "decide",
+    "draw_lists",
+    "epsilon_greedy_policy",
+    "experiment_report",
+    "hash_share",
+    "interleaving_test",
+    "list_propensities",
+    "model_value",
+    "off_policy",
+    "optimised",
+    "plan",
+    "sample_actions",
+    "sample_size",
+    "sequence_radius",
+    "slate_off_policy",
+    "softmax_policy",
+    "team_draft",
+    "thompson_policy",
+]
