@@ -2,7 +2,9 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+import json  # isort: skip
+
+import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose
@@ -81,6 +83,16 @@ def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
     for name in ("config.yaml", "items.parquet", "manifest.json", "history.csv", "metrics.json", "predictions.parquet"):
         assert (run.path / name).is_file(), name
     assert Run.load(run.path).event_kinds == ["view"]
+
+
+def test_a_run_of_another_version_is_told_apart_from_a_failure(dataset, config, tmp_path):
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1"]))
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    for change, reason in (({"dim": 8}, "train again"), ({"no_such_knob": 1}, "no_such_knob")):
+        changed = {**manifest, "model": {**manifest["model"], **change}}
+        (run.path / "manifest.json").write_text(json.dumps(changed))
+        with pytest.raises(InvalidInput, match=reason):
+            assert Run.load(run.path).model is None
 
 
 def test_bad_arguments_leave_nothing(dataset, config, tmp_path):

@@ -1,7 +1,6 @@
 """The quickstart: the real thing, at reduced epochs."""
 
 import json
-import math
 
 import pytest
 
@@ -21,9 +20,8 @@ def test_the_real_quickstart_at_reduced_epochs(tmp_path, capsys):
     made = quickstart(tmp_path, epochs=2)
     out = capsys.readouterr().out
     assert made.metrics["users"] == 943 and made.metrics["items"] == 1682
-    # two epochs are too few to ask for more than clearly better than a random order, which has sum(1/log2(r+1))/items
-    assert made.metrics["ndcg@10"] > 3 * sum(1 / math.log2(rank + 1) for rank in range(1, 11)) / 1682
     assert {"popularity", "text", "cooccurrence"} <= set(made.metrics["baselines"])
+    assert made.metrics["ndcg@10"] >= 1.3 * made.metrics["baselines"]["popularity"]["ndcg@10"] > 0
     assert made.version == tmp_path / "saved_models" / "movielens" / "1"
     assert json.loads((tmp_path / "runs" / "quickstart" / "metrics.json").read_text())["users"] == 943
     assert out.count("Recommended") == 3 and " 10. " in out

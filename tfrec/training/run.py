@@ -99,14 +99,29 @@ class Run:
         if self.kind == "next-item":
             from tfrec.models.next_item import NextItemModel
 
-            model: keras.Model = NextItemModel.from_config(self.manifest["model"])
+            try:
+                model: keras.Model = NextItemModel.from_config(self.manifest["model"])
+            except TypeError as error:
+                raise self._of_another_version(error) from None
         else:
             from tfrec.models.behaviour_text import build_behaviour_text_model
 
             head = self.config.model.head
             model = build_behaviour_text_model(self.encoder(), head, self.items[schema.TEXT].to_list(), self.config)
-        model.load_weights(str(self.path / WEIGHTS_FILE))
+        try:
+            model.load_weights(str(self.path / WEIGHTS_FILE))
+        except (ValueError, KeyError) as error:
+            raise self._of_another_version(error) from None
         return model
+
+    def _of_another_version(self, error: Exception) -> InvalidInput:
+        """What to say when config or weights are not those of today's model."""
+        reason = str(error).splitlines()[0]
+        trained = self.manifest.get("versions", {}).get("tfrec")
+        return InvalidInput(
+            f"{self.path} does not fit the model of this version of tfrec ({reason}). It was trained with tfrec "
+            f"{trained}, commit {self.manifest.get('git_commit')}. Use that one, or train again."
+        )
 
     def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
         """The model behind the interface that `recommend` and `evaluate` use.
