@@ -56,7 +56,10 @@ class ModelConfig(Section):
     dim: int = Field(256, ge=2, description="next-item: width; cut to the width of the text vectors.")
     layers: int = Field(1, ge=0, description="next-item: transformer layers.")
     heads: int = Field(4, ge=1, description="next-item: attention heads.")
-    max_history: int = Field(50, ge=1, description="next-item: most recent events the model reads.")
+    max_history: int = Field(50, ge=1, description="next-item: most recent events the transformer reads.")
+    memory_history: int | None = Field(
+        None, ge=1, description="next-item: most recent events the memory and the bias on repeats read. None: by data."
+    )
     dropout: float = Field(0.3, ge=0, lt=1)
     temperature: float = Field(0.05, gt=0, description="next-item: start of the learned softmax temperature.")
     use_text: bool = Field(True, description="next-item: text path of the item vector.")
@@ -87,10 +90,11 @@ class TrainingConfig(Section):
     encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
     weight_decay: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
+    balance: bool = Field(True, description="next-item: chooses on validation how much each part of the score counts.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
     patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
     monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"
-    validate_from: float = Field(0.3, ge=0, le=1, description="Share of the epochs before the first validation.")
+    validate_from: float = Field(0.1, ge=0, le=1, description="Share of the epochs before the first validation.")
     max_examples: int | None = Field(8000, ge=1, description="behaviour-text: seeded cap on the texts; null for none.")
     time_budget: float | None = Field(None, gt=0, description="Minutes; the best weights so far are kept.")
     mixed_bfloat16: bool = False
@@ -153,7 +157,7 @@ class ExportConfig(Section):
     """Fixed sizes of the served signatures."""
 
     max_k: int = Field(100, ge=1)
-    history_length: int = Field(50, ge=1)
+    history_length: int | None = Field(None, ge=1, description="None: as many events as the model reads.")
     exclude_length: int = Field(100, ge=1)
     candidates_length: int = Field(100, ge=1)
     allow_length: int = Field(16, ge=1)

@@ -2,7 +2,9 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+import math  # isort: skip
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
@@ -12,10 +14,12 @@ from tfrec.models.adjustments import NeighbourMemory, RepeatBias
 ITEMS, WINDOW, DECAY, WEIGHT, TEXT_WEIGHT = 9, 2, 0.5, 1.5, 0.25
 
 
-def prefix_adjustment(items, newest_bias, other_bias):
+def prefix_adjustment(items, newest_bias, other_bias, slope):
     """What a history adds to each item's score, the slow way."""
     real = [item for item in items if item >= 0]
-    return {item: newest_bias if item == real[-1] else other_bias for item in real}
+    return {
+        item: (newest_bias if item == real[-1] else other_bias) + slope * math.log(real.count(item)) for item in real
+    }
 
 
 def total_by_item(indices, values):
@@ -31,28 +35,30 @@ def total_by_item(indices, values):
 def biased():
     layer = RepeatBias()
     layer(tf.zeros([1, 1], tf.int32))
-    layer.scaled_bias.assign(np.array([-2.0, 0.5]) / 20)
+    layer.assign([-2.0, 0.5, 0.75])
     return layer
 
 
 @pytest.mark.parametrize("items", [[4, 1, 4, 2], [4, 1, 4, -1], [3, -1, -1, -1], [0, 0, 0, 0], [-1, -1, -1, -1]])
 def test_repeat_bias_counts_each_item_once(biased, items):
     indices, values = biased(tf.constant([items]))
-    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(prefix_adjustment(items, -2.0, 0.5))
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(
+        prefix_adjustment(items, -2.0, 0.5, 0.75)
+    )
 
 
 def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
     rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
-    indices, values = biased.at_every_position(tf.constant(rows), biased.bias)
+    indices, values = biased.at_every_position(tf.constant(rows), biased.numbers)
     for b, row in enumerate(rows):
         for p in range((row >= 0).sum()):
             found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
-            assert found == pytest.approx(prefix_adjustment(row[: p + 1], -2.0, 0.5))
+            assert found == pytest.approx(prefix_adjustment(row[: p + 1], -2.0, 0.5, 0.75))
 
 
 def test_repeat_bias_starts_where_it_is_told(biased):
     biased.start_at(-3.0)
-    assert_allclose(biased.bias, [-3.0, -3.0])
+    assert_allclose(biased.numbers, [-3.0, -3.0, 0.0])
 
 
 # === Memory ===

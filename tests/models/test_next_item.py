@@ -19,7 +19,7 @@ def model():
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(30, 10)).astype(np.float32)
     made.items.start_from(texts)
-    made.repeats.scaled_bias.assign(np.array([-3.0, 1.5]) / 20)
+    made.repeats.assign([-3.0, 1.5, 0.5])
     near = rng.integers(0, 30, (30, 3)).astype(np.int32), rng.integers(5, 9, (30, 3)).astype(np.float32)
     made.memory.remember(near, text_neighbours(texts, 2))
     return made
@@ -38,7 +38,7 @@ def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
     history = inputs([[3, 9, 3, 5]])
     expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
     expected += model.memory.of_whole(history["history_items"])[0].numpy()
-    expected[[3, 9]] += 1.5
+    expected[[3, 9]] += [1.5 + 0.5 * np.log(2), 1.5]
     expected[5] += -3.0
     assert_allclose(model.scores(history)[0], expected, atol=1e-4)
     added = np.zeros(30)
@@ -46,6 +46,20 @@ def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
     np.add.at(added, indices[0].numpy(), values[0].numpy())
     cosine = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
     assert_allclose(cosine + added, expected, atol=1e-4)
+
+
+def test_the_transformer_reads_the_newest_and_the_memory_reads_on():
+    rng = np.random.default_rng(1)
+    made = NextItemModel(30, 1, dim=8, heads=2, max_history=3, memory_history=6, neighbours=2)
+    made.memory.remember((rng.integers(0, 30, (30, 2)).astype(np.int32), np.full((30, 2), 50, np.float32)), None)
+    made.repeats.assign([-3.0, 7.0, 0.0])
+    long, newest = inputs([[1, 2, 4, 8, 16]]), inputs([[4, 8, 16]])
+    assert_allclose(made.cosines(long), made.cosines(newest), atol=1e-5)
+    assert_allclose(made.query(long), made.query(newest), atol=1e-5)
+    expected = made.cosines(newest) + made.memory.of_whole(long["history_items"])
+    expected = expected.numpy()[0] + 7.0 * np.isin(np.arange(30), [1, 2, 4, 8]) - 3.0 * (np.arange(30) == 16)
+    assert_allclose(made.scores(long)[0], expected, atol=1e-4)
+    assert np.abs(expected - made.scores(newest)[0]).max() > 6
 
 
 def test_padding_on_the_right_changes_nothing(model):

@@ -33,7 +33,9 @@ class NextItemModel(keras.Model):
         dim: int. Width of the model; must be divisible by `heads` and, with text, at most `text_dim`.
         layers: int. Transformer blocks.
         heads: int. Attention heads.
-        max_history: int. Events read, the newest ones.
+        max_history: int. Events the transformer reads, the newest ones.
+        memory_history: int. Events that the memory and the bias on repeats read, the newest ones; at least
+            `max_history`. In training they read what the transformer reads.
         dropout: float in [0, 1).
         temperature: float. Where the learned temperature starts.
         use_id: bool. Whether items have a vector of their own beside their text.
@@ -73,6 +75,7 @@ class NextItemModel(keras.Model):
         layers: int = 1,
         heads: int = 4,
         max_history: int = 50,
+        memory_history: int = 50,
         dropout: float = 0.3,
         temperature: float = 0.05,
         use_id: bool = True,
@@ -87,6 +90,8 @@ class NextItemModel(keras.Model):
         dtype_policy: str = "float32",
         name: str = "next_item_model",
     ) -> None:
+        config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+
         # === Layers ===
         items = ItemTable(num_items, text_dim, dim, use_id=use_id, id_rate=id_rate, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
@@ -137,34 +142,13 @@ class NextItemModel(keras.Model):
 
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
-        self.dim, self.max_history = dim, max_history
-        self._init_config = {
-            "num_items": num_items,
-            "num_event_kinds": num_event_kinds,
-            "text_dim": text_dim,
-            "dim": dim,
-            "layers": layers,
-            "heads": heads,
-            "max_history": max_history,
-            "dropout": dropout,
-            "temperature": temperature,
-            "use_id": use_id,
-            "id_rate": id_rate,
-            "item_dropout": item_dropout,
-            "repeat_bias": repeat_bias,
-            "neighbours": neighbours,
-            "text_neighbours": text_neighbours,
-            "neighbour_window": neighbour_window,
-            "time_gaps": time_gaps,
-            "seed": seed,
-            "dtype_policy": dtype_policy,
-            "name": name,
-        }
+        self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
+        self._init_config = config
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
-        items = tf.convert_to_tensor(inputs[schema.HISTORY_ITEMS])
-        return self._newest(self(inputs, training=False), items >= 0)
+        inputs = self._kept({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
+        return self._newest(self(inputs, training=False), inputs[schema.HISTORY_ITEMS] >= 0)
 
     def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor, kinds: tf.Tensor | None = None) -> tf.Tensor:
         """Query of histories given as vectors: of `text_to_vector`, for items that the catalogue does not know, or rows
@@ -219,13 +203,17 @@ class NextItemModel(keras.Model):
         """
         inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
         items = inputs[schema.HISTORY_ITEMS]
-        vectors = self.history_vectors() if vectors is None else vectors
-        positions = self._read(vectors, inputs, training=False)
-        query = self._newest(positions, items >= 0)
-        scores = tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+        scores = self.cosines(inputs, vectors)
         if self.memory is not None:
             scores += self.memory.of_whole(items)
         return scores if self.repeats is None else _add(scores, *self.repeats(items))
+
+    def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
+        """As `scores`, without what the memory and the bias on repeats add."""
+        kept = self._kept(inputs)
+        vectors = self.history_vectors() if vectors is None else vectors
+        query = self._newest(self._read(vectors, kept, training=False), kept[schema.HISTORY_ITEMS] >= 0)
+        return tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
 
     def next_item_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
         """Mean cross-entropy of the next item over the full catalogue.
@@ -241,7 +229,7 @@ class NextItemModel(keras.Model):
         vectors = self.history_vectors()  # projected once a step, for the history and for the scores
         positions = self._scaled(self._read(vectors, inputs, training))
         scored = self.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-        bias = [] if self.repeats is None else [self.repeats.bias]
+        bias = [] if self.repeats is None else [self.repeats.numbers]
         weights = [] if self.memory is None else self.memory.weights_used()
 
         def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
@@ -293,6 +281,13 @@ class NextItemModel(keras.Model):
         """The model's output, given the vectors of all items."""
         history = lookup(vectors, inputs[schema.HISTORY_ITEMS])
         return self.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
+
+    def _kept(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The newest `max_history` events of longer histories."""
+        length = tf.reduce_sum(tf.cast(inputs[schema.HISTORY_ITEMS] >= 0, tf.int32), axis=1)
+        column = tf.range(tf.minimum(tf.shape(inputs[schema.HISTORY_ITEMS])[1], self.max_history))
+        places = tf.maximum(length - self.max_history, 0)[:, None] + column
+        return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
 
     def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:
         return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)

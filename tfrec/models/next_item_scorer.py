@@ -35,7 +35,7 @@ class NextItemScorer:
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`: the score of every item for the given rows of `histories`."""
-        return self._scores(history_batch(histories, rows, self.model.max_history)).numpy()
+        return self._scores(history_batch(histories, rows, self.model.memory_history)).numpy()
 
     def _score(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         return self.model.scores(inputs, self._vectors)

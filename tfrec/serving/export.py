@@ -101,6 +101,8 @@ def _next_item(run: Run, exclude_seen: bool) -> tuple[NextItemServing, dict[str,
     from tfrec.serving.next_item import NextItemServing
 
     sizes, catalogue = run.config.export, _catalogue(run)
+    if sizes.history_length is None:
+        sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
     module = NextItemServing(
         run.model,
         catalogue,

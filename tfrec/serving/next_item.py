@@ -148,12 +148,12 @@ class NextItemServing(tf.Module):
         spread = tf.ensure_shape(
             tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._index.dim]
         )
-        length = self._untracked.model.max_history
-        spread, mask = compact(real, spread, real, length=length, pads=(0.0, False))
-        query = self._untracked.model.query_from_vectors(spread, mask)
+        model = self._untracked.model
+        spread, mask = compact(real, spread, real, length=model.max_history, pads=(0.0, False))
+        query = model.query_from_vectors(spread, mask)
         seen = tf.where(real, self._indices(self._text_table, fingerprint(texts)), -1)
-        (known,) = compact(seen >= 0, seen, length=length, pads=(-1,))
-        boost = self._untracked.model.adjustment(known)
+        (known,) = compact(seen >= 0, seen, length=model.memory_history, pads=(-1,))
+        boost = model.adjustment(known)
         exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
 
@@ -186,8 +186,9 @@ class NextItemServing(tf.Module):
         """Query, what is added for repeats and neighbours, and whether there was anything to read."""
         model = self._untracked.model
         kinds = self._indices(self._event_table, events)
-        items, kinds = compact(seen >= 0, seen, kinds, length=model.max_history, pads=(-1, -1))
-        query = model.query_from_vectors(self._index.read(items), items >= 0, kinds)
+        items, kinds = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
+        read, kinds = compact(items >= 0, items, kinds, length=model.max_history, pads=(-1, -1))
+        query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
         return query, model.adjustment(items), tf.reduce_any(items >= 0, axis=1)
 
     def _answer(

@@ -129,11 +129,12 @@ def _say_how_to_serve(run: Run, dataset: PreparedDataset, version: Path, request
 def example_request(run: Run, dataset: PreparedDataset) -> dict[str, Any]:
     """The body of a REST request of `recommend` for the first user: the most recent events, padded with ""."""
     histories, lengths = dataset.histories(), run.config.export
+    length = lengths.history_length or run.model.memory_history
     end = int(histories.offsets[1])
-    start = max(int(histories.offsets[0]), end - lengths.history_length)
+    start = max(int(histories.offsets[0]), end - length)
     items = [str(dataset.item_ids[item]) for item in histories.items[start:end]]
     events = [dataset.event_kinds[kind] for kind in histories.events[start:end]]
-    padding = [""] * (lengths.history_length - len(items))
+    padding = [""] * (length - len(items))
     return {
         "signature_name": SIGNATURE_RECOMMEND,
         "inputs": {

@@ -1,0 +1,85 @@
+"""Strengths chosen on validation: what helps is turned up, noise is not followed, the model is left alone."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import numpy as np  # isort: skip
+import pytest
+from numpy.testing import assert_allclose
+
+from tfrec.data.dataset import Histories, Queries
+from tfrec.evaluation import evaluate_ranking
+from tfrec.models import NextItemModel
+from tfrec.models.next_item_scorer import NextItemScorer
+from tfrec.training.balance import Balance, balance
+
+ITEMS = 40
+
+
+def queries(targets, seed=0, users=300):
+    """Histories of 12 events over 40 items; `targets(rng, history)` is what came next."""
+    rng = np.random.default_rng(seed)
+    items = rng.integers(0, ITEMS, (users, 12))
+    wanted = [targets(rng, row) for row in items]
+    one = np.zeros(items.size, np.int64)
+    flat = Histories(
+        user_ids=np.array([f"u{u}" for u in range(len(items))], object),
+        offsets=np.arange(len(items) + 1) * 12,
+        items=items.ravel().astype(np.int32),
+        events=one,
+        timestamps=one,
+        values=one.astype(np.float32),
+        is_target=one == 0,
+    )
+    return Queries(flat, np.arange(len(items) + 1), np.array(wanted, np.int32))
+
+
+@pytest.fixture
+def model():
+    made = NextItemModel(ITEMS, 1, dim=8, heads=2, max_history=4, memory_history=20, neighbours=1)
+    after = (np.arange(ITEMS) + 1) % ITEMS
+    made.memory.remember((after[:, None].astype(np.int32), np.full((ITEMS, 1), 3, np.float32)), None)
+    return made
+
+
+def ndcg(model, asked):
+    return evaluate_ranking(NextItemScorer(model), asked, num_items=ITEMS, ks=(10,), bootstrap=0).metrics["ndcg@10"]
+
+
+def test_people_who_take_again_what_they_took_most_are_found_out(model):
+    """Their habit is older than what the transformer reads, and the fit has not seen it."""
+    asked = queries(lambda rng, row: np.bincount(row).argmax())
+    found = balance(model, asked)
+    before = ndcg(model, asked)
+    found.put(model)
+    assert found.slope > 1 and ndcg(model, asked) > before + 0.2
+
+
+def test_a_memory_that_knows_is_turned_up_and_reads_the_newest(model):
+    model.memory.assign(weight=0.05)
+    found = balance(model, queries(lambda rng, row: (row[-1] + 1) % ITEMS))
+    assert found.weight / found.cosine > 0.2 and found.decay <= 0.8
+
+
+def test_what_is_put_scores_as_it_was_measured(model):
+    asked = queries(lambda rng, row: (row[-3] + 1) % ITEMS)
+    found = balance(model, asked)
+    found.put(model)
+    assert vars(Balance.of(model)) == pytest.approx({**vars(found), "cosine": 1.0})
+    assert vars(balance(model, asked)) == pytest.approx({**vars(found), "cosine": 1.0})
+
+
+def test_noise_moves_little_and_the_model_stays_as_it_was(model):
+    before = [weight.numpy() for weight in model.weights]
+    asked = queries(lambda rng, row: rng.integers(ITEMS))
+    found = balance(model, asked, exclude_seen=True)
+    for old, weight in zip(before, model.weights, strict=True):
+        assert_allclose(weight, old)
+    held_out = queries(lambda rng, row: rng.integers(ITEMS), seed=1)
+    start = ndcg(model, held_out)
+    found.put(model)
+    assert abs(ndcg(model, held_out) - start) < 0.04
+
+
+def test_too_few_targets_move_nothing(model):
+    assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=99)) == Balance.of(model)
+    assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=100)) != Balance.of(model)
