@@ -61,7 +61,7 @@ class ModelConfig(Section):
         None, ge=1, description="next-item: most recent events the memory and the bias on repeats read. None: by data."
     )
     dropout: float = Field(0.3, ge=0, lt=1)
-    temperature: float = Field(0.05, gt=0, description="next-item: start of the learned softmax temperature.")
+    temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")
     use_text: bool = Field(True, description="next-item: text path of the item vector.")
     use_id: bool = Field(True, description="next-item: id path of the item vector.")
     id_rate: float = Field(0.2, ge=0, description="next-item: speed of the ids relative to the learning rate.")

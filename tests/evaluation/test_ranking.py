@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
 from tfrec.data.dataset import Histories, Queries
-from tfrec.evaluation import evaluate_ranking
+from tfrec.evaluation import evaluate_protocols, evaluate_ranking
 from tfrec.evaluation.metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 
 
@@ -142,6 +142,21 @@ def test_masked_items_are_in_no_list_and_a_masked_target_is_missed():
     assert masked.predictions["ranks"].to_list() == [[1], [None]]
     assert masked.metrics["hit_rate@3"] == 0.5  # the catalogue fits the list, and still the masked one is not in it
     assert masked.metrics["coverage@1"] == pytest.approx(1 / 3)
+
+
+def test_two_protocols_at_once_score_once_and_are_each_alone():
+    rng = np.random.default_rng(2)
+    scores, targets = rng.normal(size=(7, 9)), [[int(item)] for item in rng.integers(0, 9, 7)]
+    histories = [rng.integers(0, 9, size=3).tolist() for _ in range(7)]
+    asked, scorer = queries(targets, histories), Fixed(scores)
+    calls, one = [], scorer.scores
+    scorer.scores = lambda histories, rows: calls.append(len(rows)) or one(histories, rows)
+    both = evaluate_protocols(scorer, asked, (True, False), num_items=9, ks=(2,), bootstrap=0, batch_size=4)
+    assert calls == [4, 3]
+    for found, masked in zip(both, (True, False), strict=True):
+        alone = measure(scores, targets, histories, exclude_seen=masked)
+        assert found.metrics == alone.metrics and found.predictions.equals(alone.predictions)
+    assert both[0].metrics != both[1].metrics
 
 
 def test_every_query_is_kept_and_the_mean_is_over_queries():

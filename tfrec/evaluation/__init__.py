@@ -4,7 +4,7 @@ from tfrec.evaluation.beyond import BeyondResult, evaluate_beyond
 from tfrec.evaluation.comparison import compare_systems
 from tfrec.evaluation.lists import category_matrix
 from tfrec.evaluation.probabilities import evaluate_probabilities
-from tfrec.evaluation.ranking import RankingResult, evaluate_ranking
+from tfrec.evaluation.ranking import RankingResult, evaluate_protocols, evaluate_ranking
 
 __all__ = [
     "BeyondResult",
@@ -13,5 +13,6 @@ __all__ = [
     "compare_systems",
     "evaluate_beyond",
     "evaluate_probabilities",
+    "evaluate_protocols",
     "evaluate_ranking",
 ]

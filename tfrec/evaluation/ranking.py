@@ -69,34 +69,95 @@ def evaluate_ranking(
         InvalidInput: no queries, a query without a target, a target outside the catalogue, a k below 1, or scores of
             another shape than `[batch, num_items]`.
     """
+    (result,) = evaluate_protocols(
+        scorer,
+        queries,
+        (exclude_seen,),
+        num_items=num_items,
+        ks=ks,
+        train_counts=train_counts,
+        bootstrap=bootstrap,
+        seed=seed,
+        batch_size=batch_size,
+        keep_predictions=keep_predictions,
+    )
+    return result
+
+
+def evaluate_protocols(
+    scorer: Scorer,
+    queries: Queries,
+    exclude_seen: Sequence[bool],
+    *,
+    num_items: int,
+    ks: Sequence[int] = (10, 50),
+    train_counts: np.ndarray | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    batch_size: int = 512,
+    keep_predictions: int = 100,
+) -> list[RankingResult]:
+    """`evaluate_ranking` once for each of `exclude_seen`; the scores are computed once for all."""
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
-    width = max(1, min(num_items, max(*ks, keep_predictions)))
-    ranks = np.empty(len(queries.target_items), np.int64)
-    lists = np.empty((len(queries), width), np.int32)
-    scores = np.empty((len(queries), width), np.float32)
+    found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
     for start in range(0, len(queries), batch_size):
         rows = np.arange(start, min(start + batch_size, len(queries)))
-        here = slice(start, start + len(rows))
-        batch = _scores(scorer, queries.history, rows, num_items, exclude_seen)
-        offsets = queries.target_offsets[start : rows[-1] + 2]
+        scores = _scores(scorer, queries.history, rows, num_items)
+        for one, masked in zip(found, exclude_seen, strict=True):
+            one.add(rows, _without_seen(scores, queries.history, rows) if masked else scores, queries)
+    return [
+        _result(one, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
+        for one in found
+    ]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Ranks of all targets, and the best items of each query with their scores."""
+
+    ranks: np.ndarray
+    lists: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def empty(cls, queries: Queries, width: int) -> _Found:
+        shape = len(queries), width
+        return cls(
+            np.empty(len(queries.target_items), np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32)
+        )
+
+    def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries) -> None:
+        here, offsets = slice(rows[0], rows[-1] + 1), queries.target_offsets[rows[0] : rows[-1] + 2]
         flat = slice(int(offsets[0]), int(offsets[-1]))
-        ranks[flat] = target_ranks(batch, offsets - offsets[0], queries.target_items[flat])
-        lists[here], scores[here], _ = top_k_numpy(batch, width)
-    values = _per_query(ranks, queries.target_offsets, lists, ks, train_counts)
+        self.ranks[flat] = target_ranks(scores, offsets - offsets[0], queries.target_items[flat])
+        self.lists[here], self.scores[here], _ = top_k_numpy(scores, self.lists.shape[1])
+
+
+def _result(
+    found: _Found,
+    queries: Queries,
+    ks: Sequence[int],
+    num_items: int,
+    train_counts: np.ndarray | None,
+    bootstrap: tuple[int, int],
+    keep: int,
+) -> RankingResult:
+    values = _per_query(found.ranks, queries.target_offsets, found.lists, ks, train_counts)
     metrics = {name: float(column.mean()) for name, column in values.items()}
     for k in ks:
-        found = np.unique(lists[:, :k])
-        metrics[f"coverage@{k}"] = float((found >= 0).sum() / num_items)
+        listed = np.unique(found.lists[:, :k])
+        metrics[f"coverage@{k}"] = float((listed >= 0).sum() / num_items)
     metrics |= {"users": float(len(queries)), "items": float(num_items)}
     intervals = {}
-    if bootstrap:
-        bounds = bootstrap_intervals(np.stack(list(values.values()), axis=1), bootstrap, seed)
+    if bootstrap[0]:
+        bounds = bootstrap_intervals(np.stack(list(values.values()), axis=1), *bootstrap)
         intervals = {name: (float(low), float(high)) for name, (low, high) in zip(values, bounds)}
     per_user = pl.DataFrame(
         {schema.USER_ID: _ids(queries), "targets": np.diff(queries.target_offsets), **values},
     )
-    return RankingResult(metrics, per_user, intervals, _predictions(queries, ranks, lists, scores, keep_predictions))
+    predictions = _predictions(queries, found.ranks, found.lists, found.scores, keep)
+    return RankingResult(metrics, per_user, intervals, predictions)
 
 
 def _check(queries: Queries, num_items: int, ks: Sequence[int]) -> None:
@@ -110,18 +171,21 @@ def _check(queries: Queries, num_items: int, ks: Sequence[int]) -> None:
         raise InvalidInput(f"Expected targets in 0…{num_items - 1}, received {queries.target_items.max()}.")
 
 
-def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int, exclude_seen: bool) -> np.ndarray:
+def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int) -> np.ndarray:
     scores = np.asarray(scorer.scores(history, rows))
     if scores.shape != (len(rows), num_items):
         raise InvalidInput(
             f"Expected scores of shape {(len(rows), num_items)} from {scorer.name}, received {scores.shape}. "
             "Was it made for another catalogue?"
         )
-    if exclude_seen:
-        scores = scores.copy()
-        lengths = np.diff(history.offsets)[rows]
-        seen = history.items[history.offsets[rows[0]] : history.offsets[rows[-1] + 1]]
-        scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
+    return scores
+
+
+def _without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
+    scores = scores.copy()
+    lengths = np.diff(history.offsets)[rows]
+    seen = history.items[history.offsets[rows[0]] : history.offsets[rows[-1] + 1]]
+    scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
     return scores
 
 

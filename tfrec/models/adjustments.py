@@ -170,6 +170,12 @@ class NeighbourMemory(keras.layers.Layer):
         """Names of the strengths there are: "weight" with history neighbours, "text_weight" with text neighbours."""
         return [*(["weight"] if self.k else []), *(["text_weight"] if self.text_k else [])]
 
+    @property
+    def strengths(self) -> list[tf.Variable]:
+        """The variables behind `assign`."""
+        scaled = [*([self.scaled_weight] if self.k else []), *([self.scaled_text_weight] if self.text_k else [])]
+        return [self.decay, *scaled]
+
     def parts_of_whole(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """What "weight" and "text_weight" multiply, for the whole catalogue: float32 `[batch, num_items]` each."""
         shape = tf.stack([tf.shape(items)[0], self.num_items])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,7 +50,7 @@ class Balance:
         return cls(**found)
 
     def put(self, model: NextItemModel) -> None:
-        """Sets the model's strengths; the factor on the network goes into its temperature."""
+        """Sets the model's strengths; the factor on the network goes into its temperature, and counts from there."""
         model.log_temperature.assign_sub(np.log(self.cosine))
         if model.memory is not None:
             model.memory.assign(decay=self.decay, **{name: getattr(self, name) for name in model.memory.parts})
@@ -56,7 +58,30 @@ class Balance:
             model.repeats.assign([self.newest, self.others, self.slope])
 
 
-def balance(model: NextItemModel, queries: Queries, *, exclude_seen: bool = False, seed: int = 0) -> Balance:
+@contextmanager
+def balanced(model: NextItemModel, by: Balance) -> Iterator[None]:
+    """The model with other strengths; afterwards they are to the bit what they were."""
+    variables = [model.log_temperature]
+    variables += [] if model.memory is None else model.memory.strengths
+    variables += [] if model.repeats is None else [model.repeats.scaled]
+    before = [variable.numpy() for variable in variables]
+    by.put(model)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def balance(
+    model: NextItemModel,
+    queries: Queries,
+    *,
+    exclude_seen: bool = False,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+    rounds: int = ROUNDS,
+) -> Balance:
     """The strengths with the best NDCG@10 on validation queries; the model is left as it was.
 
     The fit learns the strengths for the very next event of each training sequence, with the sequence's own pairs taken
@@ -71,6 +96,8 @@ def balance(model: NextItemModel, queries: Queries, *, exclude_seen: bool = Fals
             40 million numbers. With fewer than 100 targets, as for catalogues above 400,000 items, nothing is moved.
         exclude_seen: Whether seen items are masked.
         seed: int. Of the draw.
+        names: Strengths that are moved; None for all that the model has.
+        rounds: int. How often each is tried, at most.
 
     Returns:
         The strengths found; those of the model where no move gains.
@@ -82,9 +109,10 @@ def balance(model: NextItemModel, queries: Queries, *, exclude_seen: bool = Fals
         return current
     parts = _Parts(model, queries, rows, exclude_seen)
     best = parts.ndcg(current)
-    for _ in range(ROUNDS):
+    moved_names = [name for name in parts.names if names is None or name in names]
+    for _ in range(rounds):
         before = current
-        for name in parts.names:
+        for name in moved_names:
             for moved in _moves(current, name):
                 found = parts.ndcg(moved)
                 gain = found - best

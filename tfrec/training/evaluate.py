@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, Queries
 from tfrec.errors import InvalidInput
-from tfrec.evaluation import RankingResult, evaluate_ranking
+from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import write_json
 from tfrec.models.baselines import Cooccurrence, CooccurrenceText, LastItemText, Popularity
 from tfrec.models.scorer import Scorer
@@ -55,9 +56,10 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     masked = run.config.evaluation.exclude_seen
     served = serves_without_seen(run, dataset)
     scorer = run.scorer(dataset)
-    result = _measure(scorer, queries, dataset, run, exclude_seen=masked)
+    protocols = [masked] if masked == served else [masked, served]
+    result, *other = _measure(scorer, queries, dataset, run, protocols)
+    as_served = other[0] if other else result
     result.predictions.write_parquet(run.path / "predictions.parquet")
-    as_served = result if masked == served else _measure(scorer, queries, dataset, run, exclude_seen=served)
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
         "ndcg@10_served": float(as_served.metrics["ndcg@10"]),
@@ -101,9 +103,9 @@ def baselines(
     for name, scorer in found.items():
         mask = run.config.evaluation.exclude_seen
         if not mask and len(valid.user_ids):
-            free, masked = (_measure(scorer, valid, dataset, run, exclude_seen=flag) for flag in (False, True))
+            free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
             mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
-        result = _measure(scorer, queries, dataset, run, exclude_seen=mask)
+        (result,) = _measure(scorer, queries, dataset, run, (mask,))
         kept = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
         measured[name] = {**kept, "exclude_seen": bool(mask)}
     return measured
@@ -115,22 +117,30 @@ def _cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str)
     for name in ("cold_items", "cold_users"):
         queries = dataset.queries(split, name)
         if len(queries.user_ids):
-            result = _measure(scorer, queries, dataset, run, exclude_seen=False)
+            (result,) = _measure(scorer, queries, dataset, run, (False,))
             slices[name] = {"users": len(queries.user_ids), "ndcg@10": float(result.metrics["ndcg@10"])}
     return slices
 
 
 def _measure(
-    scorer: Scorer, queries: Queries, dataset: PreparedDataset, run: Run, *, exclude_seen: bool
-) -> RankingResult:
+    scorer: Scorer,
+    queries: Queries,
+    dataset: PreparedDataset,
+    run: Run,
+    exclude_seen: Sequence[bool],
+    *,
+    brief: bool = False,
+) -> list[RankingResult]:
+    """One result for each of `exclude_seen`; a brief one without intervals and lists."""
     knobs = run.config.evaluation
-    return evaluate_ranking(
+    return evaluate_protocols(
         scorer,
         queries,
+        exclude_seen,
         num_items=dataset.num_items,
-        exclude_seen=exclude_seen,
-        ks=sorted({10, *knobs.ks}),
-        train_counts=dataset.items[schema.TRAIN_COUNT].to_numpy(),
-        bootstrap=knobs.bootstrap,
+        ks=(10,) if brief else sorted({10, *knobs.ks}),
+        train_counts=None if brief else dataset.items[schema.TRAIN_COUNT].to_numpy(),
+        bootstrap=0 if brief else knobs.bootstrap,
         batch_size=knobs.batch_size,
+        keep_predictions=0 if brief else 100,
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,14 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
-from tfrec.evaluation import evaluate_ranking
 from tfrec.files import write_json
 from tfrec.keras import keras
 from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
-from tfrec.models.next_item_scorer import NextItemScorer
-from tfrec.progress import say
-from tfrec.training.balance import Balance, balance
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
 from tfrec.training.windows import Windows
@@ -136,7 +132,7 @@ def fit_next_item(
         model = build_next_item_model(dataset, text_vectors, config)
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
     best = BestWeights(
-        _validation(model, dataset, config),
+        validation(model, dataset, config),
         monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
         path=workdir / WEIGHTS_FILE,
         first_epoch=int(knobs.validate_from * knobs.epochs),
@@ -159,29 +155,10 @@ def fit_next_item(
         )
     chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
     chosen.load_weights(str(workdir / WEIGHTS_FILE))
-    metrics = _balanced(chosen, dataset, config, best.best_metrics) if knobs.balance else best.best_metrics
+    metrics = best.best_metrics
+    if knobs.balance and metrics:
+        metrics = finally_balanced(chosen, dataset, config, metrics)
     return FitResult(model=chosen, history=rows, metrics_valid=metrics)
-
-
-def _balanced(
-    model: NextItemModel, dataset: PreparedDataset, config: RunConfig, metrics: dict[str, float]
-) -> dict[str, float]:
-    """Balances the parts of the model, and keeps that where it is better on the whole validation split."""
-    queries, before = dataset.queries(schema.VALID), Balance.of(model)
-    if "ndcg@10" not in metrics:
-        return metrics
-    after = balance(model, queries, exclude_seen=config.evaluation.exclude_seen, seed=config.training.seed)
-    if after == before:
-        return metrics
-    after.put(model)
-    found = _validation(model, dataset, config)()
-    if found["ndcg@10"] <= metrics["ndcg@10"]:
-        replace(before, cosine=1 / after.cosine).put(model)
-        return metrics
-    moved = {name: (old, new) for name, old in asdict(before).items() if (new := getattr(after, name)) != old}
-    shown = ", ".join(f"{name} {old:.2f} → {new:.2f}" for name, (old, new) in moved.items())
-    say(f"Balanced on validation: {shown}; ndcg@10 {metrics['ndcg@10']:.4f} → {found['ndcg@10']:.4f}")
-    return found
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
@@ -213,48 +190,6 @@ class EpochCheckpoint(keras.callbacks.Callback):
         write_json(self.folder / "state.json", {**state, "best": self.best.state(), "rows": self.rows})
         for old in self.folder.glob(f"epoch-{epoch}.*"):
             old.unlink()
-
-
-def _validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> Callable[[], dict[str, float]]:
-    """What measures NDCG, recall and the loss on the validation queries; nothing when there are none."""
-    queries = dataset.queries(schema.VALID)
-    if not len(queries.user_ids):
-        return dict
-    scorer = NextItemScorer(model)
-
-    def validate() -> dict[str, float]:
-        scorer.refresh()
-        result = evaluate_ranking(
-            scorer,
-            queries,
-            num_items=dataset.num_items,
-            exclude_seen=config.evaluation.exclude_seen,
-            ks=(10,),
-            bootstrap=0,
-            batch_size=config.evaluation.batch_size,
-            keep_predictions=0,
-        )
-        metrics = {name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}
-        if config.training.monitor == "loss":
-            metrics["loss"] = _cross_entropy(scorer, queries, config.evaluation.batch_size)
-        return metrics
-
-    return validate
-
-
-def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) -> float:
-    """Mean negative log-probability of the targets under a softmax over the catalogue."""
-    total = 0.0
-    for start in range(0, len(queries.user_ids), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(queries.user_ids)))
-        logits = scorer.scores(queries.history, rows).astype(np.float64)
-        top = logits.max(axis=1, keepdims=True)
-        log_sum = (top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True)))[:, 0]
-        counts = np.diff(queries.target_offsets[start : rows[-1] + 2])
-        targets = queries.target_items[queries.target_offsets[start] : queries.target_offsets[rows[-1] + 1]]
-        row = np.repeat(np.arange(len(rows)), counts)
-        total += float((log_sum[row] - logits[row, targets]).sum())
-    return total / max(1, len(queries.target_items))
 
 
 def _batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: int) -> tf.data.Dataset:
