@@ -156,6 +156,7 @@ def test_shapes_that_cannot_be_are_refused(make, words):
 
 
 @pytest.mark.parametrize("name", ["distilbert", "gpt2"])
+@pytest.mark.slow
 def test_an_imported_folder_encodes_texts_whatever_the_batch(folders, name, tmp_path):
     encoder = load_encoder(import_encoder(folders[name], tmp_path / name))
     texts = ["red shoe", "", "the old book of the red sea", "a" * 5000, "日本 😀"]
@@ -167,6 +168,7 @@ def test_an_imported_folder_encodes_texts_whatever_the_batch(folders, name, tmp_
     assert about["pooling"] == {"distilbert": "mean", "gpt2": "last"}[name]
 
 
+@pytest.mark.slow
 def test_a_gpt_trains_through_its_saved_model(folders, tmp_path):
     encoder = load_encoder(import_encoder(folders["gpt2"], tmp_path / "gpt"), trainable=True)
     with tf.GradientTape() as tape:

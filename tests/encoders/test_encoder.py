@@ -61,6 +61,7 @@ def test_two_segments_are_packed_and_the_longer_is_cut_first(encoder, ids_of):
     assert packed["input_type_ids"].numpy().tolist() == [[0] * 6 + [1] * 2]
 
 
+@pytest.mark.slow
 def test_a_functional_model_of_the_pair_trains_saves_and_reloads(tiny_encoder, tmp_path):
     texts = keras.Input((), dtype=tf.string)
     packed = hub.KerasLayer(str(tiny_encoder / "preprocessor"))(texts)

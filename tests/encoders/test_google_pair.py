@@ -104,6 +104,7 @@ def pair(tmp_path_factory):
 TEXTS = ["Red SHOE, ünd", "", "the old book of the new song", "red " * 600, "日本 😀"]
 
 
+@pytest.mark.slow
 def test_it_loads_and_gives_the_vectors_of_its_model(pair):
     handles, model = pair
     encoder = load_encoder(handles)
@@ -119,6 +120,7 @@ def test_its_tokens_are_those_of_our_preprocessor(pair, tiny_encoder):
         assert value.numpy().tolist() == ours.inputs(TEXTS, 16)[name].numpy().tolist()
 
 
+@pytest.mark.slow
 def test_it_can_be_imported_and_trained(pair, tmp_path):
     encoder = load_encoder(import_encoder(pair[0], tmp_path / "copy"), trainable=True)
     with tf.GradientTape() as tape:

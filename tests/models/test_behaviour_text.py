@@ -114,6 +114,7 @@ def test_fit_changes_the_encoder_only_where_it_is_trainable(encoder, trainable):
     assert bool(model.bert.trainable_variables) == trainable
 
 
+@pytest.mark.slow
 def test_joint_training_learns_what_the_text_says(encoder):
     model = BehaviourTextModel(
         encoder, "softmax", ["a", "b", "c"], tokens=16, mlp_units=(16,), dropout=0.0, trainable_encoder=True

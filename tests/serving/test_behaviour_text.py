@@ -48,6 +48,7 @@ def behaviour_run(rebuilt, monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_softmax_serves_the_most_probable_items(behaviour_run, tmp_path):
     import tensorflow as tf
 

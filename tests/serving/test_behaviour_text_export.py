@@ -36,6 +36,7 @@ TEXTS = ["viewed: red shoe; bought: blue hat", "", "viewed: red coat " * 30]
 
 
 @pytest.mark.parametrize("trainable", ["false", "true"])
+@pytest.mark.slow
 def test_a_softmax_export_ranks_as_the_model_does(trained, tmp_path, trainable):
     import tensorflow as tf
 
@@ -52,6 +53,7 @@ def test_a_softmax_export_ranks_as_the_model_does(trained, tmp_path, trainable):
 @pytest.mark.parametrize(
     "trainable, candidate", [("false", "tower"), ("true", "tower"), ("true", "segment")], ids=lambda v: v
 )
+@pytest.mark.slow
 def test_a_sigmoid_export_judges_as_the_model_does(trained, tmp_path, trainable, candidate):
     import tensorflow as tf
 

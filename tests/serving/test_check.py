@@ -19,6 +19,7 @@ def program(tmp_path_factory):
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_a_good_export_passes_through_the_c_api(exported):
     report = check(exported)
     assert report.loader == C_API and report.note == "" and report.examples == 7
@@ -26,6 +27,7 @@ def test_a_good_export_passes_through_the_c_api(exported):
     assert "without Python" in str(report)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_a_clean_python_does_it_and_the_report_says_so(exported):
     report = check(exported, compiler="")
     assert report.loader == CLEAN_PYTHON and report.examples == 7

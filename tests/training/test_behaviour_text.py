@@ -131,6 +131,7 @@ def test_some_queries_keep_their_own_histories_and_targets(dataset):
 
 
 @pytest.mark.parametrize("head, metric, floor", [("softmax", "ndcg@10", 0.9), ("sigmoid", "auc", 0.95)])
+@pytest.mark.slow
 def test_the_ring_is_learnt_from_text_with_a_frozen_encoder(dataset, config, tmp_path, head, metric, floor):
     config = config.with_values(
         [
@@ -195,6 +196,7 @@ def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(
     assert resumed.metrics_valid == pytest.approx(whole.metrics_valid, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_joint_training_starts_from_the_fitted_head_and_keeps_the_better(dataset, config, tmp_path):
     config = config.with_values(["encoder.trainable=true", "training.encoder_learning_rate=10.0"])  # ruins the encoder
     result = fit_behaviour_text(dataset, config, workdir=tmp_path)

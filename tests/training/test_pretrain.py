@@ -91,6 +91,7 @@ def trained(text_file, tmp_path_factory):
     return pretrain_encoder(out, config(steps=30, checkpoint_every=10), files=[text_file])
 
 
+@pytest.mark.slow
 def test_perplexity_falls_and_the_card_says_so(trained, text_file):
     card = json.loads((trained / "pretraining.json").read_text())
     assert card["after"]["perplexity"] < 0.7 * card["before"]["perplexity"]
@@ -112,6 +113,7 @@ def test_the_result_is_an_encoder_like_any_other(trained):
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt"])
+@pytest.mark.slow
 def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text_file, monkeypatch, family):
     knobs = config(family=family, accumulate=2, steps=5)
     whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file])
@@ -136,6 +138,7 @@ def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text
     assert cards[0]["losses"] == cards[1]["losses"] and cards[0]["after"] == cards[1]["after"]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, text_file, monkeypatch):
     gradients = LanguageTrainer._gradients
     calls = []
@@ -171,6 +174,7 @@ def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_fil
         assert_allclose(one, other, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, text_file):
     out = pretrain_encoder(
         tmp_path / "out", config(steps=1, learning_rate=1e-12), files=[text_file], source=str(tiny_hf_bert)
@@ -186,6 +190,7 @@ def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, te
     assert not list(tmp_path.glob("long*"))
 
 
+@pytest.mark.slow
 def test_a_gpt2_checkpoint_goes_on_learning_the_next_byte_pair(tmp_path, text_file):
     source = write_gpt_folder(tmp_path / "gpt")
     out = pretrain_encoder(

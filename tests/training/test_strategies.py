@@ -26,6 +26,7 @@ def ring(tmp_path_factory):
     return prepare(events, items, tmp_path_factory.mktemp("data") / "ring", split="leave-one-out")
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_float32_does_and_keeps_float32_weights(ring, tmp_path):
     vectors = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)
     found = {}
@@ -58,6 +59,7 @@ print(json.dumps([replicas, result.history[0]["loss"], result.history[-1]["loss"
 """
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_does(ring, tmp_path):
     found = {}
     for name in ("none", "mirrored"):

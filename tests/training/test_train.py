@@ -45,6 +45,7 @@ def weights(run):
     return {w.name: w.numpy() for w in run.model.weights}
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch):
     config = config.with_values(["training.ema=0.9"])
     whole = train(dataset, tmp_path / "whole", config)
@@ -73,6 +74,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
         assert_allclose(found[name], value, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
     run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=25", "training.learning_rate=0.01"]))
     metrics = evaluate_run(run, dataset)
@@ -85,6 +87,7 @@ def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
     assert Run.load(run.path).event_kinds == ["view"]
 
 
+@pytest.mark.slow
 def test_a_run_of_another_version_is_told_apart_from_a_failure(dataset, config, tmp_path):
     run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1"]))
     manifest = json.loads((run.path / "manifest.json").read_text())
