@@ -18,6 +18,9 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="valid|test", help="Which targets.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Metrics file; default: metrics.json of the run.")] = None,
     report: Annotated[Path | None, typer.Option(help="Page to write: .html.")] = None,
+    trained_baselines: Annotated[
+        bool, typer.Option("--trained-baselines", help="Fit EASE and ALS too (extra baselines).")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the page that is there already.")] = False,
 ) -> None:
     """Measure a run over the whole catalogue, beside the baselines."""
@@ -35,7 +38,8 @@ def evaluate(
     from tfrec.training import Run, evaluate_run
     from tfrec.workflows.tables import print_metrics
 
-    print_metrics(evaluate_run(Run.load(run), dataset, split=split, out=out))
+    found = evaluate_run(Run.load(run), dataset, split=split, out=out, trained_baselines=trained_baselines)
+    print_metrics(found)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
         from tfrec.files import write_text

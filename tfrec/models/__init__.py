@@ -19,6 +19,8 @@ _PUBLIC = {
     "LastItemText": "tfrec.models.baselines",
     "Cooccurrence": "tfrec.models.baselines",
     "CooccurrenceText": "tfrec.models.baselines",
+    "Ease": "tfrec.models.trained_baselines",
+    "Als": "tfrec.models.trained_baselines",
 }
 
 __all__ = list(_PUBLIC)

@@ -15,6 +15,7 @@ from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import write_json
 from tfrec.models.baselines import Cooccurrence, CooccurrenceText, LastItemText, Popularity
 from tfrec.models.scorer import Scorer
+from tfrec.models.trained_baselines import MOST_ITEMS, Als, Ease
 from tfrec.retrieval import should_exclude_seen
 from tfrec.training.run import Run
 from tfrec.training.slices import beyond_accuracy, slice_report
@@ -23,7 +24,12 @@ HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
 
 
 def evaluate_run(
-    run: Run, dataset: PreparedDataset, split: str = schema.TEST, out: str | Path | None = None
+    run: Run,
+    dataset: PreparedDataset,
+    split: str = schema.TEST,
+    out: str | Path | None = None,
+    *,
+    trained_baselines: bool = False,
 ) -> dict[str, Any]:
     """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
 
@@ -33,6 +39,8 @@ def evaluate_run(
         split: "valid" or "test".
         out: Where the metrics are written; `metrics.json` in the run's folder by default. The per-user top-k and the
             ranks of the targets go to `predictions.parquet` in the run's folder.
+        trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) too; they come under
+            "baselines_trained".
 
     Returns:
         The content of the metrics file, values in 0…1 (novelty in bits).
@@ -45,6 +53,8 @@ def evaluate_run(
         metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
     else:
         metrics = _ranking(run, dataset, split)
+        if trained_baselines:
+            metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
     write_json(out or run.path / "metrics.json", metrics)
     return metrics
 
@@ -98,6 +108,18 @@ def baselines(
     if text_vectors is not None:
         found["text"] = LastItemText().fit(dataset, text_vectors)
         found["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
+    return measured_baselines(found, queries, dataset, run)
+
+
+def _trained(dataset: PreparedDataset) -> dict[str, Scorer]:
+    found: dict[str, Scorer] = {"ease": Ease().fit(dataset)} if dataset.num_items <= MOST_ITEMS else {}
+    return {**found, "als": Als().fit(dataset)}
+
+
+def measured_baselines(
+    found: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
+) -> dict[str, dict[str, float]]:
+    """Metrics of fitted scorers, each masking seen items or not as validation prefers."""
     valid = dataset.queries(schema.VALID)
     measured: dict[str, dict[str, float]] = {}
     for name, scorer in found.items():

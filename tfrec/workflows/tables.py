@@ -20,7 +20,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
         (['', 'ndcg@10'], [['model', '0.5000'], ['popularity', '0.2500']])
     """
     names = [name for name in (*RANKING, *PROBABILITY) if name in metrics]
-    rows = {"model": metrics, **metrics.get("baselines", {})}
+    rows = {"model": metrics, **metrics.get("baselines", {}), **metrics.get("baselines_trained", {})}
     return ["", *names], [[row, *(_number(values.get(name)) for name in names)] for row, values in rows.items()]
 
 

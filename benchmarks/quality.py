@@ -1,0 +1,133 @@
+"""How good are the lists, beside RecTools' SASRec and BERT4Rec and implicit's ALS on the same split?
+
+`tfrec prepare`, `train` and `evaluate` with defaults; the peers learn from the same training events in an environment
+of their own and make their lists from the same histories (training and validation events). One piece of code measures
+all lists of the test users: recall and NDCG over the full catalogue. Each peer is measured as it comes and with seen
+items left out, and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from peers import data_folder, machine, peer_python, run_peer
+
+PACKAGES = ["rectools[torch]==0.19.0", "implicit==0.7.2"]
+PEERS = {"rectools_sasrec": "sasrec", "rectools_bert4rec": "bert4rec", "implicit_als": "als"}
+FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
+
+
+def dataset(name: str, split: str, out: Path) -> Any:
+    """The prepared data set, from the bench data or MovieLens-100K."""
+    from tfrec.assets import movielens_100k_folder
+    from tfrec.data import prepare, read_movielens_100k
+
+    folder = data_folder(FOLDERS[name]) if name in FOLDERS else None
+    if folder is None:
+        return prepare(*read_movielens_100k(movielens_100k_folder()), out, split=split)
+    sources = [next(folder.glob(f"{kind}.*")) for kind in ("events", "items")]
+    return prepare(*sources, out, split=split)
+
+
+def hand_over(data: Any, folder: Path, split: str = "test") -> None:
+    """Writes what the peers learn from, what is known of the users when they are asked, and what they took then."""
+    rows = {user: row for row, user in enumerate(data.histories().user_ids)}
+    queries = data.queries(split)
+    wanted = {"user": np.repeat([rows[u] for u in queries.user_ids], np.diff(queries.target_offsets))}
+    pl.DataFrame({**wanted, "item": queries.target_items.astype(np.int64)}).write_parquet(folder / "targets.parquet")
+    for name, histories in (("train", data.training()), ("context", queries.history)):
+        user = np.repeat([rows[u] for u in histories.user_ids], histories.lengths)
+        place = np.arange(len(user)) - np.repeat(histories.offsets[:-1], histories.lengths)
+        frame = pl.DataFrame({"user": user, "item": histories.items.astype(np.int64), "position": place})
+        frame.write_parquet(folder / f"{name}.parquet")
+
+
+def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[str, float]:
+    """recall@10, ndcg@10 and recall@50 of lists, meaned over the users of `targets`; a user without a list has 0."""
+    values = []
+    for user, wanted in targets.items():
+        hits = [item in wanted for item in lists.get(user, [])[:50]]
+        gain = sum(hit / np.log2(rank + 2) for rank, hit in enumerate(hits[:10]))
+        best = sum(1 / np.log2(rank + 2) for rank in range(min(10, len(wanted))))
+        values.append((sum(hits[:10]) / len(wanted), gain / best, sum(hits) / len(wanted)))
+    return dict(zip(("recall@10", "ndcg@10", "recall@50"), map(float, np.mean(values, axis=0)), strict=True))
+
+
+def with_tfrec(data: Any, folder: Path, seed: int, targets: dict[int, list[int]]) -> dict[str, Any]:
+    """Metrics, seconds and baselines of a default run."""
+    from tfrec.config import RunConfig
+    from tfrec.training import evaluate_run, train
+
+    started = time.perf_counter()
+    run = train(data, folder / f"run-{seed}", RunConfig().with_values([f"training.seed={seed}"]))
+    seconds = time.perf_counter() - started
+    metrics = evaluate_run(run, data)
+    rows = {user: row for row, user in enumerate(data.histories().user_ids)}
+    found = pl.read_parquet(run.path / "predictions.parquet")
+    lists = {rows[u]: list(items) for u, items in zip(found["user_id"], found["items"], strict=True)}
+    ours = measure(lists, targets)
+    if abs(ours["ndcg@10"] - metrics["ndcg@10"]) > 1e-3:  # ties at the edge of a list are all that may differ
+        raise SystemExit(f"ndcg@10 is {ours['ndcg@10']} by the lists and {metrics['ndcg@10']} by evaluate.")
+    return {**ours, "fit_seconds": seconds, "baselines": metrics["baselines"]}
+
+
+def main() -> None:
+    """Parses the command line, measures, and prints the table and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
+    parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
+    parser.add_argument("--epochs", type=int, default=12, help="of the peers' transformers")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
+    options = parser.parse_args()
+    python = peer_python("recommenders", PACKAGES)
+    script = str(Path(__file__).with_name("quality_peers.py"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = dataset(options.data, options.split, folder / "data")
+        hand_over(data, folder)
+        targets = dict(pl.read_parquet(folder / "targets.parquet").group_by("user").agg("item").iter_rows())
+        runs = [with_tfrec(data, folder, seed, targets) for seed in range(options.seeds)]
+        table: dict[str, Any] = {}
+        for peer in options.peers:
+            told = json.loads(run_peer(python, script, PEERS[peer], str(folder), "--epochs", str(options.epochs)))
+            for kind in ("", "-masked"):
+                found = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
+                lists = dict(found.group_by("user").agg("item").iter_rows())
+                table[peer + kind.replace("-", "_")] = {**measure(lists, targets), **told}
+    print(json.dumps(summary(options, runs, table)))
+
+
+def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
+    """The JSON line."""
+    names = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
+    ours = {name: float(np.mean([run[name] for run in runs])) for name in names}
+    spread = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in names[:3]}
+    best = {peer: max(table[peer]["ndcg@10"], table[f"{peer}_masked"]["ndcg@10"]) for peer in options.peers}
+    used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
+    return {
+        "benchmark": "quality",
+        "ratios": {peer: ours["ndcg@10"] / value for peer, value in best.items()},
+        "figures": {
+            "data": used,
+            "split": options.split,
+            "seeds": options.seeds,
+            "tfrec": {**ours, **spread},
+            **table,
+            "baselines": runs[0]["baselines"],
+        },
+        "machine": machine(),
+        "versions": {"cpus": os.cpu_count(), "peers": PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    main()
