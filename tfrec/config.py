@@ -33,6 +33,9 @@ class DataConfig(Section):
     min_user_events: int = Field(1, ge=1, description="k-core over users.")
     min_item_events: int = Field(1, ge=1, description="k-core over items.")
     normalise_ratings: bool = Field(False, description="Value of rating events minus the user's mean.")
+    held_out_items: float = Field(
+        0.0, ge=0, lt=1, description="Share of the items that training never sees, to measure how cold items fare."
+    )
     valid_quantile: float = Field(0.8, gt=0, lt=1)
     test_quantile: float = Field(0.9, gt=0, lt=1)
 
@@ -65,6 +68,7 @@ class ModelConfig(Section):
     use_text: bool = Field(True, description="next-item: text path of the item vector.")
     use_id: bool = Field(True, description="next-item: id path of the item vector.")
     id_rate: float = Field(0.2, ge=0, description="next-item: speed of the ids relative to the learning rate.")
+    id_dropout: float = Field(0.0, ge=0, lt=1, description="next-item: share of the ids left out of a training step.")
     item_dropout: float = Field(0.1, ge=0, lt=1, description="next-item: dropout of the item vectors in the scores.")
     repeat_bias: bool = Field(True, description="next-item: learned bias on items already in the history.")
     neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by shared histories; 0 for none.")

@@ -24,6 +24,7 @@ HISTORY_LENGTH: Final = "history_length"
 TARGET_ITEMS: Final = "target_items"
 COLD_TARGET_ITEMS: Final = "cold_target_items"
 TRAIN_COUNT: Final = "train_count"
+HELD_OUT: Final = "held_out"
 
 # Columns of a recommendation frame.
 RANK: Final = "rank"

@@ -191,3 +191,27 @@ def test_a_history_that_ends_exactly_on_the_cut_leaks(by_time, split, last, mess
 def test_queries_refuse_unknown_names(by_time):
     with pytest.raises(InvalidInput, match="Expected split"):
         by_time.queries("train")
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "global-time"])
+def test_held_out_items_are_never_trained_on_and_asked_apart(tmp_path, split):
+    rng = np.random.default_rng(3)
+    rows = [(f"u{u}", f"i{i}", START + t) for u in range(40) for t, i in enumerate(rng.integers(0, 20, 8) + u)]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(80)]})  # the last twenty have no event
+    config = RunConfig().with_values(["data.held_out_items=0.25"])
+    data = prepare(log, items, tmp_path / "d", split=split, config=config)
+    held = data.items["held_out"].to_numpy()
+    assert held.sum() == round(0.25 * log["item_id"].n_unique()) and not held[60:].any()
+    assert not held[data.training().items].any() and (data.items["train_count"].to_numpy()[held] == 0).all()
+    assert (
+        data.training().user_ids.tolist()
+        == prepare(log, items, tmp_path / "e", split=split).training().user_ids.tolist()
+    )
+    cold, warm = (data.queries("test", name) for name in ("cold_items", "warm"))
+    assert held[cold.target_items].all() if split == "leave-one-out" else held[cold.target_items].any()
+    assert len(cold) and not held[warm.target_items].any()
+    assert held[warm.history.items].any()  # people have them; only training does not
+    check_leakage(data)
+    again = prepare(log, items, tmp_path / "f", split=split, config=config)
+    assert again.manifest["fingerprint"] == data.manifest["fingerprint"]

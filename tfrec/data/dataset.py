@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,14 @@ class Histories:
             clock=self.clock,
             context={name: values[positions] for name, values in self.context.items()},
         )
+
+    def without(self, items: np.ndarray) -> Histories:
+        """The events whose item is not marked in bool `[num_items]`; every row stays, if empty."""
+        kept = ~items[self.items]
+        before = np.concatenate([[0], np.cumsum(kept)])
+        flat = {name: getattr(self, name)[kept] for name in ("items", "events", "timestamps", "values", "is_target")}
+        context = {name: values[kept] for name, values in self.context.items()}
+        return replace(self, offsets=before[self.offsets], context=context, **flat)
 
 
 @dataclass(frozen=True)
@@ -196,9 +204,15 @@ class PreparedDataset:
         return self._sequences
 
     def training(self) -> Histories:
-        """The part of each user's sequence that models may learn from; users with none are left out."""
+        """The part of each user's sequence that models may learn from; users with none are left out.
+
+        Events of held-out items are not in it.
+        """
         frame = self._split(schema.TRAIN)
-        return self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
+        seen = self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
+        if schema.HELD_OUT not in self.items.columns:
+            return seen
+        return seen.without(self.items[schema.HELD_OUT].to_numpy())
 
     def queries(self, split: str, slice: str = "warm") -> Queries:
         """The queries of a split.
@@ -206,8 +220,9 @@ class PreparedDataset:
         Args:
             split: "valid" or "test".
             slice: "warm": users with a history, targets seen in training (the headline). "cold_items": the same users,
-                targets first seen in the window. "cold_users": users without a history, warm targets. In a
-                leave-one-out split all targets are warm, as published protocols have it.
+                targets first seen in the window, or held out by `data.held_out_items`. "cold_users": users without a
+                history, warm targets. In a leave-one-out split all targets but held-out ones count as warm, as
+                published protocols have it.
 
         Queries without a target in the slice are left out.
         """

@@ -79,8 +79,11 @@ def prepare(
     )
     _refuse_when_strict(config.data.strict, item_problems, log.problems)
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
-    parts = _split(log, split, config)
-    table, no_text = _item_table(catalogue, log, parts, config)
+    parts, held = _split(log, split, config), None
+    if config.data.held_out_items:
+        num_items = catalogue.height + len(log.unknown_items)
+        parts, held = splits.hold_out(log.histories, parts, num_items, config.data.held_out_items)
+    table, no_text = _item_table(catalogue, log, parts, held, config)
     user_table = None if users is None else _user_table(read(users, "users", columns), log)
     report = _report(
         log, parts, split, item_problems, table, no_text, config.data.text_template or text_columns(catalogue)
@@ -119,16 +122,20 @@ def _split(log: Log, split: str, config: RunConfig) -> splits.Split:
 
 
 def _item_table(
-    catalogue: pl.DataFrame, log: Log, parts: splits.Split, config: RunConfig
+    catalogue: pl.DataFrame, log: Log, parts: splits.Split, held: np.ndarray | None, config: RunConfig
 ) -> tuple[pl.DataFrame, list[str]]:
     texts = render_texts(catalogue, config.data.text_template, config.data.normalise_text)
-    given = catalogue.drop([c for c in (schema.TEXT, schema.TRAIN_COUNT) if c in catalogue.columns])
+    ours = (schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT)
+    given = catalogue.drop([name for name in ours if name in catalogue.columns])
     table = given.with_columns(pl.Series(schema.TEXT, texts, pl.String))
     table = pl.concat(
         [table, pl.DataFrame({schema.ITEM_ID: log.unknown_items}, {schema.ITEM_ID: pl.String})], how="diagonal"
     )
     trained = log.histories.items[splits.in_training(log.histories, parts.train_length)]
     counts = np.bincount(trained, minlength=table.height).astype(np.uint32)
+    if held is not None:
+        counts[held] = 0
+        table = table.with_columns(pl.Series(schema.HELD_OUT, held))
     first = [schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT]
     table = table.with_columns(pl.col(schema.TEXT).fill_null(""), pl.Series(schema.TRAIN_COUNT, counts))
     table = table.select(*first, pl.exclude(first))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,18 @@ def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Spli
         return Window(users, before(index)[users], position, query, first_part[h.items[position]] == index)
 
     return Split(before(1), window(1), window(2), cuts)
+
+
+def hold_out(h: Histories, split: Split, num_items: int, share: float) -> tuple[Split, NDArray[np.bool_]]:
+    """Marks targets among a seeded share of the items with events as cold; returns the items, bool `[num_items]`."""
+    occurring = np.flatnonzero(np.bincount(h.items, minlength=num_items))
+    held = np.zeros(num_items, bool)
+    held[np.random.default_rng(0).permutation(occurring)[: round(share * len(occurring))]] = True
+
+    def window(one: Window) -> Window:
+        return replace(one, cold=one.cold | held[h.items[one.position]])
+
+    return replace(split, valid=window(split.valid), test=window(split.test)), held
 
 
 def in_training(h: Histories, train_length: Ints) -> NDArray[np.bool_]:

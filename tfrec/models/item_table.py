@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
+from tfrec.models.history_layers import StepDropout
 
 
 class ItemTable(keras.layers.Layer):
@@ -27,6 +28,9 @@ class ItemTable(keras.layers.Layer):
         use_id: bool. Whether items have a vector of their own.
         id_rate: float. Speed of the id part relative to the learning rate; 1 without text, where ids are all there is.
         projection_rate: float. Speed of P; 0 keeps it at the principal components.
+        id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step, so that P learns
+            to do without (after DropoutNet, Volkovs et al. 2017).
+        seed: int. Of what is left out.
 
     Call arguments:
         indices: int32 of any shape. Catalogue positions; −1 is padding and gives a vector of zeros.
@@ -43,6 +47,8 @@ class ItemTable(keras.layers.Layer):
         use_id: bool = True,
         id_rate: float = 0.2,
         projection_rate: float = 0.02,
+        id_dropout: float = 0.0,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +57,7 @@ class ItemTable(keras.layers.Layer):
         self.num_items, self.text_dim, self.dim, self.use_id = num_items, text_dim, dim, use_id
         self.id_rate = id_rate if text_dim else 1.0
         self.projection_rate = projection_rate
+        self.id_dropout, self.seed = id_dropout if text_dim else 0.0, seed
 
     def build(self, input_shape: Any) -> None:
         if self.text_dim:
@@ -62,6 +69,8 @@ class ItemTable(keras.layers.Layer):
         if self.use_id:
             start = "zeros" if self.text_dim else keras.initializers.RandomNormal(stddev=0.02, seed=17)
             self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
+        self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
+        self.drop_ids(tf.zeros([1, 1]))
         super().build(input_shape)
 
     def start_from(self, text_vectors: np.ndarray) -> None:
@@ -77,13 +86,17 @@ class ItemTable(keras.layers.Layer):
         self.mean.assign(mean)
         self.components.assign(components.astype(np.float32))
 
-    def vectors(self) -> tf.Tensor:
-        """All item vectors, float32 `[num_items, dim]`."""
+    def vectors(self, training: bool = False) -> tf.Tensor:
+        """All item vectors, float32 `[num_items, dim]`; in training some without their id part."""
         parts = []
         if self.text_dim:
             parts.append(self.of_text(self.text))
         if self.use_id:
-            parts.append(self.ids * self.id_rate)
+            ids = self.ids * self.id_rate
+            if training and self.id_dropout:
+                kept = self.drop_ids(tf.ones([self.num_items, 1]), training=True) > 0
+                ids = tf.where(kept, ids, 0.0)
+            parts.append(ids)
         return tf.add_n(parts)
 
     def of_text(self, text_vectors: tf.Tensor) -> tf.Tensor:
@@ -101,7 +114,8 @@ class ItemTable(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         config = {"num_items": self.num_items, "text_dim": self.text_dim, "dim": self.dim, "use_id": self.use_id}
         rates = {"id_rate": self.id_rate, "projection_rate": self.projection_rate}
-        return {**super().get_config(), **config, **rates}
+        dropped = {"id_dropout": self.id_dropout, "seed": self.seed}
+        return {**super().get_config(), **config, **rates, **dropped}
 
 
 def lookup(vectors: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

@@ -40,6 +40,7 @@ class NextItemModel(keras.Model):
         temperature: float. Where the learned temperature starts.
         use_id: bool. Whether items have a vector of their own beside their text.
         id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
+        id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step.
         item_dropout: float in [0, 1). Share of the numbers of all item vectors left out of a training step's scores.
         repeat_bias: bool. Whether to learn the bias on items already in the history.
         neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
@@ -80,6 +81,7 @@ class NextItemModel(keras.Model):
         temperature: float = 0.05,
         use_id: bool = True,
         id_rate: float = 0.2,
+        id_dropout: float = 0.0,
         item_dropout: float = 0.1,
         repeat_bias: bool = True,
         neighbours: int = 0,
@@ -93,7 +95,16 @@ class NextItemModel(keras.Model):
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
 
         # === Layers ===
-        items = ItemTable(num_items, text_dim, dim, use_id=use_id, id_rate=id_rate, name="items")
+        items = ItemTable(
+            num_items,
+            text_dim,
+            dim,
+            use_id=use_id,
+            id_rate=id_rate,
+            id_dropout=id_dropout,
+            seed=seed * 100 + 97,
+            name="items",
+        )
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         blocks = [
@@ -138,6 +149,8 @@ class NextItemModel(keras.Model):
         if self.memory is not None:
             self.memory(no_item)
 
+        # Items that training never sees are no negatives: they would be pushed away for being new.
+        self.unseen = self.add_weight("unseen", shape=(num_items,), initializer="zeros", trainable=False)
         self.loss_mean = keras.metrics.Mean(name="loss")
 
         # === Config ===
@@ -226,7 +239,7 @@ class NextItemModel(keras.Model):
             float32 scalar; 0 when no position has a label.
         """
         items = inputs[schema.HISTORY_ITEMS]
-        vectors = self.history_vectors()  # projected once a step, for the history and for the scores
+        vectors = self.items.vectors(training)  # projected once a step, for the history and for the scores
         positions = self._scaled(self._read(vectors, inputs, training))
         scored = self.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
         bias = [] if self.repeats is None else [self.repeats.numbers]
@@ -234,7 +247,7 @@ class NextItemModel(keras.Model):
 
         def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
             real = labels >= 0
-            logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True)
+            logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + self.unseen
             if self.memory is not None:
                 remembered = self.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]))
                 logits += tf.boolean_mask(remembered, real)

@@ -17,6 +17,7 @@ from tfrec.models.baselines import Cooccurrence, CooccurrenceText, LastItemText,
 from tfrec.models.scorer import Scorer
 from tfrec.models.trained_baselines import MOST_ITEMS, Als, Ease
 from tfrec.retrieval import should_exclude_seen
+from tfrec.training.cold import cold_slices
 from tfrec.training.run import Run
 from tfrec.training.slices import beyond_accuracy, slice_report
 
@@ -87,7 +88,7 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
         },
         "beyond": beyond_accuracy(result, dataset, run, queries),
         "slices": {
-            **_cold_slices(scorer, dataset, run, split),
+            **cold_slices(scorer, dataset, run, split),
             **slice_report(result, dataset, run, queries),
         },
         "baselines": baselines(dataset, run.text_vectors, queries, run),
@@ -131,17 +132,6 @@ def measured_baselines(
         kept = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
         measured[name] = {**kept, "exclude_seen": bool(mask)}
     return measured
-
-
-def _cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) -> dict[str, dict[str, float]]:
-    """Targets that training never saw, and users without a history: counted and scored apart."""
-    slices = {}
-    for name in ("cold_items", "cold_users"):
-        queries = dataset.queries(split, name)
-        if len(queries.user_ids):
-            (result,) = _measure(scorer, queries, dataset, run, (False,))
-            slices[name] = {"users": len(queries.user_ids), "ndcg@10": float(result.metrics["ndcg@10"])}
-    return slices
 
 
 def _measure(

@@ -56,6 +56,7 @@ def build_next_item_model(
         temperature=knobs.temperature,
         use_id=knobs.use_id or not text_dim,
         id_rate=knobs.id_rate,
+        id_dropout=knobs.id_dropout,
         item_dropout=knobs.item_dropout,
         repeat_bias=knobs.repeat_bias,
         neighbours=min(knobs.neighbours, dataset.num_items - 1),
@@ -66,6 +67,8 @@ def build_next_item_model(
     )
     if text_vectors is not None:
         model.items.start_from(text_vectors)
+    counts = np.bincount(training.items, minlength=dataset.num_items)
+    model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
     if model.repeats is not None:
         model.repeats.start_at(min(0.0, repeat_log_odds(training, dataset.num_items)))
     if model.memory is not None:
