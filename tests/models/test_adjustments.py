@@ -129,13 +129,27 @@ def test_in_training_the_memory_is_that_of_the_other_people(k):
     layer, counts, kernel = memory_of(k, ITEMS)
     for sequence in SEQUENCES[:4]:
         items, labels = tf.constant([[*sequence[:-1], -1]]), tf.constant([[*sequence[1:], -1]])
-        found = layer.at_every_position(items, labels, layer.weights_used())[0]
+        before = tf.fill([len(sequence) - 1, ITEMS], 0.25)
+        found = layer.add_at_labels(before, items, labels, layer.weights_used()) - 0.25
         # Whole tables differ from counting without the sequence only where the strongest k did not hold a pair.
         others = np.maximum(counts - pair_counts([sequence]), 0)
         inside = np.isin(np.arange(ITEMS), sequence)
         for position in range(len(sequence) - 1):
             expected = remembered(sequence[: position + 1], np.where(inside, others, counts), kernel)
             assert_allclose(found[position], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_only_places_with_a_label_are_scored_in_a_batch_of_unlike_lengths():
+    layer, *_ = memory_of(3, 2)
+    items = tf.constant([[0, 1, 2, 1], [3, 1, -1, -1], [4, 5, 4, 5]])
+    labels = tf.constant([[-1, 2, 1, 3], [1, 0, -1, -1], [5, -1, 5, 6]])
+    found = layer.add_at_labels(tf.zeros([8, ITEMS]), items, labels, layer.weights_used())
+    alone = []
+    for row in range(3):
+        count = int(tf.reduce_sum(tf.cast(labels[row] >= 0, tf.int32)))
+        one = slice(row, row + 1)
+        alone.append(layer.add_at_labels(tf.zeros([count, ITEMS]), items[one], labels[one], layer.weights_used()))
+    assert_allclose(found, tf.concat(alone, axis=0), atol=1e-6)
 
 
 def test_a_memory_of_one_kind_is_that_part_alone():

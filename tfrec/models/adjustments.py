@@ -194,32 +194,60 @@ class NeighbourMemory(keras.layers.Layer):
         """The learned scalars, in the order in which `at_every_position` takes them."""
         return [getattr(self, name) for name in self.parts]
 
-    def at_every_position(self, items: tf.Tensor, labels: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
-        """What is added to the scores of the whole catalogue after each prefix, in training.
+    def add_at_labels(
+        self, logits: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, weights: list[tf.Tensor]
+    ) -> tf.Tensor:
+        """Scores of the whole catalogue after each prefix that has a label, in training, with the memory added.
 
         Args:
+            logits: float32 `[places, num_items]`, a row for each place of `tf.where(labels >= 0)`.
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
             weights: `weights_used()`, handed in so that the caller can take gradients part by part.
 
         Returns:
-            float32 `[batch, length, num_items]`, without what the sequence itself has put into the memory. Pairs with
-            an event outside `items` and `labels` (of a history cut into windows) are not known and stay.
+            float32 `[places, num_items]`. What the sequence itself has put into the memory is not added; pairs with an
+            event outside `items` and `labels` (of a history cut into windows) are not known and stay. Events so old
+            that they weigh less than a thousandth are left out.
         """
+        place = tf.cast(tf.where(labels >= 0), tf.int32)
+        row, end = place[:, 0], place[:, 1]
         length = tf.shape(items)[1]
-        age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
-        fade = tf.where(age >= 0, tf.pow(self.decay, age), 0.0)
-        added = []
-        if self.k:
-            each = self._one_hop(items, self.near, self.counts)
-            own = self._own(items, labels, each)
-            counts = tf.linalg.matmul(fade, tf.tensor_scatter_nd_sub(each, *own))
-            # what is taken out and put back may leave a rounding error below 0
-            added.append(weights[0] * tf.math.log1p(tf.maximum(counts, 0.0)))
+        span = tf.minimum(length, self._horizon())
+        column = end[:, None] - tf.range(span)
+        history = tf.gather_nd(
+            items, tf.stack([tf.broadcast_to(row[:, None], tf.shape(column)), tf.maximum(column, 0)], -1)
+        )
+        history = tf.where(column >= 0, history, -1)
+        fade = tf.pow(self.decay, tf.cast(tf.range(span), tf.float32))
         if self.text_k:
-            each = self._one_hop(items, self.alike, self.kernel)
-            added.append(weights[-1] * tf.linalg.matmul(fade, each))
-        return tf.add_n(added)
+            indices, values = self._faded(history, fade, self.alike, self.kernel)
+            logits = tf.tensor_scatter_nd_add(logits, _cells(indices), weights[-1] * values)
+        if self.k:
+            indices, values = self._faded(history, fade, self.near, self.counts)
+            whole, own = self._own(items, labels)
+            age = tf.range(length)[:, None] - tf.range(length)[None, :]
+            kept = (age >= 0) & (age < span)
+            faded = tf.linalg.matmul(tf.where(kept, tf.pow(self.decay, tf.cast(age, tf.float32)), 0.0), own)
+            indices = tf.concat([indices, tf.gather(whole, row)], axis=1)
+            values = tf.concat([values, -tf.gather_nd(faded, place)], axis=1)
+            counts = tf.scatter_nd(_cells(indices), values, tf.shape(logits))
+            logits += weights[0] * tf.math.log1p(counts)
+        return logits
+
+    def _horizon(self) -> tf.Tensor:
+        """Events after which one weighs less than a thousandth."""
+        return tf.cast(tf.math.ceil(np.log(1e-3) / tf.math.log(tf.minimum(self.decay, 0.9999))), tf.int32)
+
+    def _faded(
+        self, history: tf.Tensor, fade: tf.Tensor, indices: tf.Tensor, values: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The neighbours of histories `[places, span]`, newest first: int32 and float32 `[places, span * k]`."""
+        real = tf.cast(history >= 0, tf.float32) * fade
+        found = tf.maximum(history, 0)
+        flat = tf.stack([tf.shape(history)[0], tf.shape(history)[1] * indices.shape[1]])
+        weighted = tf.gather(values, found) * real[..., None]
+        return tf.reshape(tf.gather(indices, found), flat), tf.reshape(weighted, flat)
 
     def _entries(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The neighbours of every event, weighted by its age: int32 and float32 `[batch, length * k]`; −1 for none."""
@@ -232,15 +260,9 @@ class NeighbourMemory(keras.layers.Layer):
         shape = tf.stack([tf.shape(items)[0], tf.shape(items)[1] * indices.shape[1]])
         return tf.reshape(found, shape), tf.reshape(weighted, shape)
 
-    def _one_hop(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        """The neighbours of each event by itself, float32 `[batch, length, num_items]`."""
-        flat = tf.reshape(items, [-1, 1])
-        shape = tf.stack([tf.size(items), self.num_items])
-        dense = _scatter(*self._entries(flat, indices, values), shape)
-        return tf.reshape(dense, tf.concat([tf.shape(items), [self.num_items]], axis=0))
-
-    def _own(self, items: tf.Tensor, labels: tf.Tensor, each: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Cells of `each` and how much of them comes from the sequence itself: int32 `[…, 3]` and float32 `[…]`."""
+    def _own(self, items: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The items of each sequence, labels included, int32 `[batch, length + 1]`, and how much of each position's
+        counts of them comes from the sequence itself, float32 `[batch, length, length + 1]`."""
         batch, length = tf.unstack(tf.shape(items))
         count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
         last = tf.gather(labels, tf.maximum(count - 1, 0), axis=1, batch_dims=1)
@@ -252,11 +274,11 @@ class NeighbourMemory(keras.layers.Layer):
         near = tf.cast((distance > 0) & (distance <= self.window), tf.float32)
         pairs = tf.linalg.matmul(tf.linalg.matmul(same, tf.broadcast_to(near, tf.shape(same))), same)[:, :length]
         pairs *= tf.cast(first_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
-        b, t, _ = tf.meshgrid(tf.range(batch), tf.range(length), place, indexing="ij")
-        item = tf.broadcast_to(tf.maximum(whole, 0)[:, None, :], tf.shape(pairs))
-        cells = tf.stack([b, t, item], axis=-1)
         pairs *= tf.cast(items >= 0, tf.float32)[:, :, None]
-        return cells, tf.minimum(pairs, tf.gather_nd(each, cells))  # a neighbour beyond the k-th is not in the memory
+        # a neighbour beyond the k-th is not in the memory
+        known = tf.gather(self.near, tf.maximum(items, 0))[:, :, None, :] == whole[:, None, :, None]
+        counts = tf.gather(self.counts, tf.maximum(items, 0))[:, :, None, :]
+        return tf.maximum(whole, 0), tf.minimum(pairs, tf.reduce_sum(tf.where(known, counts, 0.0), axis=3))
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_items": self.num_items, "k": self.k, "text_k": self.text_k}
@@ -277,8 +299,13 @@ def first_occurrence(items: tf.Tensor) -> tf.Tensor:
 
 
 def _scatter(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    return tf.scatter_nd(_cells(indices), values, shape)
+
+
+def _cells(indices: tf.Tensor) -> tf.Tensor:
+    """(row, index) of int32 `[rows, n]`, int32 `[rows, n, 2]`; −1 is read as 0."""
     rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-    return tf.scatter_nd(tf.stack([rows, tf.maximum(indices, 0)], axis=-1), values, shape)
+    return tf.stack([rows, tf.maximum(indices, 0)], axis=-1)
 
 
 def _per_item(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -249,8 +249,7 @@ class NextItemModel(keras.Model):
             real = labels >= 0
             logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + self.unseen
             if self.memory is not None:
-                remembered = self.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]))
-                logits += tf.boolean_mask(remembered, real)
+                logits = self.memory.add_at_labels(logits, items, labels, list(shared[1 + len(bias) :]))
             if self.repeats is not None:
                 indices, values = self.repeats.at_every_position(items, shared[1])
                 logits = _add(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
