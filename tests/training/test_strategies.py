@@ -14,7 +14,14 @@ from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.training.next_item import fit_next_item
 
-SMALL = ["model.dim=16", "model.heads=2", "training.batch_size=16", "training.epochs=12", "training.learning_rate=0.01"]
+SMALL = [
+    "model.dim=16",
+    "model.heads=2",
+    "model.temperature=0.05",
+    "training.batch_size=16",
+    "training.epochs=12",
+    "training.learning_rate=0.01",
+]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ class Balance:
         """As the model has them now."""
         found: dict[str, float] = {}
         if model.memory is not None:
-            found["decay"] = float(model.memory.decay)
+            found["decay"] = float(model.memory.decay.numpy())
             found |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
             found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=True))
@@ -174,7 +174,7 @@ class _Parts:
     def _at(self, memory: NeighbourMemory, decay: float) -> dict[str, np.ndarray]:
         """What the memory's strengths multiply; kept for the decay asked last."""
         if decay != self.decay:
-            was = float(memory.decay)
+            was = float(memory.decay.numpy())
             memory.assign(decay=decay)
             self.remembered = {name: part.numpy() for name, part in memory.parts_of_whole(self.items).items()}
             memory.assign(decay=was)
