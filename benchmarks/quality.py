@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from peers import data_folder, machine, peer_python, run_peer
 
-PACKAGES = ["rectools[torch]==0.19.0", "implicit==0.7.2", "pyarrow"]
+PACKAGES = ["rectools[torch]==0.19.0", "implicit==0.7.2", "pyarrow==18.1.0"]
 PEERS = {"rectools_sasrec": "sasrec", "rectools_bert4rec": "bert4rec", "implicit_als": "als"}
 FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
 
