@@ -64,7 +64,12 @@ def _sha256(config: BackboneConfig, vocabulary: WordPieces | BytePairs, model: k
 def save_pair(preprocessor: tf.Module, model: keras.Model, folder: Path) -> None:
     """Writes `preprocessor/` and `encoder/` below an existing folder."""
     tf.saved_model.save(preprocessor, str(folder / PREPROCESSOR))
-    tf.saved_model.save(_as_hub_object(model), str(folder / ENCODER))
+    save_encoder_part(model, folder / ENCODER)
+
+
+def save_encoder_part(model: keras.Model, folder: Path) -> None:
+    """Writes the encoder of a pair."""
+    tf.saved_model.save(_as_hub_object(model), str(folder))
 
 
 def _as_hub_object(model: keras.Model) -> Any:

@@ -204,6 +204,8 @@ class NeighbourMemory(keras.layers.Layer):
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
             weights: `weights_used()`, handed in so that the caller can take gradients part by part.
+            columns: int32 `[num_items]`, the column of each item; items without one, at the end, share the last. None:
+                a column an item.
 
         Returns:
             float32 `[places, num_items]`. What the sequence itself has put into the memory is not added; pairs with an

@@ -1,0 +1,62 @@
+"""A catalogue's texts as tokens, made once and read many times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
+
+if TYPE_CHECKING:
+    from tfrec.encoders.encoder import TextEncoder
+
+_AT_ONCE = 4096
+
+
+class TokenTable:
+    """Token ids of texts.
+
+    Args:
+        encoder: Whose preprocessor makes the tokens.
+        texts: Any strings.
+        seq_length: Tokens a text is cut to.
+
+    Attributes:
+        words: int32 `[len(texts), longest]`, padded on the right.
+        lengths: int64 `[len(texts)]`, tokens of each text, [CLS] and [SEP] among them.
+    """
+
+    def __init__(self, encoder: TextEncoder, texts: Sequence[str], seq_length: int) -> None:
+        packed = [encoder.inputs(list(texts[i : i + _AT_ONCE]), seq_length) for i in range(0, len(texts), _AT_ONCE)]
+        masks = [part[INPUT_MASK].numpy() for part in packed]
+        empty = np.zeros((0, seq_length), np.int32)
+        self.lengths = np.concatenate([empty, *masks]).sum(axis=1).astype(np.int64)
+        words = np.concatenate([empty, *(part[INPUT_WORD_IDS].numpy() for part in packed)])
+        self.words = words[:, : self.lengths.max(initial=1)]
+
+    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The encoder's dict for some texts, int32 `[len(rows), longest of them]` each."""
+        lengths = self.lengths[rows]
+        place = np.arange(lengths.max(initial=1))
+        mask = (place < lengths[:, None]).astype(np.int32)
+        words = self.words[rows, : len(place)]
+        return {INPUT_WORD_IDS: words, INPUT_MASK: mask, INPUT_TYPE_IDS: np.zeros_like(words)}
+
+    def parts(self, rows: np.ndarray, tokens: int) -> list[np.ndarray]:
+        """Positions in `rows` in groups of like length: shortest first, each with about `tokens` tokens of padding and
+        text, and at least one text.
+
+        Every position is in one group.
+        """
+        lengths = self.lengths[rows]
+        order = np.argsort(lengths, kind="stable")
+        found, start = [], 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens:
+                stop += 1
+            found.append(order[start:stop])
+            start = stop
+        return found

@@ -1,0 +1,73 @@
+"""NextItemModel's loss over some candidates in the place of the whole catalogue."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.models.chunked import chunked_sum
+from tfrec.models.item_table import lookup
+from tfrec.models.next_item import NextItemModel
+from tfrec.models.sampled import Candidates, CandidateSampler, columns_of, sampled_cross_entropy
+
+_LOGITS_AT_ONCE = 2**25
+
+
+def candidate_loss(
+    model: NextItemModel,
+    inputs: dict[str, tf.Tensor],
+    labels: tf.Tensor,
+    candidates: Candidates,
+    vectors: tf.Tensor,
+    training: bool = True,
+) -> tf.Tensor:
+    """Mean cross-entropy of the next item, the softmax's denominator estimated from the candidates.
+
+    Args:
+        model: Its scores, with all that is added to the cosine.
+        inputs: As the model's.
+        labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
+        candidates: Every label and every item of the histories has to be among them.
+        vectors: float32 `[m, dim]`, the candidates as a history reads them.
+        training: Whether dropout is on.
+
+    Returns:
+        float32 scalar; 0 when no position has a label.
+    """
+    columns = columns_of(candidates.items, model.num_items)
+    history = inputs[schema.HISTORY_ITEMS]
+    read = lookup(vectors, tf.where(history >= 0, tf.gather(columns, tf.maximum(history, 0)), -1))
+    hidden = model.body([read, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
+    positions = tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature)
+    scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
+    bias = [] if model.repeats is None else [model.repeats.bias]
+    weights = [] if model.memory is None else model.memory.weights_used()
+    count = tf.size(candidates.items)
+
+    def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
+        real = labels >= 0
+        logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True)
+        if model.memory is not None:
+            added = model.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]), columns)
+            logits += tf.boolean_mask(added, real)[:, :count]
+        if model.repeats is not None:
+            indices, values = model.repeats.at_every_position(items, shared[1])
+            places = tf.boolean_mask(tf.gather(columns, indices), real)
+            rows = tf.broadcast_to(tf.range(tf.shape(places)[0])[:, None], tf.shape(places))
+            cells = tf.stack([rows, tf.minimum(places, count - 1)], axis=-1)  # padding has a place, and adds 0
+            logits = tf.tensor_scatter_nd_add(logits, cells, tf.boolean_mask(values, real))
+        wanted = tf.gather(columns, tf.boolean_mask(labels, real))
+        return tf.reduce_sum(sampled_cross_entropy(logits, wanted, candidates.log_weights))
+
+    rows = tf.maximum(_LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
+    total = chunked_sum(summed, [positions, history, labels], [scored, *bias, *weights], rows)
+    return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+
+
+def step_candidates(
+    sampler: CandidateSampler, inputs: dict[str, tf.Tensor], labels: tf.Tensor, step: tf.Tensor | int
+) -> Candidates:
+    """What a step has to have at hand: the labels, the histories, and what the sampler draws."""
+    history = inputs[schema.HISTORY_ITEMS]
+    wanted = tf.boolean_mask(labels, labels >= 0)
+    return sampler.draw(wanted, step, also=tf.boolean_mask(history, history >= 0))
