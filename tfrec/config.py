@@ -44,7 +44,8 @@ class EncoderConfig(Section):
     """Which encoder reads the text, and how."""
 
     name: str = Field("minilm-l6", description="Preset, folder, or any handle that hub.KerasLayer takes.")
-    trainable: bool = False
+    trainable: bool = Field(False, description="Whether it is trained with the model, after a fit with it frozen.")
+    lora_rank: int = Field(0, ge=0, description="next-item, trainable: train adapters of this rank; 0 for all weights.")
     seq_length: int = Field(64, ge=4, description="Tokens an item text is cut to.")
     batch_size: int = Field(64, ge=1)
     precision: Literal["float32", "bfloat16", "int8"] = Field("float32", description="In which texts are encoded.")
@@ -90,7 +91,15 @@ class TrainingConfig(Section):
     batch_size: int | None = Field(None, ge=1, description="None: 256, or less where an epoch has few steps.")
     learning_rate: float = Field(2e-3, gt=0)
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
-    encoder_epochs: int = Field(3, ge=1, description="behaviour-text: epochs with the encoder, after the MLP.")
+    encoder_epochs: int = Field(3, ge=1, description="Epochs with the encoder, after those with it frozen.")
+    encoder_layer_decay: float = Field(0.9, gt=0, le=1, description="next-item: its rate, a layer down.")
+    encoder_unfreeze: float = Field(
+        0.0, ge=0, le=1, description="Share of the steps until its lowest layer is trained."
+    )
+    encoder_memory: float = Field(1.0, ge=0, description="GiB of its activations kept; the rest is computed again.")
+    encoder_negatives: Literal["in-batch", "uniform", "popularity", "mixed"] = "in-batch"
+    encoder_sample: int = Field(256, ge=1, description="Negatives drawn a step; none where they are in-batch.")
+    start_from: str | None = Field(None, description="next-item: a run whose weights are the first ones.")
     encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
     weight_decay: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")

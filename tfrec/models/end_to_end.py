@@ -82,7 +82,12 @@ class EndToEndModel(keras.Model):
         self.recommender.items.text.assign(self.passes.read_all(precision))
 
     def _head_gradients(
-        self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, items: tf.Tensor, log_weights: tf.Tensor, texts: tf.Tensor
+        self,
+        inputs: dict[str, tf.Tensor],
+        labels: tf.Tensor,
+        items: tf.Tensor,
+        log_weights: tf.Tensor,
+        texts: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
         """The loss, its gradients for the recommender, and for the text vectors `[m, text_dim]`."""
         model, table = self.recommender, self.recommender.items
@@ -96,4 +101,3 @@ class EndToEndModel(keras.Model):
             loss, [*model.trainable_variables, texts], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         return loss, gradients, upstream
-

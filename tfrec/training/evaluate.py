@@ -91,7 +91,7 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
             **cold_slices(scorer, dataset, run, split),
             **slice_report(result, dataset, run, queries),
         },
-        "baselines": baselines(dataset, run.text_vectors, queries, run),
+        "baselines": baselines(dataset, run.untuned_text_vectors, queries, run),
     }
 
 

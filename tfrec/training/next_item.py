@@ -22,6 +22,7 @@ from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
+from tfrec.training.warm_start import start_from
 from tfrec.training.windows import Windows
 
 
@@ -78,6 +79,8 @@ def build_next_item_model(
         if model.memory.text_k and text_vectors is not None:
             alike = text_neighbours(text_vectors, model.memory.text_k)
         model.memory.remember(near, alike)
+    if config.training.start_from:
+        start_from(model, dataset, config.training.start_from)
     return model
 
 
@@ -149,7 +152,7 @@ def fit_next_item(
     callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(
-            _batches(windows, config, batch_size, epoch),
+            batches(windows, config, batch_size, epoch, knobs.epochs),
             initial_epoch=epoch,
             epochs=knobs.epochs,
             steps_per_epoch=steps,
@@ -195,11 +198,12 @@ class EpochCheckpoint(keras.callbacks.Callback):
             old.unlink()
 
 
-def _batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: int) -> tf.data.Dataset:
+def batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed and the epoch alone."""
     knobs = config.training
 
     def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        for epoch in range(first_epoch, knobs.epochs):
+        for epoch in range(first_epoch, epochs):
             for rows in windows.epoch(batch_size, knobs.seed, epoch):
                 yield windows.batch(rows)
 

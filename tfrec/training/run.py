@@ -26,6 +26,8 @@ MANIFEST_FILE = "manifest.json"
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "weights/model.weights.h5"
 TEXT_VECTORS_FILE = "weights/text_vectors.npy"
+UNTUNED_VECTORS_FILE = "weights/text_vectors_untuned.npy"
+ENCODER_FOLDER = "encoder"
 
 
 class Run:
@@ -80,11 +82,18 @@ class Run:
         path = self.path / TEXT_VECTORS_FILE
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
+    @cached_property
+    def untuned_text_vectors(self) -> np.ndarray | None:
+        """As `text_vectors`, of the encoder as it was before this training: what untrained baselines read."""
+        path = self.path / UNTUNED_VECTORS_FILE
+        return np.load(path, allow_pickle=False) if path.is_file() else self.text_vectors
+
     def encoder(self) -> TextEncoder:
-        """The text encoder the model was trained with."""
+        """The text encoder of the model: the run's own where it was trained too, else the one in the configuration."""
         from tfrec.encoders import load_encoder
 
-        encoder = load_encoder(self.config.encoder.name)
+        own = self.path / ENCODER_FOLDER
+        encoder = load_encoder(own if own.is_dir() else self.config.encoder.name)
         expected = self.manifest["encoder_hash"]
         if expected and encoder.hash != expected:
             raise InvalidInput(

@@ -73,6 +73,10 @@ def train(
             from tfrec.training.behaviour_text import fit_behaviour_text
 
             result = fit_behaviour_text(dataset, config, workdir=partial, resume=resume)
+        elif config.encoder.trainable:
+            from tfrec.training.end_to_end import fit_end_to_end
+
+            result, encoder = fit_end_to_end(dataset, encoder, text_vectors, config, workdir=partial, resume=resume)
         else:
             result = fit_next_item(dataset, text_vectors, config, workdir=partial, resume=resume)
         timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
