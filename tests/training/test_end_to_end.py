@@ -93,7 +93,7 @@ def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["encoder.lora_rank=2"]], ids=["all weights", "lora"])
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more):
-    monkeypatch.setattr("tfrec.training.end_to_end._Joint._start", lambda self, best: None)
+    monkeypatch.setattr("tfrec.training.end_to_end.EndToEndFit._start", lambda self, best: None)
     config = config.with_values([*more, "training.encoder_learning_rate=0.002"])
     whole = train(dataset, tmp_path / "whole", config)
 

@@ -68,21 +68,16 @@ def fit_end_to_end(
     if encoder is None or text_vectors is None:
         raise InvalidInput("encoder.trainable=true needs a model that reads text. Set model.use_text=true.")
     _refuse(config)
-    keras.utils.set_random_seed(config.training.seed)
-    model, shape = trainable_model(encoder, "mixed_bfloat16" if config.training.mixed_bfloat16 else "float32")
-    if config.encoder.lora_rank:
-        add_lora(model, shape, config.encoder.lora_rank, seed=config.training.seed)
+    passes = passes_of(dataset, encoder, config)
     if config.training.start_from:
         frozen = FitResult(build_next_item_model(dataset, text_vectors, config))
     else:
         frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume)
-    tokens = TokenTable(encoder, dataset.texts, config.encoder.seq_length)
-    passes = PartwiseEncoder(model, shape, tokens, memory=int(config.training.encoder_memory * 2**30))
-    fit = _Joint(dataset, passes, frozen.model, config, workdir)
+    fit = EndToEndFit(dataset, passes, frozen.model, config, workdir)
     result = fit.run(frozen.history, started, resume)
 
     folder = workdir / ENCODER_FOLDER
-    save_tuned(folder, encoder, merged(model, shape), source=f"{Path(config.encoder.name).name}, tuned")
+    save_tuned(folder, encoder, merged(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned")
     tuned = load_encoder(folder, precision=config.encoder.precision)
     vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
@@ -100,8 +95,27 @@ def _refuse(config: RunConfig) -> None:
             )
 
 
-class _Joint:
-    """The second stage."""
+def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> PartwiseEncoder:
+    """The encoder over the catalogue's texts as `config` wants it trained: precision, adapters, memory."""
+    knobs = config.training
+    keras.utils.set_random_seed(knobs.seed)
+    model, shape = trainable_model(encoder, "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32")
+    if config.encoder.lora_rank:
+        add_lora(model, shape, config.encoder.lora_rank, seed=knobs.seed)
+    tokens = TokenTable(encoder, dataset.texts, config.encoder.seq_length)
+    return PartwiseEncoder(model, shape, tokens, memory=int(knobs.encoder_memory * 2**30))
+
+
+class EndToEndFit:
+    """The second stage: recommender and encoder together.
+
+    Args:
+        dataset: Training sequences and validation queries.
+        passes: The encoder over the catalogue's texts.
+        recommender: Fitted already, or not.
+        config: Sections `model` and `training`.
+        workdir: Folder for checkpoints and history.
+    """
 
     def __init__(
         self,
