@@ -32,12 +32,6 @@ class PartwiseEncoder:
         memory: Bytes of activations to keep; 0 for none.
         part_tokens: Tokens of a part, padding included.
         dropout: bool. Whether the encoder's own dropout is on in training.
-
-    Example:
-        >>> from tfrec.encoders import load_encoder  # doctest: +SKIP
-        >>> passes = PartwiseEncoder(model, config, TokenTable(encoder, texts, 64))  # doctest: +SKIP
-        >>> vectors = passes.forward(np.array([4, 0, 2]))  # doctest: +SKIP
-        >>> gradients = passes.backward(tf.ones_like(vectors), passes.variables())  # doctest: +SKIP
     """
 
     def __init__(
