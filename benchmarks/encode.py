@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 PEERS = ["sentence-transformers>=5", "onnxruntime>=1.20", "onnx>=1.17", "torch>=2.6", "transformers>=4.50"]
+PEER_NAMES = ["torch", "sentence-transformers", "onnxruntime"]
 LENGTH, BATCH = 64, 64
 OURS = ("float32", "bfloat16", "int8")
 THEIRS = ("sentence_transformers", "onnxruntime_plain", "onnxruntime_fused")
@@ -110,10 +111,8 @@ def work(who: str, texts: list[str], folder: str, out: Path) -> None:
     """The process of one contestant: loads, writes its vectors, then encodes once for each line on standard input."""
     if who in OURS:
         encode = tfrec_mode(who)
-    elif who == "sentence_transformers":
-        encode = sentence_transformers(folder)
     else:
-        encode = onnxruntime(folder, fused=who.endswith("fused"))
+        encode = sentence_transformers(folder) if who == THEIRS[0] else onnxruntime(folder, who.endswith("fused"))
     np.save(out, encode(texts))
     print(json.dumps({"ready": who, **(matmul_rates() if who == "float32" else {})}), flush=True)
     for _ in sys.stdin:
@@ -256,9 +255,7 @@ def summary(data: str, texts: list[str], everybody: dict[str, Contestant], pytho
         ratios["sentence_transformers_int8"] = rate["int8"] / theirs
     flop = flop_per_text(texts)
     matmul = {kind: everybody["float32"].about[kind] for kind in ("float32", "bfloat16")}
-    asked = (
-        "from importlib.metadata import version as v; print(*map(v, ['torch', 'sentence-transformers', 'onnxruntime']))"
-    )
+    asked = f"from importlib.metadata import version as v; print(*map(v, {PEER_NAMES}))"
     found = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
     return {
         "benchmark": "encode",
@@ -277,7 +274,7 @@ def summary(data: str, texts: list[str], everybody: dict[str, Contestant], pytho
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "instructions": instructions()},
         "versions": {
             **{name: version(name) for name in ("tensorflow", "tf_keras", "tensorflow-text", "numpy")},
-            **dict(zip(("torch", "sentence-transformers", "onnxruntime"), found)),
+            **dict(zip(PEER_NAMES, found)),
         },
     }
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tests.conftest import TINY_CONFIG, TINY_VOCABULARY
 from tests.encoders.random_checkpoints import write_gpt_folder
 from tfrec.config import RunConfig
-from tfrec.encoders import load_encoder
+from tfrec.encoders import import_encoder, load_encoder
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.keras import keras
 from tfrec.training import pretrain_encoder
@@ -188,6 +188,29 @@ def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, te
     with pytest.raises(InvalidInput, match="takes 128 tokens"):
         pretrain_encoder(tmp_path / "long", config(seq_length=200), files=[text_file], source=str(tiny_hf_bert))
     assert not list(tmp_path.glob("long*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bert", "gpt"])
+def test_going_on_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_path, text_file, tiny_hf_bert, family):
+    source = tiny_hf_bert if family == "bert" else write_gpt_folder(tmp_path / "gpt")
+    still = config(steps=1, learning_rate=1e-12)
+    first = import_encoder(source, tmp_path / "first")
+    second = pretrain_encoder(tmp_path / "second", still, files=[text_file], source=str(first))
+    third = pretrain_encoder(tmp_path / "third", still, files=[text_file], source=str(second))
+    texts = ["a red shoe", "a blue hat number 7"]
+    expected = load_encoder(first).encode(texts)
+    for folder in (second, third):
+        assert_allclose(load_encoder(folder).encode(texts), expected, atol=1e-5)
+    assert json.loads((third / "vocabulary.json").read_text()) == json.loads((first / "vocabulary.json").read_text())
+
+
+def test_an_encoder_folder_that_does_not_say_its_vocabulary_is_refused(tmp_path, text_file, tiny_hf_bert):
+    first = import_encoder(tiny_hf_bert, tmp_path / "first")
+    (first / "vocabulary.json").unlink()
+    with pytest.raises(InvalidInput, match=r"first has no vocabulary.json.*Import or pre-train it again"):
+        pretrain_encoder(tmp_path / "second", config(), files=[text_file], source=str(first))
+    assert not list(tmp_path.glob("second*"))
 
 
 @pytest.mark.slow

@@ -37,7 +37,8 @@ def pretrain(
     data: Annotated[Path | None, typer.Option(help="Folder that `tfrec prepare` wrote: its texts are learnt.")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="Text file, one text a line; may be repeated.")] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="NAME|FOLDER", help="Go on from a preset or Hugging Face folder.")
+        str | None,
+        typer.Option("--from", metavar="NAME|FOLDER", help="Go on from a preset, a Hugging Face or encoder folder."),
     ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,

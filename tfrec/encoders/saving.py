@@ -19,6 +19,7 @@ from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 PREPROCESSOR, ENCODER, ABOUT = "preprocessor", "encoder", "tfrec_encoder.json"
+VOCABULARY = "vocabulary.json"
 
 
 def save_encoder(
@@ -45,13 +46,22 @@ def save_encoder(
         force: Replace `out`.
     """
     preprocessor = vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
-    about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions}
-    about |= {"pooling": config.pooling, "normalised": config.normalise, "backbone": describe(config)}
-    about |= {"sha256": sha256 or _sha256(config, vocabulary, model), "source": source}
+    about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source)
     with atomic_folder(out, force) as work:
         save_pair(preprocessor, model, work)
-        for name, value in {ABOUT: about, **(extra or {})}.items():
+        for name, value in {ABOUT: about, VOCABULARY: vocabulary.to_dict(), **(extra or {})}.items():
             write_json(work / name, value)
+
+
+def about_encoder(config: BackboneConfig, sha256: str, source: str) -> dict[str, Any]:
+    """What an encoder folder says about itself."""
+    about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions, "pooling": config.pooling}
+    return about | {
+        "normalised": config.normalise,
+        "backbone": describe(config),
+        "sha256": sha256,
+        "source": source,
+    }
 
 
 def _sha256(config: BackboneConfig, vocabulary: WordPieces | BytePairs, model: keras.Model) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tfrec.encoders.backbone import BackboneConfig, describe
+from tfrec.encoders.backbone import BackboneConfig
 from tfrec.encoders.encoder import TextEncoder
 from tfrec.encoders.models import build_backbone
 from tfrec.encoders.reading import restored
-from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, save_encoder_part
+from tfrec.encoders.saving import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY, about_encoder, save_encoder_part
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, write_json
 from tfrec.keras import keras
@@ -56,11 +56,12 @@ def save_tuned(
     digest = hashlib.sha256(encoder.hash.encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
-    about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions}
-    about |= {"pooling": config.pooling, "normalised": config.normalise, "backbone": describe(config)}
-    about |= {"sha256": digest.hexdigest(), "source": source}
+    about = about_encoder(config, digest.hexdigest(), source)
+    vocabulary = Path(encoder.encoder_handle).parent / VOCABULARY
     with atomic_folder(out, force=True) as work:
         shutil.copytree(encoder.preprocessor_handle, work / PREPROCESSOR)
         save_encoder_part(model, work / ENCODER)
+        if vocabulary.is_file():
+            shutil.copy(vocabulary, work / VOCABULARY)
         for name, value in {ABOUT: about, **(extra or {})}.items():
             write_json(work / name, value)

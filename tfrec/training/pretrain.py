@@ -12,13 +12,12 @@ from tfrec import __version__
 from tfrec.config import PretrainingConfig, RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders.backbone import BackboneConfig, BertConfig, GptConfig
-from tfrec.encoders.checkpoint import load_weights, read_checkpoint
 from tfrec.encoders.language_model import LanguageModel
 from tfrec.encoders.learning import learn_word_pieces
 from tfrec.encoders.masking import WholeWordMasking
 from tfrec.encoders.models import build_backbone
-from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.saving import save_encoder
+from tfrec.encoders.starting import starting_point
 from tfrec.encoders.vocabulary import BytePairs, WordPieces
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json, refuse_existing, write_json
@@ -53,8 +52,9 @@ def pretrain_encoder(
         config: Its section `pretraining`; defaults where None. With `resume`, that of the interrupted training holds.
         dataset: Texts of the catalogue and of the training histories.
         files: Text files, one text a line.
-        source: A preset or a Hugging Face folder to go on from; its family, size and vocabulary hold. None: a new
-            model, with a WordPiece vocabulary learnt from the texts.
+        source: A preset, a Hugging Face folder or an encoder folder to go on from; its family, size and vocabulary
+            hold, and the prediction head, which none of them has, is a new one. None: a new model, with a WordPiece
+            vocabulary learnt from the texts.
         resume: Go on with `OUT.partial`; dataset, files and source have to be the same.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
 
@@ -147,10 +147,7 @@ def _encoder(
     """Shape, vocabulary and a model to start from."""
     dtype = "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32"
     if source is not None:
-        checkpoint = read_checkpoint(PRESETS[source]() if source in PRESETS else source)
-        model = build_backbone(checkpoint.config, dtype)
-        load_weights(model, checkpoint.config, checkpoint.tensors)
-        return checkpoint.config, checkpoint.vocabulary, model
+        return starting_point(source, dtype)
     learnt = partial / "vocab.json"
     if not learnt.is_file():
         say(f"Learning a vocabulary of {knobs.vocab_size} word pieces")
