@@ -146,6 +146,23 @@ class PretrainingConfig(Section):
     seed: int = 0
 
 
+class AdaptationConfig(Section):
+    """How an encoder learns from what people take together (`tfrec encoder adapt`)."""
+
+    steps: int = Field(100, ge=1)
+    batch_size: int = Field(256, ge=2, description="Pairs a step; each is a negative for the others.")
+    window: int = Field(1, ge=1, description="Events of one history that far apart are a pair.")
+    temperature: float = Field(0.05, gt=0)
+    learning_rate: float = Field(3e-5, gt=0)
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps spent warming up.")
+    weight_decay: float = Field(0.0, ge=0)
+    seq_length: int = Field(64, ge=4, description="Tokens a text is cut to.")
+    held_out: float = Field(0.05, gt=0, le=0.5, description="Share of the people whose pairs measure.")
+    memory: float = Field(1.0, ge=0, description="GiB of activations kept; the rest is computed again.")
+    mixed_bfloat16: bool = False
+    seed: int = 0
+
+
 class EvaluationConfig(Section):
     """What is measured. Ranking is always over the full catalogue."""
 
@@ -191,6 +208,7 @@ class RunConfig(Section):
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
+    adaptation: AdaptationConfig = Field(default_factory=AdaptationConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)

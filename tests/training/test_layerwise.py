@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
-from tfrec.training.end_to_end import unfreezing, warm_cosine
+from tfrec.training.end_to_end import unfreezing
 from tfrec.training.layerwise import LayerwiseOptimizer
+from tfrec.training.schedule import warm_cosine
 
 
 def moves(optimizer, variables, gradients, chosen, step=0):

@@ -1,4 +1,4 @@
-"""`tfrec encoder`: import an encoder, pre-train one, look at one."""
+"""`tfrec encoder`: import an encoder, pre-train or adapt one, look at one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, Force, run_config
+from tfrec.cli.options import Assignments, ConfigFile, Data, Force, run_config
 from tfrec.cli.quiet import load_tensorflow
 
 app = typer.Typer(
-    help="Import a text encoder, pre-train one, or look at one.", no_args_is_help=True, rich_markup_mode=None
+    help="Import a text encoder, pre-train or adapt one, or look at one.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -59,6 +59,28 @@ def pretrain(
 
     pretrain_encoder(out, settings, dataset=dataset, files=text or [], source=source, resume=resume, force=force)
     typer.echo(f"Wrote {out}")
+
+
+@app.command()
+def adapt(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME|FOLDER", help="A preset or an encoder folder.")
+    ] = "minilm-l6",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    force: Force = False,
+) -> None:
+    """Teach an encoder which texts the same people take one after the other."""
+    settings = run_config(config, assignments)
+    from tfrec.data import PreparedDataset
+
+    dataset = PreparedDataset.load(data)
+    load_tensorflow()
+    from tfrec.training import adapt_encoder
+
+    typer.echo(f"Wrote {adapt_encoder(dataset, out, settings, source=source, force=force)}")
 
 
 @app.command()

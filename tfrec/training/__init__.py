@@ -1,5 +1,6 @@
 """Fit, resume, and the Run folder that a training leaves behind."""
 
+from tfrec.training.adapt import adapt_encoder
 from tfrec.training.evaluate import evaluate_run
 from tfrec.training.pretrain import pretrain_encoder
 from tfrec.training.run import Run
@@ -7,4 +8,4 @@ from tfrec.training.train import train
 
 load_run = Run.load
 
-__all__ = ["Run", "evaluate_run", "load_run", "pretrain_encoder", "train"]
+__all__ = ["Run", "adapt_encoder", "evaluate_run", "load_run", "pretrain_encoder", "train"]

@@ -29,6 +29,7 @@ from tfrec.training.layerwise import LayerwiseOptimizer
 from tfrec.training.next_item import EpochCheckpoint, batches, build_next_item_model, fit_next_item, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
+from tfrec.training.schedule import warm_cosine
 from tfrec.training.windows import Windows
 
 
@@ -208,13 +209,3 @@ def unfreezing(groups: int, steps: float) -> Callable[[int], int]:
         return 0 if step >= steps else groups - 1 - math.floor((groups - 1) * step / steps)
 
     return frozen
-
-
-def warm_cosine(rate: float, warmup: int, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Rises linearly to `rate` over `warmup` steps, then falls along a cosine to 0 at `steps`."""
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else rate,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=rate if warmup else None,
-        warmup_steps=warmup,
-    )
