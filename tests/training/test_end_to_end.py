@@ -7,6 +7,7 @@ import json  # isort: skip
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.config import RunConfig
@@ -16,6 +17,8 @@ from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.end_to_end import EndToEndModel
 from tfrec.training import Run, evaluate_run, train
 from tfrec.training.callbacks import BestWeights
+from tfrec.training.end_to_end import EndToEndFit, passes_of
+from tfrec.training.next_item import build_next_item_model
 
 WORDS = ["red", "green", "blue", "small", "big", "old", "new", "fast"]
 
@@ -71,8 +74,6 @@ def test_the_measured_model_is_the_one_that_validated(dataset, tuned):
 
 
 def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
-    import tensorflow as tf
-
     from tfrec.serving import export
 
     export(tuned, tmp_path / "ring")
@@ -118,15 +119,34 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
     assert rows["epoch"].to_list() == [1, 2, 3]
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step_and_changes_nothing(dataset, config, tmp_path, monkeypatch):
+def spoiled(place):
+    """The head's loss (0) or its gradients for the text vectors (2) are not numbers."""
     head = EndToEndModel._head_gradients
-    monkeypatch.setattr(
-        EndToEndModel, "_head_gradients", lambda *a: [x * np.nan if i == 0 else x for i, x in enumerate(head(*a))]
-    )
+    return lambda *inputs: [part * np.nan if at == place else part for at, part in enumerate(head(*inputs))]
+
+
+def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(0))
     with pytest.raises(TfrecError, match=r"became nan at step 1 of the epoch.*--resume"):
         train(dataset, tmp_path / "run", config)
-    monkeypatch.undo()
     assert (tmp_path / "run.partial" / "checkpoint").is_dir()
+
+
+@pytest.mark.parametrize("place", [None, 0, 2])
+def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(dataset, config, tmp_path, monkeypatch, place):
+    if place is not None:
+        monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(place))
+    encoder = load_encoder(config.encoder.name)
+    recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
+    fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path)
+    before = [weight.numpy() for weight in fit.model.trainable_weights]
+    inputs, labels = fit.windows.batch(np.arange(4))
+    for _ in range(2):  # the first one is at rate 0
+        batch = {name: tf.constant(value) for name, value in inputs.items()}, tf.constant(labels)
+        loss = float(fit.model.train_step(batch)["loss"])
+    after = [weight.numpy() for weight in fit.model.trainable_weights]
+    assert np.isfinite(loss) == (place is None)
+    assert all(np.array_equal(one, other) for one, other in zip(before, after)) == (place is not None)
 
 
 @pytest.mark.slow
