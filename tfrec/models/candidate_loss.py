@@ -40,13 +40,14 @@ def candidate_loss(
     hidden = model.body([read, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
     positions = tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature)
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-    bias = [] if model.repeats is None else [model.repeats.bias]
+    bias = [] if model.repeats is None else [model.repeats.numbers]
     weights = [] if model.memory is None else model.memory.weights_used()
     count = tf.size(candidates.items)
+    unseen = tf.gather(model.unseen, candidates.items)
 
     def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
         real = labels >= 0
-        logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True)
+        logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + unseen
         if model.memory is not None:
             added = model.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]), columns)
             logits += tf.boolean_mask(added, real)[:, :count]

@@ -95,7 +95,7 @@ class EndToEndModel(keras.Model):
             tape.watch(texts)
             vectors = table.of_text(texts)
             if table.use_id:
-                vectors += tf.gather(table.ids, items) * table.id_rate
+                vectors += table.id_part(items, training=True)
             loss = candidate_loss(model, inputs, labels, Candidates(items, log_weights), vectors)
         *gradients, upstream = tape.gradient(
             loss, [*model.trainable_variables, texts], unconnected_gradients=tf.UnconnectedGradients.ZERO

@@ -92,12 +92,15 @@ class ItemTable(keras.layers.Layer):
         if self.text_dim:
             parts.append(self.of_text(self.text))
         if self.use_id:
-            ids = self.ids * self.id_rate
-            if training and self.id_dropout:
-                kept = self.drop_ids(tf.ones([self.num_items, 1]), training=True) > 0
-                ids = tf.where(kept, ids, 0.0)
-            parts.append(ids)
+            parts.append(self.id_part(None, training))
         return tf.add_n(parts)
+
+    def id_part(self, indices: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0."""
+        ids = (self.ids if indices is None else tf.gather(self.ids, indices)) * self.id_rate
+        if training and self.id_dropout:
+            ids = tf.where(self.drop_ids(tf.ones([tf.shape(ids)[0], 1]), training=True) > 0, ids, 0.0)
+        return ids
 
     def of_text(self, text_vectors: tf.Tensor) -> tf.Tensor:
         """Vectors of items known by their text alone: float32 `[..., text_dim]` to `[..., dim]`."""

@@ -26,7 +26,8 @@ from tfrec.models.sampled import CandidateSampler
 from tfrec.progress import say
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.layerwise import LayerwiseOptimizer
-from tfrec.training.next_item import EpochCheckpoint, batches, build_next_item_model, fit_next_item, validation
+from tfrec.training.next_item import EpochCheckpoint, batches, build_next_item_model, fit_next_item
+from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
 from tfrec.training.schedule import warm_cosine
@@ -73,7 +74,7 @@ def fit_end_to_end(
     if config.training.start_from:
         frozen = FitResult(build_next_item_model(dataset, text_vectors, config))
     else:
-        frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume)
+        frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume, goes_on=True)
     fit = EndToEndFit(dataset, passes, frozen.model, config, workdir)
     result = fit.run(frozen.history, started, resume)
 
@@ -84,6 +85,8 @@ def fit_end_to_end(
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
     np.save(workdir / TEXT_VECTORS_FILE, vectors)
     result.model.items.text.assign(vectors)
+    if config.training.balance and result.metrics_valid:
+        result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
     return result, tuned
 
 

@@ -113,7 +113,13 @@ def repeat_log_odds(training: Histories, num_items: int) -> float:
 
 
 def fit_next_item(
-    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, *, workdir: Path, resume: bool = False
+    dataset: PreparedDataset,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    *,
+    workdir: Path,
+    resume: bool = False,
+    goes_on: bool = False,
 ) -> FitResult:
     """Fits on the training split and keeps the weights that validate best.
 
@@ -126,6 +132,7 @@ def fit_next_item(
         config: Sections `model` and `training`.
         workdir: Folder for checkpoint, weights and history.
         resume: Whether to go on from the checkpoint in `workdir`, if there is one.
+        goes_on: Whether the model is trained on after this, so that its parts are not balanced yet.
     """
     knobs = config.training
     windows = Windows.cut(dataset.training(), config.model.max_history)
@@ -162,7 +169,7 @@ def fit_next_item(
     chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
     chosen.load_weights(str(workdir / WEIGHTS_FILE))
     metrics = best.best_metrics
-    if knobs.balance and metrics:
+    if knobs.balance and metrics and not goes_on:
         metrics = finally_balanced(chosen, dataset, config, metrics)
     return FitResult(model=chosen, history=rows, metrics_valid=metrics)
 

@@ -13,7 +13,10 @@ from tfrec.models.next_item import NextItemModel
 from tfrec.progress import say
 from tfrec.training.run import Run
 
-_FREE = ("num_items", "neighbours", "text_neighbours", "neighbour_window", "seed", "dropout", "item_dropout", "name")
+_FREE = (
+    *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history"),
+    *("seed", "dropout", "item_dropout", "id_dropout", "name"),
+)
 """What may differ between the two models: no weight that is taken over depends on it."""
 
 
@@ -53,9 +56,9 @@ def _copy(run: Run, model: NextItemModel, dataset: PreparedDataset) -> None:
     model.body.set_weights(old.body.get_weights())
     model.log_temperature.assign(old.log_temperature)
     if model.repeats is not None and old.repeats is not None:
-        model.repeats.scaled_bias.assign(old.repeats.scaled_bias)
+        model.repeats.scaled.assign(old.repeats.scaled)
     if model.memory is not None and old.memory is not None:
-        for name in ("scaled_weight", "scaled_text_weight"):
+        for name in ("decay", "scaled_weight", "scaled_text_weight"):
             if hasattr(model.memory, name) and hasattr(old.memory, name):
                 getattr(model.memory, name).assign(getattr(old.memory, name))
     for name in ("mean", "components", "projection"):
