@@ -195,7 +195,12 @@ class NeighbourMemory(keras.layers.Layer):
         return [getattr(self, name) for name in self.parts]
 
     def add_at_labels(
-        self, logits: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, weights: list[tf.Tensor]
+        self,
+        logits: tf.Tensor,
+        items: tf.Tensor,
+        labels: tf.Tensor,
+        weights: list[tf.Tensor],
+        columns: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Scores of the whole catalogue after each prefix that has a label, in training, with the memory added.
 
@@ -204,13 +209,12 @@ class NeighbourMemory(keras.layers.Layer):
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
             weights: `weights_used()`, handed in so that the caller can take gradients part by part.
-            columns: int32 `[num_items]`, the column of each item; items without one, at the end, share the last. None:
-                a column an item.
+            columns: int32 `[num_items]`, the column of `logits` that each item has; None for a column an item.
 
         Returns:
-            float32 `[places, num_items]`. What the sequence itself has put into the memory is not added; pairs with an
-            event outside `items` and `labels` (of a history cut into windows) are not known and stay. Events so old
-            that they weigh less than a thousandth are left out.
+            float32, of the shape of `logits`. What the sequence itself has put into the memory is not added; pairs
+            with an event outside `items` and `labels` (of a history cut into windows) are not known and stay. Events so
+            old that they weigh less than a thousandth are left out.
         """
         place = tf.cast(tf.where(labels >= 0), tf.int32)
         row, end = place[:, 0], place[:, 1]
@@ -222,9 +226,13 @@ class NeighbourMemory(keras.layers.Layer):
         )
         history = tf.where(column >= 0, history, -1)
         fade = tf.pow(self.decay, tf.cast(tf.range(span), tf.float32))
+
+        def cells(indices: tf.Tensor) -> tf.Tensor:
+            return _cells(indices if columns is None else tf.gather(columns, tf.maximum(indices, 0)))
+
         if self.text_k:
             indices, values = self._faded(history, fade, self.alike, self.kernel)
-            logits = tf.tensor_scatter_nd_add(logits, _cells(indices), weights[-1] * values)
+            logits = tf.tensor_scatter_nd_add(logits, cells(indices), weights[-1] * values)
         if self.k:
             indices, values = self._faded(history, fade, self.near, self.counts)
             whole, own = self._own(items, labels)
@@ -233,7 +241,7 @@ class NeighbourMemory(keras.layers.Layer):
             faded = tf.linalg.matmul(tf.where(kept, tf.pow(self.decay, tf.cast(age, tf.float32)), 0.0), own)
             indices = tf.concat([indices, tf.gather(whole, row)], axis=1)
             values = tf.concat([values, -tf.gather_nd(faded, place)], axis=1)
-            counts = tf.scatter_nd(_cells(indices), values, tf.shape(logits))
+            counts = tf.scatter_nd(cells(indices), values, tf.shape(logits))
             logits += weights[0] * tf.math.log1p(counts)
         return logits
 

@@ -49,8 +49,9 @@ def candidate_loss(
         real = labels >= 0
         logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + unseen
         if model.memory is not None:
-            added = model.memory.at_every_position(items, labels, list(shared[1 + len(bias) :]), columns)
-            logits += tf.boolean_mask(added, real)[:, :count]
+            wide = tf.pad(logits, [[0, 0], [0, 1]])  # the last column takes what is about no candidate
+            given = list(shared[1 + len(bias) :])
+            logits = model.memory.add_at_labels(wide, items, labels, given, columns)[:, :count]
         if model.repeats is not None:
             indices, values = model.repeats.at_every_position(items, shared[1])
             places = tf.boolean_mask(tf.gather(columns, indices), real)
