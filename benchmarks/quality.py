@@ -51,7 +51,7 @@ def hand_over(data: Any, folder: Path, split: str = "test") -> None:
 
 
 def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[str, float]:
-    """recall@10, ndcg@10 and recall@50 of lists, meaned over the users of `targets`; a user without a list has 0."""
+    """recall@10, ndcg@10 and recall@50 of lists, the mean over the users of `targets`; a user without a list has 0."""
     values = []
     for user, wanted in targets.items():
         hits = [item in wanted for item in lists.get(user, [])[:50]]

@@ -111,7 +111,7 @@ def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(mo
     labels = tf.constant(rng.integers(-1, 30, (7, 5)), tf.int32)
     found = []
     for at_once in (2**25, 2 * 5 * 30, 1):
-        monkeypatch.setattr("tfrec.models.next_item._LOGITS_AT_ONCE", at_once)
+        monkeypatch.setattr("tfrec.models.next_item_loss.LOGITS_AT_ONCE", at_once)
         with tf.GradientTape() as tape:
             loss = model.next_item_loss(history, labels, training=False)
         found.append([loss, *tape.gradient(loss, model.trainable_variables)])

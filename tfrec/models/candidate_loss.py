@@ -8,9 +8,8 @@ from tfrec import schema
 from tfrec.models.chunked import chunked_sum
 from tfrec.models.item_table import lookup
 from tfrec.models.next_item import NextItemModel
+from tfrec.models.next_item_loss import LOGITS_AT_ONCE
 from tfrec.models.sampled import Candidates, CandidateSampler, columns_of, sampled_cross_entropy
-
-_LOGITS_AT_ONCE = 2**25
 
 
 def candidate_loss(
@@ -61,7 +60,7 @@ def candidate_loss(
         wanted = tf.gather(columns, tf.boolean_mask(labels, real))
         return tf.reduce_sum(sampled_cross_entropy(logits, wanted, candidates.log_weights))
 
-    rows = tf.maximum(_LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
+    rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
     total = chunked_sum(summed, [positions, history, labels], [scored, *bias, *weights], rows)
     return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
 

@@ -9,13 +9,11 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
-from tfrec.models.adjustments import NeighbourMemory, RepeatBias
-from tfrec.models.chunked import chunked_sum
 from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
 from tfrec.models.item_table import ItemTable, lookup
-
-_LOGITS_AT_ONCE = 2**25
-"""Scores of a training step that exist at the same time: 128 MiB, a few times over."""
+from tfrec.models.memory import NeighbourMemory
+from tfrec.models.next_item_loss import add_at, full_loss
+from tfrec.models.repeats import RepeatBias
 
 
 class NextItemModel(keras.Model):
@@ -219,7 +217,7 @@ class NextItemModel(keras.Model):
         scores = self.cosines(inputs, vectors)
         if self.memory is not None:
             scores += self.memory.of_whole(items)
-        return scores if self.repeats is None else _add(scores, *self.repeats(items))
+        return scores if self.repeats is None else add_at(scores, *self.repeats(items))
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
         """As `scores`, without what the memory and the bias on repeats add."""
@@ -238,27 +236,9 @@ class NextItemModel(keras.Model):
         Returns:
             float32 scalar; 0 when no position has a label.
         """
-        items = inputs[schema.HISTORY_ITEMS]
         vectors = self.items.vectors(training)  # projected once a step, for the history and for the scores
         positions = self._scaled(self._read(vectors, inputs, training))
-        scored = self.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-        bias = [] if self.repeats is None else [self.repeats.numbers]
-        weights = [] if self.memory is None else self.memory.weights_used()
-
-        def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
-            real = labels >= 0
-            logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + self.unseen
-            if self.memory is not None:
-                logits = self.memory.add_at_labels(logits, items, labels, list(shared[1 + len(bias) :]))
-            if self.repeats is not None:
-                indices, values = self.repeats.at_every_position(items, shared[1])
-                logits = _add(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
-            wanted = tf.boolean_mask(labels, real)
-            return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits))
-
-        rows = tf.maximum(_LOGITS_AT_ONCE // (tf.shape(items)[1] * self.num_items), 1)
-        total = chunked_sum(summed, [positions, items, labels], [scored, *bias, *weights], rows)
-        return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+        return full_loss(self, inputs[schema.HISTORY_ITEMS], labels, positions, vectors, training)
 
     def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimiser step on (inputs, labels); `model.fit` calls it."""
@@ -308,8 +288,3 @@ class NextItemModel(keras.Model):
         length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
         return self._scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]
-
-
-def _add(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-    return tf.tensor_scatter_nd_add(scores, tf.stack([rows, indices], axis=-1), values)

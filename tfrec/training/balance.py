@@ -13,8 +13,9 @@ from tfrec import schema
 from tfrec.data.batching import history_batch
 from tfrec.data.dataset import Queries
 from tfrec.evaluation.metrics import ranking_metrics, target_ranks
-from tfrec.models.adjustments import NeighbourMemory, first_occurrence, newest
+from tfrec.models.memory import NeighbourMemory
 from tfrec.models.next_item import NextItemModel
+from tfrec.models.repeats import first_occurrence, newest
 
 QUERIES = 2000
 CELLS = 40_000_000

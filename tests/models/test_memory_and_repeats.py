@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
-from tfrec.models.adjustments import NeighbourMemory, RepeatBias
+from tfrec.models.memory import NeighbourMemory
+from tfrec.models.repeats import RepeatBias
 
 ITEMS, WINDOW, DECAY, WEIGHT, TEXT_WEIGHT = 9, 2, 0.5, 1.5, 0.25
 
