@@ -90,6 +90,11 @@ class TrainingConfig(Section):
     epochs: int = Field(18, ge=1)
     batch_size: int | None = Field(None, ge=1, description="None: 256, or less where an epoch has few steps.")
     learning_rate: float = Field(2e-3, gt=0)
+    loss: Literal["softmax", "gbce", "bpr"] = Field("softmax", description="next-item.")
+    negatives: Literal["all", "uniform", "popularity", "in-batch", "mixed"] = Field(
+        "all", description="next-item: what the target is told from: the whole catalogue, or what is drawn a step."
+    )
+    sample: int = Field(4096, ge=1, description="next-item: negatives drawn a step; none where all or in-batch.")
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
     encoder_epochs: int = Field(3, ge=1, description="Epochs with the encoder, after those with it frozen.")
     encoder_layer_decay: float = Field(0.9, gt=0, le=1, description="next-item: its rate, a layer down.")

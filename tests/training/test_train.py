@@ -14,7 +14,7 @@ from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
 from tfrec.training import Run, evaluate_run, train
 from tfrec.training.callbacks import BestWeights
-from tfrec.training.next_item import repeat_log_odds
+from tfrec.training.next_item import fit_next_item, repeat_log_odds
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 
@@ -134,3 +134,20 @@ def test_the_repeat_bias_starts_on_the_side_of_the_data(users, sign):
     # 50 users with 0 + 1 + 2 + 3 earlier events among 20 items: 15 repeats by chance; 0 or 150 are seen
     expected = np.log(0.5 / 15.5) if sign < 0 else np.log(150.5 / 15.5)
     assert_allclose(repeat_log_odds(histories, 20), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("negatives", "loss"), [("uniform", "softmax"), ("mixed", "softmax"), ("uniform", "gbce"), ("popularity", "bpr")]
+)
+def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negatives, loss):
+    values = [f"training.negatives={negatives}", f"training.loss={loss}", "training.sample=5", "training.epochs=12"]
+    small = ["model.dim=16", "model.heads=2", "training.batch_size=8", "training.learning_rate=0.01"]
+    config = RunConfig().with_values([*small, *values, "model.neighbours=0", "training.balance=false"])
+    assert fit_next_item(dataset, None, config, workdir=tmp_path).metrics_valid["ndcg@10"] > 0.8
+
+
+def test_a_loss_that_needs_samples_says_so(dataset, tmp_path):
+    config = RunConfig().with_values(["training.loss=bpr", "model.dim=16"])
+    with pytest.raises(InvalidInput, match="training.negatives=uniform"):
+        fit_next_item(dataset, None, config, workdir=tmp_path)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
 from tfrec import schema
 from tfrec.models.chunked import chunked_sum
 from tfrec.models.item_table import lookup
-from tfrec.models.next_item import NextItemModel
 from tfrec.models.next_item_loss import LOGITS_AT_ONCE
+from tfrec.models.pairwise_losses import bpr, generalised_bce
 from tfrec.models.sampled import Candidates, CandidateSampler, columns_of, sampled_cross_entropy
+
+if TYPE_CHECKING:
+    from tfrec.models.next_item import NextItemModel
 
 
 def candidate_loss(
@@ -19,8 +24,10 @@ def candidate_loss(
     candidates: Candidates,
     vectors: tf.Tensor,
     training: bool = True,
+    kind: str = "softmax",
 ) -> tf.Tensor:
-    """Mean cross-entropy of the next item, the softmax's denominator estimated from the candidates.
+    """Mean loss of the next item over the candidates: cross-entropy, the softmax's denominator estimated from them, or
+    one of `pairwise_losses`.
 
     Args:
         model: Its scores, with all that is added to the cosine.
@@ -29,6 +36,7 @@ def candidate_loss(
         candidates: Every label and every item of the histories has to be among them.
         vectors: float32 `[m, dim]`, the candidates as a history reads them.
         training: Whether dropout is on.
+        kind: "softmax", "gbce" or "bpr".
 
     Returns:
         float32 scalar; 0 when no position has a label.
@@ -58,11 +66,25 @@ def candidate_loss(
             cells = tf.stack([rows, tf.minimum(places, count - 1)], axis=-1)  # padding has a place, and adds 0
             logits = tf.tensor_scatter_nd_add(logits, cells, tf.boolean_mask(values, real))
         wanted = tf.gather(columns, tf.boolean_mask(labels, real))
-        return tf.reduce_sum(sampled_cross_entropy(logits, wanted, candidates.log_weights))
+        if kind == "gbce":
+            return tf.reduce_sum(generalised_bce(logits, wanted, candidates.log_weights, model.num_items))
+        loss = bpr if kind == "bpr" else sampled_cross_entropy
+        return tf.reduce_sum(loss(logits, wanted, candidates.log_weights))
 
     rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
     total = chunked_sum(summed, [positions, history, labels], [scored, *bias, *weights], rows)
     return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+
+
+def sampled_loss(
+    model: NextItemModel, inputs: dict[str, tf.Tensor], labels: tf.Tensor, sampler: CandidateSampler, kind: str
+) -> tf.Tensor:
+    """`candidate_loss` of a training step whose candidates are drawn now; only their vectors are computed."""
+    candidates = step_candidates(sampler, inputs, labels, model.optimizer.iterations)
+    table = model.items
+    parts = [table.of_text(tf.gather(table.text, candidates.items))] if table.text_dim else []
+    parts += [table.id_part(candidates.items, training=True)] if table.use_id else []
+    return candidate_loss(model, inputs, labels, candidates, tf.add_n(parts), kind=kind)
 
 
 def step_candidates(

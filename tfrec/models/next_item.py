@@ -9,11 +9,13 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
+from tfrec.models.candidate_loss import sampled_loss
 from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
 from tfrec.models.item_table import ItemTable, lookup
 from tfrec.models.memory import NeighbourMemory
 from tfrec.models.next_item_loss import add_at, full_loss
 from tfrec.models.repeats import RepeatBias
+from tfrec.models.sampled import CandidateSampler
 
 
 class NextItemModel(keras.Model):
@@ -93,16 +95,8 @@ class NextItemModel(keras.Model):
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
 
         # === Layers ===
-        items = ItemTable(
-            num_items,
-            text_dim,
-            dim,
-            use_id=use_id,
-            id_rate=id_rate,
-            id_dropout=id_dropout,
-            seed=seed * 100 + 97,
-            name="items",
-        )
+        apart = {"id_dropout": id_dropout, "seed": seed * 100 + 97}
+        items = ItemTable(num_items, text_dim, dim, use_id, id_rate, **apart, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         blocks = [
@@ -130,7 +124,7 @@ class NextItemModel(keras.Model):
         self.drop_items = StepDropout(item_dropout, seed * 100 + 98, name="item_dropout")
         self.drop_items(tf.zeros([1, 1]))
         self.log_temperature = self.add_weight(
-            "log_temperature", shape=(), initializer=keras.initializers.Constant(float(np.log(temperature)))
+            "log_temperature", (), initializer=keras.initializers.Constant(float(np.log(temperature)))
         )
 
         # What is added to the scores is built here, before weights are loaded or saved.
@@ -155,6 +149,8 @@ class NextItemModel(keras.Model):
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
         self._init_config = config
+        self.sampler: CandidateSampler | None = None
+        self.sampled_kind = "softmax"
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
@@ -240,11 +236,18 @@ class NextItemModel(keras.Model):
         positions = self._scaled(self._read(vectors, inputs, training))
         return full_loss(self, inputs[schema.HISTORY_ITEMS], labels, positions, vectors, training)
 
+    def learn_from(self, sampler: CandidateSampler, kind: str = "softmax") -> None:
+        """Lets `fit` score what `sampler` draws in the place of the catalogue, by "softmax", "gbce" or "bpr"."""
+        self.sampler, self.sampled_kind = sampler, kind
+
     def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimiser step on (inputs, labels); `model.fit` calls it."""
         inputs, labels = data
         with tf.GradientTape() as tape:
-            loss = self.next_item_loss(inputs, labels, training=True)
+            if self.sampler is None:
+                loss = self.next_item_loss(inputs, labels, training=True)
+            else:
+                loss = sampled_loss(self, inputs, labels, self.sampler, self.sampled_kind)
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
         gradients = tape.gradient(shared, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))

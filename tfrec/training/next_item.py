@@ -18,6 +18,7 @@ from tfrec.files import write_json
 from tfrec.keras import keras
 from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
+from tfrec.models.sampled import CandidateSampler
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
@@ -143,6 +144,11 @@ def fit_next_item(
     with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
         model = build_next_item_model(dataset, text_vectors, config)
+        if knobs.negatives != "all":
+            counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
+            model.learn_from(CandidateSampler(knobs.negatives, counts, knobs.sample, knobs.seed), knobs.loss)
+        elif knobs.loss != "softmax":
+            raise InvalidInput(f"training.loss={knobs.loss} needs sampled negatives. Set training.negatives=uniform.")
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
     best = BestWeights(
         validation(model, dataset, config),
