@@ -95,8 +95,7 @@ class NextItemModel(keras.Model):
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
 
         # === Layers ===
-        apart = {"id_dropout": id_dropout, "seed": seed * 100 + 97}
-        items = ItemTable(num_items, text_dim, dim, use_id, id_rate, **apart, name="items")
+        items = ItemTable(num_items, text_dim, dim, use_id, id_rate, 0.02, id_dropout, seed * 100 + 97, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         blocks = [
