@@ -18,6 +18,7 @@ from tfrec.cli import (
     evaluate,
     experiment,
     export,
+    index,
     label,
     prepare,
     quickstart,
@@ -45,6 +46,7 @@ app.command("compare")(compare.compare)
 app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
 app.command("export")(export.export)
+app.add_typer(index.app, name="index")
 app.command("check")(check.check)
 app.command("label")(label.label)
 app.command("serve")(serve.serve)
