@@ -82,6 +82,7 @@ def test_help_loads_nothing_heavy():
         "check",
         "label",
         "serve",
+        "explore",
     ):
         assert f"  {command}" in found.stdout
 

@@ -17,6 +17,7 @@ from tfrec.cli import (
     encoder,
     evaluate,
     experiment,
+    explore,
     export,
     index,
     label,
@@ -50,6 +51,7 @@ app.add_typer(index.app, name="index")
 app.command("check")(check.check)
 app.command("label")(label.label)
 app.command("serve")(serve.serve)
+app.command("explore")(explore.explore)
 
 _THEIRS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 """What the file system refuses for reasons that only the person at the keyboard can change."""
