@@ -7,6 +7,8 @@ Approximate top-k at the largest catalogue: `Int8Index` and `IvfIndex` beside th
 as many lists. Both inverted files read as few lists (doubling) as reach recall@10 of 0.98 on one half of the queries;
 recall is of the other half. Vectors there stand around directions, one a hundred items, as those of texts do; what as
 large a share of the lists finds among directions drawn evenly, where there is nothing to group by, is given too.
+The whole `recommend` signature: batch 1, strings in and out, through TensorFlow's C API, beside a bare matmul and top-k
+of as many vectors (the ratio is of the 99th percentiles; half is the aim), and what neighbours and repeats cost.
 Server: `tfrec serve` over REST and gRPC beside a FastAPI app that calls the same signature without batching, at 32
 concurrent clients, each server and the clients in processes of their own.
 
@@ -31,6 +33,8 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import serve_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("faiss-cpu>=1.9", "fastapi>=0.115", "uvicorn>=0.30")
@@ -109,82 +113,6 @@ def top_k(sizes: list[int], threads: int, seconds: float) -> None:
             cells[f"{size}x{batch}"] = {name: summary(v) for name, v in in_turns(calls, seconds).items()}
         del items, flat, ours, theirs
     print(json.dumps(cells))
-
-
-def approximate(size: int, threads: int, seconds: float) -> None:
-    """Prints recall, milliseconds and memory of the approximate indexes; runs in the peers' environment."""
-    import faiss
-    import numpy as np
-
-    import tfrec  # noqa: F401
-    import tensorflow as tf  # isort: skip
-
-    from tfrec.retrieval import Int8Index, IvfIndex, TopK, index_recall
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    faiss.omp_set_num_threads(threads)
-    rng = np.random.default_rng(0)
-    queries, floor = 512, 0.98
-
-    def unit(rows):  # type: ignore[no-untyped-def]
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def noise(rows: int, length: float):  # type: ignore[no-untyped-def]
-        return rng.standard_normal((rows, DIM), np.float32) * (length / DIM**0.5)
-
-    topics = unit(noise(max(size // 100, 1), 1.0))
-    items = unit(topics[rng.integers(0, len(topics), size)] + noise(size, 0.7))
-    asked = unit(items[rng.integers(0, size, queries)] + noise(queries, 0.5))
-    table, spec = tf.Variable(items), [tf.TensorSpec([None, DIM], tf.float32)]
-    top = TopK(K).index(items)
-
-    def traced(index):  # type: ignore[no-untyped-def]
-        return tf.function(lambda q: index.search(table, q, K).indices, input_signature=spec)
-
-    def found(call, rows):  # type: ignore[no-untyped-def]
-        parts = [call(tf.constant(rows[at : at + 32])) for at in range(0, len(rows), 32)]
-        return np.concatenate([np.asarray(part) for part in parts])
-
-    exact_call = tf.function(lambda q: top(q).indices, input_signature=spec)
-    exact = found(exact_call, asked)
-    half = queries // 2
-    started = time.perf_counter()
-    ivf = IvfIndex(items, probes=1)
-    built = {"ivf_s": time.perf_counter() - started}
-    while ivf.probes < ivf.num_lists and index_recall(found(traced(ivf), asked[:half]), exact[:half], K) < floor:
-        ivf.probes *= 2
-    int8 = Int8Index(items)
-    started = time.perf_counter()
-    quantiser = faiss.IndexFlatIP(DIM)
-    theirs = faiss.IndexIVFFlat(quantiser, DIM, ivf.num_lists, faiss.METRIC_INNER_PRODUCT)
-    theirs.train(items[rng.choice(size, min(size, 64 * ivf.num_lists), replace=False)])
-    theirs.add(items)
-    built["faiss_ivf_s"] = time.perf_counter() - started
-    while theirs.nprobe < ivf.num_lists and index_recall(theirs.search(asked[:half], K)[1], exact[:half], K) < floor:
-        theirs.nprobe *= 2
-    ways = {"int8": traced(int8), "ivf": traced(ivf)}
-    recall = {name: index_recall(found(call, asked[half:]), exact[half:], K) for name, call in ways.items()}
-    recall["faiss_ivf"] = index_recall(theirs.search(asked[half:], K)[1], exact[half:], K)
-    cells = {}
-    for batch in (1, 32):
-        query = asked[:batch].copy()
-        tensor = tf.constant(query)
-        calls = {name: lambda c=call, q=tensor: c(q).numpy() for name, call in {"exact": exact_call, **ways}.items()}
-        calls["faiss_ivf"] = lambda f=theirs, q=query: f.search(q, K)
-        cells[f"{size}x{batch}"] = {name: summary(v) for name, v in in_turns(calls, seconds).items()}
-    memory = {"int8": 1 + int8.nbytes / items.nbytes, "ivf": 1 + ivf.nbytes / items.nbytes}
-    lists = {"lists": ivf.num_lists, "ivf_probes": ivf.probes, "faiss_probes": theirs.nprobe}
-    even_items, even_asked = unit(noise(max(size // 10, K), 1.0)), unit(noise(64, 1.0))
-    exact = np.argsort(-(even_asked @ even_items.T))[:, :K]
-    even_ivf = IvfIndex(even_items)
-    even_ivf.probes = max(round(ivf.probes / ivf.num_lists * even_ivf.num_lists), 1)  # as large a share of the lists
-    even = {
-        name: index_recall(index.search(even_items, even_asked, K).indices.numpy(), exact, K)
-        for name, index in (("int8", Int8Index(even_items)), ("ivf", even_ivf))
-    }
-    print(json.dumps({"cells": cells, "recall": recall, "recall_without_structure": even, "knobs": lists,
-                      "build": built, "memory_by_vectors": memory}))  # fmt: skip
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
@@ -362,6 +290,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--top-k", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--approximate", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--signature", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--signature-items", type=int, default=100_000, help="catalogue of the whole signature")
     options = parser.parse_args()
     if options.write:
         return write_model(Path(options.write), options.items)
@@ -372,13 +302,16 @@ def main() -> None:
     if options.top_k:
         return top_k(options.sizes, options.threads, options.seconds)
     if options.approximate:
-        return approximate(max(options.sizes), options.threads, options.seconds)
+        return serve_parts.approximate(max(options.sizes), options.threads, options.seconds)
+    if options.signature:
+        return serve_parts.signature(options.signature_items, calls=max(int(20 * options.seconds), 10))
     python = peers_python()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(options.threads)}
 
     def part(flag: str) -> Any:
         command = [python, __file__, flag, "--sizes", *map(str, options.sizes)]
         command += ["--threads", str(options.threads), "--seconds", str(options.seconds)]
+        command += ["--signature-items", str(options.signature_items)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"The part {flag} failed:\n{done.stderr[-3000:]}")
@@ -386,13 +319,15 @@ def main() -> None:
 
     cells = part("--top-k")
     ratios = {peer: ratio(cells, peer) for peer in ("faiss_flat", "tfrs_brute_force")}
+    whole = part("--signature")
+    ratios["bare_matmul_p99"] = whole["bare"]["p99_ms"] / whole["plain"]["p99_ms"]
     near = part("--approximate")
     for way in ("int8", "ivf"):
         cells_of = {name: {"tfrec": cell[way], "exact": cell["exact"]} for name, cell in near["cells"].items()}
         ratios[f"exact_by_{way}"] = ratio(cells_of, "exact")
     cells_of = {name: {"tfrec": cell["ivf"], "peer": cell["faiss_ivf"]} for name, cell in near["cells"].items()}
     ratios["faiss_ivf"] = ratio(cells_of, "peer")
-    figures: dict[str, object] = {"top_k": cells, "approximate": near}
+    figures: dict[str, object] = {"top_k": cells, "approximate": near, "recommend": whole}
     if not options.no_servers:
         servers = measure_servers(python, options.items, options.seconds, options.rounds)
         bare = servers["bare_fastapi"]["requests_per_second"]
