@@ -28,6 +28,7 @@ REACHED_THROUGH = {
     "RankingResult": "evaluate_ranking",
     "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
+    "IndexReport": "build_index",
     "ServerError": "predict",
     "AnalysisResult": "analyse",
     "Decision": "decide",
@@ -77,9 +78,11 @@ def test_help_loads_nothing_heavy():
         "experiment",
         "recommend",
         "export",
+        "index",
         "check",
         "label",
         "serve",
+        "explore",
     ):
         assert f"  {command}" in found.stdout
 

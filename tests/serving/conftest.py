@@ -52,13 +52,25 @@ def make_encoder():
         mask = tf.ones_like(ids, tf.int32).to_tensor(0, shape=padded)
         return {"input_word_ids": ids.to_tensor(0, shape=padded), "input_mask": mask}
 
-    return SimpleNamespace(
-        preprocessor=preprocessor, encoder=encoder, inputs=inputs, dim=6, hash="abc", max_seq_length=16
-    )
+    def encode(texts, batch_size, seq_length):
+        return encoder(inputs(tf.constant(list(texts)), min(seq_length, 16)))["pooled_output"].numpy()
+
+    parts = {"preprocessor": preprocessor, "encoder": encoder, "inputs": inputs, "encode": encode}
+    return SimpleNamespace(**parts, dim=6, hash="abc", max_seq_length=16)
 
 
-def make_run(*settings):
-    """Twelve items i0…i11 with rising counts; i2, i6 and i10 have no genre."""
+class FakeRun(SimpleNamespace):
+    @property
+    def item_ids(self):
+        return self.items["item_id"].to_numpy()
+
+    @property
+    def item_counts(self):
+        return self.items["train_count"].to_numpy().astype(np.int64)
+
+
+def make_run(*settings, **sizes):
+    """Twelve items i0…i11 with rising counts; i2, i6 and i10 have no genre. `sizes` are the model's."""
     import tensorflow as tf
 
     from tfrec.models.next_item import NextItemModel
@@ -74,20 +86,18 @@ def make_run(*settings):
         }
     )
     encoder = make_encoder()
-    model = NextItemModel(12, 2, text_dim=6, dim=4, heads=2, layers=1, max_history=4, seed=3)
+    model = NextItemModel(12, 2, text_dim=6, dim=4, heads=2, layers=1, max_history=4, seed=3, **sizes)
     inputs = encoder.inputs(tf.constant(items["text"].to_list()), 16)
     model.items.start_from(encoder.encoder(inputs)["pooled_output"].numpy())
     rng = np.random.default_rng(1)
     for weight in model.variables:  # everything matters: ids, kinds, positions, the bias on repeats
         if weight.dtype == tf.float32 and not any(word in weight.name for word in ("text", "mean", "temperature")):
             weight.assign_add(rng.normal(size=weight.shape).astype(np.float32) * 0.3)
-    return SimpleNamespace(
+    return FakeRun(
         kind="next-item",
         config=RunConfig().with_values([*SIZES, *settings]),
         model=model,
         items=items,
-        item_ids=items["item_id"].to_numpy(),
-        item_counts=items["train_count"].to_numpy().astype(np.int64),
         event_kinds=["view", "buy"],
         manifest={"encoder_hash": "abc"},
         path=Path("nowhere"),
@@ -108,15 +118,14 @@ def exported(run, tmp_path_factory):
     return export(run, tmp_path_factory.mktemp("saved_models") / "shop")
 
 
-@pytest.fixture(scope="session")
-def served(exported):
-    """Calls a signature of the export, loaded anew, with lists of short rows of strings."""
+def caller(folder):
+    """Calls a signature of an export, loaded anew, with lists of short rows of strings."""
     import tensorflow as tf
 
     from tfrec.files import read_json
 
-    loaded = tf.saved_model.load(str(exported))
-    about = read_json(exported / "tfrec.json")
+    loaded = tf.saved_model.load(str(folder))
+    about = read_json(folder / "tfrec.json")
 
     def call(signature, **inputs):
         widths = {i["name"]: i["width"] for i in about["signatures"][signature]["inputs"]}
@@ -129,6 +138,18 @@ def served(exported):
         return SimpleNamespace(**{name: value.numpy() for name, value in outputs.items()})
 
     return call
+
+
+@pytest.fixture(scope="session")
+def served(exported):
+    """`caller` of the export."""
+    return caller(exported)
+
+
+@pytest.fixture(scope="session")
+def call_of():
+    """`caller`, for another export."""
+    return caller
 
 
 @pytest.fixture

@@ -136,3 +136,25 @@ def test_the_same_run_exports_the_same_bytes_in_another_process(tmp_path):
         files = sorted(p for p in (out / "1").rglob("*") if p.is_file() and p.name != "fingerprint.pb")
         hashes.append({p.relative_to(out).as_posix(): file_sha256(p) for p in files})
     assert hashes[0] == hashes[1] and len(hashes[0]) >= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["write_warmup", "write_json", "used_ops"])
+def test_a_kill_during_the_export_leaves_nothing_that_looks_like_a_version(tmp_path, moment):
+    """SIGKILL, as the system does it: no handler runs. `moment` is the step that never comes back."""
+    code = (
+        "import os, signal, sys, runpy; sys.path.insert(0, sys.argv[1]); import tfrec\n"
+        "make_run = runpy.run_path(sys.argv[2])['make_run']\n"
+        "import importlib; module = importlib.import_module('tfrec.serving.export')\n"
+        "setattr(module, sys.argv[4], lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "module.export(make_run(), sys.argv[3])"
+    )
+    conftest = Path(__file__).with_name("conftest.py")
+    out = tmp_path / "shop"
+    command = [sys.executable, "-c", code, str(conftest.parents[2]), str(conftest), str(out), moment]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    left = [path.name for path in out.iterdir()]
+    # What is left is hidden, and not a number: no server and no `next_version` takes it for a version.
+    assert len(left) == 1 and left[0].startswith(".1.tmp-") and next_version(out) == 1
+    assert not (out / "serving").exists()

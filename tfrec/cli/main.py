@@ -17,7 +17,9 @@ from tfrec.cli import (
     encoder,
     evaluate,
     experiment,
+    explore,
     export,
+    index,
     label,
     prepare,
     quickstart,
@@ -45,9 +47,11 @@ app.command("compare")(compare.compare)
 app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
 app.command("export")(export.export)
+app.add_typer(index.app, name="index")
 app.command("check")(check.check)
 app.command("label")(label.label)
 app.command("serve")(serve.serve)
+app.command("explore")(explore.explore)
 
 _THEIRS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 """What the file system refuses for reasons that only the person at the keyboard can change."""

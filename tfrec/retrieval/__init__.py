@@ -1,22 +1,41 @@
-"""Scores to lists: exact top-k with exclusions and allow-lists, and the one `recommend` for all models."""
+"""Scores to lists: exact and approximate top-k, exclusions and allow-lists, and the one `recommend` for all models."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tfrec.retrieval.recall import index_recall
 from tfrec.retrieval.recommend import recommend
 from tfrec.retrieval.seen import should_exclude_seen
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 if TYPE_CHECKING:
+    from tfrec.retrieval.clusters import cluster
     from tfrec.retrieval.diversity import diversify
+    from tfrec.retrieval.int8 import Int8Index
+    from tfrec.retrieval.ivf import IvfIndex
     from tfrec.retrieval.tfrs import TfrsTopK
     from tfrec.retrieval.top_k import TopK, TopKResult
 
-__all__ = ["TfrsTopK", "TopK", "TopKResult", "diversify", "recommend", "should_exclude_seen", "top_k_numpy"]
+__all__ = [
+    "Int8Index",
+    "IvfIndex",
+    "TfrsTopK",
+    "TopK",
+    "TopKResult",
+    "cluster",
+    "diversify",
+    "index_recall",
+    "recommend",
+    "should_exclude_seen",
+    "top_k_numpy",
+]
 
-_NEEDS_TENSORFLOW = {
+_LAZY = {
+    "Int8Index": "tfrec.retrieval.int8",
+    "IvfIndex": "tfrec.retrieval.ivf",
+    "cluster": "tfrec.retrieval.clusters",
     "TopK": "tfrec.retrieval.top_k",
     "TopKResult": "tfrec.retrieval.top_k",
     "diversify": "tfrec.retrieval.diversity",
@@ -25,6 +44,6 @@ _NEEDS_TENSORFLOW = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TENSORFLOW:
-        return getattr(importlib.import_module(_NEEDS_TENSORFLOW[name]), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'tfrec.retrieval' has no attribute {name!r}")

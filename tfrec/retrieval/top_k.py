@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -102,6 +103,26 @@ def exact_top_k(
     query = tf.cast(query, tf.float32)
     if query.shape.rank != 2 or not query.shape[1:].is_compatible_with(items.shape[1:]):
         raise InvalidInput(f"Expected queries of shape [batch, {items.shape[1]}], received {query.shape}.")
+
+    def score(start: Any, stop: Any) -> tf.Tensor:
+        return tf.matmul(query, items[start:stop], transpose_b=True)
+
+    batch, total = tf.shape(query)[0], int(items.shape[0])
+    return scan_top_k(score, batch, total, k, chunk_size=chunk_size, exclude=exclude, allow=allow, boost=boost)
+
+
+def scan_top_k(
+    score: Callable[[Any, Any], tf.Tensor],
+    batch: Any,
+    total: int,
+    k: int,
+    *,
+    chunk_size: int = CHUNK_SIZE,
+    exclude: Any = None,
+    allow: Any = None,
+    boost: Any = None,
+) -> TopKResult:
+    """`TopK` as a function of how items are scored: `score(start, stop)` gives float32 `[batch, stop − start]`."""
     if exclude is not None:
         exclude = tf.cast(exclude, tf.int32)
     if allow is not None:
@@ -111,18 +132,16 @@ def exact_top_k(
 
     def scan(start: Any, scores: tf.Tensor, indices: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
         stop = tf.minimum(start + chunk_size, total)
-        here = tf.matmul(query, items[start:stop], transpose_b=True)
+        here = score(start, stop)
         if boost is not None:
             here = _add(here, start, *boost)
         if allow is not None:
             here = tf.where(allow[..., start:stop], here, -np.inf)
         if exclude is not None:
             here = _mask(here, start, exclude)
-        find = _by_blocks if in_blocks else _directly
-        best, place = find(here, k)
+        best, place = (_by_blocks if in_blocks else _directly)(here, k)
         return stop, *_merge(scores, indices, best, place + start)
 
-    batch, total = tf.shape(query)[0], int(items.shape[0])
     # Chunks of nearly one size, so that the last is about as large as the others.
     chunks = max(-(-total // chunk_size), 1)
     chunk_size = max(-(-total // chunks), 1)
@@ -136,8 +155,18 @@ def exact_top_k(
             lambda start, *_: start < total, scan, state, shape_invariants=shapes, parallel_iterations=1
         )
     _, scores, indices = state
+    return found(scores, indices, k)
+
+
+def found(scores: tf.Tensor, indices: tf.Tensor, k: int) -> TopKResult:
+    """A `TopKResult` of scores and indices `[batch, k]`; −inf and −1 where there is no item."""
     scores, indices = tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k])
     return TopKResult(scores, indices, tf.reduce_sum(tf.cast(indices >= 0, tf.int32), axis=1))
+
+
+def best_columns(scores: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """`tf.math.top_k` of float32 `[batch, n]`, n at least k; faster where n is static and many times k."""
+    return _by_blocks(scores, k) if (scores.shape[1] or 0) >= 4 * k * BLOCK else _directly(scores, k)
 
 
 def _directly(scores: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:

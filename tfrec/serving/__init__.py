@@ -18,6 +18,9 @@ _LAZY = {
     "Catalogue": "tfrec.serving.catalogue",
     "NextItemServing": "tfrec.serving.next_item",
     "serve": "tfrec.serving.local.server",
+    "IndexReport": "tfrec.serving.index_quality",
+    "build_index": "tfrec.serving.index_quality",
+    "with_new_items": "tfrec.serving.new_items",
     "label_versions": "tfrec.serving.config_files",
 }
 

@@ -83,10 +83,7 @@ class ItemIndex(tf.Module):
         With diversity, usable rows are picked from three times `k` items; the popular ones come as they are.
         """
         pool = min(3 * self.k, self.table.shape[0]) if self.diversity else self.k
-        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
-        found = exact_top_k(
-            self.table, query, pool, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost
-        )
+        found = self.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
         if not self.diversity:
             return found
         best = TopKResult(found.scores[:, : self.k], found.indices[:, : self.k], tf.minimum(found.count, self.k))
@@ -98,9 +95,18 @@ class ItemIndex(tf.Module):
 
     def similar(self, indices: tf.Tensor) -> TopKResult:
         """The `k` items of the highest cosine to each of `[batch]` items, itself left out; −1 gives no item."""
-        query = tf.pad(self.scored(tf.maximum(indices, 0)), [[0, 0], [0, 1]])
-        found = exact_top_k(self.table, query, self.k, chunk_size=self.chunk_size, exclude=indices[:, None])
+        found = self.nearest(self.scored(tf.maximum(indices, 0)), indices[:, None])
         return TopKResult(found.scores, found.indices, tf.where(indices >= 0, found.count, 0))
+
+    def find(self, query: tf.Tensor, usable: tf.Tensor, k: int, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
+        """The best `k` of each query by score; by popularity where a row is not usable."""
+        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
+        return exact_top_k(self.table, query, k, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost)
+
+    def nearest(self, query: tf.Tensor, exclude: tf.Tensor) -> TopKResult:
+        """The best items of each query `[batch, dim]`, without those at the indices `[batch, n]`."""
+        query = tf.pad(query, [[0, 0], [0, 1]])
+        return exact_top_k(self.table, query, self.k, chunk_size=self.chunk_size, exclude=exclude)
 
 
 def attribute_codes(values: Sequence[Sequence[str]] | None) -> tuple[tf.Tensor | None, Any, int]:

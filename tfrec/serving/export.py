@@ -18,6 +18,7 @@ from tfrec.serving.ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_
 from tfrec.serving.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
+    from tfrec.data.dataset import Histories
     from tfrec.serving.behaviour_text import BehaviourTextServing
     from tfrec.serving.catalogue import Catalogue
     from tfrec.serving.next_item import NextItemServing
@@ -29,7 +30,13 @@ WARMUP_BATCHES: Final = (1, 5)
 
 
 def export(
-    run: Run, out: str | Path, *, version: int | None = None, exclude_seen: bool | None = None, force: bool = False
+    run: Run,
+    out: str | Path,
+    *,
+    version: int | None = None,
+    exclude_seen: bool | None = None,
+    histories: Histories | None = None,
+    force: bool = False,
 ) -> Path:
     """Writes `out/VERSION`, whole or not at all, and the serving configuration beside it.
 
@@ -39,6 +46,7 @@ def export(
         version: A positive integer; None for the one after the highest there.
         exclude_seen: Whether answers leave out items of the history; None for `retrieval.exclude_seen`, where auto is
             what the run's training or evaluation found, else true.
+        histories: Whose queries an approximate index (`export.index`) is measured with; None for one item each.
         force: Replace the version when it exists.
 
     Returns:
@@ -46,7 +54,7 @@ def export(
 
     Raises:
         InvalidInput: when the version exists or is no positive integer, the filter attribute is no column of the
-            items, or the model uses an op that TF Serving has not. Nothing is left then.
+            items, the model uses an op that TF Serving has not, or the index finds too little. Nothing is left then.
     """
     out = Path(out)
     number = next_version(out) if version is None else version
@@ -55,7 +63,10 @@ def export(
     folder = out / str(number)
     refuse_existing(folder, force)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
-    module, facts, requests = _next_item(run, seen) if run.kind == "next-item" else _behaviour_text(run)
+    if run.kind == "next-item":
+        module, facts, requests = _next_item(run, seen, histories)
+    else:
+        module, facts, requests = _behaviour_text(run)
     with atomic_folder(folder, force) as work:
         _write(work, out.name, module, requests)
         ops = used_ops(work)
@@ -97,12 +108,16 @@ def _answered(module: Any, signature: str, inputs: Arrays) -> Example:
     }
 
 
-def _next_item(run: Run, exclude_seen: bool) -> tuple[NextItemServing, dict[str, Any], list[tuple[str, Arrays]]]:
+def _next_item(
+    run: Run, exclude_seen: bool, histories: Histories | None
+) -> tuple[NextItemServing | BehaviourTextServing, dict[str, Any], list[tuple[str, Arrays]]]:
+    from tfrec.serving.index_quality import build_index
     from tfrec.serving.next_item import NextItemServing
 
     sizes, catalogue = run.config.export, _catalogue(run)
     if sizes.history_length is None:
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
+    search, report = build_index(run.model, sizes, exclude_seen=exclude_seen, histories=histories)
     module = NextItemServing(
         run.model,
         catalogue,
@@ -112,6 +127,7 @@ def _next_item(run: Run, exclude_seen: bool) -> tuple[NextItemServing, dict[str,
         encoder=run.encoder() if run.config.model.use_text else None,
         seq_length=run.config.encoder.seq_length,
         chunk_size=run.config.retrieval.chunk_size,
+        search=search,
     )
     values = sorted({value for row in catalogue.attribute or [] for value in row if value})
     requests = example_requests(
@@ -123,6 +139,7 @@ def _next_item(run: Run, exclude_seen: bool) -> tuple[NextItemServing, dict[str,
     )
     facts = {
         "exclude_seen": exclude_seen,
+        "index": report.as_dict() if report else {"kind": "exact"},
         "filter_attribute": sizes.filter_attribute,
         "event_kinds": run.event_kinds,
         "sizes": {

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import ExportConfig
+from tfrec.serving.approximate import ApproximateItemIndex, Search
 from tfrec.serving.catalogue import Catalogue, ItemIndex, attribute_codes
 from tfrec.serving.history import compact, fingerprint, hash_table, index_table
 
@@ -36,6 +37,7 @@ class NextItemServing(tf.Module):
         encoder: A TextEncoder; None leaves out the signatures that read text.
         seq_length: Tokens a text is cut to.
         chunk_size: Items scored at a time.
+        search: An index over the model's item vectors; None for the exact scan.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class NextItemServing(tf.Module):
         encoder: Any = None,
         seq_length: int = 64,
         chunk_size: int = 65536,
+        search: Search | None = None,
     ) -> None:
         super().__init__(name="next_item_serving")
         ids = [str(item) for item in catalogue.item_ids]
@@ -62,14 +65,9 @@ class NextItemServing(tf.Module):
         self._event_table = index_table(list(event_kinds))
         self._text_table = hash_table(list(catalogue.texts)) if self.reads_text else None
 
-        self._index = ItemIndex(
-            model.item_vectors(),
-            model.history_vectors(),
-            catalogue.counts,
-            k=self.k,
-            chunk_size=chunk_size,
-            diversity=config.diversity,
-        )
+        vectors = model.item_vectors(), model.history_vectors(), catalogue.counts
+        sizes: dict[str, Any] = {"k": self.k, "chunk_size": chunk_size, "diversity": config.diversity}
+        self._index = ApproximateItemIndex(*vectors, search=search, **sizes) if search else ItemIndex(*vectors, **sizes)
         self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
 
         # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.

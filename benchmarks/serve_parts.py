@@ -1,0 +1,165 @@
+"""Parts of `serve.py`: the approximate indexes, and the whole `recommend` signature through TensorFlow's C API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+def approximate(size: int, threads: int, seconds: float) -> None:
+    """Prints recall, milliseconds and memory of the approximate indexes; runs in the peers' environment."""
+    import faiss
+    import numpy as np
+    from serve import DIM, K, in_turns, summary
+
+    import tfrec  # noqa: F401
+    import tensorflow as tf  # isort: skip
+
+    from tfrec.retrieval import Int8Index, IvfIndex, TopK, index_recall
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    faiss.omp_set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    queries, floor = 512, 0.98
+
+    def unit(rows):  # type: ignore[no-untyped-def]
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def noise(rows: int, length: float):  # type: ignore[no-untyped-def]
+        return rng.standard_normal((rows, DIM), np.float32) * (length / DIM**0.5)
+
+    topics = unit(noise(max(size // 100, 1), 1.0))
+    items = unit(topics[rng.integers(0, len(topics), size)] + noise(size, 0.7))
+    asked = unit(items[rng.integers(0, size, queries)] + noise(queries, 0.5))
+    table, spec = tf.Variable(items), [tf.TensorSpec([None, DIM], tf.float32)]
+    top = TopK(K).index(items)
+
+    def traced(index):  # type: ignore[no-untyped-def]
+        return tf.function(lambda q: index.search(table, q, K).indices, input_signature=spec)
+
+    def found(call, rows):  # type: ignore[no-untyped-def]
+        parts = [call(tf.constant(rows[at : at + 32])) for at in range(0, len(rows), 32)]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    exact_call = tf.function(lambda q: top(q).indices, input_signature=spec)
+    exact = found(exact_call, asked)
+    half = queries // 2
+    started = time.perf_counter()
+    ivf = IvfIndex(items, probes=1)
+    built = {"ivf_s": time.perf_counter() - started}
+    while ivf.probes < ivf.num_lists and index_recall(found(traced(ivf), asked[:half]), exact[:half], K) < floor:
+        ivf.probes *= 2
+    int8 = Int8Index(items)
+    started = time.perf_counter()
+    quantiser = faiss.IndexFlatIP(DIM)
+    theirs = faiss.IndexIVFFlat(quantiser, DIM, ivf.num_lists, faiss.METRIC_INNER_PRODUCT)
+    theirs.train(items[rng.choice(size, min(size, 64 * ivf.num_lists), replace=False)])
+    theirs.add(items)
+    built["faiss_ivf_s"] = time.perf_counter() - started
+    while theirs.nprobe < ivf.num_lists and index_recall(theirs.search(asked[:half], K)[1], exact[:half], K) < floor:
+        theirs.nprobe *= 2
+    ways = {"int8": traced(int8), "ivf": traced(ivf)}
+    recall = {name: index_recall(found(call, asked[half:]), exact[half:], K) for name, call in ways.items()}
+    recall["faiss_ivf"] = index_recall(theirs.search(asked[half:], K)[1], exact[half:], K)
+    cells = {}
+    for batch in (1, 32):
+        query = asked[:batch].copy()
+        tensor = tf.constant(query)
+        calls = {name: lambda c=call, q=tensor: c(q).numpy() for name, call in {"exact": exact_call, **ways}.items()}
+        calls["faiss_ivf"] = lambda f=theirs, q=query: f.search(q, K)
+        cells[f"{size}x{batch}"] = {name: summary(v) for name, v in in_turns(calls, seconds).items()}
+    memory = {"int8": 1 + int8.nbytes / items.nbytes, "ivf": 1 + ivf.nbytes / items.nbytes}
+    lists = {"lists": ivf.num_lists, "ivf_probes": ivf.probes, "faiss_probes": theirs.nprobe}
+    even_items, even_asked = unit(noise(max(size // 10, K), 1.0)), unit(noise(64, 1.0))
+    exact = np.argsort(-(even_asked @ even_items.T))[:, :K]
+    even_ivf = IvfIndex(even_items)
+    even_ivf.probes = max(round(ivf.probes / ivf.num_lists * even_ivf.num_lists), 1)  # as large a share of the lists
+    even = {
+        name: index_recall(index.search(even_items, even_asked, K).indices.numpy(), exact, K)
+        for name, index in (("int8", Int8Index(even_items)), ("ivf", even_ivf))
+    }
+    print(json.dumps({"cells": cells, "recall": recall, "recall_without_structure": even, "knobs": lists,
+                      "build": built, "memory_by_vectors": memory}))  # fmt: skip
+
+
+def signature(size: int, calls: int) -> None:
+    """Prints milliseconds of `recommend` at batch 1, strings in and out, beside the bare matmul and top-k.
+
+    Both are SavedModels that the C loader of `tfrec check` runs, in turns, without Python. "plain" has neither the bias
+    on repeats nor neighbours; "full" has both, 32 history and 32 text neighbours an item. The items are random.
+    """
+    import numpy as np
+    from serve import DIM, summary
+
+    import tfrec  # noqa: F401
+    import tensorflow as tf  # isort: skip
+
+    from tfrec.config import ExportConfig
+    from tfrec.models.next_item import NextItemModel
+    from tfrec.serving.catalogue import Catalogue
+    from tfrec.serving.next_item import NextItemServing
+
+    rng = np.random.default_rng(0)
+    items = [f"item-{i}" for i in range(size)]
+    catalogue = Catalogue(items, [""] * size, np.arange(size))
+    config = ExportConfig(history_length=50)
+    strings = {"history_item_ids": [[*items[:20], *[""] * 30]], "history_events": [["view"] * 20 + [""] * 30],
+               "exclude_item_ids": [[""] * config.exclude_length]}  # fmt: skip
+    requests = {name: {"dtype": "string", "shape": [1, len(v[0])], "values": v[0]} for name, v in strings.items()}
+    query = {"query": {"dtype": "float32", "shape": [1, DIM], "values": rng.standard_normal(DIM).tolist()}}
+    vectors = tf.Variable(rng.standard_normal((size, DIM), np.float32))
+    bare = tf.Module()
+    bare.items = vectors
+
+    def top(query: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores, indices = tf.math.top_k(tf.matmul(query, vectors, transpose_b=True), config.max_k)
+        return {"scores": scores, "indices": indices}
+
+    def served(remembers: bool) -> Any:
+        knobs = {"neighbours": 32, "text_neighbours": 32} if remembers else {}
+        model = NextItemModel(size, 1, dim=DIM, heads=4, repeat_bias=remembers, **knobs)
+        if remembers:
+            near = rng.integers(0, size, (2, size, 32)).astype(np.int32)
+            model.memory.remember((near[0], np.ones((size, 32))), (near[1], np.ones((size, 32))))
+        return NextItemServing(model, catalogue, event_kinds=["view"], config=config, exclude_seen=True)
+
+    with tempfile.TemporaryDirectory() as work:
+        folders: dict[str, tuple[Path, dict[str, Any]]] = {}
+        spec = tf.TensorSpec([None, DIM], tf.float32, "query")
+        function = tf.function(top).get_concrete_function(spec)
+        tf.saved_model.save(bare, f"{work}/bare", signatures={"serving_default": function})
+        folders["bare"] = Path(work, "bare"), query
+        for name, remembers in (("plain", False), ("full", True)):
+            module = served(remembers)
+            tf.saved_model.save(module, f"{work}/{name}", signatures=module.functions)
+            folders[name] = Path(work, name), requests
+        found: dict[str, list[float]] = {name: [] for name in folders}
+        for _ in range(3):
+            for name, (folder, inputs) in folders.items():
+                found[name] += timed(folder, inputs, calls)
+    print(json.dumps({name: summary(values) for name, values in found.items()}))
+
+
+def timed(folder: Path, inputs: dict[str, Any], calls: int) -> list[float]:
+    """Seconds of each call of the default signature by the C loader, after its first tenth."""
+    from tfrec.serving.native import _encode, compile_loader, find_compiler, text_libraries
+    from tfrec.serving.ops import read_saved_model
+
+    compiler = find_compiler()
+    if compiler is None:
+        raise SystemExit("No C compiler: the C API cannot be measured.")
+    about = read_saved_model(folder).meta_graphs[0].signature_def["serving_default"]
+    feeds = {about.inputs[name].name: value for name, value in inputs.items()}
+    fetches = {name: output.name for name, output in about.outputs.items()}
+    requests = folder.with_suffix(".requests")
+    requests.write_bytes(_encode([{"feeds": feeds, "fetches": fetches}]))
+    command = [str(compile_loader(compiler)), str(folder), str(requests), os.devnull, *map(str, text_libraries())]
+    environment = {**os.environ, "TFREC_LOADER_REPEAT": str(calls), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return [int(line) / 1e9 for line in done.stdout.split()][calls // 10 :]

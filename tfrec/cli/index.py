@@ -1,0 +1,92 @@
+"""`tfrec index`: versions with an approximate index, and versions with new items, both without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfrec.cli.options import Assignments, Force, RunFolder
+from tfrec.cli.quiet import load_tensorflow
+
+app = typer.Typer(no_args_is_help=True, help="The index inside an export: approximate search, new items.")
+
+Out = Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")]
+Version = Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")]
+MeasureData = Annotated[
+    Path | None, typer.Option("--data", help="Prepared data whose histories measure the index; else one item each.")
+]
+
+
+@app.command("build")
+def build(
+    run: RunFolder,
+    out: Out,
+    kind: Annotated[str, typer.Option("--index", help="int8, ivf or exact.")] = "ivf",
+    data: MeasureData = None,
+    assignments: Assignments = None,
+    version: Version = None,
+    force: Force = False,
+) -> None:
+    """Write a version that searches through an index, and say what it finds of the exact result.
+
+    Below export.index_recall nothing is written, and the exit code is 2.
+    """
+    _export(run, None, out, [*(assignments or []), f"export.index={kind}"], data, version, force)
+
+
+@app.command("add")
+def add(
+    run: RunFolder,
+    items: Annotated[Path, typer.Option(help="File of items; those the run knows already are left as they are.")],
+    out: Out,
+    data: MeasureData = None,
+    assignments: Assignments = None,
+    version: Version = None,
+    force: Force = False,
+) -> None:
+    """Write a version with new items, known by their text, without training."""
+    _export(run, items, out, assignments or [], data, version, force)
+
+
+def _export(
+    run: Path,
+    items: Path | None,
+    out: Path,
+    assignments: list[str],
+    data: Path | None,
+    version: int | None,
+    force: bool,
+) -> None:
+    from tfrec.errors import InvalidInput
+
+    if version is not None and version < 1:
+        raise InvalidInput(f"--version must be at least 1, received {version}.")
+    load_tensorflow()
+    from tfrec.data import PreparedDataset
+    from tfrec.files import read_json
+    from tfrec.serving.export import EXPORT_FILE
+    from tfrec.serving.export import export as export_run
+    from tfrec.serving.index_quality import IndexReport
+    from tfrec.serving.new_items import with_new_items
+    from tfrec.training import Run
+
+    trained = Run.load(run)
+    trained.config = trained.config.with_values(assignments)
+    histories = None
+    if data is not None:
+        dataset = PreparedDataset.load(data)
+        trained.scorer(dataset)  # refuses another catalogue
+        histories = dataset.histories()
+    new: list[str] = []
+    if items is not None:
+        trained, new = with_new_items(trained, items)
+    written = export_run(trained, out, version=version, histories=histories, force=force)
+    about = read_json(written / EXPORT_FILE)["index"]
+    if new:
+        shown = ", ".join(new[:5]) + (", …" if len(new) > 5 else "")
+        typer.echo(f"{len(new)} new items: {shown}")
+    if about["kind"] != "exact":
+        typer.echo(str(IndexReport(**about)))
+    typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

@@ -1,0 +1,74 @@
+"""Lists of items that point the same way: spherical k-means, with no list longer than allowed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SAMPLE = 64
+"""Items a list that the centres are learned from; more make them hardly better."""
+
+_BLOCK = 65536
+
+
+def cluster(
+    vectors: np.ndarray, lists: int, *, most: int | None = None, steps: int = 12, seed: int = 0
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Spherical k-means (Dhillon & Modha 2001, https://doi.org/10.1023/A:1007612920971), long lists cut in halves.
+
+    Args:
+        vectors: float32 `[items, dim]`; their directions count.
+        lists: int. Centres to learn; cutting may make more, empty ones are dropped.
+        most: int. Longest list allowed; None for none.
+        steps: int. Rounds of learning, on a sample of `SAMPLE` items a list.
+        seed: int. Of the sample and the first centres.
+
+    Returns:
+        centres: float32 `[found, dim]` of unit length. members: for each centre the item indices, rising; together
+        every item once. No items give no lists.
+
+    Example:
+        >>> centres, members = cluster(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], np.float32), lists=2)
+        >>> sorted(m.tolist() for m in members)
+        [[0, 2], [1]]
+    """
+    unit = _unit(np.asarray(vectors, np.float32))
+    if not len(unit):
+        return unit, []
+    rng = np.random.default_rng(seed)
+    lists = min(max(lists, 1), len(unit))
+    sample = unit[np.sort(rng.choice(len(unit), min(len(unit), SAMPLE * lists), replace=False))]
+    centres = sample[np.sort(rng.choice(len(sample), lists, replace=False))]
+    for _ in range(steps):
+        sums = np.zeros_like(centres)
+        counts = np.bincount(nearest := _nearest(sample, centres), minlength=lists)
+        order = np.argsort(nearest, kind="stable")
+        filled = np.flatnonzero(counts)
+        sums[filled] = np.add.reduceat(sample[order], (np.cumsum(counts) - counts)[filled], axis=0)
+        # A centre without items starts again at an item.
+        sums[counts == 0] = sample[rng.choice(len(sample), int((counts == 0).sum()))]
+        centres = _unit(sums)
+    nearest = _nearest(unit, centres)
+    order = np.argsort(nearest, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=lists))[:-1])
+    members = [part for group in groups if len(group) for part in _halved(unit, group, most or len(unit))]
+    return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
+
+
+def _halved(unit: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:
+    """The group, cut at the middle of its longest direction until no part is longer than `most`."""
+    if len(group) <= most:
+        return [group]
+    centred = unit[group] - unit[group].mean(axis=0)
+    direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    order = np.argsort(centred @ direction, kind="stable")
+    halves = group[order[: len(group) // 2]], group[order[len(group) // 2 :]]
+    return [part for half in halves for part in _halved(unit, np.sort(half), most)]
+
+
+def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    blocks = [(rows[at : at + _BLOCK] @ centres.T).argmax(axis=1) for at in range(0, len(rows), _BLOCK)]
+    return np.concatenate(blocks)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
