@@ -52,6 +52,10 @@ def evaluate_run(
         from tfrec.training.behaviour_judging import evaluate_behaviour_text_sigmoid
 
         metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
+    elif run.kind == "click-ranker":
+        from tfrec.training.ranker_judging import evaluate_click_ranker
+
+        metrics = evaluate_click_ranker(run.model, dataset, split, run.config)
     else:
         metrics = _ranking(run, dataset, split)
         if trained_baselines:
