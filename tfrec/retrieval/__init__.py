@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from tfrec.retrieval.recommend import recommend
 from tfrec.retrieval.seen import should_exclude_seen
 from tfrec.retrieval.top_k_numpy import top_k_numpy
+from tfrec.retrieval.two_stage import TwoStage
 
 if TYPE_CHECKING:
     from tfrec.retrieval.diversity import diversify
     from tfrec.retrieval.tfrs import TfrsTopK
     from tfrec.retrieval.top_k import TopK, TopKResult
 
-__all__ = ["TfrsTopK", "TopK", "TopKResult", "diversify", "recommend", "should_exclude_seen", "top_k_numpy"]
+__all__ = ["TfrsTopK", "TopK", "TopKResult", "TwoStage", "diversify", "recommend", "should_exclude_seen", "top_k_numpy"]
 
 _NEEDS_TENSORFLOW = {
     "TopK": "tfrec.retrieval.top_k",
