@@ -118,7 +118,7 @@ class TrainingConfig(Section):
     encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
     weight_decay: float = Field(0.0, ge=0)
     behaviour_weights: dict[str, float] = Field(
-        default_factory=dict, description="Weight of each behaviour in the loss, 1 where it is not named."
+        default_factory=dict, description="Weight of each behaviour in the loss of next-item and click-ranker; else 1."
     )
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
     balance: bool = Field(True, description="next-item: chooses on validation how much each part of the score counts.")

@@ -9,7 +9,7 @@ from tfrec import InvalidInput
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.data.impressions import without_kind
-from tfrec.training.behaviours import behaviour_weights, behaviours_to_learn, target_counts
+from tfrec.training.behaviours import behaviour_weights, behaviours_to_learn, label_shares, target_counts
 from tfrec.training.ranker_examples import TrainingNegatives, judged_examples, training_examples
 from tfrec.training.ranker_labels import fulfilled, labels_ahead, labels_of_impressions
 
@@ -229,3 +229,12 @@ def test_weights_name_behaviours_of_training(tmp_path):
     for bad in ({"like": 2.0}, {"nonsense": 1.0}, {"view": -1.0}):
         with pytest.raises(InvalidInput, match="behaviour_weights"):
             behaviour_weights(dataset, bad)
+
+
+def test_the_highest_weight_is_learnt_whole_and_others_their_part(tmp_path):
+    dataset = late_like(tmp_path)
+    shares = dict(zip(dataset.event_kinds, label_shares(dataset, {"purchase": 4.0, "rating": 2.0})))
+    assert shares == {"view": 0.25, "purchase": 1, "rating": 0.5, "like": 0.25}
+    assert label_shares(dataset, {}) is None
+    same = dict.fromkeys(["view", "purchase", "rating"], 0.5)  # `like` never occurs in training: it has no say
+    assert label_shares(dataset, same) is None
