@@ -34,7 +34,9 @@ def test_the_whole_way_of_two_stages(tiny_encoder, tmp_path, monkeypatch):
         *small,
         *[x for s in ranker for x in ("--set", s)],
     )
-    shown = tfrec_("evaluate", "--run", two, "--data", data)
+    shown = tfrec_("evaluate", "--run", two, "--data", data, "--report", tmp_path / "two.html")
+    page = (tmp_path / "two.html").read_text()
+    assert "Behaviours" in page and "log_loss of popularity" in page
     assert "model: purchase" in shown and "popularity" in shown
     heads = read_json(two / "metrics.json")["behaviours"]
     assert list(heads) == ["view", "favourite", "purchase"]
