@@ -156,3 +156,42 @@ def test_metrics_of_heads_leave_padding_out():
     assert_allclose(found["view"]["log_loss"], -(np.log(0.8) + np.log(0.7)) / 2)
     assert found["purchase"]["auc"] is None
     assert mean_over_heads(found)["auc"] == 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["training.mixed_bfloat16=true", "training.strategy=mirrored", "ranker.multi_task=ple"],
+        ["ranker.negatives=0", "ranker.history_negatives=0", "ranker.cross_layers=0", "ranker.multi_task=shared"],
+    ],
+    ids=["reduced precision on replicas", "no negatives, no cross network"],
+)
+def test_other_settings_are_fitted_too(dataset, config, tmp_path, settings):
+    config = config.with_values([*settings, "training.epochs=1", "model.use_text=false"])
+    result = module.fit_click_ranker(dataset, None, config, workdir=tmp_path)
+    assert np.isfinite([row["loss"] for row in result.history]).all()
+    found = evaluate_click_ranker(result.model, dataset, "test", config)
+    assert 0 <= found["auc"] <= 1 and np.isfinite(found["log_loss"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("items", [1, 2])
+def test_a_catalogue_of_next_to_nothing_is_fitted(items, config, tmp_path):
+    rows = [(f"u{u}", f"i{(u + step) % items}", "view", step, None) for u in range(6) for step in range(5)]
+    events = pl.DataFrame(
+        rows,
+        {"user_id": str, "item_id": str, "event": str, "timestamp": int, "context_nothing": pl.Float64},
+        orient="row",
+    )
+    catalogue = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": ["the same"] * items})
+    dataset = prepare(events, catalogue, tmp_path / "data", split="leave-one-out")
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1"]))
+    assert np.isfinite(evaluate_run(run, dataset)["log_loss"])
+
+
+def test_users_of_one_event_give_nothing_to_learn_from(config, tmp_path):
+    events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [1, 2]})
+    dataset = prepare(events, pl.DataFrame({"item_id": ["x", "y"]}), tmp_path / "data", split="leave-one-out")
+    with pytest.raises(InvalidInput, match="nothing to learn from"):
+        module.fit_click_ranker(dataset, None, config, workdir=tmp_path)

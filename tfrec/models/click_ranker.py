@@ -41,7 +41,7 @@ class ClickRanker(keras.Model):
         use_id: bool. id_rate: float. See `ItemTable`.
         context: `ContextFeatures.to_json()`, or None for no context.
         seed: int. Of the initial weights and the dropout masks.
-        dtype_policy: "float32" or "mixed_bfloat16"; of the cross network and the MLP.
+        dtype_policy: "float32" or "mixed_bfloat16"; of the MLP. TFRS's `Cross` casts only one of its two inputs.
 
     Inputs (a dict):
         history_items, history_events: int32 `[batch, length]`, oldest first, padded on the right with −1; an event of
@@ -113,7 +113,7 @@ class ClickRanker(keras.Model):
         for i in range(cross_layers):
             start = keras.initializers.TruncatedNormal(stddev=0.02, seed=seed * 100 + i)
             rank = x0.shape[-1] // 4
-            cross = tfrs.layers.dcn.Cross(rank, kernel_initializer=start, dtype=dtype_policy, name=f"cross_{i}")
+            cross = tfrs.layers.dcn.Cross(rank, kernel_initializer=start, dtype="float32", name=f"cross_{i}")
             crossed = cross(x0, crossed)
         logits = head_logits(crossed, mlp_units, dropout, len(behaviours), multi_task, seed, dtype_policy)
         body_inputs = [history, kinds, mask, candidate, facts, *surroundings.values()]
