@@ -37,6 +37,8 @@ REACHED_THROUGH = {
     "Change": "change_points",
     "OptimisedInterleaving": "optimised",
     "Scorer": "recommend",
+    "ClickRankerServing": "export",
+    "TwoStageServing": "export",
     "NextItemScorer": "scorer",
     "TextEncoder": "load_encoder",
     "NextItemServing": "export",

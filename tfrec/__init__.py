@@ -24,6 +24,7 @@ _PUBLIC = {
     "import_encoder": "tfrec.encoders",
     "NextItemModel": "tfrec.models",
     "BehaviourTextModel": "tfrec.models",
+    "ClickRanker": "tfrec.models",
     "TopK": "tfrec.retrieval",
     "recommend": "tfrec.retrieval",
     "evaluate_run": "tfrec.training",

@@ -55,7 +55,7 @@ class EncoderConfig(Section):
 class ModelConfig(Section):
     """The model. Fields that only one kind uses say so."""
 
-    kind: Literal["next-item", "behaviour-text"] = "next-item"
+    kind: Literal["next-item", "behaviour-text", "click-ranker"] = "next-item"
     head: Literal["sigmoid", "softmax"] = Field("softmax", description="behaviour-text: which head.")
     dim: int = Field(256, ge=2, description="next-item: width; cut to the width of the text vectors.")
     layers: int = Field(1, ge=0, description="next-item: transformer layers.")
@@ -84,6 +84,21 @@ class ModelConfig(Section):
     )
 
 
+class RankerConfig(Section):
+    """ClickRanker; dropout, max_history, use_text, use_id, id_rate and mlp_units are those of `model`."""
+
+    behaviours: list[str] | None = Field(None, description="Heads, the shallow before the deep. None: all targets.")
+    multi_task: Literal["esmm", "ple", "shared"] = Field("esmm", description="How the heads hang together.")
+    dim: int = Field(64, ge=2, description="Width of item vectors; cut to the width of the text vectors.")
+    cross_layers: int = Field(2, ge=0, description="Layers of the cross network.")
+    negatives: int = Field(4, ge=0, description="Sampled negatives a positive, where no impressions are given.")
+    popular_negatives: float = Field(0.5, ge=0, le=1, description="Share of them drawn by popularity; rest uniform.")
+    history_negatives: int = Field(1, ge=0, description="Items of the history not acted on again, a positive.")
+    horizon: int = Field(20, ge=1, description="Events ahead in which acts on an item are its labels.")
+    context_dropout: float = Field(0.1, ge=0, lt=1, description="Share of examples whose context is hidden.")
+    calibration: Literal["platt", "none"] = Field("platt", description="Fitted on validation, a head at a time.")
+
+
 class TrainingConfig(Section):
     """How the model is fitted."""
 
@@ -107,6 +122,9 @@ class TrainingConfig(Section):
     start_from: str | None = Field(None, description="next-item: a run whose weights are the first ones.")
     encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
     weight_decay: float = Field(0.0, ge=0)
+    behaviour_weights: dict[str, float] = Field(
+        default_factory=dict, description="Weight of each behaviour in the loss of next-item and click-ranker; else 1."
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
     balance: bool = Field(True, description="next-item: chooses on validation how much each part of the score counts.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
@@ -185,6 +203,11 @@ class RetrievalConfig(Section):
     """How lists are made for people."""
 
     exclude_seen: Literal["auto", "true", "false"] = "auto"
+    candidates: int = Field(100, ge=1, description="Items that the first stage hands to the second.")
+    behaviour_weights: dict[str, float] = Field(
+        default_factory=dict, description="Weights of the second stage's heads; those left out have 1 when none is set."
+    )
+    first_stage: float = Field(0.0, ge=0, description="Weight of the first stage's score, standardised a user.")
     chunk_size: int = Field(65536, ge=1)
 
 
@@ -215,6 +238,7 @@ class RunConfig(Section):
     data: DataConfig = Field(default_factory=DataConfig)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
+    ranker: RankerConfig = Field(default_factory=RankerConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     adaptation: AdaptationConfig = Field(default_factory=AdaptationConfig)

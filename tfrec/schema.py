@@ -43,11 +43,15 @@ FOLLOW: Final = "follow"
 COMMENT: Final = "comment"
 RETURN: Final = "return"
 TAG: Final = "tag"
+IMPRESSION: Final = "impression"
 EVENT_KINDS: Final = (
     VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATING, LIKE, SHARE, FOLLOW, COMMENT, RETURN, TAG,
+    IMPRESSION,
 )  # fmt: skip
-CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG})
+CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG, IMPRESSION})
 """Kinds that are never a target by default."""
+FUNNEL: Final = (VIEW, CLICK, FAVOURITE, CART, PURCHASE)
+"""Kinds of which a later one implies the ones before it: who buys an item has looked at it."""
 
 # Splits.
 TRAIN: Final = "train"
@@ -70,6 +74,9 @@ DEFAULT_OUTPUT: Final = "default"
 HISTORY_ITEMS: Final = "history_items"
 HISTORY_EVENTS: Final = "history_events"
 HISTORY_GAPS: Final = "history_gaps"
+CANDIDATES: Final = "candidates"
+CONTEXT_NUMBERS: Final = "context_numbers"
+CONTEXT_CATEGORIES: Final = "context_categories"
 PADDING: Final = -1
 BEHAVIOUR_TEXT: Final = "behaviour_text"
 CANDIDATE_TEXT: Final = "candidate_text"

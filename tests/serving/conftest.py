@@ -156,3 +156,9 @@ def call_of():
 def rebuilt():
     """A fresh run with other settings."""
     return make_run
+
+
+@pytest.fixture(scope="session")
+def new_run():
+    """Makes a run with other settings: `new_run("export.max_k=8")`."""
+    return make_run

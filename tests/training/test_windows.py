@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from tfrec.data.dataset import Histories
 from tfrec.training.windows import Windows
@@ -61,3 +62,16 @@ def test_an_epoch_holds_every_window_once_and_repeats_for_the_same_seed():
 
 def test_users_with_a_single_event_give_no_window():
     assert len(Windows.cut(histories([1, 1]), 5)) == 0
+
+
+def test_a_share_of_the_labels_is_learnt_by_kind_and_the_rest_is_still_read():
+    given = histories([200])
+    given.events[:] = np.arange(200) % 2
+    windows = Windows.cut(given, 300, shares=np.array([1.0, 0.25]))
+    whole_inputs, whole = windows.batch(np.array([0]))
+    inputs, labels = windows.batch(np.array([0]), np.random.default_rng(0))
+    assert_array_equal(inputs["history_items"], whole_inputs["history_items"])
+    kinds = given.events[1:]
+    learnt = labels[0] >= 0
+    assert learnt[kinds == 0].all() and 10 < learnt[kinds == 1].sum() < 40  # 25 of 100 are expected
+    assert_array_equal(labels[0][learnt], whole[0][learnt])

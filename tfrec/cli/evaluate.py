@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Data, RunFolder
+from tfrec.cli.options import Data, Ranker, RunFolder
 from tfrec.cli.pages import check_page
 from tfrec.cli.quiet import load_tensorflow
 
@@ -16,6 +16,7 @@ def evaluate(
     run: RunFolder,
     data: Data,
     split: Annotated[str, typer.Option(metavar="valid|test", help="Which targets.")] = "test",
+    ranker: Ranker = None,
     out: Annotated[Path | None, typer.Option(help="Metrics file; default: metrics.json of the run.")] = None,
     report: Annotated[Path | None, typer.Option(help="Page to write: .html.")] = None,
     trained_baselines: Annotated[
@@ -38,7 +39,10 @@ def evaluate(
     from tfrec.training import Run, evaluate_run
     from tfrec.workflows.tables import print_metrics
 
-    found = evaluate_run(Run.load(run), dataset, split=split, out=out, trained_baselines=trained_baselines)
+    second = Run.load(ranker) if ranker else None
+    found = evaluate_run(
+        Run.load(run), dataset, split=split, out=out, trained_baselines=trained_baselines, ranker=second
+    )
     print_metrics(found)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Force, RunFolder
+from tfrec.cli.options import Force, Ranker, RunFolder
 from tfrec.cli.quiet import load_tensorflow
 
 
@@ -15,6 +15,7 @@ def export(
     run: RunFolder,
     out: Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")],
     version: Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")] = None,
+    ranker: Ranker = None,
     force: Force = False,
 ) -> None:
     """Write a servable version of a run."""
@@ -26,5 +27,6 @@ def export(
     from tfrec.serving.export import export as export_run
     from tfrec.training import Run
 
-    written = export_run(Run.load(run), out, version=version, force=force)
+    second = Run.load(ranker) if ranker else None
+    written = export_run(Run.load(run), out, version=version, force=force, ranker=second)
     typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

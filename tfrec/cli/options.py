@@ -16,6 +16,7 @@ Assignments = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder that `tfrec prepare` wrote.")]
+Ranker = Annotated[Path | None, typer.Option("--ranker", help="Run of click-ranker, as a second stage.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder that `tfrec train` wrote.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Data, Force, RunFolder
+from tfrec.cli.options import Data, Force, Ranker, RunFolder
 from tfrec.cli.quiet import load_tensorflow
 
 
@@ -17,6 +17,7 @@ def recommend(
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")],
     users: Annotated[Path | None, typer.Option(help="File of user ids, one a line; default: all users.")] = None,
     k: Annotated[int, typer.Option(help="Items a user.")] = 10,
+    ranker: Ranker = None,
     force: Force = False,
 ) -> None:
     """Write the top items of each user."""
@@ -32,6 +33,7 @@ def recommend(
     load_tensorflow()
     from tfrec.training import Run
 
-    frame = recommend_from_run(Run.load(run), dataset, k=k, users=wanted)
+    second = Run.load(ranker) if ranker else None
+    frame = recommend_from_run(Run.load(run), dataset, k=k, users=wanted, ranker=second)
     write_frame(frame, out)
     typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {out}")

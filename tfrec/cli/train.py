@@ -14,7 +14,9 @@ from tfrec.cli.quiet import load_tensorflow
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
-    model: Annotated[str | None, typer.Option(metavar="next-item|behaviour-text", help="Which model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="next-item|behaviour-text|click-ranker", help="Which model.")
+    ] = None,
     head: Annotated[str | None, typer.Option(metavar="sigmoid|softmax", help="behaviour-text: which head.")] = None,
     encoder: Annotated[str | None, typer.Option(metavar="NAME|DIR|HANDLE", help="What reads the text.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same data: same run.")] = None,

@@ -23,7 +23,7 @@ from tfrec.errors import InvalidInput
 class Log:
     """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given.
 
-    `context` holds the context_* columns, a row an event, which models do not read yet.
+    `context` holds the context_* columns, a row an event, which ClickRanker reads.
     """
 
     histories: Histories

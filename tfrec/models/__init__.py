@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrec.models.click_ranker import ClickRanker as ClickRanker
     from tfrec.models.next_item import NextItemModel as NextItemModel
     from tfrec.models.next_item_scorer import NextItemScorer as NextItemScorer
 
@@ -14,6 +15,8 @@ _PUBLIC = {
     "NextItemScorer": "tfrec.models.next_item_scorer",
     "BehaviourTextModel": "tfrec.models.behaviour_text",
     "BehaviourTextScorer": "tfrec.models.behaviour_scorer",
+    "ClickRanker": "tfrec.models.click_ranker",
+    "ClickRankerJudge": "tfrec.models.click_ranker_judge",
     "Scorer": "tfrec.models.scorer",
     "Popularity": "tfrec.models.baselines",
     "LastItemText": "tfrec.models.baselines",

@@ -9,6 +9,7 @@ from tfrec.retrieval.recall import index_recall
 from tfrec.retrieval.recommend import recommend
 from tfrec.retrieval.seen import should_exclude_seen
 from tfrec.retrieval.top_k_numpy import top_k_numpy
+from tfrec.retrieval.two_stage import TwoStage
 
 if TYPE_CHECKING:
     from tfrec.retrieval.clusters import cluster
@@ -24,6 +25,7 @@ __all__ = [
     "TfrsTopK",
     "TopK",
     "TopKResult",
+    "TwoStage",
     "cluster",
     "diversify",
     "index_recall",

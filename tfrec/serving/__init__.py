@@ -16,6 +16,8 @@ _LAZY = {
     "ServerOptions": "tfrec.serving.local.server",
     "BehaviourTextServing": "tfrec.serving.behaviour_text",
     "Catalogue": "tfrec.serving.catalogue",
+    "ClickRankerServing": "tfrec.serving.click_ranker",
+    "TwoStageServing": "tfrec.serving.two_stage",
     "NextItemServing": "tfrec.serving.next_item",
     "serve": "tfrec.serving.local.server",
     "IndexReport": "tfrec.serving.index_quality",

@@ -14,7 +14,9 @@ from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
 from tfrec.serving.config_files import write_serving_files
 from tfrec.serving.examples import EXAMPLES_FILE, Arrays, Example, example_requests, to_json
+from tfrec.serving.export_ranker import check_stages, export_click_ranker, second_stage
 from tfrec.serving.ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
+from tfrec.serving.signatures import described, input_widths
 from tfrec.serving.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def export(
     exclude_seen: bool | None = None,
     histories: Histories | None = None,
     force: bool = False,
+    ranker: Run | None = None,
 ) -> Path:
     """Writes `out/VERSION`, whole or not at all, and the serving configuration beside it.
 
@@ -48,6 +51,7 @@ def export(
             what the run's training or evaluation found, else true.
         histories: Whose queries an approximate index (`export.index`) is measured with; None for one item each.
         force: Replace the version when it exists.
+        ranker: A run of click-ranker on the same catalogue: what a next-item run finds is put in its order.
 
     Returns:
         The version folder.
@@ -63,8 +67,12 @@ def export(
     folder = out / str(number)
     refuse_existing(folder, force)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
-    if run.kind == "next-item":
-        module, facts, requests = _next_item(run, seen, histories)
+    if ranker is not None:
+        check_stages(run, ranker)
+    if run.kind == "click-ranker":
+        module, facts, requests = export_click_ranker(run, _catalogue(run))
+    elif run.kind == "next-item":
+        module, facts, requests = _next_item(run, seen, histories, ranker)
     else:
         module, facts, requests = _behaviour_text(run)
     with atomic_folder(folder, force) as work:
@@ -85,7 +93,7 @@ def next_version(out: str | Path) -> int:
     return max(versions, default=0) + 1
 
 
-def _write(work: Path, name: str, module: NextItemServing | BehaviourTextServing, requests: list[Any]) -> None:
+def _write(work: Path, name: str, module: Any, requests: list[Any]) -> None:
     import tensorflow as tf
 
     tf.saved_model.save(module, str(work), signatures=module.functions)
@@ -109,16 +117,18 @@ def _answered(module: Any, signature: str, inputs: Arrays) -> Example:
 
 
 def _next_item(
-    run: Run, exclude_seen: bool, histories: Histories | None
+    run: Run, exclude_seen: bool, histories: Histories | None, ranker: Run | None
 ) -> tuple[NextItemServing | BehaviourTextServing, dict[str, Any], list[tuple[str, Arrays]]]:
     from tfrec.serving.index_quality import build_index
     from tfrec.serving.next_item import NextItemServing
+    from tfrec.serving.two_stage import TwoStageServing
 
     sizes, catalogue = run.config.export, _catalogue(run)
     if sizes.history_length is None:
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
     search, report = build_index(run.model, sizes, exclude_seen=exclude_seen, histories=histories)
-    module = NextItemServing(
+    stages, about = (NextItemServing, {}) if ranker is None else (TwoStageServing, second_stage(ranker, sizes))
+    module = stages(
         run.model,
         catalogue,
         event_kinds=run.event_kinds,
@@ -128,10 +138,11 @@ def _next_item(
         seq_length=run.config.encoder.seq_length,
         chunk_size=run.config.retrieval.chunk_size,
         search=search,
+        **about,
     )
     values = sorted({value for row in catalogue.attribute or [] for value in row if value})
     requests = example_requests(
-        _inputs(module),
+        input_widths(module),
         item_ids=catalogue.item_ids,
         event_kinds=run.event_kinds,
         texts=[text for text in catalogue.texts if text] or ["text"],
@@ -150,8 +161,10 @@ def _next_item(
             "allow_length": sizes.allow_length,
         },
         "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": _described(module),
+        "signatures": described(module),
     }
+    if ranker is not None:
+        facts["ranker"] = {"behaviours": about["ranker"].weights, **{k: v for k, v in about.items() if k != "ranker"}}
     return module, facts, requests
 
 
@@ -165,13 +178,13 @@ def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], lis
     kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
     pairs = [(texts[i], texts[(i + 1) % len(texts)]) for i in range(min(20, len(texts)))]
     behaviours = [behaviour_text([kinds[0], kinds[-1]], pair) for pair in pairs]
-    requests = example_requests(_inputs(module), texts=behaviours)
+    requests = example_requests(input_widths(module), texts=behaviours)
     facts = {
         "head": head,
         "event_kinds": run.event_kinds,
         "sizes": {"max_k": module.k},
         "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": _described(module),
+        "signatures": described(module),
     }
     return module, facts, requests
 
@@ -209,25 +222,6 @@ def _exclude_seen(run: Run) -> bool:
     metrics = run.path / "metrics.json"
     protocol = read_json(metrics).get("protocol", {}) if metrics.is_file() else {}
     return bool(protocol.get("exclude_seen_served", True))
-
-
-def _inputs(module: Any) -> dict[str, dict[str, int | None]]:
-    """Width of each input of each signature; None for inputs of shape [batch]."""
-    return {name: {i["name"]: i["width"] for i in about["inputs"]} for name, about in _described(module).items()}
-
-
-def _described(module: Any) -> dict[str, dict[str, Any]]:
-    signatures = {}
-    for name, function in sorted(module.functions.items()):
-        specs = [*function.structured_input_signature[0], *function.structured_input_signature[1].values()]
-        outputs = function.structured_outputs
-        signatures[name] = {
-            "inputs": [
-                {"name": s.name, "dtype": "string", "width": s.shape[1] if s.shape.rank > 1 else None} for s in specs
-            ],
-            "outputs": [{"name": key, "dtype": outputs[key].dtype.name} for key in sorted(outputs)],
-        }
-    return signatures
 
 
 def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:

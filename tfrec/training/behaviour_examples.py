@@ -87,18 +87,18 @@ class Negatives:
         """int64 `[len(rows), count]`: negatives for the users `rows`."""
         drawn = rng.integers(0, self.num_items, (len(rows), count))
         for _ in range(10):
-            taken = self._is_taken(rows, drawn)
+            taken = self.is_taken(rows, drawn)
             if not taken.any():
                 break
             drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
         else:  # users who took most of the catalogue: of what is left, exactly
-            for place in np.argwhere(self._is_taken(rows, drawn)):
+            for place in np.argwhere(self.is_taken(rows, drawn)):
                 left = self._left(int(rows[place[0]]))
                 if len(left):
                     drawn[tuple(place)] = rng.choice(left)
         return drawn
 
-    def _is_taken(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    def is_taken(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         keys = np.asarray(rows, np.int64)[:, None] * self.num_items + items
         place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
         return self._taken[place] == keys

@@ -24,6 +24,7 @@ from tfrec.models.end_to_end import EndToEndModel
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
 from tfrec.progress import say
+from tfrec.training.behaviours import label_shares
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.layerwise import LayerwiseOptimizer
 from tfrec.training.next_item import EpochCheckpoint, batches, build_next_item_model, fit_next_item
@@ -131,7 +132,8 @@ class EndToEndFit:
     ) -> None:
         self.config, self.workdir, self.recommender = config, workdir, recommender
         knobs = config.training
-        self.windows = Windows.cut(dataset.training(), config.model.max_history)
+        shares = label_shares(dataset, config.training.behaviour_weights)
+        self.windows = Windows.cut(dataset.training(), config.model.max_history, shares)
         self.batch_size = knobs.batch_size_for(len(self.windows))
         self.steps = self.windows.steps(self.batch_size)
         total = self.steps * knobs.encoder_epochs

@@ -20,6 +20,7 @@ from tfrec.retrieval import should_exclude_seen
 from tfrec.training.cold import cold_slices
 from tfrec.training.run import Run
 from tfrec.training.slices import beyond_accuracy, slice_report
+from tfrec.training.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
 
@@ -31,6 +32,7 @@ def evaluate_run(
     out: str | Path | None = None,
     *,
     trained_baselines: bool = False,
+    ranker: Run | None = None,
 ) -> dict[str, Any]:
     """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
 
@@ -42,22 +44,46 @@ def evaluate_run(
             ranks of the targets go to `predictions.parquet` in the run's folder.
         trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) too; they come under
             "baselines_trained".
+        ranker: A run of click-ranker on the same catalogue; the metrics of the lists that it puts in order come under
+            "two_stage".
 
     Returns:
         The content of the metrics file, values in 0…1 (novelty in bits).
     """
     if split not in (schema.VALID, schema.TEST):
         raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
+    if ranker is not None:
+        check_ranker(run, ranker)
     if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
         from tfrec.training.behaviour_judging import evaluate_behaviour_text_sigmoid
 
         metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
+    elif run.kind == "click-ranker":
+        from tfrec.training.ranker_judging import evaluate_click_ranker
+
+        metrics = evaluate_click_ranker(run.model, dataset, split, run.config)
     else:
         metrics = _ranking(run, dataset, split)
         if trained_baselines:
             metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
+    if ranker is not None:
+        metrics["two_stage"] = _two_stage(run, ranker, dataset, split)
     write_json(out or run.path / "metrics.json", metrics)
     return metrics
+
+
+def _two_stage(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    """The headline of the lists that the ranker puts in order, and how it was set up."""
+    queries, measured = dataset.queries(split), {}
+    for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", serves_without_seen(run, dataset))):
+        scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
+        (result,) = _measure(scorer, queries, dataset, run, (masked,), brief=bool(name))
+        measured[name] = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+    return {
+        **measured[""],
+        "ndcg@10_served": measured["_served"]["ndcg@10"],
+        "protocol": two_stage_protocol(ranker),
+    }
 
 
 def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tfrec.keras import keras
 from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
+from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
@@ -136,7 +137,9 @@ def fit_next_item(
         goes_on: Whether the model is trained on after this, so that its parts are not balanced yet.
     """
     knobs = config.training
-    windows = Windows.cut(dataset.training(), config.model.max_history)
+    warn_of_unlearnt(dataset)
+    shares = label_shares(dataset, knobs.behaviour_weights)
+    windows = Windows.cut(dataset.training(), config.model.max_history, shares)
     if not len(windows):
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     batch_size = knobs.batch_size_for(len(windows))
@@ -217,8 +220,9 @@ def batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: i
 
     def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         for epoch in range(first_epoch, epochs):
+            rng = np.random.default_rng([knobs.seed, epoch, 1])  # another stream than that of the order
             for rows in windows.epoch(batch_size, knobs.seed, epoch):
-                yield windows.batch(rows)
+                yield windows.batch(rows, rng)
 
     whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
     inputs = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}

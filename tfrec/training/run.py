@@ -53,7 +53,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """ "next-item" or "behaviour-text"."""
+        """ "next-item", "behaviour-text" or "click-ranker"."""
         return self.config.model.kind
 
     @property
@@ -105,11 +105,12 @@ class Run:
     @cached_property
     def model(self) -> keras.Model:
         """The trained Keras model."""
-        if self.kind == "next-item":
-            from tfrec.models.next_item import NextItemModel
+        if self.kind != "behaviour-text":
+            from tfrec.models import ClickRanker, NextItemModel
 
+            kind = NextItemModel if self.kind == "next-item" else ClickRanker
             try:
-                model: keras.Model = NextItemModel.from_config(self.manifest["model"])
+                model: keras.Model = kind.from_config(self.manifest["model"])
             except TypeError as error:
                 raise self._of_another_version(error) from None
         else:
@@ -147,6 +148,11 @@ class Run:
             from tfrec.models.next_item_scorer import NextItemScorer
 
             return NextItemScorer(self.model)
+        if self.kind == "click-ranker":
+            raise InvalidInput(
+                "A click-ranker judges given candidates and does not rank the catalogue. "
+                "Put it behind a next-item run, with --ranker."
+            )
         if self.config.model.head == "sigmoid":
             raise InvalidInput(
                 "The sigmoid head judges given candidates and does not rank the catalogue. "

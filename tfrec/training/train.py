@@ -73,6 +73,10 @@ def train(
             from tfrec.training.behaviour_text import fit_behaviour_text
 
             result = fit_behaviour_text(dataset, config, workdir=partial, resume=resume)
+        elif config.model.kind == "click-ranker":
+            from tfrec.training.click_ranker import fit_click_ranker
+
+            result = fit_click_ranker(dataset, text_vectors, config, workdir=partial, resume=resume)
         elif config.encoder.trainable:
             from tfrec.training.end_to_end import fit_end_to_end
 
@@ -103,12 +107,12 @@ def _interrupted_config(partial: Path, dataset: PreparedDataset) -> RunConfig:
 
 
 def _texts(dataset: PreparedDataset, config: RunConfig, partial: Path) -> tuple[TextEncoder | None, np.ndarray | None]:
-    """The encoder, and for NextItemModel the catalogue's text vectors, which the run keeps."""
+    """The encoder, and, but for BehaviourTextModel, the catalogue's text vectors, which the run keeps."""
     knobs = config.model
-    if knobs.kind == "next-item" and not knobs.use_text:
+    if knobs.kind != "behaviour-text" and not knobs.use_text:
         return None, None
     encoder = load_encoder(config.encoder.name, precision=config.encoder.precision)
-    if knobs.kind != "next-item":
+    if knobs.kind == "behaviour-text":
         return encoder, None
     say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
     store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
@@ -138,7 +142,7 @@ def _finish(
     manifest: dict[str, Any] = {
         "kind": config.model.kind,
         "event_kinds": dataset.event_kinds,
-        "model": result.model.get_config() if config.model.kind == "next-item" else None,
+        "model": result.model.get_config() if config.model.kind != "behaviour-text" else None,
         "data": dataset.manifest["fingerprint"],
         "split": dataset.manifest["split"],
         "encoder": config.encoder.name,

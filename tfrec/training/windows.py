@@ -17,15 +17,17 @@ class Windows:
     """Stretches of at most `length + 1` events: `length` inputs, each with the event after it as its label.
 
     `start` and `stop` are int64 positions in the flat arrays of `histories`. Windows of one user don't share a label,
-    so every target is learnt once an epoch; the newest window is the full one.
+    so every target is learnt once an epoch; the newest window is the full one. `shares`, float `[event kinds]`, is the
+    chance that a target of a kind is learnt in an epoch; None learns all.
     """
 
     histories: Histories
     start: np.ndarray
     stop: np.ndarray
+    shares: np.ndarray | None = None
 
     @classmethod
-    def cut(cls, histories: Histories, length: int) -> Windows:
+    def cut(cls, histories: Histories, length: int, shares: np.ndarray | None = None) -> Windows:
         """Cuts each user's events, newest first, into windows; users with a single event give none."""
         starts: list[np.ndarray] = []
         stops: list[np.ndarray] = []
@@ -40,14 +42,17 @@ class Windows:
             stops.append(stop)
             stop = start + 1  # the oldest event of a window was no label in it
         if not starts:
-            return cls(histories, np.zeros(0, np.int64), np.zeros(0, np.int64))
-        return cls(histories, np.concatenate(starts), np.concatenate(stops))
+            return cls(histories, np.zeros(0, np.int64), np.zeros(0, np.int64), shares)
+        return cls(histories, np.concatenate(starts), np.concatenate(stops), shares)
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def batch(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs of the model, and labels int32 `[batch, length]` with −1 where nothing is to be learnt."""
+    def batch(
+        self, rows: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Inputs of the model, and labels int32 `[batch, length]` with −1 where nothing is to be learnt; with `rng`, a
+        share of the labels is, by kind."""
         flat = self.histories
         lengths = self.stop[rows] - self.start[rows]
         column = np.arange(lengths.max())
@@ -66,6 +71,8 @@ class Windows:
         inputs = history_batch(picked, np.arange(len(rows)), int(lengths.max()) - 1)
         following = positions[:, 1:]
         learn = real[:, 1:] & flat.is_target[following]
+        if self.shares is not None and rng is not None:
+            learn &= rng.random(learn.shape) < self.shares[flat.events[following]]
         labels = np.where(learn, flat.items[following], schema.PADDING).astype(np.int32)
         return inputs, labels
 

@@ -26,8 +26,11 @@ def recommend_from_run(
     *,
     k: int = 10,
     users: Sequence[str] | None = None,
+    ranker: Run | None = None,
 ) -> pl.DataFrame:
     """The top `k` items of each user, given all of the user's events; seen items by `retrieval.exclude_seen`.
+
+    With `ranker`, a run of click-ranker on the same catalogue, it puts what the run finds in order.
 
     Returns:
         Columns user_id, item_id, rank (from 1) and score, in the order of the users; a user with fewer than `k`
@@ -43,14 +46,16 @@ def recommend_from_run(
         )
     from tfrec.retrieval import recommend
     from tfrec.training.evaluate import serves_without_seen
+    from tfrec.training.two_stage import two_stage_scorer
 
+    masked = serves_without_seen(run, dataset)
     return recommend(
-        run.scorer(dataset),
+        two_stage_scorer(run, ranker, dataset, exclude_seen=masked) if ranker else run.scorer(dataset),
         dataset,
         item_ids=dataset.item_ids,
         k=k,
         users=users,
-        exclude_seen=serves_without_seen(run, dataset),
+        exclude_seen=masked,
         batch_size=run.config.evaluation.batch_size,
     )
 

@@ -42,7 +42,8 @@ def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Pa
     if not file.is_file():
         raise InvalidInput(f"{folder} has no metrics.json. Measure it first: tfrec evaluate --run {folder}.")
     metrics = read_json(file)
-    sections = [_metrics(metrics), *_learning(folder), *_calibration(metrics), *_slices(metrics.get("slices", {}))]
+    sections = [_metrics(metrics), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
+    sections += _slices(metrics.get("slices", {}))
     predictions = folder / "predictions.parquet"
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
         table = pl.read_parquet(predictions)
@@ -68,6 +69,27 @@ def _metrics(metrics: Mapping[str, Any]) -> Section:
     counts = f"{metrics['users']:,} users, {metrics['items']:,} items."
     headers = ["metric", "this run", "low", "high", *baselines]
     return Section("Metrics", [f"{counts} {protocol}."], headers, rows, [picture] if bounds else [])
+
+
+def _behaviours(metrics: Mapping[str, Any]) -> list[Section]:
+    """The heads of a click-ranker, each beside popularity and with its calibration."""
+    heads = metrics.get("behaviours", {})
+    popularity = metrics.get("baselines", {}).get("popularity", {}).get("behaviours", {})
+    names = ("auc", "log_loss", "log_loss_uncalibrated", "ece", "ece_uncalibrated")
+    rows = [
+        [head, found["positives"], *("–" if found[name] is None else found[name] for name in names),
+         *(popularity.get(head, {}).get(name) or "–" for name in ("auc", "log_loss"))]
+        for head, found in heads.items()
+    ]  # fmt: skip
+    headers = ["behaviour", "positives", *names, "auc of popularity", "log_loss of popularity"]
+    curves = {
+        head: [(row["probability"], row["positive_rate"]) for row in found["calibration"]]
+        for head, found in heads.items()
+    }
+    if not heads:
+        return []
+    picture = lines("Positive rate over predicted probability", curves, "predicted probability", diagonal=True)
+    return [Section("Behaviours", headers=headers, rows=rows, figures=[picture])]
 
 
 def _learning(folder: Path) -> list[Section]:

@@ -20,7 +20,9 @@ def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
         (['', 'ndcg@10'], [['model', '0.5000'], ['popularity', '0.2500']])
     """
     names = [name for name in (*RANKING, *PROBABILITY) if name in metrics]
-    rows = {"model": metrics, **metrics.get("baselines", {}), **metrics.get("baselines_trained", {})}
+    second = {"two-stage": metrics["two_stage"]} if "two_stage" in metrics else {}
+    heads = {f"model: {name}": found for name, found in metrics.get("behaviours", {}).items()}
+    rows = {"model": metrics, **second, **heads, **metrics.get("baselines", {}), **metrics.get("baselines_trained", {})}
     return ["", *names], [[row, *(_number(values.get(name)) for name in names)] for row, values in rows.items()]
 
 

@@ -1,0 +1,100 @@
+"""What a user did with an item: the labels of ClickRanker's heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.data.dataset import Histories, PreparedDataset, Queries
+
+
+def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
+    """float32 `[event kinds, behaviours]`: 1 where an event of the kind is the behaviour, or, along `schema.FUNNEL`,
+    implies it.
+
+    Example:
+        >>> fulfilled(["purchase", "rating", "view"], ["view", "purchase", "rating"]).astype(int).tolist()
+        [[1, 1, 0], [0, 0, 1], [1, 0, 0]]
+    """
+    depth = {kind: place for place, kind in enumerate(schema.FUNNEL)}
+    table = np.zeros((len(event_kinds), len(behaviours)), np.float32)
+    for i, kind in enumerate(event_kinds):
+        for j, behaviour in enumerate(behaviours):
+            table[i, j] = kind == behaviour or depth.get(behaviour, 99) < depth.get(kind, -1)
+    return table
+
+
+def labels_ahead(histories: Histories, at: np.ndarray, table: np.ndarray, horizon: int) -> np.ndarray:
+    """float32 `[n, behaviours]`: what the user does with the item of the event `at` there and in the next events.
+
+    Args:
+        histories: Without impressions.
+        at: int `[n]`, flat positions.
+        table: From `fulfilled`.
+        horizon: int. Events read, the one `at` included.
+    """
+    rows = np.repeat(np.arange(len(histories)), histories.lengths)
+    ends = histories.offsets[1:][rows[at]]
+    labels = np.zeros((len(at), table.shape[1]), np.float32)
+    for step in range(horizon):
+        inside = np.flatnonzero(at + step < ends)
+        there = at[inside] + step
+        acted = (histories.items[there] == histories.items[at[inside]]) & histories.is_target[there]
+        labels[inside[acted]] = np.maximum(labels[inside[acted]], table[histories.events[there[acted]]])
+    return labels
+
+
+def labels_of_impressions(
+    groups: np.ndarray, items: np.ndarray, shown: np.ndarray, acts: np.ndarray, num_items: int
+) -> np.ndarray:
+    """float32 `[shown events, behaviours]`: what the user does with an item after it was shown, before it is again.
+
+    Args:
+        groups: int `[events]`, user of each event; events of a user are in order. items: int `[events]`.
+        shown: bool `[events]`, the impressions. acts: float32 `[events, behaviours]`, what each event fulfils.
+        num_items: int.
+    """
+    key = groups.astype(np.int64) * num_items + items
+    order = np.argsort(key, kind="stable")
+    number = np.cumsum(shown[order])  # impressions up to each event, by user and item
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    before = np.repeat(number[first] - shown[order][first], np.diff(np.append(first, len(key))))
+    after_one = number > before  # acts before the first impression belong to none
+    labels = np.zeros((int(shown.sum()), acts.shape[1]), np.float32)
+    np.maximum.at(labels, number[after_one] - 1, acts[order][after_one])
+    found = np.zeros_like(labels)
+    rank = np.cumsum(shown) - 1
+    found[rank[order[shown[order]]]] = labels
+    return found
+
+
+def windows(dataset: PreparedDataset, split: str, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+    """The stretch of the whole histories that each query asks about: int64 `[queries]`, flat start and stop."""
+    whole = dataset.histories()
+    place = {user: row for row, user in enumerate(whole.user_ids)}
+    rows = np.array([place[user] for user in queries.user_ids], np.int64)
+    starts = whole.offsets[rows] + queries.history.lengths
+    stops = whole.offsets[rows + 1].copy()
+    if split == schema.VALID:
+        for name in ("warm", "cold_items", "cold_users"):
+            later = dataset.queries(schema.TEST, name)
+            until = dict(zip(later.user_ids, later.history.lengths))
+            for query, user in enumerate(queries.user_ids):
+                if user in until:
+                    stops[query] = whole.offsets[rows[query]] + until[user]
+    return starts, stops
+
+
+def spread(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every flat position of some stretches, and the number of the stretch it is in.
+
+    Example:
+        >>> [values.tolist() for values in spread(np.array([3, 9]), np.array([5, 10]))]
+        [[3, 4, 9], [0, 0, 1]]
+    """
+    lengths = np.maximum(stops - starts, 0)
+    group = np.repeat(np.arange(len(starts)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum()), group
