@@ -33,9 +33,7 @@ class DataConfig(Section):
     min_user_events: int = Field(1, ge=1, description="k-core over users.")
     min_item_events: int = Field(1, ge=1, description="k-core over items.")
     normalise_ratings: bool = Field(False, description="Value of rating events minus the user's mean.")
-    held_out_items: float = Field(
-        0.0, ge=0, lt=1, description="Share of the items that training never sees, to measure how cold items fare."
-    )
+    held_out_items: float = Field(0.0, ge=0, lt=1, description="Share of the items kept out of training: a cold slice.")
     valid_quantile: float = Field(0.8, gt=0, lt=1)
     test_quantile: float = Field(0.9, gt=0, lt=1)
 
@@ -62,7 +60,7 @@ class ModelConfig(Section):
     heads: int = Field(4, ge=1, description="next-item: attention heads.")
     max_history: int = Field(50, ge=1, description="next-item: most recent events the transformer reads.")
     memory_history: int | None = Field(
-        None, ge=1, description="next-item: most recent events the memory and the bias on repeats read. None: by data."
+        None, ge=1, description="next-item: as many for memory and repeats; None: by data."
     )
     dropout: float = Field(0.3, ge=0, lt=1)
     temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")
