@@ -152,7 +152,7 @@ class NeighbourMemory(keras.layers.Layer):
         Returns:
             float32, of the shape of `logits`. What the sequence itself has put into the memory is not added; pairs
             with an event outside `items` and `labels` (of a history cut into windows) are not known and stay. Events so
-            old that they weigh less than a thousandth are left out.
+            old that they weigh less than a hundredth are left out.
         """
         place = tf.cast(tf.where(labels >= 0), tf.int32)
         row, end = place[:, 0], place[:, 1]
@@ -184,8 +184,8 @@ class NeighbourMemory(keras.layers.Layer):
         return logits
 
     def _horizon(self) -> tf.Tensor:
-        """Events after which one weighs less than a thousandth."""
-        return tf.cast(tf.math.ceil(np.log(1e-3) / tf.math.log(tf.minimum(self.decay, 0.9999))), tf.int32)
+        """Events after which one weighs less than a hundredth."""
+        return tf.cast(tf.math.ceil(np.log(1e-2) / tf.math.log(tf.minimum(self.decay, 0.9999))), tf.int32)
 
     def _faded(
         self, history: tf.Tensor, fade: tf.Tensor, indices: tf.Tensor, values: tf.Tensor
