@@ -103,13 +103,17 @@ class ItemTable(keras.layers.Layer):
         return ids
 
     def of_text(self, text_vectors: tf.Tensor) -> tf.Tensor:
-        """Vectors of items known by their text alone: float32 `[..., text_dim]` to `[..., dim]`."""
+        """Vectors of items known by their text alone: float32 `[..., text_dim]` to `[..., dim]`.
+
+        Where the table's rows go on after the text, as with embeddings of images, the rest is taken to be its mean.
+        """
         if not self.text_dim:
             raise ValueError("Expected a model with text; this one was built with use_text=False.")
         projection = self.components
         if self.projection_rate:
             projection = projection + self.projection * self.projection_rate
-        return tf.linalg.matmul(text_vectors - self.mean, projection)
+        width = text_vectors.shape[-1]
+        return tf.linalg.matmul(text_vectors - self.mean[:width], projection[:width])
 
     def call(self, indices: tf.Tensor) -> tf.Tensor:
         return lookup(self.vectors(), indices)

@@ -19,6 +19,7 @@ from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, refuse_existing, write_json
 from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
+from tfrec.training.features import embedding_columns, item_features
 from tfrec.training.next_item import fit_next_item
 from tfrec.training.result import FitResult
 from tfrec.training.run import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, TEXT_VECTORS_FILE, WEIGHTS_FILE, Run
@@ -78,11 +79,14 @@ def train(
 
             result = fit_click_ranker(dataset, text_vectors, config, workdir=partial, resume=resume)
         elif config.encoder.trainable:
+            if columns := embedding_columns(dataset):
+                raise InvalidInput(f"encoder.trainable reads text alone, the items have {columns}. Leave one out.")
             from tfrec.training.end_to_end import fit_end_to_end
 
             result, encoder = fit_end_to_end(dataset, encoder, text_vectors, config, workdir=partial, resume=resume)
         else:
-            result = fit_next_item(dataset, text_vectors, config, workdir=partial, resume=resume)
+            features = item_features(dataset, text_vectors)
+            result = fit_next_item(dataset, features, config, workdir=partial, resume=resume)
         timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
         _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)
     except BaseException:
