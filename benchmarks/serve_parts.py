@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -148,7 +146,7 @@ def signature(size: int, calls: int) -> None:
 
 def timed(folder: Path, inputs: dict[str, Any], calls: int) -> list[float]:
     """Seconds of each call of the default signature by the C loader, after its first tenth."""
-    from tfrec.serving.native import _encode, compile_loader, find_compiler, text_libraries
+    from tfrec.serving.native import compile_loader, find_compiler, time_native
     from tfrec.serving.ops import read_saved_model
 
     compiler = find_compiler()
@@ -157,9 +155,5 @@ def timed(folder: Path, inputs: dict[str, Any], calls: int) -> list[float]:
     about = read_saved_model(folder).meta_graphs[0].signature_def["serving_default"]
     feeds = {about.inputs[name].name: value for name, value in inputs.items()}
     fetches = {name: output.name for name, output in about.outputs.items()}
-    requests = folder.with_suffix(".requests")
-    requests.write_bytes(_encode([{"feeds": feeds, "fetches": fetches}]))
-    command = [str(compile_loader(compiler)), str(folder), str(requests), os.devnull, *map(str, text_libraries())]
-    environment = {**os.environ, "TFREC_LOADER_REPEAT": str(calls), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    return [int(line) / 1e9 for line in done.stdout.split()][calls // 10 :]
+    call = {"feeds": feeds, "fetches": fetches}
+    return time_native(compile_loader(compiler), folder, call, calls)[calls // 10 :]

@@ -103,3 +103,17 @@ def test_a_damaged_export_does_not_pass(exported, tmp_path):
         file.write_bytes(b"")
     with pytest.raises(InvalidInput, match="cannot serve"):
         check(copy)
+
+
+@needs_compiler
+def test_calls_are_timed_one_by_one_through_the_c_api(exported, program):
+    from tfrec.serving.ops import read_saved_model
+
+    about = read_saved_model(exported).meta_graphs[0].signature_def["similar_items"]
+    call = {
+        "feeds": {about.inputs["item_ids"].name: {"dtype": "string", "shape": [1], "values": ["i0"]}},
+        "fetches": {name: output.name for name, output in about.outputs.items()},
+    }
+    seconds = native.time_native(program, exported, call, times=4)
+    assert len(seconds) == 4 and all(0 < second < 60 for second in seconds)
+    assert native.run_native(program, exported, [call])[0]["count"]["values"] == [11]

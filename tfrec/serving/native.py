@@ -92,16 +92,29 @@ def run_native(
     Raises:
         InvalidInput: when loading or running fails, with TensorFlow's message.
     """
+    return list(_decode(_run(program, folder, calls, libraries)[0], calls))
+
+
+def time_native(program: Path, folder: Path, call: dict[str, Any], times: int) -> list[float]:
+    """Seconds of each of `times` more calls after a first one; all else as in `run_native`."""
+    printed = _run(program, folder, [call], None, TFREC_LOADER_REPEAT=str(times))[1]
+    return [int(line) / 1e9 for line in printed.split()]
+
+
+def _run(
+    program: Path, folder: Path, calls: Sequence[dict[str, Any]], libraries: Sequence[Path] | None, **settings: str
+) -> tuple[bytes, str]:
+    """The answers' file and what was printed."""
     chosen = text_libraries() if libraries is None else libraries
     with tempfile.TemporaryDirectory() as work:
         requests, answers = Path(work) / "requests", Path(work) / "answers"
         requests.write_bytes(_encode(calls))
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
         command = [str(program), str(folder), str(requests), str(answers), *map(str, chosen)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
         if done.returncode:
             raise InvalidInput(f"TensorFlow's C API cannot serve {folder}: {_last_words(done.stderr, done.returncode)}")
-        return list(_decode(answers.read_bytes(), calls))
+        return answers.read_bytes(), done.stdout
 
 
 def _last_words(stderr: str, code: int) -> str:
