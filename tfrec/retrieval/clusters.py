@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE = 64
+SAMPLE = 40
 """Items a list that the centres are learned from; more make them hardly better."""
 
 _BLOCK = 65536
 
 
 def cluster(
-    vectors: np.ndarray, lists: int, *, most: int | None = None, steps: int = 12, seed: int = 0
+    vectors: np.ndarray, lists: int, *, most: int | None = None, steps: int = 10, seed: int = 0
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Spherical k-means (Dhillon & Modha 2001, https://doi.org/10.1023/A:1007612920971), long lists cut in halves.
 
