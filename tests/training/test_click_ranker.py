@@ -108,6 +108,16 @@ def test_given_impressions_are_what_it_learns_from(config, tmp_path):
     assert found["behaviours"]["view"]["auc"] > 0.6
 
 
+@pytest.mark.slow
+def test_another_catalogue_is_refused(dataset, config, tmp_path):
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1", "model.use_text=false"]))
+    events, items = shop()
+    other = prepare(events, items.reverse(), tmp_path / "other", split="global-time")
+    with pytest.raises(InvalidInput, match="another catalogue"):
+        evaluate_run(run, other)
+    assert not (run.path / "metrics.json").exists()
+
+
 def test_what_cannot_be_learnt_is_refused_before_anything_is_written(dataset, config, tmp_path):
     for setting, message in (
         ("ranker.behaviours=[view, like]", "'like'"),

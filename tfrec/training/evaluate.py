@@ -52,6 +52,7 @@ def evaluate_run(
     """
     if split not in (schema.VALID, schema.TEST):
         raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
+    run.refuse_other_catalogue(dataset)
     if ranker is not None:
         check_ranker(run, ranker)
     if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":

@@ -133,17 +133,22 @@ class Run:
             f"{trained}, commit {self.manifest.get('git_commit')}. Use that one, or train again."
         )
 
+    def refuse_other_catalogue(self, dataset: PreparedDataset) -> None:
+        """Raises `InvalidInput` for a dataset with another catalogue than the one the run was trained on."""
+        if not np.array_equal(dataset.item_ids, self.item_ids):
+            raise InvalidInput(
+                f"{dataset.path} has another catalogue than the run {self.path} ({dataset.num_items} items, expected "
+                f"{len(self.items)}). Use the dataset the run was trained on, or train again."
+            )
+
     def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
         """The model behind the interface that `recommend` and `evaluate` use.
 
         Raises `InvalidInput` for the sigmoid head, which judges given candidates and does not rank the catalogue, and
         for a dataset with another catalogue.
         """
-        if dataset is not None and not np.array_equal(dataset.item_ids, self.item_ids):
-            raise InvalidInput(
-                f"{dataset.path} has another catalogue than the run {self.path} ({dataset.num_items} items, expected "
-                f"{len(self.items)}). Use the dataset the run was trained on, or train again."
-            )
+        if dataset is not None:
+            self.refuse_other_catalogue(dataset)
         if self.kind == "next-item":
             from tfrec.models.next_item_scorer import NextItemScorer
 
