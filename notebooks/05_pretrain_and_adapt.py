@@ -15,8 +15,8 @@
 # # 5. Pre-train an encoder, or adapt one: what it buys
 #
 # A vocabulary learned from texts; a small BERT that learns hidden words and a small GPT that learns the next token,
-# both from nothing; MiniLM, which has read much of the web, taught our catalogue's words. Then the question that matters:
-# does the recommender get better?
+# both from nothing; MiniLM, which has read much of the web, taught our catalogue's words. Then the
+# question: does the recommender get better?
 #
 # It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
 

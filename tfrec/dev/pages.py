@@ -1,0 +1,155 @@
+"""The pages that are made of the code: configuration, command line, API, tutorials."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tfrec.dev.markdown import docstring, notebook_page
+
+ROOMS = (
+    "data",
+    "encoders",
+    "models",
+    "retrieval",
+    "evaluation",
+    "training",
+    "serving",
+    "experiments",
+)
+
+
+def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
+    """Path below the site's source, and content, of every generated page and picture."""
+    yield "reference/configuration.md", configuration_page()
+    yield "reference/cli.md", cli_page()
+    for room in ROOMS:
+        yield f"reference/api/{room}.md", api_page(room)
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        page, pictures = notebook_page(path, path.stem)
+        yield f"tutorials/{path.stem}.md", page
+        for name, content in pictures.items():
+            yield f"tutorials/{path.stem}/{name}", content
+
+
+def configuration_page() -> str:
+    """Every knob of RunConfig: type, default, what it does."""
+    from tfrec.config import RunConfig
+
+    parts = [
+        "# Configuration",
+        "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A run "
+        "keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config.py`.",
+    ]
+    for section, field in RunConfig.model_fields.items():
+        model: Any = field.annotation
+        rows = [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
+        for name, knob in model.model_fields.items():
+            kind = _cell(inspect.formatannotation(knob.annotation).replace("typing.", ""))
+            default = knob.get_default(call_default_factory=True)
+            bounds = ", ".join(_bound(limit) for limit in knob.metadata)
+            what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
+            rows[-1] += f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
+        parts += rows
+    return "\n\n".join(parts) + "\n"
+
+
+def _bound(limit: Any) -> str:
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    return ", ".join(f"{sign} {getattr(limit, name)}" for name, sign in signs.items() if hasattr(limit, name))
+
+
+def _yaml(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, list | dict) else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def cli_page() -> str:
+    """Every command and option, from the application itself."""
+    import typer
+
+    from tfrec.cli.main import app
+
+    parts = [
+        "# Command line",
+        "Exit code 0 is success, 2 bad input (one message, no traceback), 1 an internal failure (`TFREC_DEBUG=1` shows "
+        "where). Every command that writes a folder writes it whole or not at all, and refuses to overwrite without "
+        "`--force`. This page is made of the commands.",
+    ]
+    for name, command in _commands("tfrec", typer.main.get_command(app)):
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+        usage = " ".join([name, "[OPTIONS]", *(_metavar(p) for p in arguments)])
+        parts += [f"## {name}", (command.help or "").strip(), f"```\n{usage}\n```"]
+        rows = [f"| `{_metavar(p)}` | | {_cell(p.help or '')} |" for p in arguments]
+        for p in options:
+            flags = ", ".join(p.opts)
+            flags += "" if p.is_flag else f" {_metavar(p)}"
+            default = "required" if p.required else "" if p.default in (None, False, ()) else f"`{p.default}`"
+            rows.append(f"| `{_cell(flags)}` | {default} | {_cell(p.help or '')} |")
+        if rows:
+            parts.append("| | default | |\n|---|---|---|\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _metavar(parameter: Any) -> str:
+    return str(parameter.metavar or (parameter.type.name or parameter.name).upper())
+
+
+def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for child, below in command.commands.items():
+        yield from _commands(f"{name} {child}", below)
+
+
+def api_page(room: str) -> str:
+    """Every public name of a room, with its signature and docstring."""
+    module = importlib.import_module(f"tfrec.{room}")
+    parts = [f"# tfrec.{room}", inspect.getdoc(module) or ""]
+    for name in sorted(module.__all__, key=str.lower):
+        thing = getattr(module, name)
+        parts += [f"## {name}", *([] if not callable(thing) else [_signature(name, thing)]), docstring(thing)]
+        if inspect.isclass(thing):
+            parts += _members(thing)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _members(kind: type) -> Iterator[str]:
+    for name, member in vars(kind).items():
+        if name.startswith("_") or not inspect.getdoc(member):
+            continue
+        if isinstance(member, classmethod | staticmethod):
+            member = member.__func__
+        if inspect.isfunction(member) and member.__doc__:
+            yield f"### {kind.__name__}.{name}"
+            yield _signature(name, member)
+            yield docstring(member)
+        elif isinstance(member, property):
+            yield f"`{kind.__name__}.{name}`: {docstring(member)}"
+
+
+def _signature(name: str, thing: Any) -> str:
+    try:
+        signature = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return ""
+    values = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    short = f"{name}{signature.replace(parameters=values)}".replace("'", "")
+    if len(short) > 100:
+        lines, seen_star = [], False
+        for p in values:
+            if p.kind is p.KEYWORD_ONLY and not seen_star:
+                lines.append("    *,")
+            seen_star = seen_star or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+            lines.append(f"    {str(p)},".replace("'", ""))
+        back = "" if signature.return_annotation is signature.empty else f" -> {signature.return_annotation}"
+        short = "\n".join([f"{name}(", *lines, f"){back}".replace("'", "")])
+    return f"```python\n{short}\n```"
