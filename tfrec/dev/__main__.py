@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("tfrec", "tests", "benchmarks", "notebooks", "retrain.py", "setup.py")
-TEXTS = (*SOURCES, "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "saved_models/README.md")
+TEXTS = (*SOURCES, "docs", "mkdocs.yml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "saved_models/README.md")
 
 
 def checks(tests: bool = True) -> dict[str, list[str]]:
@@ -55,11 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     all_checks.add_argument("--no-tests", action="store_true", help="leave pytest out")
     notebooks = commands.add_parser("notebooks", help="execute the tutorials and store them with their outputs")
     notebooks.add_argument("names", nargs="*", help="e.g. 03; all by default")
+    commands.add_parser("docs", help="build the site into build/site, warnings as errors")
     asked = parser.parse_args(arguments)
     if asked.command == "notebooks":
         from tfrec.dev.notebooks import store
 
         return store(asked.names)
+    if asked.command == "docs":
+        from tfrec.dev.site import build
+
+        return build()
     return check(tests=not asked.no_tests)
 
 
