@@ -41,8 +41,8 @@ def configuration_page() -> str:
 
     parts = [
         "# Configuration",
-        "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A run "
-        "keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config.py`.",
+        "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A "
+        "run keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config.py`.",
     ]
     for section, field in RunConfig.model_fields.items():
         model: Any = field.annotation
@@ -63,7 +63,7 @@ def _bound(limit: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, list | dict) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(text: str) -> str:
@@ -71,8 +71,9 @@ def _cell(text: str) -> str:
 
 
 def cli_page() -> str:
-    """Every command and option, from the application itself."""
+    """The help of every command, as the application prints it."""
     import typer
+    from typer.testing import CliRunner
 
     from tfrec.cli.main import app
 
@@ -80,34 +81,23 @@ def cli_page() -> str:
         "# Command line",
         "Exit code 0 is success, 2 bad input (one message, no traceback), 1 an internal failure (`TFREC_DEBUG=1` shows "
         "where). Every command that writes a folder writes it whole or not at all, and refuses to overwrite without "
-        "`--force`. This page is made of the commands.",
+        "`--force`. This page is what the commands print with `--help`.",
     ]
-    for name, command in _commands("tfrec", typer.main.get_command(app)):
-        arguments = [p for p in command.params if p.param_type_name == "argument"]
-        options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-        usage = " ".join([name, "[OPTIONS]", *(_metavar(p) for p in arguments)])
-        parts += [f"## {name}", (command.help or "").strip(), f"```\n{usage}\n```"]
-        rows = [f"| `{_metavar(p)}` | | {_cell(p.help or '')} |" for p in arguments]
-        for p in options:
-            flags = ", ".join(p.opts)
-            flags += "" if p.is_flag else f" {_metavar(p)}"
-            default = "required" if p.required else "" if p.default in (None, False, ()) else f"`{p.default}`"
-            rows.append(f"| `{_cell(flags)}` | {default} | {_cell(p.help or '')} |")
-        if rows:
-            parts.append("| | default | |\n|---|---|---|\n" + "\n".join(rows))
+    runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    for names in _commands([], typer.main.get_command(app)):
+        shown = runner.invoke(app, [*names, "--help"], prog_name="tfrec", terminal_width=100)
+        if shown.exit_code:
+            raise RuntimeError(f"tfrec {' '.join(names)} --help failed: {shown.output}")
+        parts += [f"## tfrec {' '.join(names)}", f"```text\n{shown.output.strip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
-def _metavar(parameter: Any) -> str:
-    return str(parameter.metavar or (parameter.type.name or parameter.name).upper())
-
-
-def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+def _commands(names: list[str], command: Any) -> Iterator[list[str]]:
     if not hasattr(command, "commands"):
-        yield name, command
+        yield names
         return
     for child, below in command.commands.items():
-        yield from _commands(f"{name} {child}", below)
+        yield from _commands([*names, child], below)
 
 
 def api_page(room: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tfrec.dev.pages import generated_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
+_WEB_WORKER = "https://unpkg.com/iframe-worker/shim"
 _COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_models/README.md": "serving.md"}
 
 
@@ -24,6 +26,7 @@ def build(out: Path | None = None) -> int:
     MkDocs' warnings (among them links and anchors that lead nowhere) count as errors, and so does a page that loads
     something from outside.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     source, out = BUILD / "docs", out or BUILD / "site"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "docs", source)
@@ -38,13 +41,23 @@ def build(out: Path | None = None) -> int:
             target.write_text(content, encoding="utf-8")
     for file in source.rglob("*.md"):
         file.write_text(with_mathml(file.read_text(encoding="utf-8")), encoding="utf-8")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
-    done = subprocess.run([*command, "--config-file", str(ROOT / "mkdocs.yml")], cwd=ROOT)
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--site-dir", str(out)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([*command, "--config-file", str(ROOT / "mkdocs.yml")], cwd=ROOT, env=quiet)
+    _own_worker(out)
     wrong = [f"{page.relative_to(out)} loads {address}" for page, address in outside_assets(out)]
     print(*wrong, sep="\n")
     if done.returncode == 0 and not wrong:
         print(f"Wrote {len(list(out.rglob('*.html')))} pages to {out}")
     return 1 if done.returncode or wrong else 0
+
+
+def _own_worker(out: Path) -> None:
+    """Puts our frame-worker.js where the theme would load one from the web when pages are opened from a folder."""
+    for page in out.rglob("*.html"):
+        up = "../" * (len(page.relative_to(out).parts) - 1)
+        html = page.read_text(encoding="utf-8")
+        page.write_text(html.replace(_WEB_WORKER, f"{up}assets/frame-worker.js"), encoding="utf-8")
 
 
 def outside_assets(folder: Path) -> Iterator[tuple[Path, str]]:
