@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ def with_mathml(text: str) -> str:
 
     Example:
         >>> with_mathml("`$x$` and $x$")
-        '`$x$` and <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>x</mi></mrow></math>'
+        '`$x$` and <span><math xmlns=...><mrow><mi>x</mi></mrow></math></span>'
     """
     from latex2mathml.converter import convert
 
     def formulas(part: str) -> str:
         part = _BLOCK.sub(lambda found: f"\n\n{convert(found[1].strip(), display='block')}\n\n", part)
-        return _INLINE.sub(lambda found: convert(found[1]), part)
+        return _INLINE.sub(lambda found: f"<span>{convert(found[1])}</span>", part)
 
+    # At the start of a line a bare <math> would open a block of its own.
     return "".join(part if number % 2 else formulas(part) for number, part in enumerate(_CODE.split(text)))
 
 
@@ -59,7 +61,12 @@ def docstring(thing: Any) -> str:
         body = []
         while lines and (not lines[0].strip() or lines[0].startswith(" ")):
             body.append(lines.pop(0))
-        made += [f"**{found[1]}**{found[2] or ''}", "", *_section(found[1], inspect.cleandoc("\n".join(body))), ""]
+        made += [
+            f"**{found[1]}**{found[2] or ''}",
+            "",
+            *_section(found[1], textwrap.dedent("\n".join(body)).strip()),
+            "",
+        ]
     return "\n".join(made)
 
 

@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from tfrec.dev.markdown import docstring, notebook_page
 
@@ -48,7 +48,8 @@ def configuration_page() -> str:
         model: Any = field.annotation
         rows = [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
         for name, knob in model.model_fields.items():
-            kind = _cell(inspect.formatannotation(knob.annotation).replace("typing.", ""))
+            choices = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
+            kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(knob.annotation))
             default = knob.get_default(call_default_factory=True)
             bounds = ", ".join(_bound(limit) for limit in knob.metadata)
             what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
