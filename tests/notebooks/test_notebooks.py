@@ -57,6 +57,24 @@ def test_the_stored_notebook_is_the_script_and_has_its_outputs(name):
 
 
 @pytest.mark.slow
+def test_storing_executes_and_keeps_what_people_look_at(tmp_path, monkeypatch, capsys):
+    from tfrec.dev import notebooks
+
+    cells = ["import sys, os", "print(len(os.listdir()))\nprint('noise', file=sys.stderr)", "6 * 7"]
+    (tmp_path / "01_small.py").write_text("# %%\n" + "\n\n# %%\n".join(cells) + "\n")
+    (tmp_path / "02_other.py").write_text("# %%\nraise RuntimeError\n")
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    assert notebooks.store(["01"]) == 0
+    assert "01_small: " in capsys.readouterr().out
+    stored = json.loads((tmp_path / "01_small.ipynb").read_text())
+    shown = [
+        "".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for c in stored["cells"] for o in c["outputs"]
+    ]
+    assert shown == ["0\n", "42"]  # executed in an empty folder; standard error is not kept
+    assert not (tmp_path / "02_other.ipynb").exists()
+
+
+@pytest.mark.slow
 def test_a_first_recommender(figures):
     found = figures("01_first_recommender", examples=400, joint_examples=64, epochs=3, tokens=24)
     assert 0.5 < found["auc"] < 0.9

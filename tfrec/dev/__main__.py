@@ -14,7 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("tfrec", "tests", "benchmarks", "notebooks", "retrain.py", "setup.py")
-TEXTS = (*SOURCES, "docs", "mkdocs.yml", "README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "saved_models/README.md")
+TEXTS = (
+    *SOURCES,
+    "docs",
+    "mkdocs.yml",
+    "README.md",
+    "README.zh.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "saved_models/README.md",
+)
 
 
 def checks(tests: bool = True) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ def store(names: Sequence[str] = ()) -> int:
     for script in sorted(FOLDER.glob("*.py")):
         if names and not script.stem.startswith(tuple(names)):
             continue
-        started = time.monotonic()
+        started, used = time.monotonic(), _processor_seconds()
         notebook = jupytext.read(script)
         with tempfile.TemporaryDirectory() as work:
             options = {"timeout": 1800, "kernel_name": "python3", "resources": {"metadata": {"path": work}}}
@@ -40,5 +41,12 @@ def store(names: Sequence[str] = ()) -> int:
                 cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         notebook.metadata.pop("language_info", None)
         jupytext.write(notebook, script.with_suffix(".ipynb"), fmt="ipynb")
-        print(f"{script.stem}: {time.monotonic() - started:.0f} s", flush=True)
+        took, worked = time.monotonic() - started, _processor_seconds() - used
+        print(f"{script.stem}: {took:.0f} s, {worked:.0f} s of one processor", flush=True)
     return 0
+
+
+def _processor_seconds() -> float:
+    """What the processes started here, and ended, have used."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
