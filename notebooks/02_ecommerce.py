@@ -29,6 +29,7 @@ folder = "runs/notebooks/02"
 
 # %%
 import json
+import logging
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from tfrec.data import read_complete_journey
 from tfrec.retrieval import recommend
 
 folder = Path(folder)
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 # %% [markdown]
 # ## The log

@@ -21,7 +21,7 @@
 # It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
 
 # %% tags=["parameters"]
-epochs = 18
+epochs = 14
 bootstrap = 1000  # resamples of the intervals
 folder = "runs/notebooks/03"
 
@@ -44,6 +44,7 @@ from tfrec.retrieval import TopKResult, diversify
 from tfrec.retrieval.recommend import seen_items
 
 folder = Path(folder)
+tf.get_logger().setLevel("ERROR")
 
 # %% [markdown]
 # ## Prepare
@@ -77,7 +78,7 @@ runs = {
 metrics = {name: tfrec.evaluate_run(run, data) for name, run in runs.items()}
 
 # %%
-rows = {**metrics, **metrics["hybrid"]["baselines"]}
+rows = metrics | {f"baseline: {name}": row for name, row in metrics["hybrid"]["baselines"].items()}
 table = pl.DataFrame([{"model": name, **{m: row[m] for m in ("ndcg@10", "recall@10")}} for name, row in rows.items()])
 table
 

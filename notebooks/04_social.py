@@ -30,6 +30,7 @@ folder = "runs/notebooks/04"
 
 # %%
 import json
+import logging
 from pathlib import Path
 
 import tfrec  # before TensorFlow: it chooses Keras 2  # isort: skip
@@ -40,6 +41,7 @@ import polars as pl
 from tfrec.experiments import Simulator, draw_lists, epsilon_greedy_policy, thompson_policy
 
 folder = Path(folder)
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 rng = np.random.default_rng(0)
 
 # %% [markdown]

@@ -111,7 +111,9 @@ def test_social(figures):
 
 @pytest.mark.slow
 def test_pretrain_and_adapt(figures):
-    found = figures("05_pretrain_and_adapt", steps=20, adapt_steps=2, epochs=1)
+    found = figures(
+        "05_pretrain_and_adapt", steps=15, adapt_steps=1, epochs=1, compared=["bert, from nothing", "gpt, from nothing"]
+    )
     for name in ("bert, from nothing", "gpt, from nothing"):
         before, after = found["perplexity"][name]
         assert after < 0.8 * before
