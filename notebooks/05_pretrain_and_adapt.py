@@ -100,8 +100,8 @@ pl.DataFrame(
 )
 
 # %% [markdown]
-# Perplexities compare only before with after: the tasks and the vocabularies differ. MiniLM was published without a layer
-# that names hidden words, so it starts at the size of its vocabulary.
+# Perplexities compare only before with after: the tasks and the vocabularies differ. MiniLM was published without a
+# layer that names hidden words, so it starts no better than a guess.
 
 # %%
 for name, card in cards.items():
