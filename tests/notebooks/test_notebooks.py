@@ -23,13 +23,15 @@ def figures_of(cells):
 @pytest.fixture
 def figures(tmp_path, monkeypatch):
     """`figures(name, **parameters)`: executes a notebook in an empty folder and returns what it found."""
+    jupytext = pytest.importorskip("jupytext", reason="extra `notebooks`")
     papermill = pytest.importorskip("papermill", reason="extra `notebooks`")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER.parent), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("MPLBACKEND", "agg")
 
     def execute(name, **parameters):
+        jupytext.write(jupytext.read(FOLDER / f"{name}.py"), tmp_path / f"{name}.ipynb")
         done = papermill.execute_notebook(
-            str(FOLDER / f"{name}.ipynb"),
+            str(tmp_path / f"{name}.ipynb"),
             None,
             {**parameters, "folder": str(tmp_path / "out")},
             kernel_name="python3",
