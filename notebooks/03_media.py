@@ -21,7 +21,7 @@
 # It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
 
 # %% tags=["parameters"]
-epochs = 14
+epochs = 10
 bootstrap = 1000  # resamples of the intervals
 folder = "runs/notebooks/03"
 

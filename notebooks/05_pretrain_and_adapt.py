@@ -21,9 +21,9 @@
 # It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
 
 # %% tags=["parameters"]
-steps = 200  # from nothing
-adapt_steps = 30  # of MiniLM, which is 40 times as large
-epochs = 6  # of the recommender
+steps = 150  # from nothing
+adapt_steps = 20  # of MiniLM, which is 40 times as large
+epochs = 4  # of the recommender
 compared = ["bert, from nothing", "gpt, from nothing", "MiniLM", "MiniLM, adapted"]
 folder = "runs/notebooks/05"
 
