@@ -111,6 +111,13 @@ def test_what_a_page_loads_from_the_web_is_found(tmp_path):
     assert [address for _, address in outside_assets(tmp_path)] == ["//cdn.org/b.png", "https://fonts.org/c.css"]
 
 
+@pytest.mark.parametrize("page", ["docs/benchmarks.md", "README.zh.md"])
+def test_figures_are_those_of_the_readme(page):
+    table = re.compile(r"\| (0\.\d{4}) \| (0\.\d{4}) \|")
+    figures = [table.findall((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", page)]
+    assert figures[0] == figures[1] != []
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path, capfd):
     assert build(tmp_path / "site") == 0, capfd.readouterr()

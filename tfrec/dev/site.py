@@ -17,7 +17,7 @@ from tfrec.dev.pages import generated_pages
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 _WEB_WORKER = "https://unpkg.com/iframe-worker/shim"
-_COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_models/README.md": "serving.md"}
+_COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_models/README.md": "exports.md"}
 
 
 def build(out: Path | None = None) -> int:
