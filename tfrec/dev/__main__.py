@@ -1,4 +1,7 @@
-"""Runs every check of the repository and says which failed: `python -m tfrec.dev check [--no-tests]`."""
+"""Runs every check of the repository and says which failed: `python -m tfrec.dev check [--no-tests]`.
+
+`python -m tfrec.dev notebooks [NAME…]` executes and stores the tutorials, `python -m tfrec.dev docs` builds the site.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("tfrec", "tests", "benchmarks", "retrain.py", "setup.py")
-TEXTS = (*SOURCES, "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "saved_models/README.md")
+SOURCES = ("tfrec", "tests", "benchmarks", "notebooks", "retrain.py", "setup.py")
+TEXTS = (
+    *SOURCES,
+    "docs",
+    "mkdocs.yml",
+    "README.md",
+    "README.zh.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "saved_models/README.md",
+)
 
 
 def checks(tests: bool = True) -> dict[str, list[str]]:
@@ -50,7 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     all_checks = commands.add_parser("check", help="format, lint, types, layers, spelling and tests")
     all_checks.add_argument("--no-tests", action="store_true", help="leave pytest out")
-    return check(tests=not parser.parse_args(arguments).no_tests)
+    notebooks = commands.add_parser("notebooks", help="execute the tutorials and store them with their outputs")
+    notebooks.add_argument("names", nargs="*", help="e.g. 03; all by default")
+    commands.add_parser("docs", help="build the site into build/site, warnings as errors")
+    asked = parser.parse_args(arguments)
+    if asked.command == "notebooks":
+        from tfrec.dev.notebooks import store
+
+        return store(asked.names)
+    if asked.command == "docs":
+        from tfrec.dev.site import build
+
+        return build()
+    return check(tests=not asked.no_tests)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""The documentation site: what is generated is complete, and the whole builds without a warning."""
+
+import ast
+import base64
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfrec.dev.markdown import docstring, notebook_page, with_mathml
+from tfrec.dev.pages import ROOMS, api_page, cli_page, configuration_page
+from tfrec.dev.site import ROOT, build, outside_assets
+
+
+def knobs():
+    """section.key of every field, read from the source of config.py alone."""
+    classes = {
+        node.name: [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]
+        for node in ast.parse((ROOT / "tfrec" / "config.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    return [f"{section}.{key}" for section in classes["RunConfig"] for key in classes[f"{section.capitalize()}Config"]]
+
+
+def test_every_knob_is_on_the_configuration_page_with_its_default():
+    page = configuration_page()
+    listed = re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE)
+    assert listed == knobs() and len(listed) > 60
+    assert "| `data.timestamp_unit` | auto, order, s, ms, us | `auto` |" in page
+    assert "| `training.epochs` | int | `18` | (≥ 1) |" in page
+    assert "| `training.time_budget` | float \\| None | `null` |" in page
+
+
+def test_every_command_is_on_the_page_of_the_command_line():
+    page = cli_page()
+    files = {path.stem for path in (ROOT / "tfrec" / "cli").glob("*.py")} - {
+        "__init__",
+        "main",
+        "options",
+        "quiet",
+        "pages",
+    }
+    headings = set(re.findall(r"^## tfrec (\w+)", page, re.MULTILINE))
+    assert files <= headings
+    assert "## tfrec encoder import" in page
+    assert re.search(r"--data\b.*Folder that", page)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_on_its_page(room):
+    page = api_page(room)
+    names = importlib.import_module(f"tfrec.{room}").__all__
+    assert sorted(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == sorted(names)
+
+
+def test_a_docstring_becomes_lists_and_code():
+    def half(x):
+        """Halves.
+
+        Args:
+            x: A number,
+                not 0.
+
+        Example:
+            >>> half(2)
+            1
+        """
+
+    page = docstring(half)
+    assert page.startswith("Halves.\n\n**Args**\n\n- `x`: A number, not 0.\n")
+    assert page.count("```pycon\n>>> half(2)\n1\n```") == 1
+
+
+def test_formulas_become_mathml_and_code_stays():
+    page = with_mathml("It costs $5 and $6.\n\n$$ p = \\text{softmax}(h) $$\n\n```\n$a$ $b$\n```\n")
+    assert page.count("<math") == 1 and 'display="block"' in page
+    assert "It costs $5 and $6." in page and "```\n$a$ $b$\n```" in page
+
+
+def test_a_notebook_becomes_a_page_with_its_pictures(tmp_path):
+    pixel = base64.b64encode(b"not really a picture").decode()
+    cells = [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "See [this](02_other.ipynb)."},
+        {
+            "cell_type": "code", "id": "b", "metadata": {}, "source": "draw()", "execution_count": 1,
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "text": "1 2\n"},
+                {"output_type": "display_data", "metadata": {}, "data": {"image/png": pixel, "text/plain": "<Figure>"}},
+            ],
+        },
+    ]  # fmt: skip
+    (tmp_path / "01_x.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    page, pictures = notebook_page(tmp_path / "01_x.ipynb", "01_x")
+    assert page == (
+        "See [this](02_other.md).\n\n```python\ndraw()\n```\n\n```text\n1 2\n```\n\n"
+        "![What the cell above draws](01_x/1-1.png)\n"
+    )
+    assert pictures == {"1-1.png": b"not really a picture"}
+
+
+def test_what_a_page_loads_from_the_web_is_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<a href="https://x.org">fine</a><script src="a.js"></script><img src="//cdn.org/b.png">'
+        '<link rel="stylesheet" href="https://fonts.org/c.css"><link rel="canonical" href="https://x.org">'
+    )
+    assert [address for _, address in outside_assets(tmp_path)] == ["//cdn.org/b.png", "https://fonts.org/c.css"]
+
+
+@pytest.mark.parametrize("page", ["docs/benchmarks.md", "README.zh.md"])
+def test_figures_are_those_of_the_readme(page):
+    table = re.compile(r"\| (0\.\d{4}) \| (0\.\d{4}) \|")
+    figures = [table.findall((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", page)]
+    assert figures[0] == figures[1] != []
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path, capfd):
+    assert build(tmp_path / "site") == 0, capfd.readouterr()
+    front = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "assets/frame-worker.js" in front
+    for name in ("zh.html", "reference/configuration.html", "tutorials/01_first_recommender.html"):
+        assert (tmp_path / "site" / name).is_file()
+    machine = [str(Path(sys.prefix)), str(ROOT)]
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")]
+    assert not [word for word in machine for page in pages if word in page]

@@ -1,0 +1,146 @@
+"""The pages that are made of the code: configuration, command line, API, tutorials."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from tfrec.dev.markdown import docstring, notebook_page
+
+ROOMS = (
+    "data",
+    "encoders",
+    "models",
+    "retrieval",
+    "evaluation",
+    "training",
+    "serving",
+    "experiments",
+)
+
+
+def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
+    """Path below the site's source, and content, of every generated page and picture."""
+    yield "reference/configuration.md", configuration_page()
+    yield "reference/cli.md", cli_page()
+    for room in ROOMS:
+        yield f"reference/api/{room}.md", api_page(room)
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        page, pictures = notebook_page(path, path.stem)
+        yield f"tutorials/{path.stem}.md", page
+        for name, content in pictures.items():
+            yield f"tutorials/{path.stem}/{name}", content
+
+
+def configuration_page() -> str:
+    """Every knob of RunConfig: type, default, what it does."""
+    from tfrec.config import RunConfig
+
+    parts = [
+        "# Configuration",
+        "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A "
+        "run keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config.py`.",
+    ]
+    for section, field in RunConfig.model_fields.items():
+        model: Any = field.annotation
+        rows = [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
+        for name, knob in model.model_fields.items():
+            choices = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
+            kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(knob.annotation))
+            default = knob.get_default(call_default_factory=True)
+            bounds = ", ".join(_bound(limit) for limit in knob.metadata)
+            what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
+            rows[-1] += f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
+        parts += rows
+    return "\n\n".join(parts) + "\n"
+
+
+def _bound(limit: Any) -> str:
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    return ", ".join(f"{sign} {getattr(limit, name)}" for name, sign in signs.items() if hasattr(limit, name))
+
+
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def cli_page() -> str:
+    """The help of every command, as the application prints it."""
+    import typer
+    from typer.testing import CliRunner
+
+    from tfrec.cli.main import app
+
+    parts = [
+        "# Command line",
+        "Exit code 0 is success, 2 bad input (one message, no traceback), 1 an internal failure (`TFREC_DEBUG=1` shows "
+        "where). Every command that writes a folder writes it whole or not at all, and refuses to overwrite without "
+        "`--force`. This page is what the commands print with `--help`.",
+    ]
+    runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    for names in _commands([], typer.main.get_command(app)):
+        shown = runner.invoke(app, [*names, "--help"], prog_name="tfrec", terminal_width=100)
+        if shown.exit_code:
+            raise RuntimeError(f"tfrec {' '.join(names)} --help failed: {shown.output}")
+        parts += [f"## tfrec {' '.join(names)}", f"```text\n{shown.output.strip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(names: list[str], command: Any) -> Iterator[list[str]]:
+    if not hasattr(command, "commands"):
+        yield names
+        return
+    for child, below in command.commands.items():
+        yield from _commands([*names, child], below)
+
+
+def api_page(room: str) -> str:
+    """Every public name of a room, with its signature and docstring."""
+    module = importlib.import_module(f"tfrec.{room}")
+    parts = [f"# tfrec.{room}", inspect.getdoc(module) or ""]
+    for name in sorted(module.__all__, key=str.lower):
+        thing = getattr(module, name)
+        parts += [f"## {name}", *([] if not callable(thing) else [_signature(name, thing)]), docstring(thing)]
+        if inspect.isclass(thing):
+            parts += _members(thing)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _members(kind: type) -> Iterator[str]:
+    for name, member in vars(kind).items():
+        if name.startswith("_") or not inspect.getdoc(member):
+            continue
+        if isinstance(member, classmethod | staticmethod):
+            member = member.__func__
+        if inspect.isfunction(member) and member.__doc__:
+            yield f"### {kind.__name__}.{name}"
+            yield _signature(name, member)
+            yield docstring(member)
+        elif isinstance(member, property):
+            yield f"`{kind.__name__}.{name}`: {docstring(member)}"
+
+
+def _signature(name: str, thing: Any) -> str:
+    try:
+        signature = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return ""
+    values = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    short = f"{name}{signature.replace(parameters=values)}".replace("'", "")
+    if len(short) > 100:
+        lines, seen_star = [], False
+        for p in values:
+            if p.kind is p.KEYWORD_ONLY and not seen_star:
+                lines.append("    *,")
+            seen_star = seen_star or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+            lines.append(f"    {str(p)},".replace("'", ""))
+        back = "" if signature.return_annotation is signature.empty else f" -> {signature.return_annotation}"
+        short = "\n".join([f"{name}(", *lines, f"){back}".replace("'", "")])
+    return f"```python\n{short}\n```"

@@ -1,0 +1,84 @@
+"""Builds the documentation site from docs/, docstrings, RunConfig and the notebooks: `python -m tfrec.dev docs`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tfrec.dev.markdown import with_mathml
+from tfrec.dev.pages import generated_pages
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+_WEB_WORKER = "https://unpkg.com/iframe-worker/shim"
+_COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_models/README.md": "exports.md"}
+
+
+def build(out: Path | None = None) -> int:
+    """Writes the pages to build/docs and the site to `out` (build/site); prints what is wrong and returns 1, else 0.
+
+    MkDocs' warnings (among them links and anchors that lead nowhere) count as errors, and so does a page that loads
+    something from outside.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    source, out = BUILD / "docs", out or BUILD / "site"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", source)
+    for name, page in _COPIED.items():
+        (source / page).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    for page, content in generated_pages(ROOT):
+        target = source / page
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            target.write_text(content, encoding="utf-8")
+    for file in source.rglob("*.md"):
+        file.write_text(with_mathml(file.read_text(encoding="utf-8")), encoding="utf-8")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--site-dir", str(out)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([*command, "--config-file", str(ROOT / "mkdocs.yml")], cwd=ROOT, env=quiet)
+    _own_worker(out)
+    wrong = [f"{page.relative_to(out)} loads {address}" for page, address in outside_assets(out)]
+    print(*wrong, sep="\n")
+    if done.returncode == 0 and not wrong:
+        print(f"Wrote {len(list(out.rglob('*.html')))} pages to {out}")
+    return 1 if done.returncode or wrong else 0
+
+
+def _own_worker(out: Path) -> None:
+    """Puts our frame-worker.js where the theme would load one from the web when pages are opened from a folder."""
+    for page in out.rglob("*.html"):
+        up = "../" * (len(page.relative_to(out).parts) - 1)
+        html = page.read_text(encoding="utf-8")
+        page.write_text(html.replace(_WEB_WORKER, f"{up}assets/frame-worker.js"), encoding="utf-8")
+
+
+def outside_assets(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Pages below `folder` that load a script, style or picture by a web address, with the address."""
+    for page in sorted(folder.rglob("*.html")):
+        reader = _Assets()
+        reader.feed(page.read_text(encoding="utf-8"))
+        yield from ((page, address) for address in reader.found)
+
+
+class _Assets(HTMLParser):
+    """Collects the web addresses that a browser loads by itself; links that people click are not among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        loads = given.get("src") if tag in ("script", "img", "iframe", "source") else None
+        if tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
+            loads = given.get("href")
+        if loads and re.match(r"(https?:)?//", loads):
+            self.found.append(loads)
