@@ -154,6 +154,12 @@ def test_history_neighbours_stay_and_new_items_have_none(rebuilt):
     assert wide.memory.near[12].numpy().tolist() == [-1, -1] and not wide.memory.counts[12].numpy().any()
 
 
+def test_rows_that_go_on_after_the_text_get_the_mean(rebuilt):
+    model, vectors = rebuilt().model, np.ones((2, 4), np.float32)  # the model's rows are 6 wide
+    wide = widened(model, vectors)
+    assert_allclose(wide.history_vectors()[12:], model.text_to_vector(vectors), atol=1e-6)
+
+
 def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
     before, wide, _ = grown
     with pytest.raises(InvalidInput, match="all of the 3 items already"):

@@ -59,8 +59,13 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
 
 
 def widened(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
-    """The model with items of the text vectors float32 `[new, text_dim]` after its own, and all else copied."""
+    """The model with items of the text vectors float32 `[new, ≤ text_dim]` after its own, and all else copied.
+
+    Where the model's rows go on after the text (embedding columns), the new ones get the mean.
+    """
     old, new = model.num_items, len(vectors)
+    rest = model.items.mean.numpy()[vectors.shape[1] :]
+    vectors = np.concatenate([vectors, np.tile(rest, (new, 1))], axis=1)
     wide = type(model).from_config({**model.get_config(), "num_items": old + new})
     fill = {"near": -1, "alike": -1, "unseen": -1e9}  # as for items that training never saw
     for source, target in zip(model.variables, wide.variables, strict=True):
