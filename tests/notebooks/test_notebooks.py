@@ -78,8 +78,8 @@ def test_storing_executes_and_keeps_what_people_look_at(tmp_path, monkeypatch, c
 
 @pytest.mark.slow
 def test_a_first_recommender(figures):
-    found = figures("01_first_recommender", examples=400, joint_examples=64, epochs=3, tokens=24)
-    assert 0.5 < found["auc"] < 0.9
+    found = figures("01_first_recommender", examples=1000, joint_examples=64, epochs=6, tokens=24)
+    assert 0.55 < found["auc"] < 0.9
     assert found["frozen"] > 0.5 * found["popular"] > 0  # little is learnt from so few, but nothing is broken
     assert abs(found["joint"] - found["frozen"]) < 0.02  # two small steps move little
     assert found["same"]
