@@ -127,9 +127,9 @@ plt.show()
 # %% [markdown]
 # ## New products
 #
-# Products without a single training event have a text, so they have a vector. Among them alone, how good is the order? (Training
-# never sees them, but the histories that are asked hold them, as in a live shop: part of what the model gets right is
-# that households buy again what they bought once.)
+# Products without a single training event have a text, so they have a vector. Among them alone, how good is the order?
+# (Training never sees them, but the histories that are asked hold them, as in a live shop: part of what the model gets
+# right is that households buy again what they bought once.)
 
 # %%
 cold = metrics["slices"]["cold_items"]
