@@ -80,6 +80,7 @@ def test_help_loads_nothing_heavy():
         "check",
         "label",
         "serve",
+        "retrain",
     ):
         assert f"  {command}" in found.stdout
 
