@@ -4,6 +4,7 @@ import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
 import json  # isort: skip
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import numpy as np
 import polars as pl
@@ -97,6 +98,23 @@ def after(first, tmp_path):
     return job
 
 
+@pytest.fixture
+def quick(after, monkeypatch):
+    """The same, whose further nights train and export by copying: for what does not depend on either."""
+    import shutil
+
+    def train(dataset, out, config, resume=False):
+        shutil.copytree(after.home / "nights" / "0001" / "run", out)
+
+    def export(run, out, version, force):
+        shutil.rmtree(out / str(version), ignore_errors=True)
+        return shutil.copytree(out / "1", out / str(version))
+
+    monkeypatch.setattr("tfrec.training.train", train)
+    monkeypatch.setattr(import_module("tfrec.serving.export"), "export", export)
+    return after
+
+
 @pytest.mark.slow
 def test_the_first_night_is_measured_against_popularity_and_served(first):
     outcome = first.outcome
@@ -119,13 +137,13 @@ def test_the_next_night_starts_warm_and_is_served_under_the_next_number(after):
 
 
 @pytest.mark.slow
-def test_a_night_without_new_events_changes_nothing_and_says_so(after, capsys):
-    before = (after.home / "state.json").read_text()
-    outcome = after.night(10)
+def test_a_night_without_new_events_changes_nothing_and_says_so(quick, capsys):
+    before = (quick.home / "state.json").read_text()
+    outcome = quick.night(10)
     assert outcome == {"status": "nothing_new", "night": 2, "version": 1, "events": 400, "new_events": 0}
     assert "No new events" in capsys.readouterr().err
-    assert (after.home / "state.json").read_text() == before
-    assert [path.name for path in (after.home / "nights").iterdir()] == ["0001"]
+    assert (quick.home / "state.json").read_text() == before
+    assert [path.name for path in (quick.home / "nights").iterdir()] == ["0001"]
 
 
 class Killed(BaseException):
@@ -182,76 +200,76 @@ def test_a_training_that_is_killed_goes_on_at_its_checkpoint(after, monkeypatch)
 
 
 @pytest.mark.slow
-def test_an_interrupted_night_starts_anew_when_the_configuration_is_another(after, monkeypatch):
+def test_an_interrupted_night_starts_anew_when_the_configuration_is_another(quick, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(nightly.Night, "_judge", lambda self: (_ for _ in ()).throw(Killed()))
-        after.night(12)
-    assert after.state().night["done"] == ["prepare", "validate", "train"]
-    outcome = after.night(12, "training.seed=1")
+        quick.night(12)
+    assert quick.state().night["done"] == ["prepare", "validate", "train"]
+    outcome = quick.night(12, "training.seed=1")
     assert outcome["night"] == 3 and outcome["status"] == "promoted" and outcome["version"] == 2
-    assert not (after.home / "nights" / "0002").exists()
+    assert not (quick.home / "nights" / "0002").exists()
 
 
 @pytest.mark.slow
-def test_a_challenger_that_does_not_pass_the_gate_is_not_exported(after):
-    outcome = after.night(12, "retrain.min_users=1000")
+def test_a_challenger_that_does_not_pass_the_gate_is_not_exported(quick):
+    outcome = quick.night(12, "retrain.min_users=1000")
     assert outcome["status"] == "refused" and outcome["version"] == 1
     assert outcome["gate"]["reasons"] == ["only 40 users in the newest window, expected 1000"]
-    assert after.served() == 1 and after.versions() == [1]
-    assert after.night(12, "retrain.min_users=1000")["status"] == "nothing_new"
-    assert after.night(12, force=True)["status"] == "promoted"
+    assert quick.served() == 1 and quick.versions() == [1]
+    assert quick.night(12, "retrain.min_users=1000")["status"] == "nothing_new"
+    assert quick.night(12, force=True)["status"] == "promoted"
 
 
 @pytest.mark.slow
-def test_rollback_serves_the_version_before_and_the_next_night_starts_from_it(after):
-    after.night(12)
-    assert rollback(after.home) == {"status": "rolled_back", "version": 1, "from": 2}
-    assert after.served() == 1
+def test_rollback_serves_the_version_before_and_the_next_night_starts_from_it(quick):
+    quick.night(12)
+    assert rollback(quick.home) == {"status": "rolled_back", "version": 1, "from": 2}
+    assert quick.served() == 1
     with pytest.raises(InvalidInput, match="no promoted version older"):
-        rollback(after.home)
-    outcome = after.night(14, "retrain.keep=2")
+        rollback(quick.home)
+    outcome = quick.night(14, "retrain.keep=2")
     assert outcome["version"] == 3 and outcome["previous"] == 1 and outcome["deleted_versions"] == [2]
-    assert after.versions() == [1, 3]
-    assert rollback(after.home)["version"] == 1
-    assert sorted(path.name for path in (after.home / "nights").iterdir()) == ["0001", "0003"]
-    assert not (after.home / "nights" / "0001" / "data").exists()
+    assert quick.versions() == [1, 3]
+    assert rollback(quick.home)["version"] == 1
+    assert sorted(path.name for path in (quick.home / "nights").iterdir()) == ["0001", "0003"]
+    assert not (quick.home / "nights" / "0001" / "data").exists()
 
 
 @pytest.mark.slow
-def test_other_labels_stay_and_their_versions_with_them(after):
+def test_other_labels_stay_and_their_versions_with_them(quick):
     from tfrec.serving.config_files import label_versions
 
-    label_versions(after.out, {"stable": 1, "canary": 1})
-    after.night(12, "retrain.keep=2")
-    assert release.labels(after.out) == {"canary": 1, "stable": 2}
-    after.night(14, "retrain.keep=2")
-    assert after.night(16, "retrain.keep=2")["deleted_versions"] == [2]
-    assert after.versions() == [1, 3, 4]
+    label_versions(quick.out, {"stable": 1, "canary": 1})
+    quick.night(12, "retrain.keep=2")
+    assert release.labels(quick.out) == {"canary": 1, "stable": 2}
+    quick.night(14, "retrain.keep=2")
+    assert quick.night(16, "retrain.keep=2")["deleted_versions"] == [2]
+    assert quick.versions() == [1, 3, 4]
 
 
 @pytest.mark.slow
-def test_a_damaged_champion_is_named_before_any_work_and_rollback_leaves_it(after):
-    after.night(12)
-    weights = after.home / "nights" / "0002" / "run" / "weights" / "model.weights.h5"
+def test_a_damaged_champion_is_named_before_any_work_and_rollback_leaves_it(quick):
+    quick.night(12)
+    weights = quick.home / "nights" / "0002" / "run" / "weights" / "model.weights.h5"
     content = weights.read_bytes()
     weights.write_bytes(content[: len(content) // 2])
     with pytest.raises(InvalidInput, match=r"0002/run \(version 2\) is not what was promoted.*--rollback"):
-        after.night(14)
-    assert rollback(after.home)["version"] == 1
-    assert after.night(14)["status"] == "promoted"
+        quick.night(14)
+    assert rollback(quick.home)["version"] == 1
+    assert quick.night(14)["status"] == "promoted"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["prepare", "train", "export"])
-def test_a_full_disk_is_one_message_and_the_night_goes_on_later(after, monkeypatch, step):
+def test_a_full_disk_is_one_message_and_the_night_goes_on_later(quick, monkeypatch, step):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(InvalidInput, match="disk is full; the served version is as"):
         patch.setattr(nightly.Night, f"_{step}", full)
-        after.night(12)
-    assert after.served() == 1
-    assert after.night(12)["status"] == "promoted"
+        quick.night(12)
+    assert quick.served() == 1
+    assert quick.night(12)["status"] == "promoted"
 
 
 @pytest.mark.slow
@@ -276,32 +294,32 @@ def refused(job, match, *settings, **options):
 
 
 @pytest.mark.slow
-def test_data_that_is_not_what_it_was_is_refused(after):
+def test_data_that_is_not_what_it_was_is_refused(quick):
     events, newer = log(12), pl.col("timestamp") >= START + timedelta(days=10)
-    refused(after, "33% of the items of the last run's catalogue are gone", items=catalogue(8))
+    refused(quick, "33% of the items of the last run's catalogue are gone", items=catalogue(8))
     refused(
-        after,
+        quick,
         "90% of the events up to the last run's",
         events=events.filter(pl.col("timestamp") >= START + timedelta(days=9)),
     )
-    refused(after, "have no column 'user_id'; found 'userId'", events=events.rename({"user_id": "userId"}))
-    refused(after, "items lost the columns 'title'.*renamed", items=catalogue().rename({"title": "name"}))
-    refused(after, "PSI .* unused columns of the events: 'kind'", events=events.rename({"event": "kind"}))
+    refused(quick, "have no column 'user_id'; found 'userId'", events=events.rename({"user_id": "userId"}))
+    refused(quick, "items lost the columns 'title'.*renamed", items=catalogue().rename({"title": "name"}))
+    refused(quick, "PSI .* unused columns of the events: 'kind'", events=events.rename({"event": "kind"}))
     strange = events.with_columns(item_id=pl.when(newer).then(pl.lit("x") + pl.col("item_id")).otherwise("item_id"))
-    refused(after, "100% of the new events are on items of no catalogue", events=strange)
+    refused(quick, "100% of the new events are on items of no catalogue", events=strange)
 
 
 @pytest.mark.slow
-def test_clocks_that_jump_are_refused(after):
+def test_clocks_that_jump_are_refused(quick):
     events = log(12)
     back = pl.when(pl.col("timestamp") >= START + timedelta(days=10)).then(
         pl.col("timestamp") - timedelta(days=9, seconds=500)
     )
     late = events.with_columns(timestamp=back.otherwise("timestamp"))
-    refused(after, "80 events came in since the last run and none lies after 2024-01-10 00:00:39", events=late)
-    refused(after, "clock says 2024-01-05 00:00, the last run was at 2024-01-11", now=START + timedelta(days=4))
-    refused(after, "79 events are dated more than a day ahead", days=14, now=START + timedelta(days=11))
-    assert after.night(12, events=late, force=True)["status"] in ("promoted", "refused")
+    refused(quick, "80 events came in since the last run and none lies after 2024-01-10 00:00:39", events=late)
+    refused(quick, "clock says 2024-01-05 00:00, the last run was at 2024-01-11", now=START + timedelta(days=4))
+    refused(quick, "79 events are dated more than a day ahead", days=14, now=START + timedelta(days=11))
+    assert quick.night(12, events=late, force=True)["status"] in ("promoted", "refused")
 
 
 def test_a_second_copy_is_told_which_process_is_there(job):
