@@ -1,6 +1,7 @@
 """`tfrec retrain`: one JSON line, the exit codes, and the file at the top that is the same."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,29 @@ def test_the_script_at_the_top_is_the_command(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 2 and json.loads(found.stdout)["status"] == "failed"
     assert "there is nothing to go back from" in found.stderr
+
+
+def test_the_page_names_the_options_knobs_and_codes_that_there_are():
+    import typer
+    import yaml
+
+    from tfrec.cli.main import app
+    from tfrec.cli.retrain import REFUSED
+    from tfrec.config import RunConfig
+    from tfrec.workflows.retrain import Busy
+
+    page = (ROOT / "docs" / "retrain.md").read_text(encoding="utf-8")
+    command = typer.main.get_command(app).commands["retrain"]
+    options = {name for parameter in command.params for name in parameter.opts}
+    calls = re.findall(r"tfrec retrain (--.*)", page)
+    assert len(calls) == 4 + 1  # the command, cron, Airflow (begun), Actions, --rollback
+    assert {name for call in calls for name in re.findall(r"--[a-z-]+", call)} <= options
+    codes = dict(re.findall(r"^\| (\d) \| `(refused|failed)` \| .*", page, re.MULTILINE))
+    assert codes[str(REFUSED)] == "refused" and codes[str(Busy.exit_code)] == "failed"
+    config = RunConfig().model_dump()
+    for section, key in re.findall(r"`(retrain|data)\.(\w+)`", page):
+        assert key in config[section]
+    for key, default in re.findall(r"`retrain\.(\w+)` \(([\d.]+)\)", page):
+        assert config["retrain"][key] == float(default)
+    for kind, text in re.findall(r"```(json|yaml|python)\n(.*?)```", page, re.DOTALL):
+        {"json": json.loads, "yaml": yaml.safe_load, "python": lambda code: compile(code, "page", "exec")}[kind](text)
