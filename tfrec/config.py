@@ -207,6 +207,7 @@ class RetrainConfig(Section):
     tolerance: float = Field(
         0.1, ge=0, lt=1, description="Share of the champion's value that intervals may reach below."
     )
+    beat_popularity: bool = Field(True, description="Whether the first version has to pass the gate beside popularity.")
     min_users: int = Field(30, ge=1, description="Fewer in the newest window: nothing is promoted.")
     max_shrink: float = Field(0.2, ge=0, le=1, description="Share of the last catalogue, or log, that may be gone.")
     max_unknown: float = Field(0.2, ge=0, le=1, description="Share of new events on items of no catalogue.")

@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.config import RetrainConfig
+from tfrec.config import RetrainConfig, RunConfig
 from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import evaluate_ranking
 from tfrec.workflows.retrain.drift import chance, drift_notes, drift_report, psi, refuse_drift
-from tfrec.workflows.retrain.gate import AsServed, compared, refusals
+from tfrec.workflows.retrain.gate import AsServed, compared, judge, refusals
 from tfrec.workflows.retrain.profile import Profile, value_counts, value_edges, write_profile
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -215,3 +215,39 @@ def test_coverage_has_no_interval_and_has_to_hold_itself(ring):
     row = compared(wide, narrow, ["mrr@10", "coverage@10"], 0.1)[1]
     assert row["low"] is None and not row["holds"]
     assert compared(wide, narrow, ["mrr@10", "coverage@10"], 0.3)[1]["holds"]
+
+
+def fake_run(data, ranks):
+    """What `judge` asks of a run whose test targets have these ranks."""
+    items = {"item_ids": data.item_ids, "item_counts": np.ones(data.num_items, np.int64)}
+    kinds = {"event_kinds": data.event_kinds, "manifest": {"exclude_seen": False}}
+    return SimpleNamespace(**items, **kinds, config=RunConfig(), scorer=lambda _=None: Ranked(data, ranks))
+
+
+def test_without_a_champion_popularity_takes_its_place_unless_told_otherwise(tmp_path):
+    steps = [("i0", 0), ("i1", 1), ("i2", 2), ("i0", 3)]  # the first item is in every training history, and the target
+    rows = [
+        (f"u{u}", f"i{3 + u % 12}" if item == "i1" else item, "view", day, None)
+        for u in range(60)
+        for item, day in steps
+    ]
+    ring = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="leave-one-out")
+    last = fake_run(ring, [15] * 60)
+    found = judge(ring, last, None, RetrainConfig(), None)
+    assert (found["metrics"][0]["champion"], found["metrics"][0]["challenger"]) == (1, 0)
+    assert not found["promote"] and found["rival"] == "popularity" and found["reasons"][0].startswith("ndcg@10 fell")
+    free = RetrainConfig(beat_popularity=False)
+    shown = judge(ring, last, None, free, None)
+    assert shown["promote"] and shown["metrics"] == found["metrics"]
+    assert not judge(ring, last, fake_run(ring, [1] * 60), free, None)["promote"]
+    assert not judge(ring, last, None, RetrainConfig(beat_popularity=False, min_users=61), None)["promote"]
+
+
+def test_a_champion_chosen_on_the_window_is_told(tmp_path):
+    rows = [(f"u{u}", f"i{(u + day) % 15}", "view", day, None) for u in range(40) for day in range(10)]
+    data = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="global-time")
+    start = data.manifest["cuts"]["test"]
+    same = fake_run(data, [2] * 40)
+    assert judge(data, same, same, RetrainConfig(), start)["new_to_champion"]
+    found = judge(data, same, same, RetrainConfig(), start + 1)
+    assert not found["new_to_champion"] and found["promote"] and found["metrics"][0]["difference"] == 0

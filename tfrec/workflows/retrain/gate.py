@@ -62,7 +62,7 @@ def judge(
     """Measures both on the test window of `dataset` and decides.
 
     Both as they are served: each with its own choice about seen items, the champion with the catalogue it has. Without
-    a champion, popularity takes its place.
+    a champion, popularity takes its place; without `beat_popularity` too, it is shown and decides nothing.
 
     Args:
         dataset: The data that the challenger was trained on; neither model has seen its test window.
@@ -104,7 +104,8 @@ def judge(
     else:
         theirs = measured(AsServed(champion.scorer(), champion, dataset), champion.manifest["exclude_seen"])
     rows = compared(theirs, ours, metrics, config.tolerance, challenger.config.training.seed)
-    reasons = refusals(rows, len(queries), config)
+    bound = champion is not None or config.beat_popularity
+    reasons = refusals(rows if bound else [], len(queries), config)
     start = dataset.manifest["cuts"].get(schema.TEST)
     return {
         "promote": not reasons,
