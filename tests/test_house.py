@@ -85,6 +85,7 @@ def test_help_loads_nothing_heavy():
         "label",
         "serve",
         "explore",
+        "retrain",
     ):
         assert f"  {command}" in found.stdout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -225,6 +225,27 @@ class ExportConfig(Section):
     index_recall: float = Field(0.98, ge=0, le=1, description="Least recall@10 against exact; below it, no export.")
 
 
+RankingMetric = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|hit_rate|precision|map)@[1-9]\d*$")]
+Guardrail = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|hit_rate|precision|map|coverage)@[1-9]\d*$")]
+
+
+class RetrainConfig(Section):
+    """When the nightly job refuses its data, when it promotes, and what it keeps."""
+
+    metric: RankingMetric = Field("ndcg@10", description="Must not fall, and is a guardrail too.")
+    guardrails: list[Guardrail] = Field(default_factory=lambda: ["recall@10", "coverage@10"])
+    tolerance: float = Field(
+        0.1, ge=0, lt=1, description="Share of the champion's value that intervals may reach below."
+    )
+    beat_popularity: bool = Field(True, description="Whether the first version has to pass the gate beside popularity.")
+    min_users: int = Field(30, ge=1, description="Fewer in the newest window: nothing is promoted.")
+    max_shrink: float = Field(0.2, ge=0, le=1, description="Share of the last catalogue, or log, that may be gone.")
+    max_unknown: float = Field(0.2, ge=0, le=1, description="Share of new events on items of no catalogue.")
+    max_psi: float = Field(0.5, ge=0, description="Shift of behaviours and values beyond chance.")
+    keep: int = Field(5, ge=2, description="Versions kept for a rollback, the served one included.")
+    check: bool = Field(True, description="Whether the export is loaded as a server would before it is labelled.")
+
+
 class RunConfig(Section):
     """Every knob of a run.
 
@@ -243,6 +264,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
+    retrain: RetrainConfig = Field(default_factory=RetrainConfig)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunConfig:

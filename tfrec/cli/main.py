@@ -24,6 +24,7 @@ from tfrec.cli import (
     prepare,
     quickstart,
     recommend,
+    retrain,
     serve,
     train,
 )
@@ -52,6 +53,7 @@ app.command("check")(check.check)
 app.command("label")(label.label)
 app.command("serve")(serve.serve)
 app.command("explore")(explore.explore)
+app.command("retrain")(retrain.retrain)
 
 _THEIRS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 """What the file system refuses for reasons that only the person at the keyboard can change."""

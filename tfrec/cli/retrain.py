@@ -1,0 +1,79 @@
+"""`tfrec retrain`: the nightly job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tfrec.cli.options import Assignments, ConfigFile, run_config
+from tfrec.cli.quiet import load_tensorflow
+
+REFUSED = 3
+
+
+def retrain(
+    home: Annotated[Path, typer.Option(help="The job's own folder; the same every night.")],
+    events: Annotated[Path | None, typer.Option(help="The whole log so far: CSV(.gz), Parquet or JSON lines.")] = None,
+    items: Annotated[Path | None, typer.Option(help="The whole catalogue, in any of the same forms.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the model, e.g. saved_models/shop.")] = None,
+    users: Annotated[Path | None, typer.Option(help="User attributes, if any.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Train from scratch, not from the served weights.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train although nothing is new, or all of it is late.")
+    ] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Serve the version before the current one.")] = False,
+) -> None:
+    """Retrain on a grown log and promote the result when it is no worse.
+
+    Prints one JSON line. Exit codes: 0 promoted, rolled back or nothing new; 1 internal failure; 2 bad input;
+    3 not promoted; 4 another copy is running.
+    """
+    try:
+        outcome = (
+            _rollback(home) if rollback else _retrain(home, events, items, out, users, config, assignments, anew, force)
+        )
+    except Exception as error:
+        _print({"status": "failed", "kind": type(error).__name__, "error": str(error)})
+        raise
+    _print(outcome)
+    if outcome["status"] == "refused":
+        raise typer.Exit(REFUSED)
+
+
+def _rollback(home: Path) -> dict[str, Any]:
+    from tfrec.workflows.retrain import rollback
+
+    return rollback(home)
+
+
+def _retrain(
+    home: Path,
+    events: Path | None,
+    items: Path | None,
+    out: Path | None,
+    users: Path | None,
+    config: Path | None,
+    assignments: list[str] | None,
+    anew: bool,
+    force: bool,
+) -> dict[str, Any]:
+    from tfrec.errors import InvalidInput
+
+    if events is None or items is None or out is None:
+        given = {"--events": events, "--items": items, "--out": out}
+        missing = ", ".join(name for name, value in given.items() if value is None)
+        raise InvalidInput(f"Expected {missing} too. Only --rollback does without.")
+    settings = run_config(config, assignments)
+    load_tensorflow()
+    from tfrec.workflows.retrain import retrain
+
+    return retrain(events, items, home, out, users=users, config=settings, anew=anew, force=force)
+
+
+def _print(outcome: dict[str, Any]) -> None:
+    typer.echo(json.dumps(outcome, ensure_ascii=False))
