@@ -83,15 +83,15 @@ class ModelConfig(Section):
 
 
 class RankerConfig(Section):
-    """ClickRanker; dropout, max_history, use_text, use_id, id_rate and mlp_units are those of `model`."""
+    """ClickRanker; dropout, mlp_units, what is read of a history, of text and of ids are those of `model`."""
 
     behaviours: list[str] | None = Field(None, description="Heads, the shallow before the deep. None: all targets.")
     multi_task: Literal["esmm", "ple", "shared"] = Field("esmm", description="How the heads hang together.")
     dim: int = Field(64, ge=2, description="Width of item vectors; cut to the width of the text vectors.")
     cross_layers: int = Field(2, ge=0, description="Layers of the cross network.")
     negatives: int = Field(4, ge=0, description="Sampled negatives a positive, where no impressions are given.")
-    popular_negatives: float = Field(0.5, ge=0, le=1, description="Share of them drawn by popularity; rest uniform.")
-    history_negatives: int = Field(1, ge=0, description="Items of the history not acted on again, a positive.")
+    popular_negatives: float = Field(0.0, ge=0, le=1, description="Share of them drawn by popularity; rest uniform.")
+    history_negatives: int = Field(0, ge=0, description="Items of the history not acted on again, a positive.")
     horizon: int = Field(20, ge=1, description="Events ahead in which acts on an item are its labels.")
     context_dropout: float = Field(0.1, ge=0, lt=1, description="Share of examples whose context is hidden.")
     calibration: Literal["platt", "none"] = Field("platt", description="Fitted on validation, a head at a time.")

@@ -65,7 +65,7 @@ def test_it_learns_who_buys_what_and_says_how_sure_it_is(dataset, config, tmp_pa
     device = {"context_device": np.array(["phone", "desktop"], object)}
     judge = ClickRankerJudge(again.model)
     bought = judge.probabilities(dataset.histories(), [0, 0], np.array([[4], [4]]), context=device)[:, 0, 1]
-    assert bought[0] > 3 * bought[1]  # the same user and item, by phone and not
+    assert bought[0] > 2 * bought[1]  # the same user and item, by phone and not
     with pytest.raises(InvalidInput, match="--ranker"):
         again.scorer(dataset)
 
@@ -172,8 +172,13 @@ def test_metrics_of_heads_leave_padding_out():
 @pytest.mark.parametrize(
     "settings",
     [
-        ["training.mixed_bfloat16=true", "training.strategy=mirrored", "ranker.multi_task=ple"],
-        ["ranker.negatives=0", "ranker.history_negatives=0", "ranker.cross_layers=0", "ranker.multi_task=shared"],
+        [
+            "training.mixed_bfloat16=true",
+            "training.strategy=mirrored",
+            "ranker.multi_task=ple",
+            "ranker.history_negatives=2",
+        ],
+        ["ranker.negatives=0", "ranker.cross_layers=0", "ranker.multi_task=shared"],
     ],
     ids=["reduced precision on replicas", "no negatives, no cross network"],
 )

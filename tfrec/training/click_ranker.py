@@ -20,7 +20,7 @@ from tfrec.models.context_features import ContextFeatures
 from tfrec.training.behaviour_optimisers import adamw
 from tfrec.training.behaviours import behaviour_weights, behaviours_to_learn
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
-from tfrec.training.next_item import EpochCheckpoint, strategy
+from tfrec.training.next_item import EpochCheckpoint, memory_length, strategy
 from tfrec.training.ranker_examples import (
     RankerExamples,
     TrainingNegatives,
@@ -58,7 +58,7 @@ def build_click_ranker(
         multi_task=config.ranker.multi_task,
         text_dim=text_dim,
         dim=min(config.ranker.dim, text_dim) if text_dim else config.ranker.dim,
-        max_history=config.model.max_history,
+        max_history=events_read(dataset, config),
         cross_layers=config.ranker.cross_layers,
         mlp_units=config.model.mlp_units,
         dropout=config.model.dropout,
@@ -141,12 +141,18 @@ def fit_click_ranker(
     return FitResult(model=chosen, history=rows, metrics_valid=metrics)
 
 
+def events_read(dataset: PreparedDataset, config: RunConfig) -> int:
+    """Newest events of a history that a ranker reads: as many as the memory of next-item does."""
+    return config.model.memory_history or memory_length(dataset.training().lengths, config.model.max_history)
+
+
 class _Batches:
     """The batches of an epoch, which depend on the seed and its number alone."""
 
     def __init__(self, examples: RankerExamples, dataset: PreparedDataset, config: RunConfig) -> None:
         self.examples, self.config = examples, config
         self.context = ContextFeatures({}, {})
+        self.length = events_read(dataset, config)
         self.size = config.training.batch_size_for(len(examples))
         self.steps = -(-len(examples) // self.size)
         self.negatives = None if examples.given else TrainingNegatives(examples, dataset.num_items, config.ranker)
@@ -174,7 +180,7 @@ class _Batches:
         part = some(self.examples, picked)
         if self.negatives is not None:
             part = self.negatives.draw(part, rng)
-        inputs = inputs_of(part, np.arange(len(part)), self.config.model.max_history)
+        inputs = inputs_of(part, np.arange(len(part)), self.length)
         context = self.context.encode(part.context, len(part))
         hidden = rng.random(len(part)) < self.config.ranker.context_dropout
         for values in context.values():

@@ -81,10 +81,7 @@ def training_examples(dataset: PreparedDataset, behaviours: Sequence[str], horiz
 
 class TrainingNegatives:
     """Draws the negatives of examples whose candidate is an event: items that the user never took, and items of the
-    history that are not taken again within the horizon.
-
-    The latter keep the model from learning that whatever is in the history is a positive, which among sampled
-    negatives it is.
+    history that are not taken again within the horizon (without them, whatever is in the history is a positive).
     """
 
     def __init__(self, examples: RankerExamples, num_items: int, config: RankerConfig) -> None:
