@@ -205,7 +205,7 @@ class RetrievalConfig(Section):
     behaviour_weights: dict[str, float] = Field(
         default_factory=dict, description="Weights of the second stage's heads; those left out have 1 when none is set."
     )
-    first_stage: float = Field(1.0, ge=0, description="Weight of the first stage's score, standardised a user.")
+    first_stage: float = Field(2.0, ge=0, description="Weight of the first stage's score, standardised a user.")
     chunk_size: int = Field(65536, ge=1)
 
 
