@@ -42,7 +42,7 @@ def configuration_page() -> str:
     parts = [
         "# Configuration",
         "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A "
-        "run keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config.py`.",
+        "run keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config/`.",
     ]
     for section, field in RunConfig.model_fields.items():
         model: Any = field.annotation
