@@ -16,10 +16,11 @@ from tfrec.dev.site import ROOT, build, outside_assets
 
 
 def knobs():
-    """section.key of every field, read from the source of config.py alone."""
+    """section.key of every field, read from the source alone."""
     classes = {
         node.name: [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]
-        for node in ast.parse((ROOT / "tfrec" / "config.py").read_text(encoding="utf-8")).body
+        for path in (ROOT / "tfrec" / "config").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     }
     return [f"{section}.{key}" for section in classes["RunConfig"] for key in classes[f"{section.capitalize()}Config"]]
