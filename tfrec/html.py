@@ -24,7 +24,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } p { color
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 500; } td.n, th.n { text-align: right; }
+th { color: var(--soft); font-weight: 500; } td.n, th.n { text-align: right; white-space: nowrap; }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); } svg { width: 100%; height: auto; font-size: 12px; }
 svg text { fill: var(--text); }
 .axis { stroke: var(--line); } .reference { stroke: var(--soft); stroke-dasharray: 3 3; }
@@ -32,7 +32,8 @@ svg text { fill: var(--text); }
 .line { fill: none; stroke-width: 2; } .s0 { stroke: var(--s0); } .s1 { stroke: var(--s1); } .s2 { stroke: var(--s2); }
 .s3 { stroke: var(--s3); }
 @media print { :root { --line: #bbb; --soft: #333; --back: #fff; --text: #000; } body { max-width: none; margin: 0; }
-  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .wide { overflow: visible; } }
+  h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
+  .wide { overflow: visible; } table { font-size: 8pt; } }
 </style>
 </head>
 <body>
