@@ -201,3 +201,15 @@ def test_a_real_search_prunes_within_a_training_and_leaves_a_run(dataset, tmp_pa
     assert (found["trials"], found["pruned"]) == (2, 1)
     assert Run(tmp_path / "study" / "best").config.model.layers == found["knobs"]["model.layers"]
     assert not list((tmp_path / "study").glob("trial*partial"))
+
+
+def test_the_space_on_the_page_is_one(tmp_path):
+    import re
+    from pathlib import Path
+
+    page = (Path(__file__).parents[2] / "docs" / "howto.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"in `space.yaml`.*?```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "space.yaml").write_text(text)
+    for knob, spec in read_space(tmp_path / "space.yaml").items():
+        for value in spec.get("choices", [spec.get("low"), spec.get("high")]):
+            RunConfig().with_values([f"{knob}={value}"])
