@@ -86,6 +86,7 @@ def test_help_loads_nothing_heavy():
         "serve",
         "explore",
         "retrain",
+        "tune",
     ):
         assert f"  {command}" in found.stdout
 
@@ -156,7 +157,7 @@ def test_dev_includes_every_other_extra():
     included = re.search(r"tfrec-bert\[(.*)\]", extras.pop("dev"))
     assert included is not None
     assert sorted(included[1].split(",")) == sorted(extras)
-    assert set(extras) == {"serve", "experiments", "notebooks", "docs", "baselines"}
+    assert set(extras) == {"serve", "experiments", "notebooks", "docs", "baselines", "tune"}
 
 
 def test_the_distribution_is_never_called_by_the_name_of_another_project():

@@ -27,6 +27,7 @@ from tfrec.cli import (
     retrain,
     serve,
     train,
+    tune,
 )
 from tfrec.errors import TfrecError
 
@@ -43,6 +44,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("prepare")(prepare.prepare)
 app.add_typer(encoder.app, name="encoder")
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.add_typer(experiment.app, name="experiment")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ def fit_next_item(
     workdir: Path,
     resume: bool = False,
     goes_on: bool = False,
+    after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
 ) -> FitResult:
     """Fits on the training split and keeps the weights that validate best.
 
@@ -135,6 +136,7 @@ def fit_next_item(
         workdir: Folder for checkpoint, weights and history.
         resume: Whether to go on from the checkpoint in `workdir`, if there is one.
         goes_on: Whether the model is trained on after this, so that its parts are not balanced yet.
+        after_epoch: Called with each epoch and its metrics, last of all; may raise to stop.
     """
     knobs = config.training
     warn_of_unlearnt(dataset)
@@ -166,6 +168,7 @@ def fit_next_item(
     callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
     callbacks += [best, History(workdir / HISTORY_FILE, rows)]
     callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
+    callbacks += [keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)] if after_epoch else []
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(
             batches(windows, config, batch_size, epoch, knobs.epochs),

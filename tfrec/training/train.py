@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def train(
     *,
     resume: bool = False,
     force: bool = False,
+    after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
 ) -> Run:
     """Trains the model that `config.model.kind` names and writes the Run folder `out`.
 
@@ -45,6 +47,7 @@ def train(
         config: Every knob; defaults where None. With `resume`, the interrupted run's own configuration holds.
         resume: Go on with `OUT.partial`.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
+        after_epoch: next-item, frozen encoder: called with the epoch (from 0) and its metrics; may raise to stop.
 
     Returns:
         The finished Run.
@@ -86,7 +89,7 @@ def train(
             result, encoder = fit_end_to_end(dataset, encoder, text_vectors, config, workdir=partial, resume=resume)
         else:
             features = item_features(dataset, text_vectors)
-            result = fit_next_item(dataset, features, config, workdir=partial, resume=resume)
+            result = fit_next_item(dataset, features, config, workdir=partial, resume=resume, after_epoch=after_epoch)
         timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
         _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)
     except BaseException:
