@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,11 +103,19 @@ def evaluate_protocols(
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
     found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
-    for start in range(0, len(queries), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(queries)))
-        scores = _scores(scorer, queries.history, rows, num_items)
-        for one, masked in zip(found, exclude_seen, strict=True):
-            one.add(rows, _without_seen(scores, queries.history, rows) if masked else scores, queries)
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:  # NumPy lets go of the interpreter while it compares and sorts
+        for start in range(0, len(queries), batch_size):
+            rows = np.arange(start, min(start + batch_size, len(queries)))
+            scores = _scores(scorer, queries.history, rows, num_items)
+            parts = [part for part in np.array_split(rows, cores) if len(part)]
+            jobs = [
+                pool.submit(one.add, part, scores[part[0] - start : part[-1] - start + 1], queries, masked)
+                for one, masked in zip(found, exclude_seen, strict=True)
+                for part in parts
+            ]
+            for job in jobs:
+                job.result()
     return [
         _result(one, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
         for one in found
@@ -127,7 +137,9 @@ class _Found:
             np.empty(len(queries.target_items), np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32)
         )
 
-    def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries) -> None:
+    def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries, masked: bool) -> None:
+        if masked:
+            scores = _without_seen(scores, queries.history, rows)
         here, offsets = slice(rows[0], rows[-1] + 1), queries.target_offsets[rows[0] : rows[-1] + 2]
         flat = slice(int(offsets[0]), int(offsets[-1]))
         self.ranks[flat] = target_ranks(scores, offsets - offsets[0], queries.target_items[flat])
