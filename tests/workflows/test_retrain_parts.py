@@ -90,9 +90,10 @@ def test_a_shift_of_values_is_refused_and_one_by_chance_is_not(tmp_path):
 def test_popularity_bins_hold_a_tenth_of_the_events_each(tmp_path):
     counts = {"a": 50, "b": 30, "c": 15, "d": 5}
     rows = [(f"u{i % 7}", item, "view", i, None) for item, n in counts.items() for i in range(n)]
+    rows += [("u0", "in no catalogue", "view", 9, None)] * 3
     profile = write_profile(prepare(events(rows), catalogue(*counts), tmp_path / "data"), tmp_path / "profile")
     # a begins at event 0, b at 50, c at 80, d at 95 of 100
-    expected = [50, 0, 0, 0, 0, 30, 0, 0, 15, 5, 0]
+    expected = [50, 0, 0, 0, 0, 30, 0, 0, 15, 5, 3]
     assert profile.reference().tolist() == expected
     assert profile.popularity(["a", "b", "b", "x"]).tolist() == [1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
     assert Profile(tmp_path / "profile").facts == profile.facts

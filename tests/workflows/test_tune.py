@@ -92,6 +92,9 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
         pass
 
     tell, out = optuna.Study.tell, tmp_path / "study"
+    monkeypatch.setattr(
+        "tfrec.workflows.tune.trained_value", lambda run: float(len(trained))
+    )  # each better than the last
     tune(dataset, SPACE, out, trials=1)
 
     def killed(self, *arguments, **options):
@@ -104,6 +107,7 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
         tune(dataset, SPACE, out, trials=2)
     found = tune(dataset, SPACE, out, trials=2)
     assert len(trained) == (3 if when == "before" else 2)
+    assert (found["knobs"]["model.layers"], found["knobs"]["training.learning_rate"]) == trained[-1]
     kept = RunConfig.load(out / "best" / "config.yaml")
     assert kept == RunConfig.load(out / "best.yaml") and kept.model.layers == found["knobs"]["model.layers"]
 
