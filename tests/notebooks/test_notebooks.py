@@ -94,6 +94,7 @@ def test_e_commerce(figures):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_media(figures):
     found = figures("03_media", epochs=1, bootstrap=20)
     assert found["hybrid"] > found["popularity"] > 0
@@ -112,6 +113,7 @@ def test_social(figures):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_pretrain_and_adapt(figures):
     found = figures(
         "05_pretrain_and_adapt", steps=15, adapt_steps=1, epochs=1, compared=["bert, from nothing", "gpt, from nothing"]
@@ -123,6 +125,7 @@ def test_pretrain_and_adapt(figures):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_serve_and_experiment(figures):
     found = figures("06_serve_and_experiment", epochs=1, calls=5, people=1000, days=6)
     assert found["examples"] > 0 and found["answered"] == 5 and found["fallback"]

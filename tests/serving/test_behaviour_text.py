@@ -43,7 +43,7 @@ def make_model(head):
 def behaviour_run(rebuilt, monkeypatch):
     def make(head):
         run = rebuilt("model.kind=behaviour-text", f"model.head={head}", "export.max_k=5")
-        return SimpleNamespace(**{**vars(run), "kind": "behaviour-text", "model": make_model(head)})
+        return type(run)(**{**vars(run), "kind": "behaviour-text", "model": make_model(head)})
 
     return make
 

@@ -27,7 +27,7 @@ def trained(rebuilt, tiny_encoder):
         rng = np.random.default_rng(3)
         for weight in model.trainable_variables:
             weight.assign_add(0.1 * tf.constant(rng.normal(size=weight.shape), weight.dtype))
-        return SimpleNamespace(**{**vars(run), "kind": "behaviour-text", "model": model})
+        return type(run)(**{**vars(run), "kind": "behaviour-text", "model": model})
 
     return make
 

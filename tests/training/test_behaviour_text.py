@@ -159,9 +159,9 @@ def weights(result):
 
 CASES = [
     ("softmax", "tower", False),
-    ("softmax", "tower", True),
+    pytest.param("softmax", "tower", True, marks=pytest.mark.nightly),
     ("sigmoid", "tower", True),
-    ("sigmoid", "segment", True),
+    pytest.param("sigmoid", "segment", True, marks=pytest.mark.nightly),
 ]
 
 

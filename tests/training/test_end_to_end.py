@@ -92,7 +92,10 @@ def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [[], ["encoder.lora_rank=2"]], ids=["all weights", "lora"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param([], id="all weights"), pytest.param(["encoder.lora_rank=2"], id="lora", marks=pytest.mark.nightly)],
+)
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more):
     monkeypatch.setattr("tfrec.training.end_to_end.EndToEndFit._start", lambda self, best: None)
     config = config.with_values([*more, "training.encoder_learning_rate=0.002"])
@@ -150,6 +153,7 @@ def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(dataset, c
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_starts_from_another_and_items_it_does_not_know_at_their_text(dataset, config, tuned, tmp_path):
     frozen = config.with_values(["encoder.trainable=false"])
     first = train(dataset, tmp_path / "first", frozen)

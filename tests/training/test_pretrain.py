@@ -112,7 +112,7 @@ def test_the_result_is_an_encoder_like_any_other(trained):
     assert_allclose(vectors[:2], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt"])
+@pytest.mark.parametrize("family", [pytest.param("bert", marks=pytest.mark.nightly), "gpt"])
 @pytest.mark.slow
 def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text_file, monkeypatch, family):
     knobs = config(family=family, accumulate=2, steps=5)
