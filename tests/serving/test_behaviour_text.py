@@ -1,7 +1,5 @@
 """The signatures of a BehaviourTextModel export, with a model that is a real Keras graph over strings."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose

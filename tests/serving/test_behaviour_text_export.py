@@ -1,7 +1,5 @@
 """Exports of real BehaviourTextModels on a tiny BERT, frozen and fine-tuned: the server gives what Keras gives."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
