@@ -121,8 +121,8 @@ def platt(logits: np.ndarray, labels: np.ndarray, steps: int = 50) -> tuple[floa
         share of positives.
 
     Example:
-        >>> tuple(round(value, 3) for value in platt(np.array([-1.0, -1.0, 1.0, 1.0, 1.0]), np.array([0, 1, 1, 1, 0])))
-        (0.347, 0.347)
+        >>> tuple(round(value, 2) for value in platt(np.array([-1.0, -1.0, 1.0, 1.0, 1.0]), np.array([0, 1, 1, 1, 0])))
+        (0.35, 0.35)
     """
     real = labels >= 0
     x, y = np.asarray(logits, np.float64)[real], np.asarray(labels, np.float64)[real]
