@@ -27,7 +27,7 @@ def test_text_is_normalised(raw, clean):
 
 @pytest.mark.parametrize("piece", ["<", "<a", "&", "<script>", "x", "<!--"])
 def test_hostile_text_is_taken_in_stride(piece):
-    normalise_text(piece * 100_000)
+    assert len(normalise_text(piece * 100_000)) <= 100_000 * len(piece)
 
 
 CATALOGUE = pl.DataFrame(

@@ -13,7 +13,6 @@ from tfrec.errors import InvalidInput
 from tfrec.models import ClickRankerJudge
 from tfrec.training import Run, evaluate_run, train
 from tfrec.training import click_ranker as module
-from tfrec.training.callbacks import BestWeights
 from tfrec.training.ranker_judging import evaluate_click_ranker, head_metrics, mean_over_heads, platt
 
 SMALL = ["model.kind=click-ranker", "ranker.dim=8", "model.mlp_units=[8]", "model.max_history=6", "model.dropout=0.1"]
@@ -71,21 +70,10 @@ def test_it_learns_who_buys_what_and_says_how_sure_it_is(dataset, config, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_killed_and_resumed_ranker_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch):
+def test_a_killed_and_resumed_ranker_equals_an_uninterrupted_one(dataset, config, tmp_path, dies_at):
     whole = train(dataset, tmp_path / "whole", config)
 
-    class Killed(BaseException):
-        pass
-
-    validate = BestWeights.on_epoch_end
-
-    def killed(self, epoch, logs=None):
-        if epoch == 1:
-            raise Killed
-        validate(self, epoch, logs)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(BestWeights, "on_epoch_end", killed)
+    with dies_at(1):
         train(dataset, tmp_path / "parts", config)
     resumed = train(dataset, tmp_path / "parts", config, resume=True)
     for one, other in zip(whole.model.weights, resumed.model.weights, strict=True):

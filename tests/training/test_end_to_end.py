@@ -96,23 +96,12 @@ def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, 
     "more",
     [pytest.param([], id="all weights"), pytest.param(["encoder.lora_rank=2"], id="lora", marks=pytest.mark.nightly)],
 )
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more):
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more, dies_at):
     monkeypatch.setattr("tfrec.training.end_to_end.EndToEndFit._start", lambda self, best: None)
     config = config.with_values([*more, "training.encoder_learning_rate=0.002"])
     whole = train(dataset, tmp_path / "whole", config)
 
-    class Killed(BaseException):
-        pass
-
-    validate = BestWeights.on_epoch_end
-
-    def killed(self, epoch, logs=None):
-        if epoch == 2:
-            raise Killed
-        validate(self, epoch, logs)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(BestWeights, "on_epoch_end", killed)
+    with dies_at(2):
         train(dataset, tmp_path / "parts", config)
     resumed = train(dataset, tmp_path / "parts", config, resume=True)
     assert_allclose(resumed.text_vectors, whole.text_vectors, atol=1e-5)

@@ -13,7 +13,6 @@ from tfrec.config import RunConfig
 from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
 from tfrec.training import Run, evaluate_run, train
-from tfrec.training.callbacks import BestWeights
 from tfrec.training.next_item import fit_next_item, repeat_log_odds
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
@@ -46,22 +45,11 @@ def weights(run):
 
 
 @pytest.mark.slow
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch):
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, dies_at):
     config = config.with_values(["training.ema=0.9"])
     whole = train(dataset, tmp_path / "whole", config)
 
-    class Killed(BaseException):
-        pass
-
-    validate = BestWeights.on_epoch_end
-
-    def killed(self, epoch, logs=None):
-        if epoch == 2:
-            raise Killed
-        validate(self, epoch, logs)
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(BestWeights, "on_epoch_end", killed)
+    with dies_at(2):
         train(dataset, tmp_path / "parts", config)
     assert not (tmp_path / "parts").exists() and (tmp_path / "parts.partial").is_dir()
     with pytest.raises(InvalidInput, match="--resume"):

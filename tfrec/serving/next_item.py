@@ -128,10 +128,12 @@ class NextItemServing(tf.Module):
     ) -> Tensors:
         seen = self._indices(self._id_table, history_item_ids)
         query, boost, usable = self._read(seen, history_events)
+        return self._answer(query, boost, usable, self._excluded(seen, exclude_item_ids), allow)
+
+    def _excluded(self, seen: tf.Tensor, exclude_item_ids: tf.Tensor) -> tf.Tensor:
+        """What is left out of a list: the items asked for, and those seen where the export says so."""
         exclude = self._indices(self._id_table, exclude_item_ids)
-        if self.exclude_seen:
-            exclude = tf.concat([exclude, seen], axis=1)
-        return self._answer(query, boost, usable, exclude, allow)
+        return tf.concat([exclude, seen], axis=1) if self.exclude_seen else exclude
 
     def recommend_from_text(self, history_texts: tf.Tensor) -> Tensors:
         """The best K items after a history of texts, strings `[B, H]`: new items and new users need no id.

@@ -48,9 +48,7 @@ class TwoStageServing(NextItemServing):
     ) -> Tensors:
         seen = self._indices(self._id_table, history_item_ids)
         query, boost, usable = self._read(seen, history_events)
-        exclude = self._indices(self._id_table, exclude_item_ids)
-        if self.exclude_seen:
-            exclude = tf.concat([exclude, seen], axis=1)
+        exclude = self._excluded(seen, exclude_item_ids)
         table = self._index.table
         pool = min(max(self._candidates, self.k), int(table.shape[0]))
         query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)

@@ -1,0 +1,31 @@
+"""What tests of training share: a fit that dies."""
+
+from contextlib import contextmanager
+
+import pytest
+
+
+class Killed(BaseException):
+    """As a kill: nothing catches it."""
+
+
+@pytest.fixture
+def dies_at(monkeypatch):
+    """`with dies_at(2): train(…)`: the fit is killed before epoch 2, counted from 0, is validated."""
+
+    @contextmanager
+    def within(at):
+        from tfrec.training.callbacks import BestWeights
+
+        validate = BestWeights.on_epoch_end
+
+        def killed(self, epoch, logs=None):
+            if epoch == at:
+                raise Killed
+            validate(self, epoch, logs)
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(BestWeights, "on_epoch_end", killed)
+            yield
+
+    return within
