@@ -26,7 +26,7 @@ import numpy as np
 
 PEER = "rectools==0.19.0"
 KS = (10, 50)
-BLOCK = 512
+BLOCK = 128
 METRICS = ("recall", "precision", "map", "mrr", "hit_rate")
 
 

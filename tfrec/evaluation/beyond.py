@@ -87,10 +87,10 @@ def evaluate_beyond(
 
 
 def padded_lists(predictions: pl.DataFrame, k: int) -> np.ndarray:
-    """The first `k` items of each row's list, int64 `[rows, k]`, −1 where there are fewer."""
+    """The first `k` items of each row's list, int32 `[rows, k]`, −1 where there are fewer."""
     column = predictions["items"]
     lengths = np.minimum(column.list.len().to_numpy().astype(np.int64), k)
-    table = np.full((predictions.height, k), -1, np.int64)
+    table = np.full((predictions.height, k), -1, np.int32)
     table[np.arange(k) < lengths[:, None]] = column.list.head(k).explode().drop_nulls().to_numpy()
     return table
 

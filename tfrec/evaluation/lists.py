@@ -119,16 +119,19 @@ def hits(lists: np.ndarray, target_offsets: np.ndarray, targets: np.ndarray, num
     """Which places of each list hold a target of the query, bool like `lists`."""
     row = np.repeat(np.arange(len(lists), dtype=np.int64), np.diff(target_offsets))
     wanted = np.sort(row * num_items + targets)
-    shown = np.arange(len(lists), dtype=np.int64)[:, None] * num_items + np.maximum(lists, 0)
-    at = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)
-    return (wanted[at] == shown) & (lists >= 0)
+    found = np.empty(lists.shape, bool)
+    for start in range(0, len(lists), _BLOCK):
+        part = lists[start : start + _BLOCK]
+        shown = np.arange(start, start + len(part), dtype=np.int64)[:, None] * num_items + np.maximum(part, 0)
+        at = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)
+        found[start : start + _BLOCK] = (wanted[at] == shown) & (part >= 0)
+    return found
 
 
 def list_popularity(lists: np.ndarray, train_counts: np.ndarray) -> np.ndarray:
     """Mean training events of the items of each list (average recommendation popularity); an empty list has 0."""
-    real = lists >= 0
-    counts = np.asarray(train_counts, np.float64)
-    return np.where(real, counts[np.maximum(lists, 0)], 0).sum(axis=1) / np.maximum(real.sum(axis=1), 1)
+    counts = np.append(np.asarray(train_counts, np.float64), 0.0)  # the last is for −1
+    return counts[lists].sum(axis=1) / np.maximum((lists >= 0).sum(axis=1), 1)
 
 
 def popularity_lift(lists: np.ndarray, histories: Histories, train_counts: np.ndarray) -> np.ndarray:

@@ -85,8 +85,7 @@ def novelty(lists: np.ndarray, train_counts: np.ndarray) -> np.ndarray:
     """
     counts = np.asarray(train_counts, np.float64)
     bits = -np.log2((counts + 1) / (counts.sum() + len(counts)))
-    real = lists >= 0
-    return np.where(real, bits[np.maximum(lists, 0)], 0).sum(axis=1) / np.maximum(real.sum(axis=1), 1)
+    return np.append(bits, 0.0)[lists].sum(axis=1) / np.maximum((lists >= 0).sum(axis=1), 1)  # the last is for −1
 
 
 def bootstrap_intervals(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,18 +104,21 @@ def evaluate_protocols(
     _check(queries, num_items, ks)
     found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
     cores = os.cpu_count() or 1
+    jobs: list[Future[None]] = []
     with ThreadPoolExecutor(cores) as pool:  # NumPy lets go of the interpreter while it compares and sorts
         for start in range(0, len(queries), batch_size):
             rows = np.arange(start, min(start + batch_size, len(queries)))
-            scores = _scores(scorer, queries.history, rows, num_items)
+            scores = _scores(scorer, queries.history, rows, num_items)  # while the cores rank the rows before
+            for job in jobs:
+                job.result()
             parts = [part for part in np.array_split(rows, cores) if len(part)]
             jobs = [
                 pool.submit(one.add, part, scores[part[0] - start : part[-1] - start + 1], queries, masked)
                 for one, masked in zip(found, exclude_seen, strict=True)
                 for part in parts
             ]
-            for job in jobs:
-                job.result()
+        for job in jobs:
+            job.result()
     return [
         _result(one, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
         for one in found
@@ -230,7 +233,10 @@ def _predictions(queries: Queries, ranks: np.ndarray, lists: np.ndarray, scores:
 
 def _lists(values: pl.Series, offsets: np.ndarray) -> pl.Series:
     """One list a row."""
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    lengths = np.diff(offsets)
+    if len(lengths) and lengths[0] and (lengths == lengths[0]).all():
+        return values.reshape((len(lengths), int(lengths[0]))).arr.to_list()
+    rows = np.repeat(np.arange(len(offsets) - 1), lengths)
     grouped = (
         pl.DataFrame({"row": rows, "value": values}).group_by("row", maintain_order=True).agg("value")
         if len(values)
