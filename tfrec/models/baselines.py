@@ -123,14 +123,15 @@ class CooccurrenceText(Cooccurrence):
         """float32 `[len(rows), num_items]`."""
         scores = super().scores(histories, rows)
         query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
+        weights = (TEXT_WEIGHT * weights).astype(np.float32)
         distinct, place = np.unique(items, return_inverse=True)
         for start in range(0, len(distinct), _BLOCK):  # a block at a time, so that memory stays bounded
-            block = distinct[start : start + _BLOCK]
-            near = np.exp((self.vectors[block] @ self.vectors.T - 1) / TEXT_TEMPERATURE)
-            here = (place >= start) & (place < start + len(block))
-            mix = np.zeros((len(rows), len(block)), np.float32)
-            np.add.at(mix, (query[here], place[here] - start), weights[here].astype(np.float32))
-            scores += TEXT_WEIGHT * (mix @ near)
+            near = self.vectors[distinct[start : start + _BLOCK]] @ self.vectors.T
+            near = np.exp((near - 1) / TEXT_TEMPERATURE)
+            here = np.flatnonzero((place >= start) & (place < start + len(near)))
+            for part in np.split(here, np.flatnonzero(np.diff(query[here])) + 1 if len(here) else []):
+                if len(part):
+                    scores[query[part[0]]] += weights[part] @ near[place[part] - start]
         return scores
 
 
