@@ -151,8 +151,8 @@ def test_a_run_starts_from_another_and_items_it_does_not_know_at_their_text(data
         "training.encoder_learning_rate=1e-12",
         f"training.start_from={first.path}",
     ]
-    for trainable in ("true", "false"):
-        again = train(dataset, tmp_path / trainable, config.with_values([*still, f"encoder.trainable={trainable}"]))
+    for other in ("encoder.trainable=true", "encoder.trainable=false", "training.mixed_bfloat16=true"):
+        again = train(dataset, tmp_path / other, config.with_values([*still, other]))
         for one, other in zip(again.model.trainable_weights, first.model.trainable_weights, strict=True):
             assert_allclose(one, other, atol=1e-6, err_msg=one.name)
     events = pl.DataFrame(

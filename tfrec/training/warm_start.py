@@ -15,7 +15,7 @@ from tfrec.training.run import Run
 
 _FREE = (
     *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history"),
-    *("seed", "dropout", "item_dropout", "id_dropout", "name"),
+    *("seed", "dropout", "item_dropout", "id_dropout", "temperature", "dtype_policy", "name"),
 )
 """What may differ between the two models: no weight that is taken over depends on it."""
 
