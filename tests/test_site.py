@@ -119,6 +119,41 @@ def test_figures_are_those_of_the_readme(page):
     assert figures[0] == figures[1] != []
 
 
+def commands_of(page):
+    """Every `tfrec …` of a page, in blocks and in lines, with what continues it."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    yield from re.findall(r"^(?:.*?&& )?(?:\S*/)?tfrec ([a-z].*)$", fenced, re.MULTILINE)
+    yield from re.findall(r"`tfrec ([a-z][^`]*)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "saved_models" / "README.md", *ROOT.glob("docs/*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_page_are_those_that_there_are(page):
+    import typer
+
+    from tfrec.cli.main import app
+
+    for line in commands_of(page):
+        words, command = line.replace(",", " ").split(), typer.main.get_command(app)
+        while hasattr(command, "commands") and words:
+            name = words.pop(0)
+            if "|" in name or name == "…":  # a list of commands
+                assert set(name.split("|")) <= set(command.commands), line
+                break
+            assert name in command.commands, f"tfrec {line}"
+            command = command.commands[name]
+        known = {option for parameter in command.params for option in parameter.opts}
+        if not hasattr(command, "commands"):
+            assert {word.split("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, (
+                f"tfrec {line}"
+            )
+
+
 def python_of(page):
     return re.search(r"```python\n(import tfrec\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)[1]
 
