@@ -41,7 +41,7 @@ def seen(folder):
 
 
 def catalogue(**columns):
-    counts = [3, 0, 9, 3]
+    counts = pl.Series([3, 0, 9, 3], dtype=pl.UInt32)  # as prepare writes them
     ids = ["a", "b", "c", "d"]
     return pl.DataFrame({"item_id": ids, "text": ["red tea", "", "lamp", "chair"], "train_count": counts, **columns})
 

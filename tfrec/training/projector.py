@@ -51,7 +51,7 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
         return
     from tensorboard.plugins import projector
 
-    counts = items[schema.TRAIN_COUNT].to_numpy()
+    counts = items[schema.TRAIN_COUNT].to_numpy().astype(np.int64)
     shown = np.argsort(-counts, kind="stable")[:most]
     folder = _curves(Path(folder))
     # four decimals of a unit vector are more than a picture shows, and a third of the file
