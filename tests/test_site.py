@@ -119,6 +119,12 @@ def test_figures_are_those_of_the_readme(page):
     assert figures[0] == figures[1] != []
 
 
+def test_what_the_quick_start_shows_has_the_figures_of_the_readme():
+    shown = re.findall(r"│ +(0\.\d{4}) │ +(0\.\d{4}) │", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"))
+    table = re.compile(r"\| (0\.\d{4}) \| (0\.\d{4}) \|")
+    assert shown[::2] == table.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
 def commands_of(page):
     """Every `tfrec …` of a page, in blocks and in lines, with what continues it."""
     text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
