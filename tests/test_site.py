@@ -119,6 +119,67 @@ def test_figures_are_those_of_the_readme(page):
     assert figures[0] == figures[1] != []
 
 
+def test_what_the_quick_start_shows_has_the_figures_of_the_readme():
+    shown = re.findall(r"│ +(0\.\d{4}) │ +(0\.\d{4}) │", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"))
+    table = re.compile(r"\| (0\.\d{4}) \| (0\.\d{4}) \|")
+    assert shown[::2] == table.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def commands_of(page):
+    """Every `tfrec …` of a page, in blocks and in lines, with what continues it."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    yield from re.findall(r"^(?:.*?&& )?(?:\S*/)?tfrec ([a-z].*)$", fenced, re.MULTILINE)
+    yield from re.findall(r"`tfrec ([a-z][^`]*)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "saved_models" / "README.md", *ROOT.glob("docs/*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_page_are_those_that_there_are(page):
+    import typer
+
+    from tfrec.cli.main import app
+
+    for line in commands_of(page):
+        words, command = line.replace(",", " ").split(), typer.main.get_command(app)
+        while hasattr(command, "commands") and words:
+            name = words.pop(0)
+            if "|" in name or name == "…":  # a list of commands
+                assert set(name.split("|")) <= set(command.commands), line
+                break
+            assert name in command.commands, f"tfrec {line}"
+            command = command.commands[name]
+        known = {option for parameter in command.params for option in parameter.opts}
+        if not hasattr(command, "commands"):
+            assert {word.split("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, (
+                f"tfrec {line}"
+            )
+
+
+def python_of(page):
+    return re.search(r"```python\n(import tfrec\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, tiny_hf_bert, capsys):
+    from tfrec.encoders import presets
+
+    assert python_of("README.zh.md") == python_of("docs/howto.md") == python_of("README.md")
+    rows = [f"u{u},i{(u + step) % 12},{step}" for u in range(30) for step in range(8)]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "items.csv").write_text("item_id,title\n" + "\n".join(f"i{i},red shoe {i}" for i in range(12)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(presets.PRESETS, "minilm-l6", lambda: tiny_hf_bert)
+    exec(compile(python_of("README.md"), "README.md", "exec"), {})
+    assert (tmp_path / "saved_models" / "shop" / "1" / "saved_model.pb").is_file()
+    assert "the answers are those of the export" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path, capfd):
     assert build(tmp_path / "site") == 0, capfd.readouterr()

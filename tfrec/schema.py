@@ -13,6 +13,9 @@ TEXT: Final = "text"
 CONTEXT_PREFIX: Final = "context_"
 EMBEDDING_SUFFIX: Final = "_embedding"
 
+TITLES: Final = ("title", "name", "product_title", "headline")
+"""Columns that name an item rather than group it, the better first."""
+
 # Columns of a PreparedDataset, beside the ones above.
 ITEMS: Final = "items"
 EVENTS: Final = "events"

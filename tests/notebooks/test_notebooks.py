@@ -87,10 +87,19 @@ def test_a_first_recommender(figures):
 
 @pytest.mark.slow
 def test_e_commerce(figures):
-    found = figures("02_ecommerce", households=60, weeks=12, epochs=2, bootstrap=0)
+    found = figures("02_ecommerce", households=60, weeks=12, epochs=2, ranker_epochs=2, shoppers=100, bootstrap=0)
     assert found["ndcg"] > 1.3 * found["popularity"] > 0
     assert 0.2 < found["repeats"] < 0.9  # groceries
     assert 0 <= found["overlap"] < 8
+    assert set(found["heads"]) == {"purchase", "coupon_purchase"}
+    auc, error = found["heads"]["purchase"]
+    assert 0.6 < auc < 1 and error < 0.1  # better than chance, and not far from calibrated
+    gain, low, high = found["two_stages"]
+    assert low <= gain <= high and abs(gain) < 0.1
+    assert min(found["funnel"].values()) > 0.5
+    for view, favourite, purchase in found["by_device"].values():
+        assert view >= favourite >= purchase > 0  # who buys has looked
+    assert found["by_device"]["phone"][2] < found["by_device"]["desktop"][2]  # as the shop was made
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def catalogue(items=ITEMS):
 
 SMALL = [
     *("training.learning_rate=0.03", "training.balance=false", "model.neighbour_window=1"),
+    "retrieval.exclude_seen=false",  # after eleven days on the ring, masking alone would find the twelfth item
     *("model.dim=8", "model.heads=2", "model.layers=1", "model.use_text=false", "model.max_history=8"),
     *(
         "training.batch_size=64",
@@ -221,6 +222,18 @@ def test_a_challenger_that_does_not_pass_the_gate_is_not_exported(quick):
 
 
 @pytest.mark.slow
+def test_a_challenger_that_is_worse_stays_at_home(after):
+    untrained = ("training.learning_rate=1e-9", "model.neighbours=0", "model.repeat_bias=false")
+    outcome = after.night(12, *untrained, anew=True)
+    assert outcome["status"] == "refused" and outcome["start"] == "anew" and outcome["version"] == 1
+    (row,) = [row for row in outcome["gate"]["metrics"] if row["metric"] == "ndcg@10"]
+    assert row["challenger"] < row["champion"] and not row["holds"]
+    assert any("ndcg@10" in reason for reason in outcome["gate"]["reasons"])
+    assert after.served() == 1 and after.versions() == [1]
+    assert [one["version"] for one in after.state().champions] == [1]
+
+
+@pytest.mark.slow
 def test_rollback_serves_the_version_before_and_the_next_night_starts_from_it(quick):
     quick.night(12)
     assert rollback(quick.home) == {"status": "rolled_back", "version": 1, "from": 2}
@@ -260,16 +273,47 @@ def test_a_damaged_champion_is_named_before_any_work_and_rollback_leaves_it(quic
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["prepare", "train", "export"])
-def test_a_full_disk_is_one_message_and_the_night_goes_on_later(quick, monkeypatch, step):
+def test_a_champion_that_is_gone_is_named_too(quick):
+    import shutil
+
+    shutil.rmtree(quick.home / "nights" / "0001" / "run")
+    with pytest.raises(InvalidInput, match=r"0001/run \(version 1\) is not what was promoted"):
+        quick.night(12)
+    assert quick.served() == 1 and quick.versions() == [1]
+
+
+FULL = OSError(28, "No space left on device")
+FULL_IN_TENSORFLOW = RuntimeError("UNKNOWN: run/weights/model.h5; No space left on device\n\tmore")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step, error",
+    [("prepare", FULL), ("train", FULL_IN_TENSORFLOW), ("judge", FULL), ("export", FULL), ("label", FULL)],
+)
+def test_a_full_disk_is_one_message_and_the_night_goes_on_later(quick, monkeypatch, step, error):
     def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patch, pytest.raises(InvalidInput, match="disk is full; the served version is as"):
         patch.setattr(nightly.Night, f"_{step}", full)
         quick.night(12)
     assert quick.served() == 1
-    assert quick.night(12)["status"] == "promoted"
+    outcome = quick.night(12)
+    assert outcome["status"] == "promoted" and outcome["version"] == 2 and quick.versions() == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_when_all_but_the_record_is_done_loses_nothing(quick, monkeypatch):
+    def full(*arguments, **options):
+        raise FULL
+
+    with monkeypatch.context() as patch, pytest.raises(InvalidInput, match="disk is full; version 2 is served already"):
+        patch.setattr(nightly, "write_profile", full)
+        quick.night(12)
+    assert quick.served() == 2 and quick.state().night is not None
+    assert quick.night(12)["status"] == "promoted" and quick.versions() == [1, 2]
+    assert [one["version"] for one in quick.state().champions] == [1, 2]
 
 
 @pytest.mark.slow

@@ -47,7 +47,9 @@ def evaluate(
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
         from tfrec.files import write_text
+        from tfrec.training.tracking import add_to_record
         from tfrec.workflows.report import run_report
 
         write_text(report, run_report(run, dataset, out))
+        add_to_record(run, report)
         typer.echo(f"Wrote {report}")

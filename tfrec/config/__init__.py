@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from tfrec.config.data_and_text import AdaptationConfig, DataConfig, EncoderConfig, PretrainingConfig
-from tfrec.config.models_and_training import ModelConfig, RankerConfig, TrainingConfig
+from tfrec.config.models_and_training import ModelConfig, RankerConfig, TrackingConfig, TrainingConfig
 from tfrec.config.section import Section
 from tfrec.config.use import EvaluationConfig, ExportConfig, RetrainConfig, RetrievalConfig
 from tfrec.errors import InvalidInput
@@ -28,6 +28,7 @@ __all__ = [
     "RetrievalConfig",
     "RunConfig",
     "Section",
+    "TrackingConfig",
     "TrainingConfig",
 ]
 
@@ -45,6 +46,7 @@ class RunConfig(Section):
     model: ModelConfig = Field(default_factory=ModelConfig)
     ranker: RankerConfig = Field(default_factory=RankerConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     adaptation: AdaptationConfig = Field(default_factory=AdaptationConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)

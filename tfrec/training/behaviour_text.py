@@ -23,7 +23,7 @@ from tfrec.training.behaviour_validation import Validation
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item import EpochCheckpoint, repeat_log_odds, strategy
 from tfrec.training.result import FitResult
-from tfrec.training.run import HISTORY_FILE
+from tfrec.training.run import HISTORY_FILE, TENSORBOARD_FOLDER
 
 
 def fit_behaviour_text(
@@ -150,7 +150,7 @@ class _Fit:
                 model.save_weights(str(path))
         self.rows = checkpoint.rows = rows
         callbacks = [StopOnNaN(), *self._budget(), best, History(self.workdir / HISTORY_FILE, rows)]
-        callbacks += [keras.callbacks.TensorBoard(str(self.workdir / "tensorboard" / stage), write_graph=False)]
+        callbacks += [keras.callbacks.TensorBoard(str(self.workdir / TENSORBOARD_FOLDER / stage), write_graph=False)]
         if epoch < before + epochs and not checkpoint.stopped:
             model.fit(
                 batches.dataset(epoch, before + epochs),

@@ -32,7 +32,7 @@ from tfrec.training.ranker_examples import (
 from tfrec.training.ranker_judging import calibrate, head_metrics, mean_over_heads
 from tfrec.training.ranker_labels import fulfilled
 from tfrec.training.result import FitResult
-from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
+from tfrec.training.run import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 
 
 def build_click_ranker(
@@ -123,7 +123,7 @@ def fit_click_ranker(
     checkpoint.rows = rows
     callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
     callbacks += [best, History(workdir / HISTORY_FILE, rows)]
-    callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
+    callbacks += [keras.callbacks.TensorBoard(str(workdir / TENSORBOARD_FOLDER), write_graph=False), checkpoint]
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(
             batches.dataset(epoch, knobs.epochs),

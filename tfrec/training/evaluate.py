@@ -20,6 +20,7 @@ from tfrec.retrieval import should_exclude_seen
 from tfrec.training.cold import cold_slices
 from tfrec.training.run import Run
 from tfrec.training.slices import beyond_accuracy, slice_report
+from tfrec.training.tracking import add_to_record
 from tfrec.training.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
@@ -69,7 +70,9 @@ def evaluate_run(
             metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
     if ranker is not None:
         metrics["two_stage"] = _two_stage(run, ranker, dataset, split)
-    write_json(out or run.path / "metrics.json", metrics)
+    file = Path(out or run.path / "metrics.json")
+    write_json(file, metrics)
+    add_to_record(run.path, file, metrics, f"{split}.")
     return metrics
 
 

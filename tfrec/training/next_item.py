@@ -23,7 +23,7 @@ from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
-from tfrec.training.run import HISTORY_FILE, WEIGHTS_FILE
+from tfrec.training.run import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 from tfrec.training.warm_start import start_from
 from tfrec.training.windows import Windows
 
@@ -167,7 +167,7 @@ def fit_next_item(
     checkpoint.rows = rows
     callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
     callbacks += [best, History(workdir / HISTORY_FILE, rows)]
-    callbacks += [keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False), checkpoint]
+    callbacks += [keras.callbacks.TensorBoard(str(workdir / TENSORBOARD_FOLDER), write_graph=False), checkpoint]
     callbacks += [keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)] if after_epoch else []
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(

@@ -28,6 +28,7 @@ WEIGHTS_FILE = "weights/model.weights.h5"
 TEXT_VECTORS_FILE = "weights/text_vectors.npy"
 UNTUNED_VECTORS_FILE = "weights/text_vectors_untuned.npy"
 ENCODER_FOLDER = "encoder"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 class Run:

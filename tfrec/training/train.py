@@ -22,8 +22,18 @@ from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
 from tfrec.training.features import embedding_columns, item_features
 from tfrec.training.next_item import fit_next_item
+from tfrec.training.projector import item_space, write_projector
 from tfrec.training.result import FitResult
-from tfrec.training.run import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, TEXT_VECTORS_FILE, WEIGHTS_FILE, Run
+from tfrec.training.run import (
+    CONFIG_FILE,
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    TENSORBOARD_FOLDER,
+    TEXT_VECTORS_FILE,
+    WEIGHTS_FILE,
+    Run,
+)
+from tfrec.training.tracking import record_run, store_of
 
 PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
 
@@ -54,6 +64,7 @@ def train(
 
     Raises:
         InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run.
+        Unavailable: `tracking.mlflow` is set, and MLflow is not installed or its store does not answer.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
@@ -63,7 +74,8 @@ def train(
         config = _interrupted_config(partial, dataset)
     elif partial.exists() and not force:
         raise InvalidInput(f"{partial} holds an interrupted run. Pass --resume to go on, or --force to start again.")
-    elif partial.exists():
+    store = store_of(config.tracking)
+    if partial.exists() and not resume:
         shutil.rmtree(partial)
     started = time.monotonic()
     try:
@@ -99,6 +111,7 @@ def train(
     if out.exists():
         shutil.rmtree(out)
     partial.rename(out)
+    record_run(store, out, config, result.history)
     return Run(out)
 
 
@@ -144,6 +157,8 @@ def _finish(
     result.model.save_weights(str(partial / WEIGHTS_FILE))
     dataset.items.write_parquet(partial / ITEMS_FILE)
     write_json(partial / "metrics_valid.json", result.metrics_valid)
+    if (vectors := item_space(result.model)) is not None:
+        write_projector(partial / TENSORBOARD_FOLDER, vectors, dataset.items, config.tracking.projector)
     shutil.rmtree(partial / "checkpoint", ignore_errors=True)
     (partial / "data.json").unlink(missing_ok=True)
     manifest: dict[str, Any] = {

@@ -14,7 +14,7 @@ from tfrec import schema
 from tfrec.data.batching import history_batch
 from tfrec.errors import InvalidInput
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
-from tfrec.workflows.facets import TITLES, facets, labels
+from tfrec.workflows.facets import facets, labels
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -88,7 +88,7 @@ class Explorer:
         self._place = {item: place for place, item in enumerate(self.ids)}
         self._history_vectors = run.model.history_vectors()
         self._unit = run.model.item_vectors().numpy()
-        names = [name for name in TITLES if name in run.items.columns]
+        names = [name for name in schema.TITLES if name in run.items.columns]
         texts = run.items[schema.TEXT].to_list()
         titles = run.items[names[0]].cast(pl.String).to_list() if names else texts
         self.titles = [title or text or item for title, text, item in zip(titles, texts, self.ids)]
@@ -101,7 +101,7 @@ class Explorer:
             raise InvalidInput(f"The catalogue has no item {item_id!r}. Search for it by its text.")
         place = self._place[item_id]
         row = self.run.items.row(place, named=True)
-        hidden = {schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT, *TITLES}
+        hidden = {schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
         shown = {name: ", ".join(labels(value)) for name, value in row.items() if name not in hidden}
         text = shown.pop(schema.TEXT, "")
         facts = {name: value for name, value in shown.items() if value} or ({schema.TEXT: text} if text else {})

@@ -10,9 +10,6 @@ import polars as pl
 
 from tfrec import schema
 
-TITLES = ("title", "name", "product_title", "headline")
-"""Columns that name an item rather than group it."""
-
 MOST_VALUES = 100
 """A column with more different values tells items apart."""
 
@@ -36,7 +33,7 @@ def facets(items: pl.DataFrame) -> dict[str, Facet]:
         >>> facets(items)["genre"].values
         ['War', 'Drama']
     """
-    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *TITLES}
+    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
     names = [n for n in items.columns if n not in left_out and not n.endswith(schema.EMBEDDING_SUFFIX)]
     found = {name: _facet([labels(value) for value in items[name].to_list()]) for name in names}
     return {name: facet for name, facet in found.items() if facet is not None}

@@ -24,6 +24,7 @@ from tfrec.workflows.retrain.release import label, run_sha256, tidy, verify
 from tfrec.workflows.retrain.state import State, locked
 
 STEPS = ("prepare", "validate", "train", "judge", "export", "label")
+_AS_IT_WAS = "the served version is as it was"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -74,9 +75,11 @@ def retrain(
         run = verify(state)
         choices = {"champion": state.current, "config": config.model_dump(mode="json"), "anew": anew, "force": force}
         night = Night(state, state.begin(**choices), run, config)
-        with _explained():
+        with _explained(_AS_IT_WAS):
             status = night.walk({"events": events, "items": items, "users": users}, now, force)
-        return night.end(status, now, started)
+        version = (state.night or {}).get("version")
+        with _explained(f"version {version} is served already" if status == "promoted" else _AS_IT_WAS):
+            return night.end(status, now, started)
 
 
 class Night:
@@ -237,8 +240,8 @@ class Night:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """A full disk in whatever words it comes, as one message."""
+def _explained(served: str) -> Iterator[None]:
+    """A full disk in whatever words it comes, as one message that says what is served."""
     try:
         yield
     except TfrecError:
@@ -248,6 +251,6 @@ def _explained() -> Iterator[None]:
         if not full and "No space left on device" not in str(error):
             raise
         raise InvalidInput(
-            "The disk is full; the served version is as it was. Make room and run again: the night goes on at the step "
-            f"that was cut off. ({str(error).splitlines()[0]})"
+            f"The disk is full; {served}. Make room and run again: the night goes on at the step that was cut off. "
+            f"({str(error).splitlines()[0]})"
         ) from error
