@@ -36,7 +36,7 @@ class NextItemServing(tf.Module):
         exclude_seen: Whether items of the history are left out of the answers.
         encoder: A TextEncoder; None leaves out the signatures that read text.
         seq_length: Tokens a text is cut to.
-        chunk_size: Items scored at a time.
+        chunk_size: Items scored at a time; None as in `TopK`.
         search: An index over the model's item vectors; None for the exact scan.
     """
 
@@ -50,7 +50,7 @@ class NextItemServing(tf.Module):
         exclude_seen: bool,
         encoder: Any = None,
         seq_length: int = 64,
-        chunk_size: int = 65536,
+        chunk_size: int | None = None,
         search: Search | None = None,
     ) -> None:
         super().__init__(name="next_item_serving")
