@@ -201,3 +201,17 @@ def test_top_k_numpy_of_a_long_row_is_the_stable_sort_whatever_is_tied(levels):
         assert_array_equal(indices, expected)
         assert_array_equal(best, np.take_along_axis(clean, order, axis=1))
         assert_array_equal(count, (expected >= 0).sum(axis=1))
+
+
+@pytest.mark.parametrize("batch", [1, 40])  # all items at once, and two chunks
+def test_as_many_items_are_scored_at_a_time_as_the_batch_allows(batch):
+    rng = np.random.default_rng(6)
+    items = rng.integers(-3, 4, size=(70_001, 4)).astype(np.float32)
+    queries = rng.integers(-3, 4, size=(batch, 4)).astype(np.float32)
+    result = TopK(7).index(items)(queries, exclude=np.full((batch, 1), 5, np.int32))
+    for row in range(batch):
+        scores = queries[row] @ items.T
+        scores[5] = -np.inf
+        expected = np.argsort(-scores, kind="stable")[:7]
+        assert_array_equal(result.indices[row], expected)
+        assert_array_equal(result.scores[row], scores[expected])

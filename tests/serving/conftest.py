@@ -56,7 +56,7 @@ def make_encoder():
         return encoder(inputs(tf.constant(list(texts)), min(seq_length, 16)))["pooled_output"].numpy()
 
     parts = {"preprocessor": preprocessor, "encoder": encoder, "inputs": inputs, "encode": encode}
-    return SimpleNamespace(**parts, dim=6, hash="abc", max_seq_length=16)
+    return SimpleNamespace(**parts, dim=6, hash="abc", precision="float32", max_seq_length=16)
 
 
 class FakeRun(SimpleNamespace):

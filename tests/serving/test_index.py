@@ -21,6 +21,14 @@ ASK = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_store(tmp_path_factory):
+    """An embedding store of these tests' own: vectors of a made-up encoder stay out of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFREC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
 def test_an_index_that_looks_at_everything_answers_as_the_exact_scan(rebuilt, served, call_of, tmp_path, kind):
@@ -169,3 +177,21 @@ def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
         with_new_items(ids_only, NEW)
     with pytest.raises(InvalidInput, match="same types"):
         with_new_items(before, NEW.with_columns(pl.struct("title").alias("genre")))
+
+
+def test_texts_that_the_store_has_are_not_encoded_again(rebuilt):
+    run = rebuilt()
+    encoder, asked = run.encoder(), []
+    encode, encoder.hash = encoder.encode, "of this test"
+
+    def counting(texts, **more):
+        asked.extend(texts)
+        return encode(texts, **more)
+
+    encoder.encode = counting
+    first, _ = with_new_items(run, NEW)
+    texts = first.items["text"].to_list()[12:]
+    assert sorted(asked) == sorted(set(texts))
+    again, _ = with_new_items(run, NEW)
+    assert sorted(asked) == sorted(set(texts))
+    assert_array_equal(again.text_vectors, first.text_vectors)

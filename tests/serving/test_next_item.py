@@ -247,3 +247,23 @@ def test_the_catalogue_is_held_once(run, exported):
     items, dim = run.model.item_vectors().shape
     shapes = [tuple(shape) for _, shape in tf.train.list_variables(str(exported / "variables/variables"))]
     assert sum(len(s) == 2 and s[0] == items and s[1] >= dim for s in shapes) == 1
+
+
+def test_no_signature_gathers_from_the_variable_of_all_items(rebuilt):
+    """TensorFlow would copy the whole of it at each read for a scan from then on."""
+    from tfrec.config import ExportConfig
+    from tfrec.serving.catalogue import Catalogue
+    from tfrec.serving.next_item import NextItemServing
+
+    run = rebuilt()
+    module = NextItemServing(
+        run.model,
+        Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
+        event_kinds=run.event_kinds,
+        config=ExportConfig(max_k=4, history_length=2, exclude_length=1, diversity=0.5),
+        exclude_seen=True,
+    )
+    for function in set(module.functions.values()):
+        handles = {inside.name for outside, inside in function.graph.captures if outside is module._index.table.handle}
+        gathers = [op for op in function.graph.get_operations() if op.type == "ResourceGather"]
+        assert handles and not [op for op in gathers if op.inputs[0].name in handles]

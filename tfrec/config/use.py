@@ -31,7 +31,7 @@ class RetrievalConfig(Section):
         default_factory=dict, description="Weights of the second stage's heads; those left out have 1 when none is set."
     )
     first_stage: float = Field(2.0, ge=0, description="Weight of the first stage's score, standardised a user.")
-    chunk_size: int = Field(65536, ge=1)
+    chunk_size: int | None = Field(None, ge=1, description="Items scored at a time; None: by the batch, 65536 or more.")
 
 
 class ExportConfig(Section):

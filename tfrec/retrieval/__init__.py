@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from tfrec.retrieval.diversity import diversify
     from tfrec.retrieval.int8 import Int8Index
     from tfrec.retrieval.ivf import IvfIndex
+    from tfrec.retrieval.scan import TopKResult
     from tfrec.retrieval.tfrs import TfrsTopK
-    from tfrec.retrieval.top_k import TopK, TopKResult
+    from tfrec.retrieval.top_k import TopK
 
 __all__ = [
     "Int8Index",
@@ -39,7 +40,7 @@ _LAZY = {
     "IvfIndex": "tfrec.retrieval.ivf",
     "cluster": "tfrec.retrieval.clusters",
     "TopK": "tfrec.retrieval.top_k",
-    "TopKResult": "tfrec.retrieval.top_k",
+    "TopKResult": "tfrec.retrieval.scan",
     "diversify": "tfrec.retrieval.diversity",
     "TfrsTopK": "tfrec.retrieval.tfrs",
 }

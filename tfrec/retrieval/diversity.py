@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.errors import InvalidInput
-from tfrec.retrieval.top_k import TopKResult
+from tfrec.retrieval.scan import TopKResult
 
 
 def diversify(result: TopKResult, vectors: Any, k: int, strength: float) -> TopKResult:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.errors import InvalidInput
-from tfrec.retrieval.top_k import TopKResult, found, scan_top_k
+from tfrec.retrieval.scan import TopKResult, found, scan_top_k
 
 CHUNK_SIZE = 16384
 """Items turned back into float32 at a time: few enough to stay in the processor's cache."""
@@ -54,10 +54,11 @@ class Int8Index(tf.Module):
         """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`."""
         query = tf.cast(query, tf.float32)
         total = int(self.codes.shape[0])
+        codes, scale = self.codes.read_value(), self.scale.read_value()  # read once, not once a chunk
 
         def score(start: Any, stop: Any) -> tf.Tensor:
-            rows = tf.cast(self.codes[start:stop], tf.float32)
-            return tf.matmul(query, rows, transpose_b=True) * self.scale[start:stop]
+            rows = tf.cast(codes[start:stop], tf.float32)
+            return tf.matmul(rows, query, transpose_b=True) * scale[start:stop, None]
 
         options = {"exclude": exclude, "allow": allow, "boost": boost}
         width = max(min(self.pool * k, total), k)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.clusters import cluster
 from tfrec.retrieval.int8 import best_of
-from tfrec.retrieval.top_k import TopKResult, best_columns, exact_top_k
+from tfrec.retrieval.scan import TopKResult, best_columns
+from tfrec.retrieval.top_k import exact_top_k
 
 EXTRAS = 1024
 """Items outside the lists read that are scored too, those of the highest boosts."""

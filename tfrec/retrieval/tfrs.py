@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from tfrec.errors import InvalidInput
-from tfrec.retrieval.top_k import CHUNK_SIZE, TopKResult, exact_top_k
+from tfrec.retrieval.scan import TopKResult
+from tfrec.retrieval.top_k import exact_top_k
 
 
 class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
@@ -21,7 +22,7 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
     Args:
         query_model: Turns what is passed as queries into float32 `[batch, dim]`. None: they are vectors already.
         k: int. Candidates to return where a call does not say.
-        chunk_size: int. Candidates scored at a time.
+        chunk_size: int. Candidates scored at a time; None as in `TopK`.
 
     Example:
         >>> top = TfrsTopK(k=2).index(tf.eye(3), tf.constant(["a", "b", "c"]))
@@ -33,10 +34,10 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
         self,
         query_model: Callable[[Any], tf.Tensor] | None = None,
         k: int = 10,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int | None = None,
         name: str | None = None,
     ) -> None:
-        if k < 1 or chunk_size < 1:
+        if k < 1 or (chunk_size is not None and chunk_size < 1):
             raise InvalidInput(f"Expected k and chunk_size of at least 1, received {k} and {chunk_size}.")
         super().__init__(k=k, name=name)
         self.query_model, self.chunk_size = query_model, chunk_size

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.retrieval.diversity import diversify
-from tfrec.retrieval.top_k import TopKResult, exact_top_k
+from tfrec.retrieval.scan import TopKResult
+from tfrec.retrieval.top_k import exact_top_k
 from tfrec.serving.history import index_table
 
 
@@ -42,30 +43,30 @@ class Catalogue:
 class ItemIndex(tf.Module):
     """The vectors of all items, held once for all that needs them.
 
-    A last column holds the popularity: the query [q, 0] scores by the model, [0, 1] by popularity, in one scan.
-
     Args:
         scored: float32 `[items, dim]` of unit length, as items are scored.
         read: float32 `[items, dim]`, as a history reads them: the same directions, at other lengths.
         counts: `[items]`. Events of each item in training.
         k: int. Items to find, at most as many as there are.
-        chunk_size: int. Items scored at a time.
+        chunk_size: int. Items scored at a time; None as in `TopK`.
         diversity: float in [0, 1]. Strength of `diversify`; 0 leaves it out of the graph.
     """
 
     def __init__(
-        self, scored: Any, read: Any, counts: Any, *, k: int, chunk_size: int = 65536, diversity: float = 0.0
+        self, scored: Any, read: Any, counts: Any, *, k: int, chunk_size: int | None = None, diversity: float = 0.0
     ) -> None:
         super().__init__(name="item_index")
         scored, read = np.asarray(scored, np.float32), np.asarray(read, np.float32)
         self.k, self.chunk_size, self.diversity = k, chunk_size, diversity
-        self.table = tf.Variable(np.c_[scored, np.asarray(counts, np.float32)], trainable=False, name="items")
+        self.table = tf.Variable(scored, trainable=False, name="items")
         self.lengths = tf.Variable(np.linalg.norm(read, axis=1).astype(np.float32), trainable=False, name="lengths")
+        self.counts = tf.Variable(np.asarray(counts, np.float32)[:, None], trainable=False, name="counts")
         self.dim = scored.shape[1]
 
     def scored(self, indices: tf.Tensor) -> tf.Tensor:
         """float32 `[..., dim]` at int32 indices of any shape, which must be real."""
-        return tf.gather(self.table, indices)[..., :-1]
+        # Of the value: to gather from a variable makes TensorFlow copy all of it at each later read of the whole.
+        return tf.gather(self.table.read_value(), indices)
 
     def read(self, indices: tf.Tensor) -> tf.Tensor:
         """As `scored`, as a history reads them; 0 where an index is −1."""
@@ -75,7 +76,7 @@ class ItemIndex(tf.Module):
 
     def popularity(self, indices: tf.Tensor) -> tf.Tensor:
         """float32 of the shape of the indices, which must be real."""
-        return tf.gather(self.table, indices)[..., -1]
+        return tf.gather(self.counts.read_value(), indices)[..., 0]
 
     def top(self, query: tf.Tensor, usable: tf.Tensor, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
         """The best items of each query `[batch, dim]`; the popular ones where a row is not usable.
@@ -95,18 +96,34 @@ class ItemIndex(tf.Module):
 
     def similar(self, indices: tf.Tensor) -> TopKResult:
         """The `k` items of the highest cosine to each of `[batch]` items, itself left out; −1 gives no item."""
-        found = self.nearest(self.scored(tf.maximum(indices, 0)), indices[:, None])
+        found = self.search(self.scored(tf.maximum(indices, 0)), self.k, exclude=indices[:, None])
         return TopKResult(found.scores, found.indices, tf.where(indices >= 0, found.count, 0))
 
     def find(self, query: tf.Tensor, usable: tf.Tensor, k: int, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
         """The best `k` of each query by score; by popularity where a row is not usable."""
-        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
-        return exact_top_k(self.table, query, k, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost)
+        found = self.search(query, k, exclude=exclude, allow=allow, boost=boost)
 
-    def nearest(self, query: tf.Tensor, exclude: tf.Tensor) -> TopKResult:
-        """The best items of each query `[batch, dim]`, without those at the indices `[batch, n]`."""
-        query = tf.pad(query, [[0, 0], [0, 1]])
-        return exact_top_k(self.table, query, self.k, chunk_size=self.chunk_size, exclude=exclude)
+        def with_popular() -> tuple[tf.Tensor, ...]:
+            rows = tf.cast(tf.where(~usable), tf.int32)
+            at = rows[:, 0]
+            popular = exact_top_k(
+                self.counts,
+                tf.ones([tf.shape(at)[0], 1]),
+                k,
+                chunk_size=self.chunk_size,
+                exclude=None if exclude is None else tf.gather(exclude, at),
+                allow=None if allow is None else tf.gather(allow, at),
+            )
+            pairs = zip(found, popular, strict=True)
+            return tuple(tf.tensor_scatter_nd_update(ours, rows, other) for ours, other in pairs)
+
+        # Most often every row has a history, and nothing is scanned by popularity.
+        scores, indices, count = tf.cond(tf.reduce_all(usable), lambda: tuple(found), with_popular)
+        return TopKResult(tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k]), count)
+
+    def search(self, query: tf.Tensor, k: int, *, exclude: Any, allow: Any = None, boost: Any = None) -> TopKResult:
+        """The best `k` of each query `[batch, dim]` by score."""
+        return exact_top_k(self.table, query, k, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost)
 
 
 def attribute_codes(values: Sequence[Sequence[str]] | None) -> tuple[tf.Tensor | None, Any, int]:

@@ -14,7 +14,8 @@ from tfrec.errors import InvalidInput
 from tfrec.retrieval.int8 import Int8Index
 from tfrec.retrieval.ivf import IvfIndex
 from tfrec.retrieval.recall import index_recall
-from tfrec.retrieval.top_k import TopKResult, exact_top_k
+from tfrec.retrieval.scan import TopKResult
+from tfrec.retrieval.top_k import exact_top_k
 
 if TYPE_CHECKING:
     from tfrec.data.dataset import Histories

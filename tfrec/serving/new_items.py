@@ -12,6 +12,7 @@ from tfrec import schema
 from tfrec.data.read import read
 from tfrec.data.text import render_texts
 from tfrec.data.validate import typed_items
+from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
 from tfrec.models.neighbours import TEXT_TEMPERATURE, unit_rows
 
@@ -29,7 +30,7 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
     They come after the others, in file order. Items whose id the catalogue has already are left as they are. Nothing is
     learned: a new item's vector is what the model reads in its text, and its text neighbours are found among all. The
     old items keep their vectors; a new item that reads more like one of them than its last text neighbour takes that
-    place.
+    place. Texts that the embedding store has already are not encoded again.
 
     Args:
         run: A next-item run that reads text. It is not changed.
@@ -45,8 +46,8 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
         raise InvalidInput("New items are known by their text: expected a next-item run with model.use_text=true.")
     added = _new_rows(run, items)
     config = run.config.encoder
-    vectors = run.encoder().encode(
-        added[schema.TEXT].to_list(), batch_size=config.batch_size, seq_length=config.seq_length
+    vectors = EmbeddingStore(storage=config.storage).encode(
+        added[schema.TEXT].to_list(), run.encoder(), batch_size=config.batch_size, seq_length=config.seq_length
     )
     wide: Any = copy.copy(run)
     try:

@@ -36,7 +36,7 @@ class NextItemServing(tf.Module):
         exclude_seen: Whether items of the history are left out of the answers.
         encoder: A TextEncoder; None leaves out the signatures that read text.
         seq_length: Tokens a text is cut to.
-        chunk_size: Items scored at a time.
+        chunk_size: Items scored at a time; None as in `TopK`.
         search: An index over the model's item vectors; None for the exact scan.
     """
 
@@ -50,7 +50,7 @@ class NextItemServing(tf.Module):
         exclude_seen: bool,
         encoder: Any = None,
         seq_length: int = 64,
-        chunk_size: int = 65536,
+        chunk_size: int | None = None,
         search: Search | None = None,
     ) -> None:
         super().__init__(name="next_item_serving")
@@ -188,6 +188,9 @@ class NextItemServing(tf.Module):
         kinds = self._indices(self._event_table, events)
         items, kinds = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
         read, kinds = compact(items >= 0, items, kinds, length=model.max_history, pads=(-1, -1))
+        # What is padding in every row is not read: the transformer's work grows with the length.
+        longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(read >= 0, tf.int32), axis=1)), 1)
+        read, kinds = read[:, :longest], kinds[:, :longest]
         query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
         return query, model.adjustment(items), tf.reduce_any(items >= 0, axis=1)
 

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.retrieval.top_k import exact_top_k
 from tfrec.serving.catalogue import Catalogue
 from tfrec.serving.click_ranker import UNKNOWN_SCORE, RankerGraph
 from tfrec.serving.next_item import NextItemServing
@@ -49,12 +48,8 @@ class TwoStageServing(NextItemServing):
         seen = self._indices(self._id_table, history_item_ids)
         query, boost, usable = self._read(seen, history_events)
         exclude = self._excluded(seen, exclude_item_ids)
-        table = self._index.table
-        pool = min(max(self._candidates, self.k), int(table.shape[0]))
-        query = tf.concat([query, tf.cast(~usable, tf.float32)[:, None]], axis=1)
-        found = exact_top_k(
-            table, query, pool, chunk_size=self._index.chunk_size, exclude=exclude, allow=allow, boost=boost
-        )
+        pool = min(max(self._candidates, self.k), int(self._index.table.shape[0]))
+        found = self._index.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
         judged, _ = self._ranker.judge(seen, history_events, found.indices)
         values = in_order(judged, found.scores, found.indices >= 0, self._candidates, self._first_stage)
         values = tf.where(usable[:, None], values, found.scores)
