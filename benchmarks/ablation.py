@@ -1,10 +1,10 @@
 """What does each part of the model give, and what would each augmentation?
 
 Trains the complete model with its defaults, then once for each row with one thing changed: a part switched off, or an
-augmentation or the contrastive term switched on. Validation NDCG@10 and recall@10 over the full catalogue, one JSON line
-a row and seed as it ends; with `--out FILE` the lines are kept there too, and rows that it holds are not trained again.
-The test split is looked at only with `--test`. Each row is compared with the complete model of the same seeds, paired by
-user. The last line is one JSON object: a ratio above 1 means the complete model is ahead of the row.
+augmentation or the contrastive term switched on. Validation NDCG@10 and recall@10 over the full catalogue, one JSON
+line a row and seed as it ends; with `--out FILE` the lines are kept there too, and rows that it holds are not trained
+again. The test split is looked at only with `--test`. Each row is compared with the complete model of the same seeds,
+paired by user. The last line is one JSON object: a ratio above 1 means the complete model is ahead of the row.
 """
 
 from __future__ import annotations
