@@ -16,7 +16,7 @@ class TextVersions:
     Example:
         >>> versions = TextVersions(np.ones((1, 4, 2), np.float32))
         >>> versions.draw(tf.zeros([4, 2]), None, step=0).numpy()[:, 0]
-        array([0., 0., 0., 1.], dtype=float32)
+        array([0., 1., 0., 0.], dtype=float32)
     """
 
     def __init__(self, vectors: np.ndarray, seed: int = 0) -> None:

@@ -160,7 +160,7 @@ def shorter_texts(texts: list[str], share: float, rng: np.random.Generator) -> l
 
     Example:
         >>> shorter_texts(["one two three four", "", "word"], 0.5, np.random.default_rng(3))
-        ['one two', '', 'word']
+        ['three four', '', 'word']
     """
     found = []
     for text in texts:
