@@ -18,12 +18,19 @@ from tfrec.dev.site import ROOT, build, outside_assets
 def knobs():
     """section.key of every field, read from the source alone."""
     classes = {
-        node.name: [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]
+        node.name: {
+            part.target.id: ast.unparse(part.annotation) for part in node.body if isinstance(part, ast.AnnAssign)
+        }
         for path in (ROOT / "tfrec" / "config").glob("*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     }
-    return [f"{section}.{key}" for section in classes["RunConfig"] for key in classes[f"{section.capitalize()}Config"]]
+
+    def within(section, name):
+        for key, kind in classes[name].items():
+            yield from within(f"{section}.{key}", kind) if kind in classes else [f"{section}.{key}"]
+
+    return [knob for section, kind in classes["RunConfig"].items() for knob in within(section, kind)]
 
 
 def test_every_knob_is_on_the_configuration_page_with_its_default():

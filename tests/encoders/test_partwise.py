@@ -96,6 +96,25 @@ def test_dropout_is_the_same_in_both_passes_when_it_is_on(tokens):
         assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("memory", [0, 2**30])
+def test_both_passes_read_the_table_that_is_given_and_the_next_call_its_own_again(tokens, memory):
+    config = BertConfig(vocab_size=int(tokens.words.max()) + 1, width=8, layers=1, heads=2, inner_width=16)
+    model = build_backbone(config)
+    passes = PartwiseEncoder(model, config, tokens, memory, part_tokens=12)
+    other = tokens.shortened(np.array([5, 2, 0]), 0.5, np.random.default_rng(1))
+    assert other.lengths.sum() < tokens.lengths[[5, 2, 0]].sum()
+    variables = passes.variables()
+    with tf.GradientTape() as tape:
+        expected = model(other.inputs(np.arange(3)), training=False)["pooled_output"]
+    wanted = tape.gradient(expected, variables, output_gradients=tf.ones_like(expected))
+    assert_allclose(passes.forward(np.arange(3), tokens=other), expected, atol=1e-5)
+    for found, right in zip(passes.backward(tf.ones([3, 8]), variables), wanted, strict=True):
+        assert_allclose(dense(found), dense(right), atol=1e-4)
+    whole = model(tokens.inputs(np.arange(7)), training=False)["pooled_output"]
+    assert_allclose(passes.read_all(), whole, atol=1e-5)
+    assert_allclose(passes.forward(np.arange(7)), whole, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_reading_everything_gives_what_the_encoder_gives(encoder, tokens, dtype):
     model, config = trainable_model(encoder, dtype)

@@ -16,6 +16,7 @@ from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.end_to_end import EndToEndModel
 from tfrec.training import Run, evaluate_run, train
+from tfrec.training.batches import batches
 from tfrec.training.callbacks import BestWeights
 from tfrec.training.end_to_end import EndToEndFit, passes_of
 from tfrec.training.next_item import build_next_item_model
@@ -139,6 +140,23 @@ def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(dataset, c
     after = [weight.numpy() for weight in fit.model.trainable_weights]
     assert np.isfinite(loss) == (place is None)
     assert all(np.array_equal(one, other) for one, other in zip(before, after)) == (place is not None)
+
+
+def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_when_it_is_done_again(
+    dataset, config, tmp_path
+):
+    changed = [f"training.augmentation.{name}=0.3" for name in ("crop", "drop", "mask", "substitute", "words")]
+    config = config.with_values([*changed, "training.contrastive=0.5"])
+    encoder = load_encoder(config.encoder.name)
+    losses, read = [], []
+    for _ in range(2):
+        recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
+        fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path)
+        given = batches(fit.windows, config, 8, 0, 1, fit.augmentation)
+        losses.append([float(fit.model.train_step(batch)["loss"]) for batch in given.take(2)])
+        read.append(fit.model.passes._now.lengths.sum())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and np.isfinite(losses).all()
+    assert read[0] == read[1] < fit.model.passes.tokens.lengths.sum()
 
 
 @pytest.mark.slow

@@ -143,6 +143,9 @@ def test_another_study_in_the_same_folder_is_refused(dataset, trained, tmp_path)
         ({"training.dropout": {"low": 1, "high": 2, "log": False}}, "'training.dropout', which is no knob"),
         ({"model.dropout": {"low": 0.5, "high": 1.5, "log": False}}, "model.dropout: .*less than 1"),
         ({"model.kind": {"choices": ["next-item", "nonsense"]}}, "model.kind"),
+        ({"training.augmentation.flip": {"choices": [0.1]}}, "augmentation.flip', which is no knob"),
+        ({"training.epochs.crop": {"choices": [0.1]}}, "epochs.crop', which is no knob"),
+        ({"training.augmentation.crop": {"choices": [0.1, 2.0]}}, "training.augmentation.crop: .*equal to 1"),
     ],
 )
 def test_knobs_that_a_run_does_not_take_are_refused_before_any_work(dataset, tmp_path, space, message):

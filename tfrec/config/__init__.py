@@ -10,13 +10,20 @@ import yaml
 from pydantic import Field, ValidationError
 
 from tfrec.config.data_and_text import AdaptationConfig, DataConfig, EncoderConfig, PretrainingConfig
-from tfrec.config.models_and_training import ModelConfig, RankerConfig, TrackingConfig, TrainingConfig
+from tfrec.config.models_and_training import (
+    AugmentationConfig,
+    ModelConfig,
+    RankerConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
 from tfrec.config.section import Section
 from tfrec.config.use import EvaluationConfig, ExportConfig, RetrainConfig, RetrievalConfig
 from tfrec.errors import InvalidInput
 
 __all__ = [
     "AdaptationConfig",
+    "AugmentationConfig",
     "DataConfig",
     "EncoderConfig",
     "EvaluationConfig",

@@ -56,6 +56,19 @@ class RankerConfig(Section):
     calibration: Literal["platt", "none"] = Field("platt", description="Fitted on validation, a head at a time.")
 
 
+class AugmentationConfig(Section):
+    """next-item: how training sequences are changed, anew in every epoch; 0 is off. Only what is read changes."""
+
+    crop: float = Field(0.0, ge=0, le=1, description="Chance that a sequence is cut to a part, half of it or more.")
+    drop: float = Field(0.0, ge=0, lt=1, description="Chance that an event is left out of what is read.")
+    mask: float = Field(0.0, ge=0, lt=1, description="Chance that the item of an event is hidden.")
+    substitute: float = Field(0.0, ge=0, lt=1, description="Chance that an item is replaced by a neighbour of it.")
+    reorder: float = Field(0.0, ge=0, le=1, description="Chance that the events of a sequence's sittings are shuffled.")
+    sitting: float = Field(30.0, gt=0, description="Minutes between two events of one sitting, at most.")
+    words: float = Field(0.0, ge=0, lt=1, description="Share of the words that a shortened text lacks.")
+    shortened: int = Field(2, ge=1, description="Shortened texts an item, with a frozen encoder.")
+
+
 class TrainingConfig(Section):
     """How the model is fitted."""
 
@@ -83,6 +96,10 @@ class TrainingConfig(Section):
         default_factory=dict, description="Weight of each behaviour in the loss of next-item and click-ranker; else 1."
     )
     ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    contrastive: float = Field(
+        0.0, ge=0, description="next-item: weight of a loss that tells two changed views of a sequence from others'."
+    )
     balance: bool = Field(True, description="next-item: chooses on validation how much each part of the score counts.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
     patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")

@@ -46,16 +46,23 @@ def configuration_page() -> str:
     ]
     for section, field in RunConfig.model_fields.items():
         model: Any = field.annotation
-        rows = [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
-        for name, knob in model.model_fields.items():
-            choices = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
-            kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(knob.annotation))
-            default = knob.get_default(call_default_factory=True)
-            bounds = ", ".join(_bound(limit) for limit in knob.metadata)
-            what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
-            rows[-1] += f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
-        parts += rows
+        parts += [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
+        parts[-1] += "".join(_knobs(section, model))
     return "\n\n".join(parts) + "\n"
+
+
+def _knobs(section: str, model: Any) -> Iterator[str]:
+    """Rows of a section's table; a section within it follows in its place."""
+    for name, knob in model.model_fields.items():
+        if hasattr(knob.annotation, "model_fields"):
+            yield from _knobs(f"{section}.{name}", knob.annotation)
+            continue
+        choices = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
+        kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(knob.annotation))
+        default = knob.get_default(call_default_factory=True)
+        bounds = ", ".join(_bound(limit) for limit in knob.metadata)
+        what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
+        yield f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
 
 
 def _bound(limit: Any) -> str:

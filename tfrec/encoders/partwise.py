@@ -49,7 +49,7 @@ class PartwiseEncoder:
         self.groups += [model.get_layer(f"layer_{index}") for index in range(config.layers)]
         self._read = tf.function(self._encode, reduce_retracing=True)
         self._parts: list[tuple[np.ndarray, np.ndarray, tf.GradientTape | None, tf.Tensor]] = []
-        self._frozen = 0
+        self._frozen, self._now = 0, tokens
 
     def variables(self, frozen: int = 0) -> list[tf.Variable]:
         """What can be trained when the lowest `frozen` groups (the embeddings, then layer by layer) are not."""
@@ -61,19 +61,21 @@ class PartwiseEncoder:
     def _names(self) -> set[str]:
         return {layer.name for layer in self.model.layers}
 
-    def forward(self, rows: np.ndarray, frozen: int = 0) -> tf.Tensor:
+    def forward(self, rows: np.ndarray, frozen: int = 0, tokens: TokenTable | None = None) -> tf.Tensor:
         """float32 `[len(rows), width]`: the vectors of some texts, in training.
 
         Args:
             rows: int `[n]`, of the token table.
             frozen: int. How many of the lowest groups no gradient is wanted for.
+            tokens: A table that is read in the place of the encoder's own until the next call.
         """
+        self._now = tokens or self.tokens
         self._parts, self._frozen, kept = [], frozen, 0
         vectors = np.empty((len(rows), self.config.width), np.float32)
         per_token = self._bytes_a_token()
-        for places in self.tokens.parts(rows, self.part_tokens):
+        for places in self._now.parts(rows, self.part_tokens):
             part = rows[places]
-            kept += int(len(part) * self.tokens.lengths[part].max() * per_token)
+            kept += int(len(part) * self._now.lengths[part].max() * per_token)
             tape, found = self._taped(part) if kept <= self.memory else (None, self._call(part))
             vectors[places] = found.numpy()
             self._parts.append((places, part, tape, found if tape is not None else None))
@@ -101,7 +103,7 @@ class PartwiseEncoder:
         rows = np.arange(len(self.tokens.lengths))
         vectors = np.empty((len(rows), self.config.width), np.float32)
         for places in self.tokens.parts(rows, self.part_tokens):
-            vectors[places] = read(*self._ids(places)).numpy()
+            vectors[places] = read(*self._ids(places, self.tokens)).numpy()
         return vectors
 
     def _taped(self, part: np.ndarray) -> tuple[tf.GradientTape, tf.Tensor]:
@@ -110,10 +112,10 @@ class PartwiseEncoder:
         return tape, vectors
 
     def _call(self, part: np.ndarray) -> tf.Tensor:
-        return self._read(*self._ids(part), frozen=self._frozen)
+        return self._read(*self._ids(part, self._now), frozen=self._frozen)
 
-    def _ids(self, part: np.ndarray) -> list[tf.Tensor]:
-        inputs = self.tokens.inputs(part)
+    def _ids(self, part: np.ndarray, tokens: TokenTable) -> list[tf.Tensor]:
+        inputs = tokens.inputs(part)
         return [tf.constant(inputs[name]) for name in (INPUT_WORD_IDS, INPUT_MASK, INPUT_TYPE_IDS)]
 
     def _encode(self, words: tf.Tensor, mask: tf.Tensor, types: tf.Tensor, frozen: int) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,21 @@ class TokenTable:
         self.lengths = np.concatenate([empty, *masks]).sum(axis=1).astype(np.int64)
         words = np.concatenate([empty, *(part[INPUT_WORD_IDS].numpy() for part in packed)])
         self.words = words[:, : self.lengths.max(initial=1)]
+
+    def shortened(self, rows: np.ndarray, share: float, rng: np.random.Generator) -> TokenTable:
+        """A table of the texts `rows`, in their order, of which half lack a random share of their tokens; the first and
+        the last of a text ([CLS] and [SEP]) always stay."""
+        found = copy(self)
+        words, lengths = self.words[rows], self.lengths[rows]
+        place = np.arange(words.shape[1])
+        ends = (place == 0) | (place == lengths[:, None] - 1)
+        whole = rng.random(len(rows)) < 0.5
+        kept = (place < lengths[:, None]) & (ends | whole[:, None] | (rng.random(words.shape) >= share))
+        order = np.argsort(~kept, axis=1, kind="stable")
+        found.lengths = kept.sum(axis=1)
+        left = place < found.lengths[:, None]
+        found.words = np.where(left, np.take_along_axis(words, order, axis=1), words.dtype.type(0))
+        return found
 
     def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The encoder's dict for some texts, int32 `[len(rows), longest of them]` each."""

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.models.chunked import chunked_sum
+from tfrec.models.contrastive import VIEWS, contrastive_term, view_name
 from tfrec.models.item_table import lookup
-from tfrec.models.next_item_loss import LOGITS_AT_ONCE
+from tfrec.models.next_item_loss import LOGITS_AT_ONCE, as_recorded, steps_of
 from tfrec.models.pairwise_losses import bpr, generalised_bce
 from tfrec.models.sampled import Candidates, CandidateSampler, columns_of, sampled_cross_entropy
 
@@ -42,10 +43,13 @@ def candidate_loss(
         float32 scalar; 0 when no position has a label.
     """
     columns = columns_of(candidates.items, model.num_items)
-    history = inputs[schema.HISTORY_ITEMS]
-    read = lookup(vectors, tf.where(history >= 0, tf.gather(columns, tf.maximum(history, 0)), -1))
-    hidden = model.body([read, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
-    positions = tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature)
+
+    def read(items: tf.Tensor) -> tf.Tensor:
+        return lookup(vectors, tf.where(items >= 0, tf.gather(columns, tf.maximum(items, 0)), -1))
+
+    events = [inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]]
+    hidden = model.body([read(inputs[schema.HISTORY_ITEMS]), *events], training=training)
+    history, positions = as_recorded(inputs, tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature))
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
     bias = [] if model.repeats is None else [model.repeats.numbers]
     weights = [] if model.memory is None else model.memory.weights_used()
@@ -73,7 +77,8 @@ def candidate_loss(
 
     rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
     total = chunked_sum(summed, [positions, history, labels], [scored, *bias, *weights], rows)
-    return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+    loss = tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+    return loss + contrastive_term(model, inputs, read, training) if model.contrastive and training else loss
 
 
 def sampled_loss(
@@ -82,7 +87,7 @@ def sampled_loss(
     """`candidate_loss` of a training step whose candidates are drawn now; only their vectors are computed."""
     candidates = step_candidates(sampler, inputs, labels, model.optimizer.iterations)
     table = model.items
-    parts = [table.of_text(tf.gather(table.text, candidates.items))] if table.text_dim else []
+    parts = [table.of_text(table.text_of(candidates.items, True, steps_of(model)))] if table.text_dim else []
     parts += [table.id_part(candidates.items, training=True)] if table.use_id else []
     return candidate_loss(model, inputs, labels, candidates, tf.add_n(parts), kind=kind)
 
@@ -91,6 +96,7 @@ def step_candidates(
     sampler: CandidateSampler, inputs: dict[str, tf.Tensor], labels: tf.Tensor, step: tf.Tensor | int
 ) -> Candidates:
     """What a step has to have at hand: the labels, the histories, and what the sampler draws."""
-    history = inputs[schema.HISTORY_ITEMS]
     wanted = tf.boolean_mask(labels, labels >= 0)
-    return sampler.draw(wanted, step, also=tf.boolean_mask(history, history >= 0))
+    names = [schema.HISTORY_ITEMS, schema.RECORDED_ITEMS, *(view_name(i, schema.HISTORY_ITEMS) for i in range(VIEWS))]
+    read = [tf.boolean_mask(inputs[name], inputs[name] >= 0) for name in names if name in inputs]
+    return sampler.draw(wanted, step, also=tf.concat(read, axis=0))

@@ -27,6 +27,7 @@ class EndToEndModel(keras.Model):
         passes: The encoder over the catalogue's texts.
         sampler: Draws the negatives.
         frozen: Step to how many of the encoder's lowest groups (the embeddings, then layer by layer) are not trained.
+        words: Share of the tokens that half of the texts lack, others in each step; [CLS] and [SEP] always stay.
 
     `compile` takes the recommender's `optimizer`, and `encoder_optimizer`, whose `apply(gradients, variables, step)` is
     called with what is not frozen. `fit` takes batches of (inputs, labels) as NextItemModel's.
@@ -38,6 +39,7 @@ class EndToEndModel(keras.Model):
         passes: PartwiseEncoder,
         sampler: CandidateSampler,
         frozen: Callable[[int], int] = lambda step: 0,
+        words: float = 0.0,
     ) -> None:
         super().__init__(name="end_to_end")
         # === Layers ===
@@ -45,7 +47,7 @@ class EndToEndModel(keras.Model):
         self.built = True
 
         # === Config ===
-        self.passes, self.sampler, self.frozen = passes, sampler, frozen
+        self.passes, self.sampler, self.frozen, self.words = passes, sampler, frozen, words
         self.loss_mean = keras.metrics.Mean(name="loss")
         self._head = tf.function(self._head_gradients, reduce_retracing=True)
 
@@ -61,7 +63,13 @@ class EndToEndModel(keras.Model):
         step = int(self.optimizer.iterations)
         candidates = step_candidates(self.sampler, inputs, labels, step)
         frozen = self.frozen(step)
-        texts = self.passes.forward(candidates.items.numpy(), frozen)
+        rows = candidates.items.numpy()
+        if self.words:
+            chances = np.random.default_rng([self.sampler.seed, step, 2])
+            tokens = self.passes.tokens.shortened(rows, self.words, chances)
+            texts = self.passes.forward(np.arange(len(rows)), frozen, tokens)
+        else:
+            texts = self.passes.forward(rows, frozen)
         loss, gradients, upstream = self._head(inputs, labels, *candidates, texts)
         variables = self.passes.variables(frozen)
         below = self.passes.backward(upstream, variables)

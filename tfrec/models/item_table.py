@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrec.keras import keras
 from tfrec.models.history_layers import StepDropout
+from tfrec.models.text_versions import TextVersions
 
 
 class ItemTable(keras.layers.Layer):
@@ -71,6 +72,7 @@ class ItemTable(keras.layers.Layer):
             self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
         self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
         self.drop_ids(tf.zeros([1, 1]))
+        self.versions: TextVersions | None = None
         super().build(input_shape)
 
     def start_from(self, text_vectors: np.ndarray) -> None:
@@ -86,14 +88,21 @@ class ItemTable(keras.layers.Layer):
         self.mean.assign(mean)
         self.components.assign(components.astype(np.float32))
 
-    def vectors(self, training: bool = False) -> tf.Tensor:
-        """All item vectors, float32 `[num_items, dim]`; in training some without their id part."""
+    def vectors(self, training: bool = False, step: tf.Tensor | int = 0) -> tf.Tensor:
+        """All item vectors, float32 `[num_items, dim]`; in training some without their id part, or from the shortened
+        text that `versions` draws for the step."""
         parts = []
         if self.text_dim:
-            parts.append(self.of_text(self.text))
+            parts.append(self.of_text(self.text_of(None, training, step)))
         if self.use_id:
             parts.append(self.id_part(None, training))
         return tf.add_n(parts)
+
+    def text_of(self, indices: tf.Tensor | None, training: bool, step: tf.Tensor | int) -> tf.Tensor:
+        """Text vectors of all items or of int32 `[n]` of them, float32 `[n, text_dim]`; in training as `versions` draws
+        them, if it is set."""
+        text = self.text if indices is None else tf.gather(self.text, indices)
+        return self.versions.draw(text, indices, step) if training and self.versions is not None else text
 
     def id_part(self, indices: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0."""

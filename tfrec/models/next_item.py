@@ -10,10 +10,11 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.candidate_loss import sampled_loss
+from tfrec.models.contrastive import contrastive_term
 from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
 from tfrec.models.item_table import ItemTable, lookup
 from tfrec.models.memory import NeighbourMemory
-from tfrec.models.next_item_loss import add_at, full_loss
+from tfrec.models.next_item_loss import add_at, as_recorded, full_loss, steps_of
 from tfrec.models.repeats import RepeatBias
 from tfrec.models.sampled import CandidateSampler
 
@@ -150,6 +151,7 @@ class NextItemModel(keras.Model):
         self._init_config = config
         self.sampler: CandidateSampler | None = None
         self.sampled_kind = "softmax"
+        self.contrastive = 0.0  # weight of `contrastive_term` in training
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
@@ -231,9 +233,14 @@ class NextItemModel(keras.Model):
         Returns:
             float32 scalar; 0 when no position has a label.
         """
-        vectors = self.items.vectors(training)  # projected once a step, for the history and for the scores
-        positions = self._scaled(self._read(vectors, inputs, training))
-        return full_loss(self, inputs[schema.HISTORY_ITEMS], labels, positions, vectors, training)
+        vectors = self.items.vectors(
+            training, steps_of(self)
+        )  # projected once a step, for the history and for the scores
+        items, positions = as_recorded(inputs, self._scaled(self._read(vectors, inputs, training)))
+        loss = full_loss(self, items, labels, positions, vectors, training)
+        if self.contrastive and training:
+            loss += contrastive_term(self, inputs, lambda view: lookup(vectors, view), training)
+        return loss
 
     def learn_from(self, sampler: CandidateSampler, kind: str = "softmax") -> None:
         """Lets `fit` score what `sampler` draws in the place of the catalogue, by "softmax", "gbce" or "bpr"."""

@@ -24,10 +24,11 @@ from tfrec.models.end_to_end import EndToEndModel
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
 from tfrec.progress import say
+from tfrec.training.batches import augmentation_of, batches
 from tfrec.training.behaviours import label_shares
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.layerwise import LayerwiseOptimizer
-from tfrec.training.next_item import EpochCheckpoint, batches, build_next_item_model, fit_next_item
+from tfrec.training.next_item import EpochCheckpoint, build_next_item_model, fit_next_item
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
@@ -140,7 +141,9 @@ class EndToEndFit:
         counts = dataset.items[schema.TRAIN_COUNT].to_numpy()
         sampler = CandidateSampler(knobs.encoder_negatives, counts, knobs.encoder_sample, knobs.seed)
         frozen = unfreezing(len(passes.groups), knobs.encoder_unfreeze * total)
-        self.model = EndToEndModel(recommender, passes, sampler, frozen)
+        self.model = EndToEndModel(recommender, passes, sampler, frozen, knobs.augmentation.words)
+        recommender.contrastive = knobs.contrastive
+        self.augmentation = augmentation_of(config, recommender, dataset.training())
         slow, fast = knobs.encoder_learning_rate, min(knobs.learning_rate, 10 * knobs.encoder_learning_rate)
         schedule = warm_cosine(fast, int(knobs.warmup * total), total)
         head = keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
@@ -178,7 +181,7 @@ class EndToEndFit:
         epochs = before + knobs.encoder_epochs
         if epoch < epochs and not checkpoint.stopped:
             self.model.fit(
-                batches(self.windows, self.config, self.batch_size, epoch, epochs),
+                batches(self.windows, self.config, self.batch_size, epoch, epochs, self.augmentation),
                 initial_epoch=epoch,
                 epochs=epochs,
                 steps_per_epoch=self.steps,

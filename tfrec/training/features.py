@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
 from tfrec import schema
+from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import EmbeddingStore, TextEncoder
 from tfrec.errors import InvalidInput
+from tfrec.files import cache_dir
+from tfrec.progress import say
+from tfrec.training.augmentation import shorter_texts
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
@@ -36,6 +43,31 @@ def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> 
 def embedding_columns(dataset: PreparedDataset) -> list[str]:
     """Names of the catalogue's columns that are read as embeddings, in their order."""
     return [name for name in dataset.items.columns if name.endswith(schema.EMBEDDING_SUFFIX)]
+
+
+def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
+    """float32 `[len(texts), encoder.dim]`, as the `encoder` section wants them; those known already are looked up."""
+    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
+    return store.encode(texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
+
+
+def shortened_features(
+    dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig, features: np.ndarray | None
+) -> np.ndarray | None:
+    """`features` with vectors of shortened texts in the place of the text vectors.
+
+    Returns:
+        float32 `[training.augmentation.shortened, num_items, width]`; None where `training.augmentation.words` is 0.
+    """
+    knobs, found = config.training.augmentation, []
+    if not knobs.words or features is None:
+        return None
+    say(f"Text vectors of {knobs.shortened} × {dataset.num_items} shortened texts")
+    for version in range(knobs.shortened):
+        rng = np.random.default_rng([config.training.seed, version])
+        vectors = text_vectors_of(shorter_texts(dataset.texts, knobs.words, rng), encoder, config)
+        found.append(np.concatenate([vectors, features[:, vectors.shape[1] :]], axis=1))
+    return np.stack(found)
 
 
 def _column(items: pl.DataFrame, name: str) -> np.ndarray:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
@@ -19,6 +18,8 @@ from tfrec.keras import keras
 from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
+from tfrec.models.text_versions import TextVersions
+from tfrec.training.batches import augmentation_of, batches
 from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.next_item_validation import finally_balanced, validation
@@ -123,6 +124,7 @@ def fit_next_item(
     resume: bool = False,
     goes_on: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
+    shortened: np.ndarray | None = None,
 ) -> FitResult:
     """Fits on the training split and keeps the weights that validate best.
 
@@ -137,6 +139,8 @@ def fit_next_item(
         resume: Whether to go on from the checkpoint in `workdir`, if there is one.
         goes_on: Whether the model is trained on after this, so that its parts are not balanced yet.
         after_epoch: Called with each epoch and its metrics, last of all; may raise to stop.
+        shortened: float32 `[versions, num_items, text_dim]`, of `shorter_texts`, read in training in turn with
+            `text_vectors`.
     """
     knobs = config.training
     warn_of_unlearnt(dataset)
@@ -154,7 +158,11 @@ def fit_next_item(
             model.learn_from(CandidateSampler(knobs.negatives, counts, knobs.sample, knobs.seed), knobs.loss)
         elif knobs.loss != "softmax":
             raise InvalidInput(f"training.loss={knobs.loss} needs sampled negatives. Set training.negatives=uniform.")
+        model.contrastive = knobs.contrastive
+        if shortened is not None:
+            model.items.versions = TextVersions(shortened, knobs.seed)
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
+    augmentation = augmentation_of(config, model, dataset.training())
     best = BestWeights(
         validation(model, dataset, config),
         monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
@@ -171,7 +179,7 @@ def fit_next_item(
     callbacks += [keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)] if after_epoch else []
     if epoch < knobs.epochs and not checkpoint.stopped:
         model.fit(
-            batches(windows, config, batch_size, epoch, knobs.epochs),
+            batches(windows, config, batch_size, epoch, knobs.epochs, augmentation),
             initial_epoch=epoch,
             epochs=knobs.epochs,
             steps_per_epoch=steps,
@@ -215,21 +223,6 @@ class EpochCheckpoint(keras.callbacks.Callback):
         write_json(self.folder / "state.json", {**state, "best": self.best.state(), "rows": self.rows})
         for old in self.folder.glob(f"epoch-{epoch}.*"):
             old.unlink()
-
-
-def batches(windows: Windows, config: RunConfig, batch_size: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
-    """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed and the epoch alone."""
-    knobs = config.training
-
-    def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        for epoch in range(first_epoch, epochs):
-            rng = np.random.default_rng([knobs.seed, epoch, 1])  # another stream than that of the order
-            for rows in windows.epoch(batch_size, knobs.seed, epoch):
-                yield windows.batch(rows, rng)
-
-    whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
-    inputs = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
-    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, whole)).prefetch(4)
 
 
 def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:

@@ -15,12 +15,12 @@ import numpy as np
 from tfrec import __version__
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.encoders import EmbeddingStore, TextEncoder, load_encoder
+from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
-from tfrec.files import cache_dir, refuse_existing, write_json
+from tfrec.files import refuse_existing, write_json
 from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
-from tfrec.training.features import embedding_columns, item_features
+from tfrec.training.features import embedding_columns, item_features, shortened_features, text_vectors_of
 from tfrec.training.next_item import fit_next_item
 from tfrec.training.projector import item_space, write_projector
 from tfrec.training.result import FitResult
@@ -101,7 +101,16 @@ def train(
             result, encoder = fit_end_to_end(dataset, encoder, text_vectors, config, workdir=partial, resume=resume)
         else:
             features = item_features(dataset, text_vectors)
-            result = fit_next_item(dataset, features, config, workdir=partial, resume=resume, after_epoch=after_epoch)
+            shortened = None if encoder is None else shortened_features(dataset, encoder, config, features)
+            result = fit_next_item(
+                dataset,
+                features,
+                config,
+                workdir=partial,
+                resume=resume,
+                after_epoch=after_epoch,
+                shortened=shortened,
+            )
         timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
         _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)
     except BaseException:
@@ -135,10 +144,7 @@ def _texts(dataset: PreparedDataset, config: RunConfig, partial: Path) -> tuple[
     if knobs.kind == "behaviour-text":
         return encoder, None
     say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
-    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
-    vectors = store.encode(
-        dataset.texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size
-    )
+    vectors = text_vectors_of(dataset.texts, encoder, config)
     path = partial / TEXT_VECTORS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)

@@ -10,6 +10,7 @@ import numpy as np
 from tfrec import schema
 from tfrec.data.batching import history_batch
 from tfrec.data.dataset import Histories
+from tfrec.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,31 @@ class Windows:
         return len(self.start)
 
     def batch(
-        self, rows: np.ndarray, rng: np.random.Generator | None = None
+        self,
+        rows: np.ndarray,
+        rng: np.random.Generator | None = None,
+        augmentation: Augmentation | None = None,
+        chances: np.random.Generator | None = None,
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Inputs of the model, and labels int32 `[batch, length]` with −1 where nothing is to be learnt; with `rng`, a
-        share of the labels is, by kind."""
+        share of the labels is, by kind. `augmentation` changes both, by what it draws from `chances`."""
         flat = self.histories
         lengths = self.stop[rows] - self.start[rows]
-        column = np.arange(lengths.max())
-        positions = np.minimum(self.start[rows][:, None] + column, len(flat.items) - 1)
-        real = column < lengths[:, None]
+        positions = np.minimum(self.start[rows][:, None] + np.arange(lengths.max()), len(flat.items) - 1)
+        timed = positions
+        if augmentation is not None and chances is not None:
+            times = flat.timestamps if flat.clock else None
+            positions, timed, lengths = augmentation.events(positions, lengths, times, chances)
+        real = np.arange(positions.shape[1]) < lengths[:, None]
+        read = positions[:, :-1][real[:, 1:]]
         picked = Histories(
             user_ids=np.empty(len(rows), object),
             offsets=np.concatenate([[0], np.cumsum(lengths - 1)]),
-            items=flat.items[positions[:, :-1][real[:, 1:]]],
-            events=flat.events[positions[:, :-1][real[:, 1:]]],
-            timestamps=flat.timestamps[positions[:, :-1][real[:, 1:]]],
-            values=flat.values[positions[:, :-1][real[:, 1:]]],
-            is_target=flat.is_target[positions[:, :-1][real[:, 1:]]],
+            items=flat.items[read],
+            events=flat.events[read],
+            timestamps=flat.timestamps[timed[:, :-1][real[:, 1:]]],
+            values=flat.values[read],
+            is_target=flat.is_target[read],
             clock=flat.clock,
         )
         inputs = history_batch(picked, np.arange(len(rows)), int(lengths.max()) - 1)
@@ -74,6 +83,8 @@ class Windows:
         if self.shares is not None and rng is not None:
             learn &= rng.random(learn.shape) < self.shares[flat.events[following]]
         labels = np.where(learn, flat.items[following], schema.PADDING).astype(np.int32)
+        if augmentation is not None and chances is not None and augmentation.reads:
+            return augmentation.read(inputs, labels, chances)
         return inputs, labels
 
     def epoch(self, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:

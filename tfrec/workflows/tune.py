@@ -151,10 +151,13 @@ def _same(study: Any, space: Any, dataset: PreparedDataset, config: RunConfig, o
 def _with(config: RunConfig, knobs: Mapping[str, Any]) -> RunConfig:
     values = config.model_dump()
     for knob, value in knobs.items():
-        section, _, key = knob.partition(".")
-        if key not in values.get(section, {}):
+        *sections, key = knob.split(".")
+        node: Any = values
+        for name in sections:
+            node = node.get(name) if isinstance(node, dict) else None
+        if not sections or not isinstance(node, dict) or key not in node:
             raise InvalidInput(f"The search space has {knob!r}, which is no knob of a run. Name one as section.key.")
-        values[section][key] = value
+        node[key] = value
     return RunConfig.from_dict(values)
 
 

@@ -1,0 +1,169 @@
+"""What does each part of the model give, and what would each augmentation?
+
+Trains the complete model with its defaults, then once for each row with one thing changed: a part switched off, or an
+augmentation or the contrastive term switched on. Validation NDCG@10 and recall@10 over the full catalogue, one JSON
+line a row and seed as it ends; with `--out FILE` the lines are kept there too, and rows that it holds are not trained
+again. The test split is looked at only with `--test`. Each row is compared with the complete model of the same seeds,
+paired by user. The last line is one JSON object: a ratio above 1 means the complete model is ahead of the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers import data_folder, machine
+from quality import FOLDERS, dataset
+
+SET = "training.augmentation."
+ROWS: dict[str, list[str]] = {
+    "complete": [],
+    "no-neighbours": ["model.neighbours=0"],
+    "no-text-neighbours": ["model.text_neighbours=0"],
+    "no-memory": ["model.neighbours=0", "model.text_neighbours=0"],
+    "no-repeats": ["model.repeat_bias=false"],
+    "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
+    "text-only": ["model.use_id=false"],
+    "id-only": ["model.use_text=false"],
+    "no-transformer": ["model.layers=0"],
+    "no-item-dropout": ["model.item_dropout=0"],
+    "no-balance": ["training.balance=false"],
+    "no-averaging": ["training.ema=0"],
+    "crop": [f"{SET}crop=0.5"],
+    "drop": [f"{SET}drop=0.1"],
+    "mask": [f"{SET}mask=0.1"],
+    "substitute": [f"{SET}substitute=0.1"],
+    "reorder": [f"{SET}reorder=0.5"],
+    "words": [f"{SET}words=0.3"],
+    "contrastive": ["training.contrastive=0.1"],
+}
+
+
+def rows_of(config: Any, asked: list[str] | None) -> dict[str, list[str]]:
+    """The rows that were asked for and change something, the complete model first."""
+    names = [name for name in ROWS if name == "complete" or not asked or name in asked]
+    return {name: ROWS[name] for name in names if name == "complete" or config.with_values(ROWS[name]) != config}
+
+
+def measure(model: Any, data: Any, part: str, exclude_seen: bool) -> tuple[dict[str, float], np.ndarray]:
+    """NDCG@10 and recall@10 of one part of the split, and each user's NDCG@10."""
+    from tfrec.evaluation import evaluate_ranking
+    from tfrec.models.next_item_scorer import NextItemScorer
+
+    found = evaluate_ranking(
+        NextItemScorer(model),
+        data.queries(part),
+        num_items=data.num_items,
+        exclude_seen=exclude_seen,
+        ks=(10,),
+        bootstrap=0,
+        keep_predictions=0,
+    )
+    metrics = {f"{part}_{name}": round(found.metrics[name], 6) for name in ("ndcg@10", "recall@10")}
+    return metrics, found.per_user["ndcg@10"].to_numpy()
+
+
+class Rows:
+    """Trains and measures rows on one data set; its texts are read once."""
+
+    def __init__(self, data: Any, config: Any, test: bool) -> None:
+        from tfrec.encoders import load_encoder
+        from tfrec.training.features import item_features, text_vectors_of
+
+        self.data, self.test = data, test
+        self.encoder = load_encoder(config.encoder.name)
+        self.features = item_features(data, text_vectors_of(data.texts, self.encoder, config))
+
+    def run(self, config: Any) -> dict[str, Any]:
+        """Metrics, seconds, epochs, and the validation NDCG@10 of each user."""
+        from tfrec.training.features import shortened_features
+        from tfrec.training.next_item import fit_next_item
+
+        features = self.features if config.model.use_text else None
+        shortened = shortened_features(self.data, self.encoder, config, features)
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            fitted = fit_next_item(self.data, features, config, workdir=Path(folder), shortened=shortened)
+            seconds = time.perf_counter() - started
+        masked = config.evaluation.exclude_seen
+        metrics, per_user = measure(fitted.model, self.data, "valid", masked)
+        if self.test:
+            metrics |= measure(fitted.model, self.data, "test", masked)[0]
+        epochs = len(fitted.history)
+        per_user = [round(float(value), 4) for value in per_user]
+        return {**metrics, "epochs": epochs, "fit_seconds": round(seconds, 1), "per_user": per_user}
+
+
+def kept(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows that `out` holds of the same data and settings, by name and seed."""
+    lines = out.read_text(encoding="utf-8").splitlines() if out is not None and out.is_file() else []
+    found = [json.loads(line) for line in lines]
+    return {(line["row"], line["seed"]): line for line in found if line["about"] == about}
+
+
+def main() -> None:
+    """Parses the command line, trains, and prints a line a row and the JSON line."""
+    from tfrec import __version__
+    from tfrec.config import RunConfig
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="movielens-100k")
+    parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all by default; the complete model always")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changed in every row")
+    parser.add_argument("--out", type=Path, help="file of lines that is added to, and not done again")
+    parser.add_argument("--test", action="store_true", help="measure the test split too")
+    options = parser.parse_args()
+    config = RunConfig().with_values(options.set)
+    rows = rows_of(config, options.rows)
+    used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
+    about = {"data": used, "split": options.split, "set": options.set, "test": options.test}
+    done = kept(options.out, about)
+    wanted = [(name, seed) for seed in options.seeds for name in rows]
+    trainer: Rows | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        for name, seed in wanted:
+            if (name, seed) not in done:
+                if trainer is None:
+                    trainer = Rows(dataset(options.data, options.split, Path(folder) / "data"), config, options.test)
+                found = trainer.run(config.with_values([*rows[name], f"training.seed={seed}"]))
+                done[name, seed] = {"row": name, "seed": seed, **found, "about": about}
+                if options.out is not None:
+                    with open(options.out, "a", encoding="utf-8") as file:
+                        file.write(json.dumps(done[name, seed]) + "\n")
+            line = {key: value for key, value in done[name, seed].items() if key not in ("per_user", "about")}
+            print(json.dumps(line), flush=True)
+    table = {name: summary([done[name, seed] for seed in options.seeds], done, rows[name]) for name in rows}
+    best = table["complete"]["valid_ndcg@10"]
+    ratios = {name: best / max(row["valid_ndcg@10"], 1e-9) for name, row in table.items() if name != "complete"}
+    figures = {**about, "seeds": options.seeds, "rows": table}
+    versions = {"tfrec": __version__, **{name: version(name) for name in ("tensorflow", "numpy")}}
+    print(
+        json.dumps(
+            {"benchmark": "ablation", "ratios": ratios, "figures": figures, "machine": machine(), "versions": versions}
+        )
+    )
+    sys.stdout.flush()
+
+
+def summary(lines: list[dict[str, Any]], done: dict[tuple[str, int], dict[str, Any]], values: list[str]) -> Any:
+    """Means over the seeds, and how far the row's validation NDCG@10 is from the complete model's: the mean over users
+    and seeds, and its standard error over users, each user's differences averaged over the seeds first."""
+    names = [name for name in lines[0] if name.startswith(("valid_", "test_")) or name in ("epochs", "fit_seconds")]
+    means = {name: float(np.mean([line[name] for line in lines])) for name in names}
+    differences = [np.subtract(line["per_user"], done["complete", line["seed"]]["per_user"]) for line in lines]
+    user = np.mean(differences, axis=0)
+    error = float(user.std(ddof=1) / np.sqrt(len(user))) if len(user) > 1 else float("nan")
+    return {"set": values, **means, "difference": float(user.mean()), "standard_error": error}
+
+
+if __name__ == "__main__":
+    main()
