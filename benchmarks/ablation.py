@@ -3,8 +3,9 @@
 Trains the complete model with its defaults, then once for each row with one thing changed: a part switched off, or an
 augmentation or the contrastive term switched on. Validation NDCG@10 and recall@10 over the full catalogue, one JSON
 line a row and seed as it ends; with `--out FILE` the lines are kept there too, and rows that it holds are not trained
-again. The test split is looked at only with `--test`. Each row is compared with the complete model of the same seeds,
-paired by user. The last line is one JSON object: a ratio above 1 means the complete model is ahead of the row.
+again. A row that would not end within `--minutes` is left for another call, and named. The test split is looked at
+only with `--test`. Each row is compared with the complete model of the same seeds, paired by user. The last line is one
+JSON object: a ratio above 1 means the complete model is ahead of the row.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all by default; the complete model always")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changed in every row")
     parser.add_argument("--out", type=Path, help="file of lines that is added to, and not done again")
+    parser.add_argument("--minutes", type=float, default=18.0, help="no row is begun that would end later")
     parser.add_argument("--test", action="store_true", help="measure the test split too")
     options = parser.parse_args()
     config = RunConfig().with_values(options.set)
@@ -129,8 +131,12 @@ def main() -> None:
     done = kept(options.out, about)
     wanted = [(name, seed) for seed in options.seeds for name in rows]
     trainer: Rows | None = None
+    started, longest = time.perf_counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         for name, seed in wanted:
+            begun = time.perf_counter()
+            if (name, seed) not in done and begun - started + longest > 60 * options.minutes:
+                continue
             if (name, seed) not in done:
                 if trainer is None:
                     trainer = Rows(dataset(options.data, options.split, Path(folder) / "data"), config, options.test)
@@ -139,12 +145,16 @@ def main() -> None:
                 if options.out is not None:
                     with open(options.out, "a", encoding="utf-8") as file:
                         file.write(json.dumps(done[name, seed]) + "\n")
+                longest = max(longest, time.perf_counter() - begun)
             line = {key: value for key, value in done[name, seed].items() if key not in ("per_user", "about")}
             print(json.dumps(line), flush=True)
-    table = {name: summary([done[name, seed] for seed in options.seeds], done, rows[name]) for name in rows}
+    whole = [name for name in rows if all((name, seed) in done for seed in options.seeds)]
+    if "complete" not in whole:
+        raise SystemExit("There was no time for the complete model. Pass more --minutes, or --out and call again.")
+    table = {name: summary([done[name, seed] for seed in options.seeds], done, rows[name]) for name in whole}
     best = table["complete"]["valid_ndcg@10"]
     ratios = {name: best / max(row["valid_ndcg@10"], 1e-9) for name, row in table.items() if name != "complete"}
-    figures = {**about, "seeds": options.seeds, "rows": table}
+    figures = {**about, "seeds": options.seeds, "rows": table, "left_out": [name for name in rows if name not in whole]}
     versions = {"tfrec": __version__, **{name: version(name) for name in ("tensorflow", "numpy")}}
     print(
         json.dumps(
