@@ -181,21 +181,26 @@ def test_embed_gives_the_encoders_vectors(run, served):
     assert_allclose(served("embed", texts=["red hat", "blue"]).embeddings, expected, atol=1e-5)
 
 
-def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
-    import tensorflow as tf
-
+def signatures_of(run, *, exclude_seen, **sizes):
+    """The signatures of a run, not yet exported."""
     from tfrec.config import ExportConfig
     from tfrec.serving.catalogue import Catalogue
     from tfrec.serving.next_item import NextItemServing
 
-    run = rebuilt()
-    module = NextItemServing(
+    return NextItemServing(
         run.model,
         Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
         event_kinds=run.event_kinds,
-        config=ExportConfig(max_k=12, history_length=2, exclude_length=1),
-        exclude_seen=False,
+        config=ExportConfig(history_length=2, exclude_length=1, **sizes),
+        exclude_seen=exclude_seen,
     )
+
+
+def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
+    import tensorflow as tf
+
+    run = rebuilt()
+    module = signatures_of(run, exclude_seen=False, max_k=12)
     assert sorted(module.functions) == ["rank", "recommend", "serving_default", "similar_items"]
     ids, kinds = tf.constant([["i3", "i8"]]), tf.constant([["view", "buy"]])
     answer = module.functions["recommend"](
@@ -209,18 +214,8 @@ def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
 def test_diversity_picks_unlike_items_inside_the_graph_and_leaves_popularity_alone(rebuilt):
     import tensorflow as tf
 
-    from tfrec.config import ExportConfig
-    from tfrec.serving.catalogue import Catalogue
-    from tfrec.serving.next_item import NextItemServing
-
     run = rebuilt()
-    module = NextItemServing(
-        run.model,
-        Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
-        event_kinds=run.event_kinds,
-        config=ExportConfig(max_k=4, history_length=2, exclude_length=1, diversity=0.7),
-        exclude_seen=False,
-    )
+    module = signatures_of(run, exclude_seen=False, max_k=4, diversity=0.7)
     answer = module.functions["recommend"](
         history_item_ids=tf.constant([["i3", "i8"], ["", ""]]),
         history_events=tf.constant([["view", "buy"], ["", ""]]),
@@ -251,18 +246,7 @@ def test_the_catalogue_is_held_once(run, exported):
 
 def test_no_signature_gathers_from_the_variable_of_all_items(rebuilt):
     """TensorFlow would copy the whole of it at each read for a scan from then on."""
-    from tfrec.config import ExportConfig
-    from tfrec.serving.catalogue import Catalogue
-    from tfrec.serving.next_item import NextItemServing
-
-    run = rebuilt()
-    module = NextItemServing(
-        run.model,
-        Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
-        event_kinds=run.event_kinds,
-        config=ExportConfig(max_k=4, history_length=2, exclude_length=1, diversity=0.5),
-        exclude_seen=True,
-    )
+    module = signatures_of(rebuilt(), exclude_seen=True, max_k=4, diversity=0.5)
     for function in set(module.functions.values()):
         handles = {inside.name for outside, inside in function.graph.captures if outside is module._index.table.handle}
         gathers = [op for op in function.graph.get_operations() if op.type == "ResourceGather"]
