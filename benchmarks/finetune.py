@@ -3,7 +3,7 @@
 Amazon Scientific (or MovieLens-100K) with MiniLM. `naive` is the joint training of BehaviourTextModel's sigmoid head:
 128 tokens, one positive and four sampled negatives a target position; in the fastest of float32 and bfloat16 and of
 both its forms (the candidate as a text of its own, or as the second segment). tfrec trains a NextItemModel with
-`encoder.trainable`, in the faster of float32 and bfloat16, 1,024 sequences a step. A trial turn chooses the modes; then
+`encoder.trainable`, in the faster of float32 and bfloat16, as many sequences a step as by default (2,048). A trial turn chooses the modes; then
 both take turns, each in a process of its own, and the ratio is that of median target positions per second.
 
 Quality: NDCG@10 over the full catalogue of the test targets of 400 people after the same few minutes (three, not ten,
@@ -53,7 +53,8 @@ def data_folder(root: Path) -> tuple[str, Path]:
 
 
 def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
-    """A step of end-to-end training: its number to the target positions it learns."""
+    """A step of end-to-end training, of `size` sequences, 0 for the default: its number to the target positions it
+    learns."""
     import tensorflow as tf
 
     from tfrec.config import RunConfig
@@ -63,13 +64,15 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     from tfrec.training.next_item import build_next_item_model
 
     bf16 = str(mode.endswith("bfloat16")).lower()
-    config = RunConfig().with_values([f"training.mixed_bfloat16={bf16}", f"training.batch_size={size}"])
+    config = RunConfig().with_values(
+        [f"training.mixed_bfloat16={bf16}", f"training.encoder_batch_size={size or 'null'}"]
+    )
     dataset, encoder = PreparedDataset.load(data), load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, EmbeddingStore().encode(dataset.texts, encoder), config)
     fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, data)
 
     def step(number: int) -> int:
-        chosen = np.random.default_rng(number).choice(len(fit.windows), min(size, len(fit.windows)), replace=False)
+        chosen = np.random.default_rng(number).choice(len(fit.windows), fit.batch_size, replace=False)
         inputs, labels = fit.windows.batch(chosen)
         fit.model.train_step(({name: tf.constant(value) for name, value in inputs.items()}, tf.constant(labels)))
         return int((labels >= 0).sum())
@@ -180,7 +183,7 @@ def work(mode: str, data: Path, size: int) -> None:
 class Contestant:
     """A process that answers."""
 
-    def __init__(self, mode: str, data: Path, size: int = 1024) -> None:
+    def __init__(self, mode: str, data: Path, size: int = 0) -> None:
         self.log = data.parent / f"{mode}.log"
         command = [sys.executable, __file__, "--run", mode, "--data", str(data), "--size", str(size)]
         home = str(Path(__file__).resolve().parents[1])

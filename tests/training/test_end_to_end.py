@@ -39,6 +39,7 @@ def dataset(tmp_path_factory):
 def config(tiny_encoder):
     small = ["model.dim=16", "model.heads=2", "model.layers=1", "training.batch_size=8", "evaluation.bootstrap=0"]
     more = ["model.neighbours=4", "model.text_neighbours=2", "training.epochs=1", "training.encoder_epochs=2"]
+    more += ["training.encoder_batch_size=8"]
     return RunConfig().with_values([*small, *more, f"encoder.name={tiny_encoder}", "encoder.trainable=true"])
 
 

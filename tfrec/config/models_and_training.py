@@ -82,6 +82,9 @@ class TrainingConfig(Section):
     sample: int = Field(4096, ge=1, description="next-item: negatives drawn a step; none where all or in-batch.")
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
     encoder_epochs: int = Field(3, ge=1, description="Epochs with the encoder, after those with it frozen.")
+    encoder_batch_size: int | None = Field(
+        None, ge=1, description="next-item: sequences a step with the encoder. None: 2048, or less for few sequences."
+    )
     encoder_layer_decay: float = Field(0.9, gt=0, le=1, description="next-item: its rate, a layer down.")
     encoder_unfreeze: float = Field(
         0.0, ge=0, le=1, description="Share of the steps until its lowest layer is trained."
@@ -119,6 +122,18 @@ class TrainingConfig(Section):
             [16, 62, 256]
         """
         return self.batch_size or min(256, max(16, examples // 32))
+
+    def encoder_batch_size_for(self, sequences: int) -> int:
+        """`encoder_batch_size`, or by default 2048, but no more than a quarter of the sequences, and no less than 16.
+
+        A step with the encoder costs by the distinct items it reads, which grow slower than the sequences: large ones
+        cost less a target, and have more negatives.
+
+        Example:
+            >>> [TrainingConfig().encoder_batch_size_for(sequences) for sequences in (20, 4000, 10**6)]
+            [16, 1000, 2048]
+        """
+        return self.encoder_batch_size or min(2048, max(16, sequences // 4))
 
 
 class TrackingConfig(Section):

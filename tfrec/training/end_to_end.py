@@ -135,7 +135,7 @@ class EndToEndFit:
         knobs = config.training
         shares = label_shares(dataset, config.training.behaviour_weights)
         self.windows = Windows.cut(dataset.training(), config.model.max_history, shares)
-        self.batch_size = knobs.batch_size_for(len(self.windows))
+        self.batch_size = knobs.encoder_batch_size_for(len(self.windows))
         self.steps = self.windows.steps(self.batch_size)
         total = self.steps * knobs.encoder_epochs
         counts = dataset.items[schema.TRAIN_COUNT].to_numpy()

@@ -90,15 +90,17 @@ class Run:
         return np.load(path, allow_pickle=False) if path.is_file() else self.text_vectors
 
     def encoder(self) -> TextEncoder:
-        """The text encoder of the model: the run's own where it was trained too, else the one in the configuration."""
+        """The text encoder of the model, in the configured precision: the run's own where it was trained too, else the
+        one in the configuration."""
         from tfrec.encoders import load_encoder
 
         own = self.path / ENCODER_FOLDER
-        encoder = load_encoder(own if own.is_dir() else self.config.encoder.name)
+        knobs = self.config.encoder
+        encoder = load_encoder(own if own.is_dir() else knobs.name, precision=knobs.precision)
         expected = self.manifest["encoder_hash"]
         if expected and encoder.hash != expected:
             raise InvalidInput(
-                f"The encoder {self.config.encoder.name!r} is not the one this run was trained with (hash "
+                f"The encoder {knobs.name!r} is not the one this run was trained with (hash "
                 f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
             )
         return encoder
