@@ -60,6 +60,20 @@ def test_a_memory_that_knows_is_turned_up_and_reads_the_newest(model):
     assert found.weight / found.cosine > 0.2 and found.decay <= 0.8
 
 
+def test_where_a_rare_item_tells_more_the_frequent_are_discounted(model):
+    """The newest item is taken by everybody, and what goes with the rare one before it is what is taken next."""
+    near = (np.arange(ITEMS) + 1) % ITEMS
+    often = np.where(np.arange(ITEMS) % 2, 1, 500)
+    counts = np.full((ITEMS, 1), 3, np.float32)
+    model.memory.remember((near[:, None].astype(np.int32), counts), None, often)
+    model.memory.assign(discount=0.0, weight=5.0)
+    asked = queries(lambda rng, row: (row[row % 2 == 1][-1] + 1) % ITEMS if (row % 2).any() else row[-1])
+    found = balance(model, asked, names=["discount"])
+    before = ndcg(model, asked)
+    found.put(model)
+    assert found.discount > 0 and ndcg(model, asked) > before + 0.01
+
+
 def test_what_is_put_scores_as_it_was_measured(model):
     asked = queries(lambda rng, row: (row[-3] + 1) % ITEMS)
     found = balance(model, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ _WEIGHT_RATE = 5.0
 class NeighbourMemory(keras.layers.Layer):
     """Adds to the scores what stands near the history's items in training sequences, and what reads like them.
 
-    The score of item j gets `a · log(1 + Σ_t decay^t · C[i_t, j]) + b · Σ_t decay^t · T[i_t, j]`, where t = 0 is the
-    newest event of the history, C counts how often j is near i in training (`history_neighbours`), T is a kernel of
-    their texts' cosine (`text_neighbours`), both kept for the strongest few dozen neighbours of each item, and a and b
-    are learned. The model then learns what the counts don't say. (Blending a memory with a network is an old idea:
+    The score of item j gets `a · log(1 + Σ_t decay^t · r[i_t] · C[i_t, j]) + b · Σ_t decay^t · T[i_t, j]`, where t = 0
+    is the newest event of the history, C counts how often j is near i in training (`history_neighbours`), T is a kernel
+    of their texts' cosine (`text_neighbours`), both kept for the strongest few dozen neighbours of each item, and a and
+    b are learned. The model then learns what the counts don't say. (Blending a memory with a network is an old idea:
     cache language models, kNN-LM, https://arxiv.org/abs/1911.00172.)
+
+    `r[i] = (typical frequency / frequency of i)^discount`: a pair counted with a rare item tells more than one with an
+    item that everybody takes. 0 takes counts as they are, 1 shares of the item's events (item-based top-N, Deshpande &
+    Karypis 2004, https://doi.org/10.1145/963770.963776).
 
     In training the counts hold the very event that is to be predicted, which would make the memory look better than it
     is. So the pairs of the sequence itself are taken out again: the memory is that of all other people.
@@ -31,6 +36,7 @@ class NeighbourMemory(keras.layers.Layer):
         text_k: int. Neighbours an item that read like it; 0 for none.
         window: int. Distance within which two events were counted.
         decay: float in (0, 1]. Weight of an event relative to the one after it; kept with the weights.
+        discount: float. How much the counts of a frequent item are discounted; kept with the weights.
 
     Call arguments:
         items: int32 `[batch, length]`, oldest first, −1 is padding (on the right).
@@ -41,10 +47,18 @@ class NeighbourMemory(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_items: int, k: int = 32, text_k: int = 32, window: int = 10, decay: float = 0.8, **kwargs: Any
+        self,
+        num_items: int,
+        k: int = 32,
+        text_k: int = 32,
+        window: int = 10,
+        decay: float = 0.8,
+        discount: float = 0.3,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_items, self.k, self.text_k, self.window, self.start_decay = num_items, k, text_k, window, decay
+        self.num_items, self.k, self.text_k, self.window = num_items, k, text_k, window
+        self.start_decay, self.start_discount = decay, discount
 
     def build(self, input_shape: Any) -> None:
         none, start = keras.initializers.Constant(-1), keras.initializers.Constant(self.start_decay)
@@ -53,6 +67,9 @@ class NeighbourMemory(keras.layers.Layer):
             shape = (self.num_items, self.k)
             self.near = self.add_weight("near", shape, "int32", none, trainable=False)
             self.counts = self.add_weight("counts", shape, initializer="zeros", trainable=False)
+            self.rarity = self.add_weight("rarity", (self.num_items,), initializer="zeros", trainable=False)
+            start = keras.initializers.Constant(self.start_discount)
+            self.discount = self.add_weight("discount", (), initializer=start, trainable=False)
             self.scaled_weight = self.add_weight(
                 "weight", (), initializer=keras.initializers.Constant(1 / _WEIGHT_RATE)
             )
@@ -75,20 +92,37 @@ class NeighbourMemory(keras.layers.Layer):
         """float32 scalar: b, of the neighbours by text."""
         return self.scaled_text_weight * _WEIGHT_RATE
 
-    def assign(self, weight: float | None = None, text_weight: float | None = None, decay: float | None = None) -> None:
-        """Sets a, b and the decay; None leaves one as it is."""
+    def assign(
+        self,
+        weight: float | None = None,
+        text_weight: float | None = None,
+        decay: float | None = None,
+        discount: float | None = None,
+    ) -> None:
+        """Sets a, b, the decay and the discount; None leaves one as it is."""
         if weight is not None:
             self.scaled_weight.assign(weight / _WEIGHT_RATE)
         if text_weight is not None:
             self.scaled_text_weight.assign(text_weight / _WEIGHT_RATE)
         if decay is not None:
             self.decay.assign(decay)
+        if discount is not None:
+            self.discount.assign(discount)
 
-    def remember(self, near: tuple[np.ndarray, np.ndarray] | None, alike: tuple[np.ndarray, np.ndarray] | None) -> None:
-        """Sets the neighbours: what `history_neighbours` and `text_neighbours` return; None where k or text_k is 0."""
+    def remember(
+        self,
+        near: tuple[np.ndarray, np.ndarray] | None,
+        alike: tuple[np.ndarray, np.ndarray] | None,
+        frequencies: np.ndarray | None = None,
+    ) -> None:
+        """Sets the neighbours: what `history_neighbours` and `text_neighbours` return; None where k or text_k is 0.
+
+        `frequencies`, int `[num_items]`, is how often each item was taken in training; None discounts nothing.
+        """
         if near is not None:
             self.near.assign(near[0])
             self.counts.assign(near[1])
+            self.rarity.assign(np.zeros(self.num_items, np.float32) if frequencies is None else rarity(frequencies))
         if alike is not None:
             self.alike.assign(alike[0])
             self.kernel.assign(alike[1])
@@ -96,10 +130,10 @@ class NeighbourMemory(keras.layers.Layer):
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parts = []
         if self.k:
-            indices, values = _per_item(*self._entries(items, self.near, self.counts))
+            indices, values = _per_item(*self._entries(items, self.near, self._counts_of))
             parts.append((indices, self.weight * tf.math.log1p(values)))
         if self.text_k:
-            indices, values = self._entries(items, self.alike, self.kernel)
+            indices, values = self._entries(items, self.alike, self._kernel_of)
             parts.append((tf.maximum(indices, 0), self.text_weight * values))
         return tf.concat([i for i, _ in parts], axis=1), tf.concat([v for _, v in parts], axis=1)
 
@@ -111,17 +145,18 @@ class NeighbourMemory(keras.layers.Layer):
     @property
     def strengths(self) -> list[tf.Variable]:
         """The variables behind `assign`."""
+        fixed = [self.decay, *([self.discount] if self.k else [])]
         scaled = [*([self.scaled_weight] if self.k else []), *([self.scaled_text_weight] if self.text_k else [])]
-        return [self.decay, *scaled]
+        return [*fixed, *scaled]
 
     def parts_of_whole(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """What "weight" and "text_weight" multiply, for the whole catalogue: float32 `[batch, num_items]` each."""
         shape = tf.stack([tf.shape(items)[0], self.num_items])
         parts = {}
         if self.k:
-            parts["weight"] = tf.math.log1p(_scatter(*self._entries(items, self.near, self.counts), shape))
+            parts["weight"] = tf.math.log1p(_scatter(*self._entries(items, self.near, self._counts_of), shape))
         if self.text_k:
-            parts["text_weight"] = _scatter(*self._entries(items, self.alike, self.kernel), shape)
+            parts["text_weight"] = _scatter(*self._entries(items, self.alike, self._kernel_of), shape)
         return parts
 
     def of_whole(self, items: tf.Tensor) -> tf.Tensor:
@@ -169,10 +204,10 @@ class NeighbourMemory(keras.layers.Layer):
             return _cells(indices if columns is None else tf.gather(columns, tf.maximum(indices, 0)))
 
         if self.text_k:
-            indices, values = self._faded(history, fade, self.alike, self.kernel)
+            indices, values = self._faded(history, fade, self.alike, self._kernel_of)
             logits = tf.tensor_scatter_nd_add(logits, cells(indices), weights[-1] * values)
         if self.k:
-            indices, values = self._faded(history, fade, self.near, self.counts)
+            indices, values = self._faded(history, fade, self.near, self._counts_of)
             whole, own = self._own(items, labels)
             age = tf.range(length)[:, None] - tf.range(length)[None, :]
             kept = (age >= 0) & (age < span)
@@ -187,23 +222,35 @@ class NeighbourMemory(keras.layers.Layer):
         """Events after which one weighs less than a hundredth."""
         return tf.cast(tf.math.ceil(np.log(1e-2) / tf.math.log(tf.minimum(self.decay, 0.9999))), tf.int32)
 
+    def _counts_of(self, items: tf.Tensor) -> tf.Tensor:
+        """float32 `[..., k]`: the counts of items, all 0 or above, discounted."""
+        return tf.gather(self.counts, items) * self._discounts(items)[..., None]
+
+    def _kernel_of(self, items: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.kernel, items)
+
+    def _discounts(self, items: tf.Tensor) -> tf.Tensor:
+        return tf.exp(self.discount * tf.gather(self.rarity, items))
+
     def _faded(
-        self, history: tf.Tensor, fade: tf.Tensor, indices: tf.Tensor, values: tf.Tensor
+        self, history: tf.Tensor, fade: tf.Tensor, indices: tf.Tensor, values: Callable[[tf.Tensor], tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The neighbours of histories `[places, span]`, newest first: int32 and float32 `[places, span * k]`."""
         real = tf.cast(history >= 0, tf.float32) * fade
         found = tf.maximum(history, 0)
         flat = tf.stack([tf.shape(history)[0], tf.shape(history)[1] * indices.shape[1]])
-        weighted = tf.gather(values, found) * real[..., None]
+        weighted = values(found) * real[..., None]
         return tf.reshape(tf.gather(indices, found), flat), tf.reshape(weighted, flat)
 
-    def _entries(self, items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _entries(
+        self, items: tf.Tensor, indices: tf.Tensor, values: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The neighbours of every event, weighted by its age: int32 and float32 `[batch, length * k]`; −1 for none."""
         real = items >= 0
         length = tf.reduce_sum(tf.cast(real, tf.int32), axis=1, keepdims=True)
         age = tf.cast(tf.maximum(length - 1 - tf.range(tf.shape(items)[1]), 0), tf.float32)
         found = tf.where(real[..., None], tf.gather(indices, tf.maximum(items, 0)), -1)
-        weighted = tf.gather(values, tf.maximum(items, 0)) * tf.pow(self.decay, age)[..., None]
+        weighted = values(tf.maximum(items, 0)) * tf.pow(self.decay, age)[..., None]
         weighted = tf.where(found >= 0, weighted, 0.0)
         shape = tf.stack([tf.shape(items)[0], tf.shape(items)[1] * indices.shape[1]])
         return tf.reshape(found, shape), tf.reshape(weighted, shape)
@@ -226,11 +273,31 @@ class NeighbourMemory(keras.layers.Layer):
         # a neighbour beyond the k-th is not in the memory
         known = tf.gather(self.near, tf.maximum(items, 0))[:, :, None, :] == whole[:, None, :, None]
         counts = tf.gather(self.counts, tf.maximum(items, 0))[:, :, None, :]
-        return tf.maximum(whole, 0), tf.minimum(pairs, tf.reduce_sum(tf.where(known, counts, 0.0), axis=3))
+        pairs = tf.minimum(pairs, tf.reduce_sum(tf.where(known, counts, 0.0), axis=3))
+        return tf.maximum(whole, 0), pairs * self._discounts(tf.maximum(items, 0))[:, :, None]
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_items": self.num_items, "k": self.k, "text_k": self.text_k}
-        return {**super().get_config(), **config, "window": self.window, "decay": self.start_decay}
+        return {
+            **super().get_config(),
+            **config,
+            "window": self.window,
+            "decay": self.start_decay,
+            "discount": self.start_discount,
+        }
+
+
+def rarity(frequencies: np.ndarray) -> np.ndarray:
+    """float32 `[num_items]`: log of the frequency that a typical event's item has, over the item's own; 0 for an item
+    that never occurs.
+
+    Example:
+        >>> rarity(np.array([4, 4, 1, 0])).round(2)
+        array([-0.15, -0.15,  1.23,  0.  ], dtype=float32)
+    """
+    log = np.log(np.maximum(np.asarray(frequencies, np.float64), 1))
+    typical = float((frequencies * log).sum() / max(frequencies.sum(), 1))
+    return np.where(np.asarray(frequencies) > 0, typical - log, 0).astype(np.float32)
 
 
 def _scatter(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:

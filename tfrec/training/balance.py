@@ -24,6 +24,7 @@ ROUNDS = 6
 FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0)
 STEPS = (-4.0, -1.5, -0.5, 0.5, 1.5, 4.0)
 DECAYS = (0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
+DISCOUNTS = (0.0, 0.15, 0.3, 0.45, 0.6)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Balance:
     weight: float = 0.0
     text_weight: float = 0.0
     decay: float = 0.8
+    discount: float = 0.0
     newest: float = 0.0
     others: float = 0.0
     slope: float = 0.0
@@ -45,6 +47,7 @@ class Balance:
         found: dict[str, float] = {}
         if model.memory is not None:
             found["decay"] = float(model.memory.decay.numpy())
+            found |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
             found |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
             found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=True))
@@ -54,7 +57,9 @@ class Balance:
         """Sets the model's strengths; the factor on the network goes into its temperature, and counts from there."""
         model.log_temperature.assign_sub(np.log(self.cosine))
         if model.memory is not None:
-            model.memory.assign(decay=self.decay, **{name: getattr(self, name) for name in model.memory.parts})
+            discount = self.discount if model.memory.k else None
+            parts = {name: getattr(self, name) for name in model.memory.parts}
+            model.memory.assign(decay=self.decay, discount=discount, **parts)
         if model.repeats is not None:
             model.repeats.assign([self.newest, self.others, self.slope])
 
@@ -126,8 +131,8 @@ def balance(
 
 def _moves(start: Balance, name: str) -> list[Balance]:
     value = getattr(start, name)
-    if name == "decay":
-        values = [decay for decay in DECAYS if decay != value]
+    if name in ("decay", "discount"):
+        values = [other for other in (DECAYS if name == "decay" else DISCOUNTS) if not np.isclose(other, value)]
     elif name in ("cosine", "weight", "text_weight"):
         values = [value * factor for factor in FACTORS]
     else:
@@ -147,9 +152,11 @@ class _Parts:
             for row, number in enumerate(rows):
                 history = queries.history
                 self.cosine[row, history.items[history.offsets[number] : history.offsets[number + 1]]] = -np.inf
-        self.names = ["cosine", *(["decay", *model.memory.parts] if model.memory is not None else [])]
+        self.names = ["cosine"]
+        if model.memory is not None:
+            self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.parts]
         self.names += ["newest", "others", "slope"] if model.repeats is not None else []
-        self.decay = np.nan
+        self.reading = (np.nan, np.nan)
         self.remembered: dict[str, np.ndarray] = {}
 
         first = first_occurrence(self.items)
@@ -166,18 +173,19 @@ class _Parts:
     def ndcg(self, by: Balance) -> np.ndarray:
         scores = self.cosine * np.float32(by.cosine)
         if self.memory is not None:
-            for name, part in self._at(self.memory, by.decay).items():
+            for name, part in self._at(self.memory, by.decay, by.discount).items():
                 scores += np.float32(getattr(by, name)) * part
         bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count
         scores[self.place[0], self.taken] += bias.astype(np.float32)
         return ranking_metrics(target_ranks(scores, self.offsets, self.targets), self.offsets, 10)["ndcg"]
 
-    def _at(self, memory: NeighbourMemory, decay: float) -> dict[str, np.ndarray]:
-        """What the memory's strengths multiply; kept for the decay asked last."""
-        if decay != self.decay:
-            was = float(memory.decay.numpy())
-            memory.assign(decay=decay)
+    def _at(self, memory: NeighbourMemory, decay: float, discount: float) -> dict[str, np.ndarray]:
+        """What the memory's strengths multiply; kept for the decay and discount asked last."""
+        if (decay, discount) != self.reading:
+            before = [variable.numpy() for variable in memory.strengths]
+            memory.assign(decay=decay, discount=discount if memory.k else None)
             self.remembered = {name: part.numpy() for name, part in memory.parts_of_whole(self.items).items()}
-            memory.assign(decay=was)
-            self.decay = decay
+            for variable, value in zip(memory.strengths, before, strict=True):
+                variable.assign(value)
+            self.reading = (decay, discount)
         return self.remembered

@@ -81,7 +81,7 @@ def build_next_item_model(
             near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
         if model.memory.text_k and text_vectors is not None:
             alike = text_neighbours(text_vectors, model.memory.text_k)
-        model.memory.remember(near, alike)
+        model.memory.remember(near, alike, counts)
     if config.training.start_from:
         start_from(model, dataset, config.training.start_from)
     return model

@@ -58,7 +58,7 @@ def _copy(run: Run, model: NextItemModel, dataset: PreparedDataset) -> None:
     if model.repeats is not None and old.repeats is not None:
         model.repeats.scaled.assign(old.repeats.scaled)
     if model.memory is not None and old.memory is not None:
-        for name in ("decay", "scaled_weight", "scaled_text_weight"):
+        for name in ("decay", "discount", "scaled_weight", "scaled_text_weight"):
             if hasattr(model.memory, name) and hasattr(old.memory, name):
                 getattr(model.memory, name).assign(getattr(old.memory, name))
     for name in ("mean", "components", "projection"):
