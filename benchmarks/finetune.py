@@ -3,8 +3,9 @@
 Amazon Scientific (or MovieLens-100K) with MiniLM. `naive` is the joint training of BehaviourTextModel's sigmoid head:
 128 tokens, one positive and four sampled negatives a target position; in the fastest of float32 and bfloat16 and of
 both its forms (the candidate as a text of its own, or as the second segment). tfrec trains a NextItemModel with
-`encoder.trainable`, in the faster of float32 and bfloat16, as many sequences a step as by default (2,048). A trial turn chooses the modes; then
-both take turns, each in a process of its own, and the ratio is that of median target positions per second.
+`encoder.trainable`, in the faster of float32 and bfloat16, as many sequences a step as by default (2,048). A trial turn
+chooses the modes; then both take turns, each in a process of its own, and the ratio is that of median target positions
+per second.
 
 Quality: NDCG@10 over the full catalogue of the test targets of 400 people after the same few minutes (three, not ten,
 so that the whole ends within 20) from the pre-trained encoder, validation included for tfrec. Memory: the largest

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
+from tfrec.models.neighbours import rarity
 from tfrec.models.repeats import first_occurrence
+from tfrec.models.sparse_rows import cells_of, scattered, summed_by_index
 
 _WEIGHT_RATE = 5.0
 
@@ -130,7 +132,7 @@ class NeighbourMemory(keras.layers.Layer):
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parts = []
         if self.k:
-            indices, values = _per_item(*self._entries(items, self.near, self._counts_of))
+            indices, values = summed_by_index(*self._entries(items, self.near, self._counts_of))
             parts.append((indices, self.weight * tf.math.log1p(values)))
         if self.text_k:
             indices, values = self._entries(items, self.alike, self._kernel_of)
@@ -154,9 +156,9 @@ class NeighbourMemory(keras.layers.Layer):
         shape = tf.stack([tf.shape(items)[0], self.num_items])
         parts = {}
         if self.k:
-            parts["weight"] = tf.math.log1p(_scatter(*self._entries(items, self.near, self._counts_of), shape))
+            parts["weight"] = tf.math.log1p(scattered(*self._entries(items, self.near, self._counts_of), shape))
         if self.text_k:
-            parts["text_weight"] = _scatter(*self._entries(items, self.alike, self._kernel_of), shape)
+            parts["text_weight"] = scattered(*self._entries(items, self.alike, self._kernel_of), shape)
         return parts
 
     def of_whole(self, items: tf.Tensor) -> tf.Tensor:
@@ -201,7 +203,7 @@ class NeighbourMemory(keras.layers.Layer):
         fade = tf.pow(self.decay, tf.cast(tf.range(span), tf.float32))
 
         def cells(indices: tf.Tensor) -> tf.Tensor:
-            return _cells(indices if columns is None else tf.gather(columns, tf.maximum(indices, 0)))
+            return cells_of(indices if columns is None else tf.gather(columns, tf.maximum(indices, 0)))
 
         if self.text_k:
             indices, values = self._faded(history, fade, self.alike, self._kernel_of)
@@ -285,39 +287,3 @@ class NeighbourMemory(keras.layers.Layer):
             "decay": self.start_decay,
             "discount": self.start_discount,
         }
-
-
-def rarity(frequencies: np.ndarray) -> np.ndarray:
-    """float32 `[num_items]`: log of the frequency that a typical event's item has, over the item's own; 0 for an item
-    that never occurs.
-
-    Example:
-        >>> rarity(np.array([4, 4, 1, 0])).round(2)
-        array([-0.15, -0.15,  1.23,  0.  ], dtype=float32)
-    """
-    log = np.log(np.maximum(np.asarray(frequencies, np.float64), 1))
-    typical = float((frequencies * log).sum() / max(frequencies.sum(), 1))
-    return np.where(np.asarray(frequencies) > 0, typical - log, 0).astype(np.float32)
-
-
-def _scatter(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    return tf.scatter_nd(_cells(indices), values, shape)
-
-
-def _cells(indices: tf.Tensor) -> tf.Tensor:
-    """(row, index) of int32 `[rows, n]`, int32 `[rows, n, 2]`; −1 is read as 0."""
-    rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
-    return tf.stack([rows, tf.maximum(indices, 0)], axis=-1)
-
-
-def _per_item(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sums the values of each index within a row; the shapes stay, what is left over is index 0 and value 0."""
-    batch, width = tf.unstack(tf.shape(indices))
-    order = tf.argsort(indices, axis=1, stable=True)
-    indices, values = tf.gather(indices, order, batch_dims=1), tf.gather(values, order, batch_dims=1)
-    starts = tf.concat([tf.ones([batch, 1], tf.bool), indices[:, 1:] != indices[:, :-1]], axis=1)
-    run = tf.cumsum(tf.cast(starts, tf.int32), axis=1) - 1
-    cell = tf.reshape(run + tf.range(batch)[:, None] * width, [-1])
-    summed = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), cell, batch * width)
-    item = tf.math.unsorted_segment_max(tf.reshape(indices, [-1]), cell, batch * width)
-    return tf.reshape(tf.maximum(item, 0), [batch, width]), tf.reshape(summed, [batch, width])

@@ -72,6 +72,19 @@ def history_neighbours(histories: Histories, num_items: int, k: int, window: int
     return indices, values
 
 
+def rarity(frequencies: np.ndarray) -> np.ndarray:
+    """float32 `[num_items]`: log of the frequency that a typical event's item has, over the item's own; 0 for an item
+    that never occurs.
+
+    Example:
+        >>> rarity(np.array([4, 4, 1, 0])).round(2)
+        array([-0.15, -0.15,  1.23,  0.  ], dtype=float32)
+    """
+    log = np.log(np.maximum(np.asarray(frequencies, np.float64), 1))
+    typical = float((frequencies * log).sum() / max(frequencies.sum(), 1))
+    return np.where(np.asarray(frequencies) > 0, typical - log, 0).astype(np.float32)
+
+
 def text_neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` items whose text vectors have the highest cosine c to each item's, and exp((c − 1) / 0.1).
 
