@@ -126,7 +126,7 @@ def test_the_repeat_bias_starts_on_the_side_of_the_data(users, sign):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("negatives", "loss"), [("uniform", "softmax"), ("mixed", "softmax"), ("uniform", "gbce"), ("popularity", "bpr")]
+    ("negatives", "loss"), [("uniform", "softmax"), ("mixed", "softmax"), ("auto", "gbce"), ("popularity", "bpr")]
 )
 def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negatives, loss):
     values = [f"training.negatives={negatives}", f"training.loss={loss}", "training.sample=5", "training.epochs=12"]
@@ -135,7 +135,14 @@ def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negati
     assert fit_next_item(dataset, None, config, workdir=tmp_path).metrics_valid["ndcg@10"] > 0.8
 
 
+@pytest.mark.parametrize(("items", "sampled"), [(20_000, False), (20_001, True)])
+def test_a_large_catalogue_is_sampled_by_default(items, sampled):
+    knobs = RunConfig().training
+    assert knobs.negatives_for(100_000, items) == ("mixed" if sampled else "all")
+    assert RunConfig().with_values(["training.negatives=all"]).training.negatives_for(100_000, items) == "all"
+
+
 def test_a_loss_that_needs_samples_says_so(dataset, tmp_path):
-    config = RunConfig().with_values(["training.loss=bpr", "model.dim=16"])
+    config = RunConfig().with_values(["training.loss=bpr", "training.negatives=all", "model.dim=16"])
     with pytest.raises(InvalidInput, match="training.negatives=uniform"):
         fit_next_item(dataset, None, config, workdir=tmp_path)

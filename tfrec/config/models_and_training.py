@@ -76,8 +76,10 @@ class TrainingConfig(Section):
     batch_size: int | None = Field(None, ge=1, description="None: 256, or less where an epoch has few steps.")
     learning_rate: float = Field(2e-3, gt=0)
     loss: Literal["softmax", "gbce", "bpr"] = Field("softmax", description="next-item.")
-    negatives: Literal["all", "uniform", "popularity", "in-batch", "mixed"] = Field(
-        "all", description="next-item: what the target is told from: the whole catalogue, or what is drawn a step."
+    negatives: Literal["auto", "all", "uniform", "popularity", "in-batch", "mixed"] = Field(
+        "auto",
+        description="next-item: what the target is told from: the whole catalogue, or what is drawn a step. auto: all, "
+        "or mixed where an epoch would score more than two billion times.",
     )
     sample: int = Field(4096, ge=1, description="next-item: negatives drawn a step; none where all or in-batch.")
     encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
@@ -122,6 +124,18 @@ class TrainingConfig(Section):
             [16, 62, 256]
         """
         return self.batch_size or min(256, max(16, examples // 32))
+
+    def negatives_for(self, targets: int, items: int) -> str:
+        """`negatives`, or what "auto" stands for: "all" while an epoch scores no more than two billion items, which is
+        about a minute on two cores; else, and for losses that need drawn ones, "mixed".
+
+        Example:
+            >>> [TrainingConfig().negatives_for(targets, 10_000) for targets in (200_000, 200_001)]
+            ['all', 'mixed']
+        """
+        if self.negatives != "auto":
+            return self.negatives
+        return "all" if self.loss == "softmax" and targets * items <= 2_000_000_000 else "mixed"
 
     def encoder_batch_size_for(self, sequences: int) -> int:
         """`encoder_batch_size`, or by default 2048, but no more than a quarter of the sequences, and no less than 16.

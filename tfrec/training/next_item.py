@@ -150,12 +150,15 @@ def fit_next_item(
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     batch_size = knobs.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
+    negatives = knobs.negatives_for(int((windows.stop - windows.start - 1).sum()), dataset.num_items)
+    if negatives != knobs.negatives and negatives != "all":
+        say(f"Each step draws {knobs.sample} negatives (training.negatives=mixed): the whole catalogue would take long")
     with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
         model = build_next_item_model(dataset, text_vectors, config)
-        if knobs.negatives != "all":
+        if negatives != "all":
             counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
-            model.learn_from(CandidateSampler(knobs.negatives, counts, knobs.sample, knobs.seed), knobs.loss)
+            model.learn_from(CandidateSampler(negatives, counts, knobs.sample, knobs.seed), knobs.loss)
         elif knobs.loss != "softmax":
             raise InvalidInput(f"training.loss={knobs.loss} needs sampled negatives. Set training.negatives=uniform.")
         model.contrastive = knobs.contrastive
