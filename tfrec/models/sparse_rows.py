@@ -6,8 +6,8 @@ import tensorflow as tf
 
 
 def scattered(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; −1 is read as
-    0, and should come with the value 0."""
+    """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; −1 is read
+    as 0, and should come with the value 0."""
     return tf.scatter_nd(cells_of(indices), values, shape)
 
 

@@ -19,6 +19,7 @@ from tfrec.models.neighbours import history_neighbours, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
 from tfrec.models.text_versions import TextVersions
+from tfrec.progress import say
 from tfrec.training.batches import augmentation_of, batches
 from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
