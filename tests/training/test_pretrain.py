@@ -32,6 +32,7 @@ def text_file(tmp_path_factory):
 
 def config(**values):
     small = {"size": "tiny", "vocab_size": 60, "seq_length": 16, "steps": 6, "batch_size": 8, "checkpoint_every": 2}
+    small["head_steps"] = 2
     return RunConfig.from_dict({"pretraining": {**small, "held_out": 0.1, "learning_rate": 2e-3, **values}})
 
 
@@ -143,8 +144,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, text_
     gradients = LanguageTrainer._gradients
     calls = []
 
-    def breaks(self, texts, seed):
-        found = gradients(self, texts, seed)
+    def breaks(self, texts, seed, head):
+        found = gradients(self, texts, seed, head)
         calls.append(1)
         return (found[0], found[1] * np.nan, found[2]) if len(calls) == 4 else found
 
@@ -172,6 +173,49 @@ def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_fil
         weights.append(encoder.get_weights())
     for one, other in zip(*weights):
         assert_allclose(one, other, atol=2e-4)
+
+
+@pytest.mark.slow
+def test_a_new_head_is_learnt_before_the_encoder_moves(tmp_path, tiny_hf_bert, text_file, monkeypatch):
+    from tfrec.encoders.checkpoint import read_checkpoint
+
+    measure, weights = LanguageTrainer.measure, []
+
+    def measured(self, texts):
+        weights.append(self.model.encoder.get_weights())
+        return measure(self, texts)
+
+    def card(name, **values):
+        out = pretrain_encoder(tmp_path / name, config(**values), files=[text_file], source=str(tiny_hf_bert))
+        return json.loads((out / "pretraining.json").read_text())
+
+    monkeypatch.setattr(LanguageTrainer, "measure", measured)
+    guess = card("guess", head_steps=0, steps=1)["before"]
+    learnt = card("learnt", head_steps=40, steps=1)
+    expected = read_checkpoint(tiny_hf_bert).model().get_weights()
+    for one, other in zip(weights[2], expected, strict=True):
+        assert_array_equal(one, other)
+    assert any(np.any(one != other) for one, other in zip(weights[3], expected, strict=True))
+    assert learnt["before"]["perplexity"] < 0.7 * guess["perplexity"]
+    assert [row["step"] for row in learnt["losses"]][-2:] == [40, 41] and learnt["head_steps"] == 40
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_its_head_is_resumed_there(tmp_path, tiny_hf_bert, text_file, monkeypatch):
+    knobs, step = config(head_steps=4, steps=2), LanguageTrainer._step
+    whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file], source=str(tiny_hf_bert))
+
+    def killed(self, number, texts):
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(self, number, texts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LanguageTrainer, "_step", killed)
+        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file], source=str(tiny_hf_bert))
+    cut = pretrain_encoder(tmp_path / "cut", files=[text_file], source=str(tiny_hf_bert), resume=True)
+    cards = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, cut)]
+    assert cards[0] == cards[1]
 
 
 @pytest.mark.slow

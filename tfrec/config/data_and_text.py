@@ -51,6 +51,9 @@ class PretrainingConfig(Section):
     seq_length: int = Field(128, ge=8, description="Tokens a text is cut to.")
     mask_rate: float = Field(0.15, gt=0, lt=1, description="bert: share of the words that are hidden.")
     steps: int = Field(2000, ge=1)
+    head_steps: int = Field(
+        200, ge=0, description="bert, from a checkpoint: steps before them, in which only the new head is learnt."
+    )
     batch_size: int = Field(32, ge=1, description="Texts read at a time.")
     accumulate: int = Field(1, ge=1, description="Batches a step; their gradients are added.")
     learning_rate: float = Field(5e-4, gt=0)

@@ -62,6 +62,8 @@ class LanguageTrainer:
         masking: How words are hidden; None where the next token is learnt.
         knobs: Steps, rates and sizes.
         folder: Where checkpoints are.
+        head_steps: int. Steps before those of `knobs`, in which the encoder stays as it is: a new head's first
+            gradients would only spoil it (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class LanguageTrainer:
         masking: WholeWordMasking | None,
         knobs: PretrainingConfig,
         folder: Path,
+        head_steps: int = 0,
     ) -> None:
         self.model, self._preprocessor, self._masking = model, preprocessor, masking
-        self._knobs, self._folder = knobs, folder
+        self._knobs, self._folder, self._head_steps = knobs, folder, head_steps
         self.rows: list[dict[str, float]] = []
         self.done = 0
         rate = LinearWarmup(knobs.learning_rate, int(knobs.warmup * knobs.steps), knobs.steps)
@@ -83,7 +86,15 @@ class LanguageTrainer:
         pooler = {id(variable) for variable in model.encoder.get_layer("pooling").trainable_variables}
         self._variables = [each for each in model.trainable_variables if id(each) not in pooler]
         self._optimizer.build(self._variables)
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=self._optimizer)
+        inside = {id(variable) for variable in model.encoder.trainable_variables}
+        self._head = [each for each in self._variables if id(each) not in inside]
+        self._head_optimizer = keras.optimizers.Adam(knobs.learning_rate, global_clipnorm=1.0)
+        self._head_optimizer.build(self._head)
+        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=self._optimizer, head=self._head_optimizer)
+
+    def fit_head(self, texts: Iterator[str]) -> None:
+        """As `fit`, of the head's steps alone."""
+        self._fit(texts, self._head_steps)
 
     def fit(self, texts: Iterator[str]) -> None:
         """Takes the steps that are not done yet.
@@ -94,13 +105,16 @@ class LanguageTrainer:
         Raises:
             TfrecError: The loss is not a number any more; the last checkpoint stays.
         """
+        self._fit(texts, self._head_steps + self._knobs.steps)
+
+    def _fit(self, texts: Iterator[str], steps: int) -> None:
         knobs = self._knobs
         each = knobs.batch_size * knobs.accumulate
         next(islice(texts, self.done * each, self.done * each), None)
         losses: list[float] = []
-        for step in track(range(self.done, knobs.steps), "Pre-training", knobs.steps - self.done):
+        for step in track(range(self.done, steps), "Pre-training", steps - self.done):
             losses.append(self._step(step, list(islice(texts, each))))
-            if (step + 1) % knobs.checkpoint_every == 0 or step + 1 == knobs.steps:
+            if (step + 1) % knobs.checkpoint_every == 0 or step + 1 in (self._head_steps, steps):
                 self.rows.append({"step": step + 1, "loss": float(np.mean(losses))})
                 losses = []
                 self._save(step + 1)
@@ -134,15 +148,17 @@ class LanguageTrainer:
         old = list(self._folder.glob("step-*"))
         self._checkpoint.write(str(self._folder / f"step-{step}"))
         write_json(self._folder / _STATE, {"step": step, "name": f"step-{step}", "rows": self.rows})
+        self.done = step
         for path in old:
             path.unlink()
 
     def _step(self, step: int, texts: list[str]) -> float:
         size, total, count, summed = self._knobs.batch_size, 0.0, 0.0, None
+        head = step < self._head_steps
         for part in range(self._knobs.accumulate):
             block = tf.constant(texts[part * size : (part + 1) * size])
             seed = tf.constant([self._knobs.seed, step * self._knobs.accumulate + part])
-            gradients, loss, tokens = self._gradients(block, seed)
+            gradients, loss, tokens = self._gradients(block, seed, head)
             total, count = total + float(loss), count + float(tokens)
             summed = gradients if summed is None else [one + more for one, more in zip(summed, gradients)]
         if not math.isfinite(total):
@@ -153,14 +169,16 @@ class LanguageTrainer:
                 f"The loss became {total} at step {step + 1}; {kept}. Lower pretraining.learning_rate and start again."
             )
         if summed is not None and count:
-            self._optimizer.apply_gradients(zip([each / count for each in summed], self._variables))
+            optimizer = self._head_optimizer if head else self._optimizer
+            optimizer.apply_gradients(zip([each / count for each in summed], self._head if head else self._variables))
         return total / max(count, 1.0)
 
     @tf.function(reduce_retracing=True)
-    def _gradients(self, texts: tf.Tensor, seed: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    def _gradients(self, texts: tf.Tensor, seed: tf.Tensor, head: bool) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        variables = self._head if head else self._variables
         with tf.GradientTape() as tape:
             loss, _, count = self._read(texts, seed, training=True)
-        gradients = tape.gradient(loss, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(each) for each in gradients], loss, count
 
     @tf.function(reduce_retracing=True)

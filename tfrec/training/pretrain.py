@@ -53,7 +53,8 @@ def pretrain_encoder(
         dataset: Texts of the catalogue and of the training histories.
         files: Text files, one text a line.
         source: A preset, a Hugging Face folder or an encoder folder to go on from; its family, size and vocabulary
-            hold, and the prediction head, which none of them has, is a new one. None: a new model, with a WordPiece
+            hold, and the prediction head, which none of them has, is a new one: for BERT it is learnt alone first, for
+            `pretraining.head_steps`, and "before" is measured after that. None: a new model, with a WordPiece
             vocabulary learnt from the texts.
         resume: Go on with `OUT.partial`; dataset, files and source have to be the same.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
@@ -114,13 +115,15 @@ def _train(
         masking = WholeWordMasking(vocabulary.vocabulary, knobs.mask_rate)
     preprocessor = vocabulary.preprocessor(min(128, shape.max_positions))
     model = LanguageModel(encoder, shape)
-    trainer = LanguageTrainer(model, preprocessor, masking, knobs, partial / "checkpoint")
+    head_steps = knobs.head_steps if source and shape.family == "bert" else 0
+    trainer = LanguageTrainer(model, preprocessor, masking, knobs, partial / "checkpoint", head_steps)
     held_out = list(islice(corpus.texts(held_out=True), knobs.max_held_out))
     before = partial / "before.json"
-    if not before.is_file():
-        write_json(before, trainer.measure(held_out))
     if resume:
         trainer.restore()
+    trainer.fit_head(corpus.shuffled(knobs.seed))
+    if not before.is_file():
+        write_json(before, trainer.measure(held_out))
     trainer.fit(corpus.shuffled(knobs.seed))
     after = trainer.measure(held_out)
     say(f"Held out: {read_json(before)} before, {after} after")
@@ -131,6 +134,7 @@ def _train(
         "source": source and Path(source).name,
         "data": corpus.sha256,
         "steps": knobs.steps,
+        "head_steps": head_steps,
         "losses": trainer.rows,
         "held_out_texts": len(held_out),
         "before": read_json(before),
