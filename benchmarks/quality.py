@@ -4,6 +4,9 @@
 of their own and make their lists from the same histories (training and validation events). One piece of code measures
 all lists of the test users: recall and NDCG over the full catalogue. Each peer is measured as it comes and with seen
 items left out, and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
+
+With `--permuted` the events of each user are put in a random order first, so that the file's own order (of one day's
+purchases, say) gives nothing away; `own_sasrec` is then our model without text, memory, bias and balance.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +26,32 @@ from peers import data_folder, machine, peer_python, run_peer
 
 PACKAGES = ["rectools[torch]==0.19.0", "implicit==0.7.2", "pyarrow==18.1.0"]
 PEERS = {"rectools_sasrec": "sasrec", "rectools_bert4rec": "bert4rec", "implicit_als": "als"}
+NAMES = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
 FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
 
 
-def dataset(name: str, split: str, out: Path) -> Any:
+OWN_SASREC = ["model.use_text=false", "model.neighbours=0", "model.repeat_bias=false", "training.balance=false"]
+SEED = 7
+"""Of the order that `--permuted` puts a user's events in."""
+
+
+def permuted(events: pl.DataFrame) -> pl.DataFrame:
+    """The events with timestamps that put those of each user in a random order, the same in every run."""
+    order = np.random.default_rng(SEED).permutation(events.height)
+    return events.with_columns(pl.Series("timestamp", order, pl.Int64))
+
+
+def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
     """The prepared data set, from the bench data or MovieLens-100K."""
     from tfrec.assets import movielens_100k_folder
     from tfrec.data import prepare, read_movielens_100k
 
     folder = data_folder(FOLDERS[name]) if name in FOLDERS else None
     if folder is None:
-        return prepare(*read_movielens_100k(movielens_100k_folder()), out, split=split)
-    sources = [next(folder.glob(f"{kind}.*")) for kind in ("events", "items")]
-    return prepare(*sources, out, split=split)
+        events, *rest = read_movielens_100k(movielens_100k_folder())
+        return prepare(permuted(events) if permute else events, *rest, out, split=split)
+    events, items = (pl.read_parquet(folder / f"{kind}.parquet") for kind in ("events", "items"))
+    return prepare(permuted(events) if permute else events, items, out, split=split)
 
 
 def hand_over(data: Any, folder: Path, split: str = "test") -> None:
@@ -61,13 +78,16 @@ def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[
     return dict(zip(("recall@10", "ndcg@10", "recall@50"), map(float, np.mean(values, axis=0)), strict=True))
 
 
-def with_tfrec(data: Any, folder: Path, seed: int, targets: dict[int, list[int]]) -> dict[str, Any]:
-    """Metrics, seconds and baselines of a default run."""
+def with_tfrec(
+    data: Any, folder: Path, seed: int, targets: dict[int, list[int]], values: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Metrics, seconds and baselines of a run with defaults, but for `values`."""
     from tfrec.config import RunConfig
     from tfrec.training import evaluate_run, train
 
     started = time.perf_counter()
-    run = train(data, folder / f"run-{seed}", RunConfig().with_values([f"training.seed={seed}"]))
+    name = f"run-{seed}-{len(values)}"
+    run = train(data, folder / name, RunConfig().with_values([f"training.seed={seed}", *values]))
     seconds = time.perf_counter() - started
     metrics = evaluate_run(run, data)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
@@ -87,16 +107,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
     parser.add_argument("--epochs", type=int, default=12, help="of the peers' transformers")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
     options = parser.parse_args()
-    python = peer_python("recommenders", PACKAGES)
+    python = peer_python("recommenders", PACKAGES) if options.peers else ""
     script = str(Path(__file__).with_name("quality_peers.py"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = dataset(options.data, options.split, folder / "data")
+        data = dataset(options.data, options.split, folder / "data", options.permuted)
         hand_over(data, folder)
         targets = dict(pl.read_parquet(folder / "targets.parquet").group_by("user").agg("item").iter_rows())
         runs = [with_tfrec(data, folder, seed, targets) for seed in range(options.seeds)]
         table: dict[str, Any] = {}
+        if options.permuted:
+            own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in range(options.seeds)]
+            table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
         for peer in options.peers:
             told = json.loads(run_peer(python, script, PEERS[peer], str(folder), "--epochs", str(options.epochs)))
             for kind in ("", "-masked"):
@@ -108,10 +132,10 @@ def main() -> None:
 
 def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
     """The JSON line."""
-    names = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
-    ours = {name: float(np.mean([run[name] for run in runs])) for name in names}
-    spread = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in names[:3]}
+    ours = {name: float(np.mean([run[name] for run in runs])) for name in NAMES}
+    spread = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in NAMES[:3]}
     best = {peer: max(table[peer]["ndcg@10"], table[f"{peer}_masked"]["ndcg@10"]) for peer in options.peers}
+    best |= {"own_sasrec": table["own_sasrec"]["ndcg@10"]} if options.permuted else {}
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
     return {
         "benchmark": "quality",
@@ -119,6 +143,7 @@ def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict
         "figures": {
             "data": used,
             "split": options.split,
+            "permuted": options.permuted,
             "seeds": options.seeds,
             "tfrec": {**ours, **spread},
             **table,
