@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
-from tfrec.retrieval import Int8Index, IvfIndex, cluster, index_recall
+from tfrec.retrieval import Int8Index, IvfIndex, cluster, index_recall, int8, ivf
 
 
 def unit(rows):
@@ -49,18 +49,22 @@ def cases(draw):
     }
 
 
+@pytest.mark.parametrize("numbers", [1, 40, 2**21])  # a query at a time, some, all
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
-@given(cases(), st.booleans(), st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
-def test_an_index_that_looks_at_everything_is_a_sort(kind, case, excluding, allowing, boosting):
-    result = everything(kind, case["items"]).search(
-        case["items"],
-        case["query"],
-        case["k"],
-        exclude=case["exclude"] if excluding else None,
-        allow=case["allow"] if allowing else None,
-        boost=case["boost"] if boosting else None,
-    )
+@given(case=cases(), excluding=st.booleans(), allowing=st.booleans(), boosting=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_an_index_that_looks_at_everything_is_a_sort(kind, numbers, case, excluding, allowing, boosting):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ivf, "NUMBERS", numbers)
+        result = everything(kind, case["items"]).search(
+            case["items"],
+            case["query"],
+            case["k"],
+            exclude=case["exclude"] if excluding else None,
+            allow=case["allow"] if allowing else None,
+            boost=case["boost"] if boosting else None,
+            exact_if_quicker=False,
+        )
     for row, scores in enumerate(case["query"] @ case["items"].T):
         for item, value in zip(case["boost"][0][row], case["boost"][1][row]) if boosting else ():
             if 0 <= item < len(scores):
@@ -82,7 +86,7 @@ def shop():
 @pytest.mark.parametrize("make", [Int8Index, lambda items: IvfIndex(items, probes=16)])
 def test_most_of_the_exact_result_is_found_and_its_scores_are_exact(shop, make):
     items, queries = shop
-    result = make(items).search(items, queries, 10)
+    result = make(items).search(items, queries, 10, exact_if_quicker=False)
     exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :10]
     assert index_recall(result.indices.numpy(), exact, 10) >= 0.95
     found = result.indices.numpy()
@@ -95,7 +99,8 @@ def test_what_is_excluded_never_comes_back_and_nothing_comes_twice(shop, make):
     items, queries = shop
     exclude = np.argsort(-(queries @ items.T), axis=1)[:, :7].astype(np.int32)
     boost = exclude[:, ::-1].copy(), np.full(exclude.shape, 5.0, np.float32)
-    found = make(items).search(items, queries, 20, exclude=exclude, boost=boost).indices.numpy()
+    result = make(items).search(items, queries, 20, exclude=exclude, boost=boost, exact_if_quicker=False)
+    found = result.indices.numpy()
     for row in range(len(queries)):
         real = found[row][found[row] >= 0]
         assert not set(real) & set(exclude[row]) and len(set(real)) == len(real)
@@ -106,7 +111,7 @@ def test_what_a_boost_brings_to_the_top_is_found_wherever_it_stands(shop, make):
     items, queries = shop
     last = np.argsort(queries @ items.T, axis=1)[:, :3].astype(np.int32)  # the least alike, in lists far away
     boost = np.repeat(last, 2, axis=1), np.full([64, 6], 2.0, np.float32)  # each twice: 4 in all
-    result = make(items).search(items, queries, 5, boost=boost)
+    result = make(items).search(items, queries, 5, boost=boost, exact_if_quicker=False)
     scores = np.take_along_axis(queries @ items.T, last, axis=1) + 4
     order = np.argsort(-scores, axis=1)
     assert_array_equal(result.indices[:, :3], np.take_along_axis(last, order, axis=1))
@@ -116,7 +121,8 @@ def test_what_a_boost_brings_to_the_top_is_found_wherever_it_stands(shop, make):
 def test_what_a_boost_lowers_sinks_inside_its_list(shop):
     items, queries = shop
     best = np.argsort(-(queries @ items.T), axis=1)[:, :1].astype(np.int32)
-    found = IvfIndex(items, probes=8).search(items, queries, 5, boost=(best, np.full([64, 1], -9.0)))
+    boost = best, np.full([64, 1], -9.0)
+    found = IvfIndex(items, probes=8).search(items, queries, 5, boost=boost, exact_if_quicker=False)
     assert not (found.indices.numpy() == best).any()
 
 
@@ -132,11 +138,52 @@ def test_an_allow_list_is_exact_in_an_inverted_file(shop):
 
 def test_lists_that_hold_too_little_give_fewer(shop):
     items, _ = shop
-    result = IvfIndex(items[:40], lists=8, probes=1).search(items[:40], items[:3], 30)
+    result = IvfIndex(items[:40], lists=8, probes=1).search(items[:40], items[:3], 30, exact_if_quicker=False)
     assert (result.count.numpy() < 30).all() and (result.count.numpy() > 0).all()
     for row, count in enumerate(result.count.numpy()):
         assert (result.indices[row, count:].numpy() == -1).all()
         assert np.isneginf(result.scores[row, count:].numpy()).all()
+
+
+def test_an_inverted_file_reads_its_lists_only_where_that_is_quicker(shop, monkeypatch):
+    items, queries = shop
+    index = IvfIndex(items, lists=50, probes=1)
+    read = int(index.lists.shape[1])
+    exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :40]
+    by_lists = index.search(items, queries, 40, exact_if_quicker=False).indices.numpy()
+    assert (by_lists != exact).any(axis=1).all()
+    # With these costs the exact scan is that of two queries' lists and a little more, whatever the batch.
+    monkeypatch.setattr(ivf, "OVERHEAD", 0.0)
+    monkeypatch.setattr(ivf, "SCAN", 2.1 * read / (len(items) - index.num_lists))
+    monkeypatch.setattr(ivf, "SCAN_A_QUERY", 0.0)
+    search = tf.function(lambda q: index.search(items, q, 40).indices, input_signature=[tf.TensorSpec([None, 16])])
+    assert_array_equal(search(queries[:2]), by_lists[:2])
+    assert_array_equal(search(queries[:3]), exact[:3])
+    monkeypatch.setattr(ivf, "OVERHEAD", 1e9)
+    assert_array_equal(index.search(items, queries[:1], 40).indices, exact[:1])
+    monkeypatch.setattr(ivf, "SCAN_A_QUERY", float(len(items)))
+    monkeypatch.setattr(ivf, "OVERHEAD", 1.5 * len(items) ** 2)  # one query is not worth the start, two are
+    assert_array_equal(index.search(items, queries[:1], 40).indices, exact[:1])
+    assert_array_equal(index.search(items, queries[:2], 40).indices, by_lists[:2])
+
+
+def test_many_queries_at_a_time_are_not_scanned_in_int8(shop):
+    items, queries = shop
+    index, many = Int8Index(items, pool=1), int8.MOST_QUERIES + 1
+    index.scale.assign(index.scale * np.where(np.arange(len(items)) % 2, -1, 1))  # so that the pool is far off
+    search = tf.function(lambda q: index.search(items, q, 9).indices, input_signature=[tf.TensorSpec([None, 16])])
+    exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :9]
+    assert_array_equal(search(queries[:many]), exact[:many])
+    assert (search(queries[:1]) != exact[:1]).numpy().any()
+    assert (index.search(items, queries, 9, exact_if_quicker=False).indices != exact).numpy().any()
+
+
+@pytest.mark.parametrize("make", [Int8Index, IvfIndex])
+def test_no_queries_have_no_results(shop, make):
+    items, _ = shop
+    for quicker in (True, False):
+        result = make(items).search(items, np.zeros((0, 16), np.float32), 3, exact_if_quicker=quicker)
+        assert result.indices.shape == result.scores.shape == (0, 3) and result.count.shape == (0,)
 
 
 @pytest.mark.parametrize("make", [Int8Index, IvfIndex])
@@ -165,7 +212,12 @@ def test_it_lives_inside_a_served_graph_of_plain_ops(tmp_path, shop, kind):
             ]
         )
         def find(self, query, indices, values):
-            return self.index.search(self.items, query, 4, exclude=indices[:, :1], boost=(indices, values))._asdict()
+            by_index = {"exact_if_quicker": False, "exclude": indices[:, :1], "boost": (indices, values)}
+            return self.index.search(self.items, query, 4, **by_index)._asdict()
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 16])])
+        def find_as_served(self, query):
+            return self.index.search(self.items, query, 4)._asdict()
 
     module = Served()
     tf.saved_model.save(module, str(tmp_path))
@@ -194,6 +246,20 @@ def test_clustering_finds_the_topics():
     vectors = 5 * np.eye(4)[truth] + 0.1 * rng.normal(size=(400, 4))
     _, members = cluster(vectors.astype(np.float32), lists=12)
     assert all(len(set(truth[m])) == 1 for m in members)
+
+
+def test_many_centres_start_from_those_of_parts(monkeypatch):
+    from tfrec.retrieval import clusters
+
+    rng = np.random.default_rng(4)
+    vectors = topics(rng, 3000, count=60)
+    flat = cluster(vectors, lists=100)
+    monkeypatch.setattr(clusters, "FLAT", 50)
+    centres, members = cluster(vectors, lists=100)
+    assert sorted(np.concatenate(members).tolist()) == list(range(3000)) and 80 <= len(members) <= 120
+    assert_array_equal(cluster(vectors, lists=100)[0], centres)
+    alike = [np.mean(np.concatenate([vectors[m] @ c for c, m in zip(*found)])) for found in (flat, (centres, members))]
+    assert alike[1] > alike[0] - 0.01
 
 
 def test_recall_counts_what_is_held():

@@ -102,6 +102,7 @@ def test_excluding_everything_returns_nothing():
 def test_an_empty_catalogue_and_an_empty_batch_return_nothing():
     assert_array_equal(TopK(2).index(np.zeros((0, 3)))(np.zeros((1, 3))).indices, [[-1, -1]])
     assert TopK(2).index(np.eye(3))(np.zeros((0, 3))).indices.shape == (0, 2)
+    assert TopK(2).index(np.zeros((600, 3)))(np.zeros((0, 3))).indices.shape == (0, 2)  # enough for blocks
     indices, _, count = top_k_numpy(np.zeros((1, 0)), 2)
     assert indices.tolist() == [[-1, -1]] and count.tolist() == [0]
 

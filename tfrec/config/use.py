@@ -45,7 +45,7 @@ class ExportConfig(Section):
     diversity: float = Field(0.0, ge=0, le=1, description="Strength of maximal marginal relevance; 0 for none.")
     filter_attribute: str | None = Field(None, description="Item column that recommend_filtered filters by.")
     index: Literal["exact", "int8", "ivf"] = Field("exact", description="How the best items are found.")
-    index_lists: int | None = Field(None, ge=1, description="ivf: lists of items; None for about 2 √items.")
+    index_lists: int | None = Field(None, ge=1, description="ivf: lists of items; None for about 8 √items.")
     index_probes: int | None = Field(None, ge=1, description="ivf: lists read. None: as few as reach index_recall.")
     index_recall: float = Field(0.98, ge=0, le=1, description="Least recall@10 against exact; below it, no export.")
 

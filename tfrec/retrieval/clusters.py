@@ -7,13 +7,21 @@ import numpy as np
 SAMPLE = 40
 """Items a list that the centres are learned from; more make them hardly better."""
 
-_BLOCK = 65536
+FLAT = 1024
+"""Centres learned at once; more of them start where those of parts of the vectors are."""
+
+LAST_STEPS = 3
+
+_BLOCK = 8192
 
 
 def cluster(
     vectors: np.ndarray, lists: int, *, most: int | None = None, steps: int = 10, seed: int = 0
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Spherical k-means (Dhillon & Modha 2001, https://doi.org/10.1023/A:1007612920971), long lists cut in halves.
+
+    More than `FLAT` centres start from those of a clustering into √`lists` parts and of one inside each part, as of a
+    tree (Nistér & Stewénius 2006, https://doi.org/10.1109/CVPR.2006.264), and need only `LAST_STEPS` rounds together.
 
     Args:
         vectors: float32 `[items, dim]`; their directions count.
@@ -37,21 +45,39 @@ def cluster(
     rng = np.random.default_rng(seed)
     lists = min(max(lists, 1), len(unit))
     sample = unit[np.sort(rng.choice(len(unit), min(len(unit), SAMPLE * lists), replace=False))]
-    centres = sample[np.sort(rng.choice(len(sample), lists, replace=False))]
+    if lists <= FLAT:
+        centres = _learned(sample, sample[np.sort(rng.choice(len(sample), lists, replace=False))], steps, rng)
+    else:
+        centres = _learned(sample, _of_parts(sample, lists, steps, rng), min(steps, LAST_STEPS), rng)
+    nearest = _nearest(unit, centres)
+    order = np.argsort(nearest, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=len(centres)))[:-1])
+    members = [part for group in groups if len(group) for part in _halved(unit, group, most or len(unit))]
+    return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
+
+
+def _of_parts(sample: np.ndarray, lists: int, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """About as many centres as `lists`: of clusterings of the parts of a clustering, by how many items these have."""
+    found = []
+    for part in cluster(sample, round(lists**0.5), steps=steps, seed=int(rng.integers(2**31)))[1]:
+        share = max(round(lists * len(part) / len(sample)), 1)
+        start = sample[part[np.sort(rng.choice(len(part), share, replace=False))]]
+        found.append(_learned(sample[part], start, steps, rng))
+    return np.concatenate(found)
+
+
+def _learned(sample: np.ndarray, centres: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """The centres after so many rounds: each the mean direction of the items nearest to it."""
     for _ in range(steps):
         sums = np.zeros_like(centres)
-        counts = np.bincount(nearest := _nearest(sample, centres), minlength=lists)
+        counts = np.bincount(nearest := _nearest(sample, centres), minlength=len(centres))
         order = np.argsort(nearest, kind="stable")
         filled = np.flatnonzero(counts)
         sums[filled] = np.add.reduceat(sample[order], (np.cumsum(counts) - counts)[filled], axis=0)
         # A centre without items starts again at an item.
         sums[counts == 0] = sample[rng.choice(len(sample), int((counts == 0).sum()))]
         centres = _unit(sums)
-    nearest = _nearest(unit, centres)
-    order = np.argsort(nearest, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=lists))[:-1])
-    members = [part for group in groups if len(group) for part in _halved(unit, group, most or len(unit))]
-    return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
+    return centres
 
 
 def _halved(unit: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:

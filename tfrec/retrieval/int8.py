@@ -9,9 +9,13 @@ import tensorflow as tf
 
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.scan import TopKResult, found, scan_top_k
+from tfrec.retrieval.top_k import exact_top_k
 
-CHUNK_SIZE = 16384
+CHUNK_SIZE = 32768
 """Items turned back into float32 at a time: few enough to stay in the processor's cache."""
+
+MOST_QUERIES = 2
+"""Queries at a time; with more it is the products that take the time, and the exact scan has no int8 to turn back."""
 
 
 class Int8Index(tf.Module):
@@ -49,10 +53,35 @@ class Int8Index(tf.Module):
         return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
 
     def search(
-        self, items: Any, query: Any, k: int, *, exclude: Any = None, allow: Any = None, boost: Any = None
+        self,
+        items: Any,
+        query: Any,
+        k: int,
+        *,
+        exclude: Any = None,
+        allow: Any = None,
+        boost: Any = None,
+        exact_if_quicker: bool = True,
     ) -> TopKResult:
-        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`."""
+        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`.
+
+        `exact_if_quicker=False` scans in int8 whatever the batch: to measure what reaches the pool.
+        """
         query = tf.cast(query, tf.float32)
+        options = {"exclude": exclude, "allow": allow, "boost": boost}
+        if not exact_if_quicker:
+            return self._coarse(items, query, k, **options)
+        return TopKResult(
+            *tf.cond(
+                tf.shape(query)[0] > MOST_QUERIES,
+                lambda: exact_top_k(items, query, k, **options),
+                lambda: self._coarse(items, query, k, **options),
+            )
+        )
+
+    def _coarse(self, items: Any, query: tf.Tensor, k: int, **options: Any) -> TopKResult:
+        """The best of those that the scan in int8 finds."""
+        boost = options["boost"]
         total = int(self.codes.shape[0])
         codes, scale = self.codes.read_value(), self.scale.read_value()  # read once, not once a chunk
 
@@ -60,7 +89,6 @@ class Int8Index(tf.Module):
             rows = tf.cast(codes[start:stop], tf.float32)
             return tf.matmul(rows, query, transpose_b=True) * scale[start:stop, None]
 
-        options = {"exclude": exclude, "allow": allow, "boost": boost}
         width = max(min(self.pool * k, total), k)
         coarse = scan_top_k(score, tf.shape(query)[0], total, width, chunk_size=CHUNK_SIZE, **options)
         indices = coarse.indices

@@ -10,11 +10,19 @@ import tensorflow as tf
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.clusters import cluster
 from tfrec.retrieval.int8 import best_of
-from tfrec.retrieval.scan import TopKResult, best_columns
+from tfrec.retrieval.scan import TopKResult, best_columns, found
 from tfrec.retrieval.top_k import exact_top_k
 
 EXTRAS = 1024
 """Items outside the lists read that are scored too, those of the highest boosts."""
+
+NUMBERS = 2**21
+"""Numbers of item vectors read at a time: 8 MB, which stay in a processor's cache."""
+
+OVERHEAD, SCAN, SCAN_A_QUERY = 5000.0, 0.3, 1 / 150
+"""What costs as much as reading one item of a list for one query: the search but for its items takes `OVERHEAD` of
+these, the exact scan `SCAN` an item and `SCAN_A_QUERY` more for each query. Measured on two cores with 128 dimensions;
+`benchmarks/serve.py` shows whether they still hold."""
 
 
 class IvfIndex(tf.Module):
@@ -30,10 +38,13 @@ class IvfIndex(tf.Module):
     - Allow-lists: the items they leave may stand in any list, so with one the scan is exact.
     - Ties go to the item first in the catalogue among the best 2k that were looked at.
     - Where the lists read hold fewer than k items, there are fewer than k results, and `count` says so.
+    - Where a batch would read so much of the lists that the exact scan, which reads every item once for all queries, is
+      quicker, the result is that of the exact scan. So a query may find more among many others than alone.
 
     Args:
         items: float32 `[items, dim]`.
-        lists: int. Lists to aim at; None for about 2 · √items.
+        lists: int. Lists to aim at; None for about 8 · √items. With more of them a search reads less, and building
+            takes longer.
         probes: int. Lists that a search reads; may be set until the search is traced.
         seed: int. Of the clustering.
 
@@ -51,7 +62,7 @@ class IvfIndex(tf.Module):
                 "Expected items of shape [items, dim], at least one, and lists and probes of at least 1, "
                 f"received {list(items.shape)}, {lists} and {probes}."
             )
-        wanted = lists or max(int(2 * len(items) ** 0.5), 1)
+        wanted = lists or max(int(8 * len(items) ** 0.5), 1)
         most = max(-(-3 * len(items) // (2 * wanted)), 8)
         centres, members = cluster(items, wanted, most=most, seed=seed)
         table = np.full((len(members), max(map(len, members))), -1, np.int32)
@@ -75,22 +86,71 @@ class IvfIndex(tf.Module):
         return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
 
     def search(
-        self, items: Any, query: Any, k: int, *, exclude: Any = None, allow: Any = None, boost: Any = None
+        self,
+        items: Any,
+        query: Any,
+        k: int,
+        *,
+        exclude: Any = None,
+        allow: Any = None,
+        boost: Any = None,
+        exact_if_quicker: bool = True,
     ) -> TopKResult:
-        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`."""
-        if allow is not None:
-            return exact_top_k(items, query, k, exclude=exclude, allow=allow, boost=boost)
+        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`.
+
+        `exact_if_quicker=False` reads the lists whatever it costs: to measure what they hold.
+        """
         query = tf.cast(query, tf.float32)
+        exclude = None if exclude is None else tf.cast(exclude, tf.int32)
+        boost = None if boost is None else (tf.cast(boost[0], tf.int32), tf.cast(boost[1], tf.float32))
+
+        def exact() -> TopKResult:
+            return exact_top_k(items, query, k, exclude=exclude, allow=allow, boost=boost)
+
+        def near() -> TopKResult:
+            return self._in_parts(items, query, k, exclude, boost)
+
+        if allow is not None:
+            return exact()
+        if not exact_if_quicker:
+            return near()
+        read = float(min(self.probes, self.num_lists) * int(self.lists.shape[1]))
+        others = float(max(int(items.shape[0]) - self.num_lists, 0))
+        if OVERHEAD + read > others * (SCAN + SCAN_A_QUERY) and read > others * SCAN_A_QUERY:
+            return exact()  # whatever the batch
+        batch = tf.cast(tf.shape(query)[0], tf.float32)
+        costs_more = OVERHEAD + read * batch > others * (SCAN + SCAN_A_QUERY * batch)
+        return TopKResult(*tf.cond(costs_more, exact, near))
+
+    def _in_parts(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+        """`_near` for as many queries at a time as read `NUMBERS`."""
+        read = min(self.probes, self.num_lists) * int(self.lists.shape[1]) * int(items.shape[1])
+        batch, most = tf.shape(query)[0], max(NUMBERS // max(read, 1), 1)
+        parts = tf.maximum((batch + most - 1) // most, 1)
+        size = (batch + parts - 1) // parts
+
+        def search_part(part: tf.Tensor, scores: Any, indices: Any) -> tuple[tf.Tensor, Any, Any]:
+            rows = slice(part * size, (part + 1) * size)
+            without = None if exclude is None else exclude[rows]
+            added = None if boost is None else (boost[0][rows], boost[1][rows])
+            best = self._near(items, query[rows], k, without, added)
+            return part + 1, scores.write(part, best.scores), indices.write(part, best.indices)
+
+        kept = [tf.TensorArray(of, parts, infer_shape=False, element_shape=[None, k]) for of in (tf.float32, tf.int32)]
+        state = (tf.constant(0), *kept)
+        _, scores, indices = tf.while_loop(lambda part, *_: part < parts, search_part, state, parallel_iterations=1)
+        return found(scores.concat(), indices.concat(), k)
+
+    def _near(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+        """The best of the items in the lists nearest to each query, and of those that are boosted."""
         probes, length = min(self.probes, self.num_lists), int(self.lists.shape[1])
         _, probed = tf.math.top_k(tf.matmul(query, self.centres, transpose_b=True), probes)
         indices = tf.reshape(tf.gather(self.lists, probed), [-1, probes * length])
         scores = _products(items, indices, query)
         if boost is not None:
-            boost = tf.cast(boost[0], tf.int32), tf.cast(boost[1], tf.float32)
             cells, inside = self._cells(probed, boost[0], length)
             scores = tf.tensor_scatter_nd_add(scores, cells, tf.where(inside, boost[1], 0.0))
         if exclude is not None:
-            exclude = tf.cast(exclude, tf.int32)
             cells, inside = self._cells(probed, exclude, length)
             scores = tf.tensor_scatter_nd_min(scores, cells, tf.where(inside, -np.inf, np.inf))
         scores, indices = _best(scores, indices, 2 * k)

@@ -130,7 +130,7 @@ def _by_blocks(scores: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
     count, batch = tf.unstack(tf.shape(scores))
     whole = count // BLOCK * BLOCK
     flat = tf.reshape(scores, [-1])  # of which a part is no copy, whatever the batch
-    maxima = tf.reduce_max(tf.reshape(flat[: whole * batch], [-1, BLOCK, batch]), axis=1)
+    maxima = tf.reduce_max(tf.reshape(flat[: whole * batch], [count // BLOCK, BLOCK, batch]), axis=1)
     rest = tf.reduce_max(scores[whole:], axis=0, keepdims=True)
     chosen = _first_k(tf.transpose(tf.concat([maxima, rest], axis=0)), k)
     items = tf.reshape(chosen[:, :, None] * BLOCK + tf.range(BLOCK), [batch, k * BLOCK])

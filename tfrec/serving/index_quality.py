@@ -128,7 +128,7 @@ class Measured:
         options = {"exclude": question["exclude"], "boost": (question["indices"], question["values"])}
         if index is None:
             return exact_top_k(self.items, question["query"], self.k, **options)
-        return index.search(self.items, question["query"], self.k, **options)
+        return index.search(self.items, question["query"], self.k, exact_if_quicker=False, **options)
 
 
 def build_index(
