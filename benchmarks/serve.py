@@ -3,10 +3,12 @@
 Top-k: `tfrec.retrieval.TopK` (exact, compiled as served) beside FAISS IndexFlatIP and TFRS BruteForce, k = 10, on
 catalogues of 10 thousand, 100 thousand and 1 million unit vectors of 128 dimensions, at batch 1 and 32, with the same
 threads, in turns; the ratio is the geometric mean over the cells of the medians' ratios.
-Approximate top-k at the largest catalogue: `Int8Index` and `IvfIndex` beside the exact scan and FAISS IndexIVFFlat of
-as many lists. Both inverted files read as few lists (doubling) as reach recall@10 of 0.98 on one half of the queries;
-recall is of the other half. Vectors there stand around directions, one a hundred items, as those of texts do; what as
-large a share of the lists finds among directions drawn evenly, where there is nothing to group by, is given too.
+Approximate top-k at the largest catalogue: `Int8Index` and `IvfIndex` beside the exact scan and FAISS IndexIVFFlat with
+the same centres. Both inverted files read as few lists (doubling) as reach recall@10 of 0.98 on one half of the
+queries; recall is of the other half, of the index alone; times are as served, where the exact scan steps in if it is
+quicker. Vectors there stand around directions, one a hundred items, as those of texts do; what as large a share of the
+lists finds among directions drawn evenly, where there is nothing to group by, is given too, and the time with as many
+lists read as titles of a shop needed ("ivf_more_probes"), which stand in looser groups.
 The whole `recommend` signature: batch 1, strings in and out, through TensorFlow's C API, beside a bare matmul and top-k
 of as many vectors (the ratio is of the 99th percentiles; half is the aim), and what neighbours and repeats cost.
 Server: `tfrec serve` over REST and gRPC beside a FastAPI app that calls the same signature without batching, at 32

@@ -9,6 +9,7 @@ from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 from tfrec.models.neighbours import text_neighbours
 from tfrec.serving import build_index, check, export, with_new_items
+from tfrec.serving.index_quality import Measured
 from tfrec.serving.new_items import extended_neighbours, widened
 
 ASK = {
@@ -62,15 +63,20 @@ def test_an_index_that_finds_too_little_is_refused_and_nothing_is_left(rebuilt, 
 
 
 @pytest.mark.slow
-def test_as_few_lists_are_read_as_reach_the_floor(rebuilt):
-    config = rebuilt("export.index=ivf", "export.index_lists=12", "export.max_k=12").config.export
+def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(rebuilt, monkeypatch):
+    config = rebuilt("export.index=ivf", "export.index_lists=12", "export.max_k=2").config.export
     model = rebuilt().model
-    reads = {}
-    for floor in (0.0, 0.5, 1.0):
-        _, report = build_index(model, config.model_copy(update={"index_recall": floor}), exclude_seen=True)
-        reads[floor] = report.probes
-        assert report.recall_at_10 >= floor and report.probes <= report.lists
-    assert reads[0.0] == 1 < reads[1.0] and reads[0.0] <= reads[0.5] <= reads[1.0]
+
+    def reads(floor, **knobs):
+        chosen = config.model_copy(update={"index_recall": floor, **knobs})
+        _, report = build_index(model, chosen, exclude_seen=True)
+        assert report.recall_at_10 >= floor and report.lists == 12
+        return report.probes
+
+    assert [reads(0.0, max_k=k) for k in (1, 2, 4, 12)] == [2, 4, 8, 12]  # a list holds one item
+    monkeypatch.setattr(Measured, "recall", lambda self, index, k, half=None: index.probes / index.num_lists)
+    assert [reads(floor) for floor in (0.3, 0.4, 0.6, 0.7, 1.0)] == [4, 8, 8, 12, 12]
+    assert reads(0.2, index_probes=3) == 3
 
 
 def test_histories_measure_the_index_where_there_are_some(rebuilt):

@@ -14,12 +14,18 @@ from tfrec.retrieval.top_k import exact_top_k
 CHUNK_SIZE = 32768
 """Items turned back into float32 at a time: few enough to stay in the processor's cache."""
 
-MOST_QUERIES = 2
+MOST_QUERIES = 1
 """Queries at a time; with more it is the products that take the time, and the exact scan has no int8 to turn back."""
 
 
 class Int8Index(tf.Module):
     """The items as int8, beside the float32 vectors: a quarter of them more memory, and a quarter of them to read.
+
+    For machines whose cores wait for memory. Plain TensorFlow has no quick product of int8, so every item is turned
+    back into float32 first: on two cores that takes about as long as the reading that it saves, and one query is
+    answered in about the time of the exact scan. With more than `MOST_QUERIES` at a time the exact scan is quicker and
+    is what runs, so a query may find more among others than alone. To be several times as fast as the exact scan, take
+    `IvfIndex`.
 
     Each item is a row of whole numbers in −127…127 and one scale. A search scores every item by these, keeps `pool`
     times `k`, and scores those by the float32 vectors, so returned scores are exact; what can be wrong is which items

@@ -19,7 +19,7 @@ EXTRAS = 1024
 NUMBERS = 2**21
 """Numbers of item vectors read at a time: 8 MB, which stay in a processor's cache."""
 
-OVERHEAD, SCAN, SCAN_A_QUERY = 5000.0, 0.3, 1 / 150
+OVERHEAD, SCAN, SCAN_A_QUERY = 5000.0, 0.3, 1 / 100
 """What costs as much as reading one item of a list for one query: the search but for its items takes `OVERHEAD` of
 these, the exact scan `SCAN` an item and `SCAN_A_QUERY` more for each query. Measured on two cores with 128 dimensions;
 `benchmarks/serve.py` shows whether they still hold."""
