@@ -102,14 +102,16 @@ class _Fit:
         batch_size = knobs.batch_size_for(len(self.material.examples.pair_texts))
         steps = -(-len(self.material.examples.pair_texts) // batch_size)
         with self.strategy.scope():
-            self.trained.mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
+            mlp = self.trained.mlp
+            mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
+            mlp.optimizer.build(mlp.trainable_variables)  # else the first step is traced twice
         batches = Batches(self.material, self.model, self.material.every_pair, batch_size, kept)
 
         def validate() -> dict[str, float]:
             self._copy()
             return self.validation.of_kept(kept)
 
-        self._fit(self.trained.mlp, "mlp", batches, steps, knobs.epochs, validate)
+        self._fit(mlp, "mlp", batches, steps, knobs.epochs, validate)
 
     def jointly(self) -> None:
         """Stage two: the whole model, on strings."""

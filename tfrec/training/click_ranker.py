@@ -109,6 +109,7 @@ def fit_click_ranker(
             optimizer=adamw(knobs, batches.steps * knobs.epochs),
             loss=behaviour_loss([weight_of[kind] for kind in behaviours]),
         )
+        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     batches.context = model.context
     judged = judged_examples(dataset, schema.VALID, behaviours, config)
     best = BestWeights(

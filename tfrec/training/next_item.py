@@ -166,6 +166,7 @@ def fit_next_item(
         if shortened is not None:
             model.items.versions = TextVersions(shortened, knobs.seed)
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
+        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     augmentation = augmentation_of(config, model, dataset.training())
     best = BestWeights(
         validation(model, dataset, config),
