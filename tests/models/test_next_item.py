@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.models import NextItemModel
+from tfrec.data import Histories
+from tfrec.models import NextItemModel, NextItemScorer
 from tfrec.models.neighbours import text_neighbours
 
 
@@ -119,3 +120,19 @@ def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(mo
         for one, other in zip(found[0], part, strict=True):
             assert_allclose(tf.convert_to_tensor(one), tf.convert_to_tensor(other), rtol=1e-4, atol=1e-6)
     assert all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in found[0][1:])
+
+
+def test_scorers_of_a_model_trace_it_once_and_read_its_weights_as_they_are(monkeypatch):
+    traced, scores = [], NextItemModel.scores
+    monkeypatch.setattr(NextItemModel, "scores", lambda *arguments: (traced.append(1), scores(*arguments))[1])
+    model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
+    items, nothing = np.array([3, 1], np.int32), np.zeros(2, np.int16)
+    histories = Histories(np.array(["u"]), np.array([0, 2]), items, nothing, nothing, nothing, nothing == 0)
+    inputs = {"history_items": [[3, 1]], "history_events": [[0, 0]], "history_gaps": [[0.0, 0.0]]}
+    found = []
+    for _ in range(2):
+        found.append(NextItemScorer(model).scores(histories, np.array([0])))
+        assert_allclose(found[-1], scores(model, inputs), atol=1e-5)
+        for weight in model.trainable_variables:
+            weight.assign_add(tf.random.stateless_normal(weight.shape, [1, 2]))
+    assert len(traced) == 1 and np.abs(found[0] - found[1]).max() > 0.01
