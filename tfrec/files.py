@@ -30,6 +30,21 @@ def refuse_existing(path: str | Path, force: bool = False) -> None:
 
 
 @contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Makes `folder` where it is not there; within it no other process is within it for the same folder: it waits."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
     """Yields an empty folder beside `path` that becomes `path` on success and vanishes on any failure.
 

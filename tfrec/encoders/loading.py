@@ -10,7 +10,7 @@ from tfrec.encoders.importing import import_encoder
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.saving import ABOUT
 from tfrec.errors import InvalidInput
-from tfrec.files import cache_dir
+from tfrec.files import cache_dir, one_at_a_time
 
 # Goes up when the same checkpoint would be written in another way.
 _LAYOUT = 2
@@ -53,6 +53,7 @@ def load_encoder(
 def _preset_folder(name: str) -> Path:
     folder = cache_dir() / "encoders" / f"{name}-{_LAYOUT}"
     if not (folder / ABOUT).is_file():
-        # force: another process may have placed the same encoder meanwhile.
-        import_encoder(name, folder, force=True)
+        with one_at_a_time(folder.parent):
+            if not (folder / ABOUT).is_file():  # else another process made it while this one waited
+                import_encoder(name, folder, force=True)
     return folder
