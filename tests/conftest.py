@@ -1,11 +1,29 @@
 """What tests of every room share: a BERT small enough to build in a second."""
 
+import gc
 import json
+import os
 
 import numpy as np
 import pytest
 
 import tfrec  # noqa: F401  the Keras guard, before anything imports TensorFlow
+
+# Tracing makes a hundred thousand objects that live, and the collector looks at all of them again and again.
+gc.set_threshold(50_000, 20, 50)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """The whole suite runs in a process a core, up to four, a file in one of them; `-n 0` and named tests in this one.
+
+    Most of the time is tracing, in Python, which a process does on one core.
+    """
+    option, cores = config.option, len(os.sched_getaffinity(0))
+    whole = config.args_source is config.ArgsSource.TESTPATHS and not (option.usepdb or option.collectonly)
+    if whole and cores > 1 and getattr(option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
+        option.numprocesses, option.dist = min(cores, 4), "loadfile"
+
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = """the a an and of in with for on to red blue green black white big small new old hot cold fast slow

@@ -95,6 +95,7 @@ def test_import_chooses_keras_2():
     assert run_python("import tfrec, os; print(os.environ['TF_USE_LEGACY_KERAS'])").stdout.strip() == "1"
 
 
+@pytest.mark.slow
 def test_importing_after_tensorflow_with_keras_3_says_what_to_do():
     found = run_python("import tensorflow; import tfrec")
     assert found.returncode != 0

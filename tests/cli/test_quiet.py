@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_tensorflow_loads_without_a_word_and_standard_error_works_afterwards():
     code = (
         "import sys; from tfrec.cli.quiet import load_tensorflow; load_tensorflow()\n"

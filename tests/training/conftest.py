@@ -1,4 +1,4 @@
-"""What tests of training share: a fit that dies."""
+"""What tests of training share: a cache of text vectors, and a fit that dies."""
 
 from contextlib import contextmanager
 
@@ -7,6 +7,14 @@ import pytest
 
 class Killed(BaseException):
     """As a kill: nothing catches it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Texts are read once for all of these tests, and none comes into the cache of who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFREC_CACHE", str(tmp_path_factory.getbasetemp() / "training-cache"))
+        yield
 
 
 @pytest.fixture

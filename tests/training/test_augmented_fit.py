@@ -45,8 +45,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture
-def config(tiny_encoder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+def config(tiny_encoder):
     return RunConfig().with_values([*SMALL, f"encoder.name={tiny_encoder}"])
 
 

@@ -41,8 +41,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture
-def config(tiny_encoder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+def config(tiny_encoder):
     fit = ["training.epochs=3", "training.batch_size=64", "training.learning_rate=0.01", "evaluation.bootstrap=0"]
     return RunConfig().with_values([*SMALL, *fit, f"encoder.name={tiny_encoder}"])
 

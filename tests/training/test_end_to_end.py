@@ -43,22 +43,17 @@ def config(tiny_encoder):
     return RunConfig().with_values([*small, *more, f"encoder.name={tiny_encoder}", "encoder.trainable=true"])
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def tuned(dataset, config, tmp_path_factory):
     """A run whose encoder moved: the frozen start is never the best here, as the first validation is not counted."""
     folder = tmp_path_factory.mktemp("tuned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TFREC_CACHE", str(folder / "cache"))
         patch.setattr(BestWeights, "restore", lambda self, state: None)
         faster = ["training.encoder_learning_rate=0.002", "training.encoder_epochs=3"]
         return train(dataset, folder / "run", config.with_values(faster))
 
 
+@pytest.mark.slow
 def test_the_run_has_the_tuned_encoder_and_the_vectors_it_gives(dataset, tuned, config):
     encoder = Run.load(tuned.path).encoder()
     before = load_encoder(config.encoder.name)
@@ -70,11 +65,13 @@ def test_the_run_has_the_tuned_encoder_and_the_vectors_it_gives(dataset, tuned, 
     assert np.abs(vectors - tuned.untuned_text_vectors).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_measured_model_is_the_one_that_validated(dataset, tuned):
     found = evaluate_run(tuned, dataset, "valid")["ndcg@10"]
     assert_allclose(found, json.loads((tuned.path / "metrics_valid.json").read_text())["ndcg@10"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
     from tfrec.serving import export
 
@@ -84,6 +81,7 @@ def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
     assert_allclose(found, tuned.text_vectors, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, monkeypatch):
     measured = iter([0.9, 0.1, 0.2])
     values = lambda *_: lambda: {"ndcg@10": next(measured), "recall@10": 0.0}  # noqa: E731
@@ -119,6 +117,7 @@ def spoiled(place):
     return lambda *inputs: [part * np.nan if at == place else part for at, part in enumerate(head(*inputs))]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
     monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(0))
     with pytest.raises(TfrecError, match=r"became nan at step 1 of the epoch.*--resume"):
@@ -205,6 +204,7 @@ def test_knobs_that_do_not_go_together_are_refused_and_leave_nothing(dataset, co
     assert not list(tmp_path.glob("run*"))
 
 
+@pytest.mark.slow
 def test_a_start_of_another_shape_is_refused(dataset, config, tuned, tmp_path):
     with pytest.raises(InvalidInput, match="dim 16 there and 8 here"):
         train(dataset, tmp_path / "run", config.with_values([f"training.start_from={tuned.path}", "model.dim=8"]))
@@ -216,6 +216,7 @@ def test_a_pair_whose_layers_are_not_known_is_refused(dataset, config, tiny_enco
         train(dataset, tmp_path / "run", config.with_values([pair]))
 
 
+@pytest.mark.slow
 def test_frozen_stays_the_default_and_writes_no_encoder(dataset, config, tmp_path):
     assert not RunConfig().encoder.trainable
     run = train(dataset, tmp_path / "run", config.with_values(["encoder.trainable=false"]))

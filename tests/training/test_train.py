@@ -34,8 +34,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture
-def config(tiny_encoder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+def config(tiny_encoder):
     small = ["model.dim=16", "model.heads=2", "model.layers=1", "training.batch_size=8", "evaluation.bootstrap=20"]
     return RunConfig().with_values([*small, f"encoder.name={tiny_encoder}", "training.epochs=4"])
 
