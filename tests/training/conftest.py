@@ -1,4 +1,4 @@
-"""What tests of training share: a cache of text vectors, and a fit that dies."""
+"""What tests of training share: a cache of text vectors, a count of traces, a fit that dies."""
 
 from contextlib import contextmanager
 
@@ -15,6 +15,21 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFREC_CACHE", str(tmp_path_factory.getbasetemp() / "training-cache"))
         yield
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """`len(traces)`: how often a step of `fit` was traced, each time with one update of the weights."""
+    from tfrec.keras import keras
+
+    found, update = [], keras.optimizers.Optimizer.apply_gradients
+
+    def counted(self, *arguments, **options):
+        found.append(self)
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.optimizers.Optimizer, "apply_gradients", counted)
+    return found
 
 
 @pytest.fixture

@@ -211,6 +211,7 @@ def test_the_time_budget_ends_the_fit_with_the_best_weights(dataset, config, tmp
     assert len(result.history) == 1 and result.metrics_valid
 
 
-def test_the_loss_can_choose(dataset, config, tmp_path):
+def test_the_loss_can_choose(dataset, config, tmp_path, traces):
     result = fit_behaviour_text(dataset, config.with_values(["training.monitor=loss"]), workdir=tmp_path)
     assert result.metrics_valid["loss"] == min(row["valid_loss"] for row in result.history if "valid_loss" in row)
+    assert len(traces) == 1

@@ -116,11 +116,12 @@ def test_what_cannot_be_learnt_is_refused_before_anything_is_written(dataset, co
     assert not list(tmp_path.glob("run*"))
 
 
-def test_a_head_of_weight_zero_learns_nothing_of_its_own(dataset, config, tmp_path):
+def test_a_head_of_weight_zero_learns_nothing_of_its_own(dataset, config, tmp_path, traces):
     config = config.with_values(["training.behaviour_weights={purchase: 0}", "training.epochs=1"])
     result = module.fit_click_ranker(dataset, None, config, workdir=tmp_path)
     kernel = result.model.body.get_layer("logits").kernel.numpy()
     assert abs(kernel[0]).max() > 0 and abs(kernel[1]).max() == 0
+    assert len(traces) == 1
 
 
 def test_platt_scaling_has_the_least_log_loss():
