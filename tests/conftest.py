@@ -1,8 +1,9 @@
-"""What tests of every room share: a BERT small enough to build in a second."""
+"""How the suite is run, and what tests of every room share: a BERT small enough to build in a second."""
 
 import gc
 import json
 import os
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -22,7 +23,15 @@ def pytest_cmdline_main(config):
     option, cores = config.option, len(os.sched_getaffinity(0))
     whole = config.args_source is config.ArgsSource.TESTPATHS and not (option.usepdb or option.collectonly)
     if whole and cores > 1 and getattr(option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
-        option.numprocesses, option.dist = min(cores, 4), "loadfile"
+        option.numprocesses, option.dist, option.loadscopereorder = min(cores, 4), "loadfile", False
+
+
+def pytest_collection_modifyitems(config, items):
+    """In a worker, files of mostly slow tests come first: a long one that begins last would be waited for."""
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path] / tests[item.path])
 
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -62,18 +62,22 @@ def test_every_text_is_in_one_part_and_no_part_is_larger_than_it_has_to_be(token
     assert longest == sorted(longest) and tokens.parts(rows[:0], most) == []
 
 
-@pytest.mark.parametrize("shape", [BertConfig, GptConfig])
+@pytest.fixture(scope="module", params=[BertConfig, GptConfig])
+def passes(request, tokens):
+    """A small encoder, a few texts a part. No test changes its weights."""
+    config = request.param(vocab_size=int(tokens.words.max()) + 1, width=8, layers=2, heads=2, inner_width=16)
+    return PartwiseEncoder(build_backbone(config), config, tokens, part_tokens=12)
+
+
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
 @pytest.mark.parametrize("memory", [0, 60_000, 2**30])
-def test_parts_kept_or_computed_again_give_the_gradients_of_one_pass(tokens, shape, frozen, memory):
-    config = shape(vocab_size=int(tokens.words.max()) + 1, width=8, layers=2, heads=2, inner_width=16)
-    model = build_backbone(config)
-    passes = PartwiseEncoder(model, config, tokens, memory=memory, part_tokens=12)
+def test_parts_kept_or_computed_again_give_the_gradients_of_one_pass(tokens, passes, frozen, memory):
+    passes.memory = memory  # the graphs are traced once for all of it
     rows = np.array([4, 2, 5, 0, 1])
     upstream = tf.constant(np.random.default_rng(0).normal(size=(5, 8)), tf.float32)
     variables = passes.variables(frozen)
     with tf.GradientTape() as tape:
-        expected = model(tokens.inputs(rows), training=False)["pooled_output"]
+        expected = passes.model(tokens.inputs(rows), training=False)["pooled_output"]
     wanted = tape.gradient(expected, variables, output_gradients=upstream)
     assert_allclose(passes.forward(rows, frozen), expected, atol=1e-5)
     kept = [tape is not None for _, _, tape, _ in passes._parts]
