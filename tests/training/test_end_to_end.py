@@ -111,27 +111,33 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
     assert rows["epoch"].to_list() == [1, 2, 3]
 
 
-def spoiled(place):
-    """The head's loss (0) or its gradients for the text vectors (2) are not numbers."""
-    head = EndToEndModel._head_gradients
+def spoiled(head, place):
+    """As `head`, but its loss (0) or its gradients for the text vectors (2) are not numbers."""
     return lambda *inputs: [part * np.nan if at == place else part for at, part in enumerate(head(*inputs))]
 
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(0))
+    monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(EndToEndModel._head_gradients, 0))
     with pytest.raises(TfrecError, match=r"became nan at step 1 of the epoch.*--resume"):
         train(dataset, tmp_path / "run", config)
     assert (tmp_path / "run.partial" / "checkpoint").is_dir()
 
 
-@pytest.mark.parametrize("place", [None, 0, 2])
-def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(dataset, config, tmp_path, monkeypatch, place):
-    if place is not None:
-        monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(place))
+@pytest.fixture(scope="module")
+def fit(dataset, config, tmp_path_factory):
+    """Before its first step."""
     encoder = load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
-    fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path)
+    return EndToEndFit(
+        dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path_factory.mktemp("fit")
+    )
+
+
+@pytest.mark.parametrize("place", [0, 2, None])
+def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monkeypatch, place):
+    if place is not None:
+        monkeypatch.setattr(fit.model, "_head", spoiled(fit.model._head, place))
     before = [weight.numpy() for weight in fit.model.trainable_weights]
     inputs, labels = fit.windows.batch(np.arange(4))
     for _ in range(2):  # the first one is at rate 0
@@ -142,6 +148,7 @@ def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(dataset, c
     assert all(np.array_equal(one, other) for one, other in zip(before, after)) == (place is not None)
 
 
+@pytest.mark.slow
 def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_when_it_is_done_again(
     dataset, config, tmp_path
 ):
