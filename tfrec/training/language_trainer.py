@@ -82,7 +82,7 @@ class LanguageTrainer:
         rate = LinearWarmup(knobs.learning_rate, int(knobs.warmup * knobs.steps), knobs.steps)
         self._optimizer = keras.optimizers.AdamW(rate, weight_decay=knobs.weight_decay, global_clipnorm=1.0)
         self._optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-        self._losses(tf.constant(["a text"]), tf.constant([0, 0]))  # makes the variables
+        self._read(tf.constant(["a text"]), tf.constant([0, 0]), training=False)  # makes the variables
         pooler = {id(variable) for variable in model.encoder.get_layer("pooling").trainable_variables}
         self._variables = [each for each in model.trainable_variables if id(each) not in pooler]
         self._optimizer.build(self._variables)
@@ -181,7 +181,7 @@ class LanguageTrainer:
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(each) for each in gradients], loss, count
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([2], tf.int32)])
     def _losses(self, texts: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return self._read(texts, seed, training=False)
 
