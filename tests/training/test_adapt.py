@@ -80,6 +80,7 @@ def test_the_loss_is_a_softmax_over_what_is_not_hidden():
     assert_allclose(found, [np.mean(losses), np.mean(right)], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_taken_together_comes_to_lie_together(shop, tiny_encoder, tmp_path):
     out = adapt_encoder(shop, tmp_path / "adapted", settings(), source=str(tiny_encoder))
     card = json.loads((out / "adaptation.json").read_text())
@@ -93,6 +94,7 @@ def test_what_is_taken_together_comes_to_lie_together(shop, tiny_encoder, tmp_pa
     assert apart[1] > apart[0] + 0.1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_encoder_and_an_existing_folder_is_kept(shop, tiny_encoder, tmp_path):
     short = settings(steps=2)
     hashes = {load_encoder(adapt_encoder(shop, tmp_path / n, short, source=str(tiny_encoder))).hash for n in "ab"}
