@@ -114,6 +114,7 @@ def test_it_loads_and_gives_the_vectors_of_its_model(pair):
     assert len(np.unique(np.round(expected, 5), axis=0)) == len(TEXTS)
 
 
+@pytest.mark.slow
 def test_its_tokens_are_those_of_our_preprocessor(pair, tiny_encoder):
     theirs, ours = load_encoder(pair[0]), load_encoder(tiny_encoder)
     for name, value in theirs.inputs(TEXTS, 16).items():

@@ -151,6 +151,7 @@ def test_a_rank_that_makes_no_sense_is_refused(encoder, rank):
         add_lora(model, config, rank)
 
 
+@pytest.mark.slow
 def test_a_tuned_folder_is_an_encoder_like_any_other_with_a_hash_of_its_own(encoder, tmp_path):
     model, config = trainable_model(encoder)
     save_tuned(tmp_path / "same", encoder, model, source="test", extra={"card.json": {"steps": 1}})

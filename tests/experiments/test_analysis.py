@@ -115,6 +115,7 @@ def test_the_bayesian_view_equals_draws_from_the_posterior():
     assert bayesian(1.0, 1.0, 0.0) == (0.5, 0.0)
 
 
+@pytest.mark.slow
 def test_false_positives_power_and_coverage_are_as_planned():
     """Per-user tables drawn directly: A/A and A/B with an effect that has power .8; bands of 3.5 standard errors."""
     rng = np.random.default_rng(5)

@@ -145,6 +145,7 @@ def test_our_own_export_passes_and_its_weight_is_told(exported):
     assert "MB on disk" in str(report)
 
 
+@pytest.mark.slow
 def test_a_warmup_request_that_would_fail_is_found(exported, tmp_path):
     import numpy as np
 
@@ -179,6 +180,7 @@ def test_only_the_oldest_server_can_be_asked_for(exported):
         check(exported, compiler="", tensorflow="2.20")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not native.find_compiler() or not list(cache_dir().glob("assets/tensorflow-text-2.20-*")),
     reason="needs a C compiler, and TensorFlow 2.20 (320 MB) in the cache: `tfrec check FOLDER --tensorflow 2.20`",

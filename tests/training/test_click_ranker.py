@@ -116,6 +116,7 @@ def test_what_cannot_be_learnt_is_refused_before_anything_is_written(dataset, co
     assert not list(tmp_path.glob("run*"))
 
 
+@pytest.mark.slow
 def test_a_head_of_weight_zero_learns_nothing_of_its_own(dataset, config, tmp_path, traces):
     config = config.with_values(["training.behaviour_weights={purchase: 0}", "training.epochs=1"])
     result = module.fit_click_ranker(dataset, None, config, workdir=tmp_path)

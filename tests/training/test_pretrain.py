@@ -103,6 +103,7 @@ def test_perplexity_falls_and_the_card_says_so(trained, text_file):
     assert not trained.with_name("out.partial").exists()
 
 
+@pytest.mark.slow
 def test_the_result_is_an_encoder_like_any_other(trained):
     encoder = load_encoder(trained)
     vectors = encoder.encode(["a red shoe", "a blue hat", ""])

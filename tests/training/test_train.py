@@ -142,7 +142,7 @@ def test_a_large_catalogue_is_sampled_by_default(items, sampled):
 
 
 def test_the_step_is_traced_once(dataset, tmp_path, traces):
-    values = ["model.dim=8", "model.heads=2", "model.neighbours=0", "training.epochs=2", "training.ema=0.9"]
+    values = ["model.dim=8", "model.heads=2", "model.layers=0", "training.epochs=2", "training.ema=0.9"]
     fit_next_item(dataset, None, RunConfig().with_values([*values, "training.balance=false"]), workdir=tmp_path)
     assert len(traces) == 1
 
