@@ -134,6 +134,7 @@ def fit(dataset, config, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 2, None])
 def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monkeypatch, place):
     if place is not None:
