@@ -133,7 +133,11 @@ class LanguageTrainer:
         loss, correct, count = total
         if not count:
             return {}
-        return {"perplexity": math.exp(min(loss / count, 700)), "accuracy": float(correct / count), "tokens": int(count)}
+        return {
+            "perplexity": math.exp(min(loss / count, 700)),
+            "accuracy": float(correct / count),
+            "tokens": int(count),
+        }
 
     def restore(self) -> None:
         """Takes up the last complete checkpoint, if there is one."""
