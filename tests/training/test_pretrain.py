@@ -1,5 +1,6 @@
 """Pre-training: what is read, what a step does, resume, and what is written."""
 
+import contextlib
 import json
 from itertools import islice
 
@@ -34,6 +35,21 @@ def config(**values):
     small = {"size": "tiny", "vocab_size": 60, "seq_length": 16, "steps": 6, "batch_size": 8, "checkpoint_every": 2}
     small["head_steps"] = 2
     return RunConfig.from_dict({"pretraining": {**small, "held_out": 0.1, "learning_rate": 2e-3, **values}})
+
+
+@contextlib.contextmanager
+def killed_at(number, monkeypatch):
+    """Within it a training is interrupted at its step of that number, and has to be."""
+    step = LanguageTrainer._step
+
+    def killed(self, now, texts):
+        if now == number:
+            raise KeyboardInterrupt
+        return step(self, now, texts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LanguageTrainer, "_step", killed)
+        yield
 
 
 def test_texts_are_learnt_from_or_held_out_and_equal_ones_go_the_same_way(text_file):
@@ -119,15 +135,7 @@ def test_the_result_is_an_encoder_like_any_other(trained):
 def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text_file, monkeypatch, family):
     knobs = config(family=family, accumulate=2, steps=5)
     whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file])
-    step = LanguageTrainer._step
-
-    def killed(self, number, texts):
-        if number == 3:
-            raise KeyboardInterrupt
-        return step(self, number, texts)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(LanguageTrainer, "_step", killed)
+    with killed_at(3, monkeypatch):
         pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
     with pytest.raises(InvalidInput, match="--resume"):
         pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
@@ -203,16 +211,9 @@ def test_a_new_head_is_learnt_before_the_encoder_moves(tmp_path, tiny_hf_bert, t
 
 @pytest.mark.slow
 def test_a_training_killed_at_its_head_is_resumed_there(tmp_path, tiny_hf_bert, text_file, monkeypatch):
-    knobs, step = config(head_steps=4, steps=2), LanguageTrainer._step
+    knobs = config(head_steps=4, steps=2)
     whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file], source=str(tiny_hf_bert))
-
-    def killed(self, number, texts):
-        if number == 3:
-            raise KeyboardInterrupt
-        return step(self, number, texts)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(LanguageTrainer, "_step", killed)
+    with killed_at(3, monkeypatch):
         pretrain_encoder(tmp_path / "cut", knobs, files=[text_file], source=str(tiny_hf_bert))
     cut = pretrain_encoder(tmp_path / "cut", files=[text_file], source=str(tiny_hf_bert), resume=True)
     cards = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, cut)]

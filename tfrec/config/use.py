@@ -46,7 +46,9 @@ class ExportConfig(Section):
     filter_attribute: str | None = Field(None, description="Item column that recommend_filtered filters by.")
     index: Literal["exact", "int8", "ivf"] = Field("exact", description="How the best items are found.")
     index_lists: int | None = Field(None, ge=1, description="ivf: lists of items; None for about 8 √items.")
-    index_probes: int | None = Field(None, ge=1, description="ivf: lists read. None: as few as reach index_recall.")
+    index_probes: int | None = Field(
+        None, ge=1, description="ivf: lists read. None: as few as hold 2 K items and reach index_recall."
+    )
     index_recall: float = Field(0.98, ge=0, le=1, description="Least recall@10 against exact; below it, no export.")
 
 

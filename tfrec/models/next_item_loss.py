@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from tfrec.models.next_item import NextItemModel
 
 LOGITS_AT_ONCE = 2**22
-"""Of a part of the batch: 16 MB, which mostly stay in a processor's cache while they are passed over."""
-"""Scores of a training step that exist at the same time: 128 MiB, a few times over."""
+"""Scores of a training step that exist at the same time: 16 MiB, a few times over, which mostly stay in a cache."""
 
 
 def full_loss(
