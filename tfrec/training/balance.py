@@ -19,6 +19,8 @@ from tfrec.models.repeats import first_occurrence, newest
 
 QUERIES = 2000
 CELLS = 40_000_000
+AT_ONCE = 256
+"""Queries that are read or ranked at the same time, so that only their scores exist for all."""
 TARGETS = 100
 ROUNDS = 6
 FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0)
@@ -144,19 +146,44 @@ class _Parts:
     """The parts of the scores of some queries, and the NDCG@10 of each query under given strengths."""
 
     def __init__(self, model: NextItemModel, queries: Queries, rows: np.ndarray, exclude_seen: bool) -> None:
-        inputs = history_batch(queries.history, rows, model.memory_history)
-        self.memory, self.items = model.memory, tf.constant(inputs[schema.HISTORY_ITEMS])
-        tensors = {name: tf.constant(value) for name, value in inputs.items()}
-        self.cosine = model.cosines(tensors).numpy()
-        if exclude_seen:
-            for row, number in enumerate(rows):
-                history = queries.history
-                self.cosine[row, history.items[history.offsets[number] : history.offsets[number + 1]]] = -np.inf
+        self.blocks = [
+            _Block(model, queries, rows[start : start + AT_ONCE], exclude_seen)
+            for start in range(0, len(rows), AT_ONCE)
+        ]
+        self.memory = model.memory
         self.names = ["cosine"]
         if model.memory is not None:
             self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.parts]
         self.names += ["newest", "others", "slope"] if model.repeats is not None else []
         self.reading = (np.nan, np.nan)
+
+    def ndcg(self, by: Balance) -> np.ndarray:
+        if self.memory is not None and (by.decay, by.discount) != self.reading:
+            self._remember(self.memory, by)
+        return np.concatenate([block.ndcg(by) for block in self.blocks])
+
+    def _remember(self, memory: NeighbourMemory, by: Balance) -> None:
+        before = [variable.numpy() for variable in memory.strengths]
+        memory.assign(decay=by.decay, discount=by.discount if memory.k else None)
+        for block in self.blocks:
+            block.remembered = {name: part.numpy() for name, part in memory.parts_of_whole(block.items).items()}
+        for variable, value in zip(memory.strengths, before, strict=True):
+            variable.assign(value)
+        self.reading = (by.decay, by.discount)
+
+
+class _Block:
+    """The parts of a few queries' scores. What the memory's strengths multiply is `remembered`, for one decay and
+    discount."""
+
+    def __init__(self, model: NextItemModel, queries: Queries, rows: np.ndarray, exclude_seen: bool) -> None:
+        inputs = history_batch(queries.history, rows, model.memory_history)
+        self.items = tf.constant(inputs[schema.HISTORY_ITEMS])
+        self.cosine = model.cosines({name: tf.constant(value) for name, value in inputs.items()}).numpy()
+        if exclude_seen:
+            offsets = queries.history.offsets
+            for row, number in enumerate(rows):
+                self.cosine[row, queries.history.items[offsets[number] : offsets[number + 1]]] = -np.inf
         self.remembered: dict[str, np.ndarray] = {}
 
         first = first_occurrence(self.items)
@@ -172,20 +199,8 @@ class _Parts:
 
     def ndcg(self, by: Balance) -> np.ndarray:
         scores = self.cosine * np.float32(by.cosine)
-        if self.memory is not None:
-            for name, part in self._at(self.memory, by.decay, by.discount).items():
-                scores += np.float32(getattr(by, name)) * part
+        for name, part in self.remembered.items():
+            scores += np.float32(getattr(by, name)) * part
         bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count
         scores[self.place[0], self.taken] += bias.astype(np.float32)
         return ranking_metrics(target_ranks(scores, self.offsets, self.targets), self.offsets, 10)["ndcg"]
-
-    def _at(self, memory: NeighbourMemory, decay: float, discount: float) -> dict[str, np.ndarray]:
-        """What the memory's strengths multiply; kept for the decay and discount asked last."""
-        if (decay, discount) != self.reading:
-            before = [variable.numpy() for variable in memory.strengths]
-            memory.assign(decay=decay, discount=discount if memory.k else None)
-            self.remembered = {name: part.numpy() for name, part in memory.parts_of_whole(self.items).items()}
-            for variable, value in zip(memory.strengths, before, strict=True):
-                variable.assign(value)
-            self.reading = (decay, discount)
-        return self.remembered
