@@ -17,7 +17,7 @@ from tfrec.serving.local.rest_json import parse_body, read_inputs, write_outputs
 WANTED = {"n": Input(tf.int64, (None,)), "s": Input(tf.string, (None, 2)), "x": Input(tf.float32, None)}
 LEAF = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-    | st.builds(lambda v: {"b64": v}, st.sampled_from(["YQ==", "?", ""]))
+    | st.builds(lambda v: {"b64": v}, st.sampled_from(["YQ==", "?", "", "\x84"]))
 )  # fmt: skip
 ANY = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
     st.sampled_from(["n", "s", "x", "b64", "q"]), inner, max_size=3), max_leaves=8)  # fmt: skip
@@ -67,6 +67,13 @@ def test_strings_come_back_as_they_were_sent(rows):
     got, _ = read_inputs(parse_body(json.dumps({"inputs": rows}).encode()), {"s": WANTED["s"]})
     assert [[value.decode() for value in row] for row in got["s"]] == rows
     assert json.loads(write_outputs(got, False)) == {"outputs": rows}
+
+
+@pytest.mark.parametrize("text", ["?", "YQ", "\x84", "é==="])
+def test_base64_that_is_none_is_refused(text):
+    with pytest.raises(RequestError, match="base64") as error:
+        read_inputs({"inputs": [{"b64": text}]}, {"s": Input(tf.string, (None,))})
+    assert error.value.code is Code.INVALID_ARGUMENT
 
 
 def test_outputs_that_do_not_share_rows_cannot_be_in_row_format():

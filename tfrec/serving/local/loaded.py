@@ -38,7 +38,7 @@ class Signature:
 
     def __init__(self, name: str, definition: Any, session: Any) -> None:
         self.name = name
-        self.inputs = {key: _input(info) for key, info in sorted(definition.inputs.items())}
+        self.inputs = {key: as_input(info) for key, info in sorted(definition.inputs.items())}
         self.outputs = sorted(definition.outputs)
         feeds = [definition.inputs[key].name for key in self.inputs]
         fetches = [definition.outputs[key].name for key in self.outputs]
@@ -141,7 +141,8 @@ def check_shape(key: str, shape: tuple[int, ...], wanted: Input) -> None:
         raise invalid(f"{key}: expected shape {expected}, received {list(shape)}")
 
 
-def _input(info: Any) -> Input:
+def as_input(info: Any) -> Input:
+    """What a TensorInfo says of an input or an output."""
     shape = None
     if not info.tensor_shape.unknown_rank:
         shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)

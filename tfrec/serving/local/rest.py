@@ -14,12 +14,14 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from tfrec.serving.local.core import Core
 from tfrec.serving.local.errors import Code, RequestError, invalid
+from tfrec.serving.local.openapi import openapi
 from tfrec.serving.local.rest_json import parse_body, read_inputs, write_outputs
 
 _WHICH: Final = r"([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _CALL: Final = re.compile(rf"/v1/models/{_WHICH}:(classify|regress|predict)", re.IGNORECASE)
 _ABOUT: Final = re.compile(rf"/v1/models/{_WHICH}(/metadata)?", re.IGNORECASE)
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
+SCHEMA_PATH: Final = "/openapi.json"
 
 _log = logging.getLogger("tfrec.serving")
 
@@ -32,6 +34,8 @@ def rest_app(core: Core, max_body_bytes: int) -> web.Application:
             core.metrics.waiting.set(core.batcher.waiting)
             core.metrics.calls.set(core.batcher.calls)
             return web.Response(body=core.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        if request.path == SCHEMA_PATH and request.method == "GET":
+            return _json(openapi(core.models))
         if not request.path.lower().startswith("/v1/"):
             raise RequestError(Code.NOT_FOUND, f"Not found: {request.path}")
         if request.method == "POST" and (match := _CALL.fullmatch(request.path)):

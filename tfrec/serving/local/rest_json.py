@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -194,6 +193,6 @@ def _bytes(value: Any) -> bytes:
             return value.encode()
         if _is_base64(value):
             return base64.b64decode(value["b64"], validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
+    except ValueError as error:  # both kinds are
         raise invalid(f"Unable to base64 decode or encode as UTF-8: {error}") from None
     raise invalid(f"JSON Value: {value!r:.100} Type: {type(value).__name__} is not of expected type: string")
