@@ -30,6 +30,7 @@ ROWS: dict[str, list[str]] = {
     "no-text-neighbours": ["model.text_neighbours=0"],
     "no-memory": ["model.neighbours=0", "model.text_neighbours=0"],
     "no-repeats": ["model.repeat_bias=false"],
+    "no-neighbours-no-repeats": ["model.neighbours=0", "model.repeat_bias=false"],
     "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
     "text-only": ["model.use_id=false"],
     "id-only": ["model.use_text=false"],

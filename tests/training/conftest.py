@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 
@@ -52,3 +53,13 @@ def dies_at(monkeypatch):
             yield
 
     return within
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory):
+    """A file of 300 lines that say little else than colours and things, with empty ones between them."""
+    path = tmp_path_factory.mktemp("text") / "texts.txt"
+    rng = np.random.default_rng(0)
+    colours, things = ["red", "blue", "green", "white"], ["shoe", "hat", "coat", "book"]
+    path.write_text("\n\n".join(f"a {rng.choice(colours)} {rng.choice(things)} number {n}" for n in range(300)) + "\n")
+    return path

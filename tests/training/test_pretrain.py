@@ -1,8 +1,7 @@
-"""Pre-training: what is read, what a step does, resume, and what is written."""
+"""Pre-training: what a step does, resume, and what is written."""
 
 import contextlib
 import json
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -18,17 +17,6 @@ from tfrec.keras import keras
 from tfrec.training import pretrain_encoder
 from tfrec.training.corpus import Corpus
 from tfrec.training.language_trainer import LanguageTrainer
-
-COLOURS, THINGS = ["red", "blue", "green", "white"], ["shoe", "hat", "coat", "book"]
-
-
-@pytest.fixture(scope="module")
-def text_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "texts.txt"
-    rng = np.random.default_rng(0)
-    lines = [f"a {rng.choice(COLOURS)} {rng.choice(THINGS)} number {n}" for n in range(300)]
-    path.write_text("\n\n".join(lines) + "\n")
-    return path
 
 
 def config(**values):
@@ -50,56 +38,6 @@ def killed_at(number, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(LanguageTrainer, "_step", killed)
         yield
-
-
-def test_texts_are_learnt_from_or_held_out_and_equal_ones_go_the_same_way(text_file):
-    corpus = Corpus(None, [text_file, text_file], held_out=0.2)
-    learnt, held_out = list(corpus.texts()), list(corpus.texts(held_out=True))
-    assert len(learnt) + len(held_out) == 600 and not set(learnt) & set(held_out)
-    assert 60 < len(held_out) < 180
-    assert list(Corpus(None, [text_file], 0.2).texts(held_out=True)) == held_out[: len(held_out) // 2]
-
-
-def test_each_round_has_every_text_once_in_another_order_that_can_be_repeated(text_file, monkeypatch):
-    monkeypatch.setattr("tfrec.training.corpus._BUFFER", 50)
-    corpus = Corpus(None, [text_file], 0.1)
-    texts = list(corpus.texts())
-    one = list(islice(corpus.shuffled(3), 2 * len(texts)))
-    assert one == list(islice(corpus.shuffled(3), 2 * len(texts)))
-    first, second = one[: len(texts)], one[len(texts) :]
-    assert sorted(first) == sorted(second) == sorted(texts)
-    assert first != second and first != texts and one != list(islice(corpus.shuffled(4), 2 * len(texts)))
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [(b"good\n\xff\xfe\n", "line 2 is not UTF-8"), (b"good\ngood\nba\x00d\n", "line 3 holds the control character")],
-)
-def test_binary_junk_is_refused_with_its_line(tmp_path, data, words):
-    (tmp_path / "texts.txt").write_bytes(data)
-    with pytest.raises(InvalidInput, match=words):
-        pretrain_encoder(tmp_path / "out", config(), files=[tmp_path / "texts.txt"])
-    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
-
-
-def test_a_dataset_gives_its_catalogue_and_training_histories_alone(tmp_path):
-    import polars as pl
-
-    from tfrec.data import PreparedDataset, prepare
-
-    events = pl.DataFrame({"user_id": ["u"] * 4, "item_id": list("abcd"), "event": ["view"] * 4, "timestamp": range(4)})
-    items = pl.DataFrame({"item_id": list("abcd"), "title": ["red hat", "blue hat", "red hat", ""]})
-    prepare(events, items, tmp_path / "data", split="leave-one-out")
-    corpus = Corpus(PreparedDataset.load(tmp_path / "data"), held_out=1e-9)
-    assert list(corpus.texts()) == ["red hat", "blue hat", "viewed: red hat; viewed: blue hat"]
-
-
-def test_no_text_is_refused(tmp_path):
-    (tmp_path / "texts.txt").write_text("\n\n")
-    with pytest.raises(InvalidInput):
-        pretrain_encoder(tmp_path / "out", config(), files=[tmp_path / "texts.txt"])
-    with pytest.raises(InvalidInput, match="no text file"):
-        Corpus(None, [tmp_path / "none.txt"])
 
 
 @pytest.fixture(scope="module")
