@@ -63,6 +63,17 @@ def test_odd_strings_and_empty_batches_reach_the_model(client):
     assert len(empty["count"]) == 0
 
 
+def test_bytes_that_are_no_text_reach_the_model(client, served):
+    answer = client.predict({"texts": [b"red \xff shoe"]}, signature="embed")
+    expected = served("embed", texts=[b"red \xff shoe"])
+    np.testing.assert_allclose(next(iter(answer.values())), expected.vectors, rtol=1e-5)
+
+
+def test_rows_of_other_lengths_are_refused_before_they_are_sent(client):
+    with pytest.raises(InvalidInput, match="'item_ids'"):
+        client.predict({"item_ids": [["a"], ["b", "c"]]}, signature="similar_items")
+
+
 def test_refusals_carry_the_servers_message(client):
     with pytest.raises(ServerError, match="signature") as error:
         client.predict({"x": ["a"]}, signature="nope")

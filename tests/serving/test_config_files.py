@@ -7,7 +7,7 @@ from tfrec.errors import InvalidInput
 from tfrec.serving import label_versions
 from tfrec.serving.config_files import write_serving_files
 
-NAMES = ["shop", "My Shop", "x" * 80, "UPPER_case.1"]
+NAMES = ["shop", "My Shop", "x" * 80, "UPPER_case.1", "2024", "2024shop", "true", "Null", "-", "été"]
 
 
 @pytest.fixture

@@ -188,3 +188,43 @@ def test_only_the_oldest_server_can_be_asked_for(exported):
 def test_the_oldest_server_answers_alike(exported):
     report = check(exported, tensorflow="2.20")
     assert "2.20" in report.loader and report.examples == 7
+
+
+@pytest.mark.parametrize("place", ["init", "main", "restore"])
+def test_a_model_that_would_write_while_it_loads_is_refused(tmp_path, place):
+    import tensorflow as tf
+
+    def touched(path):
+        return tf.strings.join([path, "!"])
+
+    model = read_saved_model(save(touched, tmp_path / "1", path_input()))
+    refuse_unsafe(model, "as it was")
+    (graph,) = model.meta_graphs
+    for name, value in (("prefix", b"/tmp/of-another"), ("names", b"v"), ("slices", b"")):
+        node = graph.graph_def.node.add(name=f"evil_{name}", op="Const")
+        node.attr["dtype"].type, node.attr["value"].tensor.dtype = 7, 7
+        node.attr["value"].tensor.string_val.append(value)
+    graph.graph_def.node.add(name="evil", op="SaveV2", input=["evil_prefix", "evil_names", "evil_slices", "evil_names"])
+    graph.graph_def.node.add(name="all", op="NoOp", input=["^evil"])
+    if place == "init":
+        graph.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "all"
+    elif place == "main":
+        graph.collection_def["saved_model_main_op"].node_list.value.append("all")
+    else:
+        graph.saver_def.restore_op_name = "all"
+    with pytest.raises(InvalidInput, match="SaveV2"):
+        refuse_unsafe(model, "changed")
+
+
+def test_a_warm_up_request_without_a_signature_asks_the_default_one(tmp_path):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    import tensorflow as tf  # isort: skip
+
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.name = "m"
+    log.predict_log.request.inputs["x"].CopyFrom(tf.make_tensor_proto([1.0]))
+    with tf.io.TFRecordWriter(str(tmp_path / "file")) as writer:
+        writer.write(log.SerializeToString())
+    ((name, signature, inputs),) = read_warmup(tmp_path / "file")
+    assert (name, signature, inputs["x"].tolist()) == ("m", "serving_default", [1.0])

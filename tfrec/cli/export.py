@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Force, Ranker, RunFolder
+from tfrec.cli.options import Assignments, Force, Ranker, RunFolder
 from tfrec.cli.quiet import load_tensorflow
 
 
@@ -16,6 +16,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")],
     version: Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")] = None,
     ranker: Ranker = None,
+    assignments: Assignments = None,
     force: Force = False,
 ) -> None:
     """Write a servable version of a run."""
@@ -27,6 +28,7 @@ def export(
     from tfrec.serving.export import export as export_run
     from tfrec.training import Run
 
-    second = Run.load(ranker) if ranker else None
-    written = export_run(Run.load(run), out, version=version, force=force, ranker=second)
+    trained, second = Run.load(run), Run.load(ranker) if ranker else None
+    trained.config = trained.config.with_values(assignments or [])
+    written = export_run(trained, out, version=version, force=force, ranker=second)
     typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

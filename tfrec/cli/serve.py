@@ -28,6 +28,9 @@ def serve(
                         ("--max-body-mb", max_body_mb), ("--poll-seconds", poll_seconds)):  # fmt: skip
         if value <= 0:
             raise InvalidInput(f"{name} must be above 0, received {value}.")
+    for name, value in (("--rest-port", rest_port), ("--grpc-port", grpc_port)):
+        if not 0 <= value < 2**16:
+            raise InvalidInput(f"{name} must be 0 to 65535, received {value}.")
     load_tensorflow()
     try:
         from tfrec.serving.local.batching import Limits

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tfrec.errors import InvalidInput
 
@@ -182,16 +183,16 @@ def write_serving_files(folder: Path) -> None:
         InvalidInput: the folder's name holds what TF Serving cannot have in a URL or its files cannot quote.
     """
     name = folder.name
-    if re.search(r'[/:"\\\x00-\x1f{}]', name) or not name.strip("."):
+    if not re.fullmatch(r"[\w .-]+", name) or not name.strip("."):
         raise InvalidInput(
-            f"Expected a model name without / : quotes, braces and control characters; {name!r} has one."
+            f"Expected a model name of letters, digits, spaces, dots, dashes and underscores, received {name!r}."
         )
     size = max((_weight(version) for version in _versions(folder).values()), default=0)
     words = {
         "name": name,
-        "path": re.sub(r"\s", "%20", name),
+        "path": quote(name),
         "image": IMAGE,
-        "service": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-") or "model",
+        "service": _service(name),
         "memory": 256 * math.ceil((2**30 + 2 * size) / 2**28),
         "storage": math.ceil(1 + 10 * size / 2**30),
     }
@@ -204,6 +205,13 @@ def write_serving_files(folder: Path) -> None:
     }.items():
         if not (folder / path).exists():
             _replace(folder / path, text)
+
+
+def _service(name: str) -> str:
+    """What Kubernetes and compose call it: lower case letters, digits and dashes, a letter first, no word of YAML's."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-")
+    fits = re.match("[a-z]", plain) and plain not in ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+    return plain if fits else f"model-{plain}".strip("-")
 
 
 def label_versions(folder: str | Path, labels: Mapping[str, int]) -> Path:

@@ -41,6 +41,10 @@ REFUSED_OPS: Final = frozenset((*_PYTHON, *_FILES, *_ELSEWHERE))
 SAVER_OPS: Final = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
 """How every SavedModel gets its variables. A request that reaches them could read or write any file."""
 
+_WRITERS: Final = frozenset({"SaveV2", "MergeV2Checkpoints"})
+_MAIN_OPS: Final = frozenset({"saved_model_main_op", "legacy_init_op"})
+"""Collections that name what runs while a model loads, in the older form of SavedModels."""
+
 ASSET_OPS: Final = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
 """How a SavedModel reads a vocabulary from `assets/`, while it loads."""
 
@@ -52,8 +56,9 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
         saved_model: What `read_saved_model` gave.
         where: What to call it in the message.
 
-    Refused are: ops of `REFUSED_OPS`, anywhere; ops of the saver and of asset tables that a signature reaches; asset
-    tables that read a file which is not among the model's assets.
+    Refused are: ops of `REFUSED_OPS`, anywhere; ops of the saver and of asset tables that a signature reaches; ops of
+    the saver that run while it loads, but for reading its variables; asset tables that read a file which is not among
+    the model's assets.
     """
     problems: set[str] = set()
     for graph in saved_model.meta_graphs:
@@ -61,10 +66,16 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
         everywhere = {node.op for node in graph.graph_def.node}
         everywhere.update(node.op for function in functions.values() for node in function.node_def)
         problems.update(f"{op}" for op in everywhere & REFUSED_OPS)
-        for name in graph.signature_def:
-            if not name.startswith("__saved_model"):
-                reached = _reached(graph, functions, name)
-                problems.update(f"{op} (reached by the signature {name!r})" for op in reached & (SAVER_OPS | ASSET_OPS))
+        for name, signature in graph.signature_def.items():
+            loading = name.startswith("__saved_model")
+            reached = _reached(graph, functions, (info.name for info in signature.outputs.values()))
+            refused = SAVER_OPS if loading else SAVER_OPS | ASSET_OPS
+            problems.update(f"{op} (reached by the signature {name!r})" for op in reached & refused)
+        for name in _MAIN_OPS & set(graph.collection_def):
+            reached = _reached(graph, functions, graph.collection_def[name].node_list.value)
+            problems.update(f"{op} (run while it loads)" for op in reached & SAVER_OPS)
+        restored = _reached(graph, functions, [graph.saver_def.restore_op_name])
+        problems.update(f"{op} (run while it loads)" for op in restored & _WRITERS)
         problems.update(_foreign_files(graph, functions))
     if problems:
         raise InvalidInput(
@@ -74,10 +85,10 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
         )
 
 
-def _reached(graph: Any, functions: dict[str, Any], signature: str) -> set[str]:
-    """The ops that a signature's outputs depend on, through the graph and the functions it calls."""
+def _reached(graph: Any, functions: dict[str, Any], tensors: Iterable[str]) -> set[str]:
+    """The ops that tensors or nodes depend on, through the graph and the functions it calls."""
     nodes = {node.name: node for node in graph.graph_def.node}
-    waiting = [_producer(info.name) for info in graph.signature_def[signature].outputs.values()]
+    waiting = list(map(_producer, tensors))
     seen: set[str] = set()
     ops: set[str] = set()
     called: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import threading
@@ -66,7 +67,7 @@ class Rest:
 
     def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
         """An only output is called "output": the server does not name it."""
-        plain = {name: np.asarray(value).tolist() for name, value in inputs.items()}
+        plain = {name: _even(name, value).tolist() for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": plain}, default=_to_text).encode()
         answer = self._request("POST", f"{self._path}:predict", body, left)["outputs"]
         named = answer if isinstance(answer, dict) else {"output": answer}
@@ -127,6 +128,7 @@ class Grpc:
         self.url, self._which = address, (model, version, label)
         # Our own retries know the deadline; gRPC's back-off of a second and more does not.
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 1000)]
+        options.append(("grpc.max_receive_message_length", -1))  # as long as the answer is
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._definitions: Any = None
@@ -191,15 +193,25 @@ class Grpc:
         raise TryAgain(problem) if overloaded else problem
 
 
-def _to_text(value: Any) -> str:
+def _even(name: str, value: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InvalidInput(f"Expected rows of the same length as the input {name!r}; pad them.") from None
+
+
+def _to_text(value: Any) -> str | dict[str, str]:
     if isinstance(value, bytes):
-        return value.decode()
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"b64": base64.b64encode(value).decode()}
     raise InvalidInput(f"Expected numbers and strings as inputs, received a {type(value).__name__}.")
 
 
 def _typed(name: str, value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """The values in the declared type; a TF dtype, or None to take them as they are."""
-    array = np.asarray(value)
+    array = _even(name, value)
     if array.dtype.kind in "OUS":
         flat = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
         return np.array(flat, object).reshape(array.shape)

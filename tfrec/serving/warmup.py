@@ -84,6 +84,7 @@ def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[A
             `MAX_WARMUP_REQUESTS` records, or one that is no Predict request.
     """
     import tensorflow as tf
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.framework.tensor_pb2 import TensorProto
 
     try:
@@ -98,9 +99,9 @@ def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[A
             spec = dict(_fields(dict(request)[1]))
             entries = [dict(_fields(entry)) for number, entry in request if number == 2]
             inputs = {entry[1].decode(): tf.make_ndarray(TensorProto.FromString(entry[2])) for entry in entries}
-            requests.append((spec[1].decode(), spec[3].decode(), inputs))
+            requests.append((spec.get(1, b"").decode(), spec.get(3, b"").decode() or "serving_default", inputs))
         return requests
-    except (tf.errors.OpError, KeyError, ValueError, TypeError, IndexError) as error:
+    except (tf.errors.OpError, DecodeError, KeyError, ValueError, TypeError, IndexError) as error:
         raise InvalidInput(f"Expected warm-up requests in {path}; cannot read them: {error}. Export again.") from None
 
 

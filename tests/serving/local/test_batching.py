@@ -112,3 +112,32 @@ def test_a_client_that_hangs_up_is_not_computed_for():
 def test_codes_are_those_of_grpc(code):
     grpc = pytest.importorskip("grpc")
     assert {c.value[0]: c.name for c in grpc.StatusCode}[code.number] == code.name
+
+
+@pytest.mark.parametrize("answer", [lambda x: np.float32(x.sum()), lambda x: x[:1]])
+def test_an_answer_that_has_not_the_rows_of_the_requests_is_no_shared_one(answer):
+    class Summing(Doubling):
+        def __call__(self, inputs):
+            super().__call__(inputs)
+            return {"y": np.asarray(answer(inputs["x"]))}
+
+    signature = Summing()
+    assert run(signature, [[1, 2], [3, 4]]) == [answer(np.array(r)).tolist() for r in ([1, 2], [3, 4])]
+
+
+def test_requests_of_other_widths_run_apart():
+    signature = Doubling()
+    assert run(signature, [[[1, 2, 3]], [[4, 5]]]) == [[[2, 4, 6]], [[8, 10]]]
+    assert signature.sizes == [1, 1, 1]
+
+
+def test_whatever_breaks_reaches_those_who_wait():
+    class Broken(Doubling):
+        batched = True
+
+        @property
+        def inputs(self):
+            raise MemoryError("no room")
+
+    problems = run(Broken(), [[1], [2]])
+    assert [type(problem) for problem in problems] == [MemoryError, MemoryError]

@@ -169,6 +169,8 @@ def test_a_compressed_body_is_read_and_does_not_get_around_the_limit(rest):
     bomb = gzip.compress(b" " * (40 * 2**20))
     answer = rest("POST", PREDICT, bomb, headers={"Content-Encoding": "gzip"})
     assert answer.status == 413
+    counted = 'request_count{model_name="m",status="RESOURCE_EXHAUSTED"}'
+    assert counted in rest("GET", "/monitoring/prometheus/metrics").body
 
 
 def test_metrics_are_counted_by_model_and_status(rest):
@@ -188,3 +190,15 @@ def test_metrics_are_counted_by_model_and_status(rest):
     assert value(after.body, bad) - value(before, bad) == 1
     assert "made-up-name" not in after.body
     assert value(after.body, ":tensorflow:serving:request_latency_count") >= 3
+
+
+def test_lists_deeper_than_any_tensor_are_refused(rest):
+    for depth in (33, 70, 900):
+        body = '{"signature_name": "one", "inputs": ' + "[" * depth + "1" + "]" * depth + "}"
+        answer = rest("POST", PREDICT, body)
+        assert answer.status == 400 and f"{depth} deep" in answer.body["error"]
+
+
+def test_a_body_that_is_not_as_compressed_as_it_says_is_refused(rest):
+    answer = rest("POST", PREDICT, b"not gzip", headers={"Content-Encoding": "gzip"})
+    assert answer.status == 400 and "body" in answer.body["error"]

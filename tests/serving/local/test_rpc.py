@@ -134,3 +134,14 @@ def test_classify_is_refused_as_the_server_refuses_it(channel):
     request.model_spec.name = "m"
     with pytest.raises(grpc.RpcError, match="tensorflow/serving/classify"):
         prediction_service_pb2_grpc.PredictionServiceStub(channel).Classify(request)
+
+
+def test_one_long_string_is_not_filled_into_many_cells(predict):
+    proto = tf.make_tensor_proto(["x" * 10**6])
+    proto.tensor_shape.dim[0].size = 1024
+    with pytest.raises(grpc.RpcError) as error:
+        predict({"x": np.ones([1024, 2], np.float32), "s": proto})
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    proto = tf.make_tensor_proto(["a"])
+    proto.tensor_shape.dim[0].size = 3
+    assert arrays(predict({"x": np.ones([3, 2], np.float32), "s": proto}))["t"].tolist() == [b"a!"] * 3

@@ -126,6 +126,10 @@ class Batcher:
                     request.answer.set_exception(outcome)
                 else:
                     request.answer.set_result(outcome)
+        except Exception as error:  # nobody is left waiting, whatever happens
+            for request in batch:
+                if not request.answer.done():
+                    request.answer.set_exception(error)
         finally:
             self._running -= 1
             self._start()
@@ -134,12 +138,23 @@ class Batcher:
         self.calls += 1
         if len(batch) == 1:
             return [_outcome(signature, batch[0].inputs)]
-        together = {key: np.concatenate([r.inputs[key] for r in batch]) for key in signature.inputs}
-        answer = _outcome(signature, together)
-        if isinstance(answer, Exception) or any(len(v) != sum(r.rows for r in batch) for v in answer.values()):
+        answer = _together(signature, batch)
+        if answer is None:
             return [_outcome(signature, request.inputs) for request in batch]
         ends = np.cumsum([request.rows for request in batch])
         return [{k: v[end - r.rows : end] for k, v in answer.items()} for r, end in zip(batch, ends, strict=True)]
+
+
+def _together(signature: Signature, batch: list[_Request]) -> Arrays | None:
+    """The answer to all requests as one; None where they don't fit together, or one makes it fail."""
+    rows = [{key: value.shape[1:] for key, value in request.inputs.items()} for request in batch]
+    if any(shapes != rows[0] for shapes in rows):
+        return None
+    answer = _outcome(signature, {key: np.concatenate([r.inputs[key] for r in batch]) for key in signature.inputs})
+    total = sum(request.rows for request in batch)
+    if isinstance(answer, Exception) or any(value.shape[:1] != (total,) for value in answer.values()):
+        return None
+    return answer
 
 
 def _outcome(signature: Signature, inputs: Arrays) -> Arrays | Exception:

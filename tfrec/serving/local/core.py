@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from aiohttp import web
 from google.protobuf import any_pb2  # type: ignore[import-untyped]
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
@@ -74,6 +76,12 @@ class Core:
             yield
         except RequestError as error:
             status = error.code.name
+            raise
+        except asyncio.CancelledError:  # the client hung up
+            status = Code.CANCELLED.name
+            raise
+        except web.HTTPRequestEntityTooLarge:
+            status = Code.RESOURCE_EXHAUSTED.name
             raise
         except BaseException:
             status = Code.INTERNAL.name

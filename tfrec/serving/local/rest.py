@@ -107,6 +107,8 @@ async def _errors(
         return await handler(request)
     except RequestError as error:
         return _json({"error": error.message}, error.code.http)
+    except web.RequestPayloadError as error:
+        return _json({"error": f"The body cannot be read: {error}"}, 400)
     except web.HTTPException as error:
         return _json({"error": error.text or error.reason}, error.status)
     except Exception as error:

@@ -14,6 +14,7 @@ from tfrec.serving.local.errors import RequestError, invalid
 from tfrec.serving.local.loaded import Arrays, Input
 
 _BYTES_SUFFIX: Final = "_bytes"
+_DEEPEST: Final = 32
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
@@ -149,6 +150,8 @@ def _array(name: str, value: Any, wanted: Input) -> np.ndarray[Any, Any]:
     while isinstance(probe, list):
         shape.append(len(probe))
         probe = probe[0] if probe else None
+    if len(shape) > _DEEPEST:
+        raise invalid(f"{name}: JSON Value: lists {len(shape)} deep. Expected at most {_DEEPEST}")
     flat: list[Any] = []
     try:
         _flatten(value, shape, 0, flat)

@@ -106,7 +106,8 @@ class ModelServer:
             self._grpc = grpc.aio.server(options=[size, ("grpc.so_reuseport", 0)])
             add_services(self._grpc, self.core)
             try:
-                self.grpc_port = self._grpc.add_insecure_port(f"{host}:{self.options.grpc_port}")
+                named = f"[{host}]" if ":" in host else host
+                self.grpc_port = self._grpc.add_insecure_port(f"{named}:{self.options.grpc_port}")
             except RuntimeError:
                 raise Unavailable(f"Cannot listen on {host}:{self.options.grpc_port}: it is taken.") from None
             await self._grpc.start()

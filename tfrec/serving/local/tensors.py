@@ -30,7 +30,8 @@ def to_array(key: str, proto: Any, wanted: Input | None) -> np.ndarray[Any, Any]
             raise invalid(f"{key}: expected {wanted.dtype.name}, received the type {proto.dtype}")
     size = int(np.prod(shape, dtype=object)) if shape else 1
     given = len(proto.tensor_content) + sum(len(getattr(proto, field)) for field in _FIELDS)
-    if size > max(given, 1) and not (given == 1 and size <= 2**16):
+    one = len(proto.string_val[0]) if given == len(proto.string_val) == 1 else 1
+    if size > max(given, 1) and not (given == 1 and size <= 2**16 and size * one <= _FILLED_BYTES):
         raise invalid(f"{key}: expected {size} values for the shape {list(shape)}, received fewer")
     if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) == size:
         values = np.empty(size, object)
@@ -51,6 +52,8 @@ def to_proto(array: np.ndarray[Any, Any]) -> Any:
     return TensorProto(dtype=dtype, tensor_shape=shape, tensor_content=np.ascontiguousarray(array).tobytes())
 
 
+_FILLED_BYTES = 2**24
+"""What the one value that a message gives for all may come to."""
 _FIELDS = (
     "half_val", "float_val", "double_val", "int_val", "string_val", "scomplex_val", "int64_val", "bool_val",
     "dcomplex_val", "uint32_val", "uint64_val",

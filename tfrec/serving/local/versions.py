@@ -105,7 +105,7 @@ class Versions:
         stamp = self._stamp(number)
         try:
             loop = asyncio.get_running_loop()
-            self.loaded[number] = await loop.run_in_executor(self._thread, self._load, self.folder / str(number))
+            self.loaded[number] = await loop.run_in_executor(self._thread, self._load, self._path(number))
         except Exception as error:
             self.states[number] = State(END, str(error)[:1000])
             self._failed[number] = stamp
@@ -129,9 +129,15 @@ class Versions:
             gc.collect()
         return bool(surplus)
 
+    def _path(self, number: int) -> Path:
+        """The version's folder, which may have zeros before its number."""
+        plain = self.folder / str(number)
+        padded = (p for p in self.folder.iterdir() if p.name.isdecimal() and int(p.name) == number)
+        return plain if plain.exists() else next(padded, plain)
+
     def _stamp(self, number: int) -> float:
         try:
-            return max(p.stat().st_mtime for p in (self.folder / str(number)).rglob("*"))
+            return max(p.stat().st_mtime for p in self._path(number).rglob("*"))
         except (OSError, ValueError):
             return 0.0
 
