@@ -142,6 +142,12 @@ def test_chunks_change_nothing(encoder, monkeypatch):
     assert_allclose(encoder.encode(TEXTS, batch_size=2), expected, atol=1e-5)
 
 
+def test_a_text_beyond_the_positions_of_a_pair_of_handles_is_refused(tiny_encoder):
+    encoder = load_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}")
+    with pytest.raises(InvalidInput, match="cannot read texts of 202 tokens. Set encoder.seq_length"):
+        encoder.encode(["red " * 200], seq_length=256)
+
+
 @pytest.mark.parametrize("seq_length", [2, 129])
 def test_a_length_the_encoder_does_not_take_is_refused(encoder, seq_length):
     with pytest.raises(InvalidInput, match="from 3 to 128"):

@@ -116,7 +116,7 @@ def test_files_tuned_by_hand_stay(folder):
     assert (folder / "serving/batching.config").read_text() == "tuned"
 
 
-@pytest.mark.parametrize("name", ['sh"op', "a:b", "a{b}", "a\nb"])
+@pytest.mark.parametrize("name", ['sh"op', "a:b", "a{b}", "a\nb", "a #b", "a$b", "50%off", "a?b"])
 def test_a_name_that_the_files_cannot_hold_is_refused(tmp_path, name):
     with pytest.raises(InvalidInput, match="model name"):
         write_serving_files(tmp_path / name)

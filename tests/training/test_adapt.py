@@ -125,3 +125,24 @@ def test_the_command_writes_an_encoder(shop, tiny_encoder, tmp_path):
     found = CliRunner().invoke(app, command)
     assert found.exit_code == 0, found.output
     assert load_encoder(tmp_path / "out").dim == 32
+
+
+def test_a_sitting_parts_what_was_taken_long_after(tmp_path):
+    minute, noon = 60_000_000, 1_700_000_000_000_000
+    at = [("a", 0), ("b", 10), ("c", 50), ("d", 60), ("e", 61)]  # the last two are validation and test
+    events = pl.DataFrame([(user, item, "view", noon + minutes * minute) for user in "uv" for item, minutes in at],
+                          schema=["user_id", "item_id", "event", "timestamp"], orient="row")  # fmt: skip
+    items = pl.DataFrame({"item_id": list("abcde"), "title": ["tea", "cake", "soap", "lamp", "hat"]})
+    data = prepare(events, items, tmp_path / "data", split="leave-one-out")
+    assert data.training().clock
+
+    def found(sitting):
+        pairs = Pairs(data.training(), data.texts, 2, 0.5, sitting)
+        assert len(pairs.learnt) == len(pairs.held_out)  # one person each
+        return sorted("".join(data.item_ids[list(pair)]) for pair in pairs.learnt)
+
+    assert found(10) == ["ab", "ba"]
+    assert found(40) == ["ab", "ba", "bc", "cb"]
+    assert found(None) == found(50) == ["ab", "ac", "ba", "bc", "ca", "cb"]
+    with pytest.raises(InvalidInput, match="adaptation.sitting"):
+        found(9)

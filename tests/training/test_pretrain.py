@@ -235,3 +235,50 @@ def test_perplexity_and_accuracy_by_hand(tmp_path, text_file):
     assert_allclose([found["perplexity"], found["accuracy"]], [np.exp(np.mean(losses)), np.mean(right)], rtol=1e-4)
     assert trainer.measure([]) == {}
     assert_array_equal([trainer.measure(texts)["perplexity"]], [found["perplexity"]])
+
+
+@pytest.mark.slow
+def test_a_gradient_that_is_no_number_spoils_no_checkpoint(tmp_path, text_file, monkeypatch):
+    gradients, calls = LanguageTrainer._gradients, []
+
+    def spoilt(self, *arguments):
+        found, loss, count = gradients(self, *arguments)
+        calls.append(1)
+        return ([each * np.nan for each in found] if len(calls) == 4 else found), loss, count
+
+    monkeypatch.setattr(LanguageTrainer, "_gradients", spoilt)
+    with pytest.raises(TfrecError, match=r"gradient .* at step 4; the checkpoint of step 2 is kept"):
+        pretrain_encoder(tmp_path / "out", config(), files=[text_file])
+    monkeypatch.undo()
+    out = pretrain_encoder(tmp_path / "out", files=[text_file], resume=True)
+    assert np.isfinite(load_encoder(out).encode(["red shoe"])).all()
+
+
+@pytest.mark.slow
+def test_weights_that_are_no_numbers_are_not_written(tmp_path, text_file, monkeypatch):
+    step = LanguageTrainer._step
+
+    def spoilt(self, now, texts):
+        loss = step(self, now, texts)
+        if now == 5:  # the last
+            self.model.set_weights([weight * np.nan for weight in self.model.get_weights()])
+        return loss
+
+    monkeypatch.setattr(LanguageTrainer, "_step", spoilt)
+    with pytest.raises(TfrecError, match=r"weight .* at step 6; the checkpoint of step 4 is kept"):
+        pretrain_encoder(tmp_path / "out", config(), files=[text_file])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_what_a_kill_within_a_write_left_is_in_nobodys_way(tmp_path, text_file, monkeypatch):
+    with killed_at(3, monkeypatch):
+        pretrain_encoder(tmp_path / "cut", config(), files=[text_file])
+    (state,) = tmp_path.rglob("state.json")
+    (state.parent / "step-4.index").write_bytes(b"half")
+    (state.parent / "step-4_temp").mkdir()
+    (state.parent / "step-4_temp" / "part").write_bytes(b"half")
+    with killed_at(5, monkeypatch):
+        pretrain_encoder(tmp_path / "cut", files=[text_file], resume=True)
+    assert sorted({path.name.partition(".")[0] for path in state.parent.glob("step-*")}) == ["step-4"]
+    pretrain_encoder(tmp_path / "cut", files=[text_file], resume=True)

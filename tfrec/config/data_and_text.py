@@ -72,6 +72,7 @@ class AdaptationConfig(Section):
     steps: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=2, description="Pairs a step; each is a negative for the others.")
     window: int = Field(1, ge=1, description="Events of one history that far apart are a pair.")
+    sitting: float | None = Field(None, gt=0, description="Minutes between them, at most, where events have a clock.")
     temperature: float = Field(0.05, gt=0)
     learning_rate: float = Field(3e-5, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps spent warming up.")

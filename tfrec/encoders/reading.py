@@ -32,7 +32,14 @@ class HubReader:
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> np.ndarray:
         """See `Reader`."""
-        return self._layer(inputs, training=False)[POOLED_OUTPUT].numpy()
+        try:
+            return self._layer(inputs, training=False)[POOLED_OUTPUT].numpy()
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            length = int(inputs[INPUT_MASK].shape[1])
+            raise InvalidInput(
+                f"The encoder cannot read texts of {length} tokens. Set encoder.seq_length to the positions it has."
+                f" TensorFlow says: {str(error).strip()[:300]}"
+            ) from None
 
 
 class FastReader:

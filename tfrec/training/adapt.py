@@ -34,9 +34,10 @@ def adapt_encoder(
     source: str = "minilm-l6",
     force: bool = False,
 ) -> Path:
-    """Trains an encoder so that texts taken by the same people at about the same time come to lie close together.
+    """Trains an encoder so that texts taken by the same people one after the other come to lie close together.
 
-    A pair is two items of one training history, at most `adaptation.window` events apart. In a batch of pairs each
+    A pair is two items of one training history, at most `adaptation.window` events apart and, where events have a
+    clock, at most `adaptation.sitting` minutes, if that is set. In a batch of pairs each
     first text has to find its second among those of all (in-batch softmax over cosines, as in SimCSE and CLIP,
     https://arxiv.org/abs/2104.08821); others that are pairs with it somewhere in the data are no negatives. There is no
     correction for popularity: what is learnt is how much likelier two texts are together than apart.
@@ -63,9 +64,11 @@ def adapt_encoder(
     model, shape = trainable_model(encoder, "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32")
     tokens = TokenTable(encoder, dataset.texts, knobs.seq_length)
     passes = PartwiseEncoder(model, shape, tokens, memory=int(knobs.memory * 2**30))
-    pairs = Pairs(dataset.training(), dataset.texts, knobs.window, knobs.held_out)
+    pairs = Pairs(dataset.training(), dataset.texts, knobs.window, knobs.held_out, knobs.sitting)
     before = measure(passes, pairs, knobs)
     losses = _train(passes, pairs, knobs)
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise TfrecError("A weight became no number; nothing was written. Lower adaptation.learning_rate.")
     after = measure(passes, pairs, knobs)
     say(f"Held out: {before} before, {after} after")
     card = {
@@ -93,6 +96,7 @@ class Pairs:
         texts: Of the catalogue. Items without text, and pairs of equal texts, teach nothing and are left out.
         window: Events apart.
         held_out: Share of the people whose pairs are not learnt from; every 1 / `held_out`-th.
+        sitting: Minutes between the events of a pair, at most, where events have a clock; None for any.
 
     Attributes:
         learnt: int32 `[n, 2]`, in both directions, as often as they occur. held_out: the same, of the others.
@@ -101,7 +105,9 @@ class Pairs:
         InvalidInput: No pair is left to learn from.
     """
 
-    def __init__(self, histories: Histories, texts: list[str], window: int, held_out: float) -> None:
+    def __init__(
+        self, histories: Histories, texts: list[str], window: int, held_out: float, sitting: float | None = None
+    ) -> None:
         number: dict[str, int] = {}
         text_of = np.array([number.setdefault(text.strip(), len(number)) for text in texts], np.int64)
         rows = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
@@ -111,6 +117,8 @@ class Pairs:
             empty = number.get("", -1)
             kept = (rows[:-apart] == rows[apart:]) & (text_of[one] != text_of[other])
             kept &= (text_of[one] != empty) & (text_of[other] != empty)
+            if sitting is not None and histories.clock:
+                kept &= histories.timestamps[apart:] - histories.timestamps[:-apart] <= sitting * 60e6
             both = np.stack([one[kept], other[kept]], axis=1)
             found += [both, both[:, ::-1]]
             people += [rows[:-apart][kept]] * 2
@@ -118,7 +126,10 @@ class Pairs:
         out = person % max(2, round(1 / held_out)) == 0
         self.learnt, self.held_out = pairs[~out], pairs[out]
         if not len(self.learnt):
-            raise InvalidInput("No two items with different texts stand together in a history. Add events or texts.")
+            raise InvalidInput(
+                "No two items with different texts stand together in a history. Add events or texts, or allow "
+                "a larger adaptation.window or adaptation.sitting."
+            )
         self._text_of, self._texts = text_of, len(number)
         self._together = np.unique(self._key(pairs[:, 0], pairs[:, 1]))
 

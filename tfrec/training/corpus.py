@@ -23,7 +23,9 @@ class Corpus:
 
     From the dataset: each distinct item text, and each user's training history as one behaviour text, so nothing of
     the validation and test events is seen. Which texts are held out depends on their own hash alone: equal texts go
-    the same way, in every run. Files are read line by line; empty lines are skipped.
+    the same way, in every run. A title that is held out may still stand in somebody's history that is learnt from, so
+    the perplexity on a dataset is that of a known shop's language, not of new words. Files are read line by line; empty
+    lines are skipped.
 
     Args:
         dataset: Or None.

@@ -48,7 +48,15 @@ def embedding_columns(dataset: PreparedDataset) -> list[str]:
 def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
     """float32 `[len(texts), encoder.dim]`, as the `encoder` section wants them; those known already are looked up."""
     store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
-    return store.encode(texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
+    length = config.encoder.seq_length
+    vectors = store.encode(texts, encoder, seq_length=length, batch_size=config.encoder.batch_size)
+    if config.encoder.storage != "float32":
+        lost = store.error(encoder, length)
+        say(
+            f"Vectors kept as {config.encoder.storage}: {lost['mean_error']:.2%} of their length is lost in the mean, "
+            f"{lost['max_error']:.2%} at most"
+        )
+    return vectors
 
 
 def shortened_features(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -115,9 +116,8 @@ class LanguageTrainer:
         for step in track(range(self.done, steps), "Pre-training", steps - self.done):
             losses.append(self._step(step, list(islice(texts, each))))
             if (step + 1) % knobs.checkpoint_every == 0 or step + 1 in (self._head_steps, steps):
-                self.rows.append({"step": step + 1, "loss": float(np.mean(losses))})
+                self._save(step + 1, {"step": step + 1, "loss": float(np.mean(losses))})
                 losses = []
-                self._save(step + 1)
 
     def measure(self, texts: Iterable[str]) -> dict[str, float]:
         """Perplexity and accuracy on texts that are not learnt from: of the hidden words' pieces, or the next tokens.
@@ -147,14 +147,24 @@ class LanguageTrainer:
             self._checkpoint.read(str(self._folder / state["name"])).assert_consumed()
             self.done, self.rows = state["step"], state["rows"]
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, row: dict[str, float]) -> None:
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise self._broken("A weight became no number", step)
         self._folder.mkdir(parents=True, exist_ok=True)
-        old = list(self._folder.glob("step-*"))
         self._checkpoint.write(str(self._folder / f"step-{step}"))
+        self.rows.append(row)
         write_json(self._folder / _STATE, {"step": step, "name": f"step-{step}", "rows": self.rows})
         self.done = step
-        for path in old:
-            path.unlink()
+        # Also what a run left behind that was killed while it wrote.
+        for path in self._folder.glob("step-*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith(f"step-{step}."):
+                path.unlink()
+
+    def _broken(self, what: str, step: int) -> TfrecError:
+        kept = f"the checkpoint of step {self.rows[-1]['step']} is kept" if self.rows else "there is no checkpoint yet"
+        return TfrecError(f"{what} at step {step}; {kept}. Lower pretraining.learning_rate and start again.")
 
     def _step(self, step: int, texts: list[str]) -> float:
         size, total, count, summed = self._knobs.batch_size, 0.0, 0.0, None
@@ -166,12 +176,9 @@ class LanguageTrainer:
             total, count = total + float(loss), count + float(tokens)
             summed = gradients if summed is None else [one + more for one, more in zip(summed, gradients)]
         if not math.isfinite(total):
-            kept = (
-                f"the checkpoint of step {self.rows[-1]['step']} is kept" if self.rows else "there is no checkpoint yet"
-            )
-            raise TfrecError(
-                f"The loss became {total} at step {step + 1}; {kept}. Lower pretraining.learning_rate and start again."
-            )
+            raise self._broken(f"The loss became {total}", step + 1)
+        if summed is not None and not math.isfinite(float(tf.linalg.global_norm(summed))):
+            raise self._broken("A gradient became no number", step + 1)
         if summed is not None and count:
             optimizer = self._head_optimizer if head else self._optimizer
             optimizer.apply_gradients(zip([each / count for each in summed], self._head if head else self._variables))
