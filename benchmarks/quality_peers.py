@@ -89,7 +89,7 @@ def als(folder: Path, factors: int = 128) -> dict[str, Any]:
     import scipy.sparse as sp
 
     train, context = frames(folder)
-    users, items = context["user_id"].max() + 1, int(max(train["item_id"].max(), context["item_id"].max())) + 1
+    users, items = (int(max(train[name].max(), context[name].max())) + 1 for name in ("user_id", "item_id"))
 
     def matrix(frame: pd.DataFrame) -> Any:
         cells = np.ones(len(frame), np.float32), (frame["user_id"], frame["item_id"])
