@@ -19,4 +19,5 @@ def test_a_recipe_is_a_whole_configuration_with_its_command_and_result(path):
 
 
 def test_there_are_recipes():
-    assert {"scientific", "beauty", "movielens-100k-loo", "movielens-100k-time", "complete-journey"} <= {path.stem for path in FILES}
+    wanted = {"scientific", "beauty", "movielens-100k-loo", "movielens-100k-time", "complete-journey"}
+    assert wanted <= {path.stem for path in FILES}
