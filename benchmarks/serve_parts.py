@@ -103,7 +103,7 @@ def signature(size: int, calls: int) -> None:
     """Prints milliseconds of `recommend` at batch 1, strings in and out, beside the bare matmul and top-k.
 
     Both are SavedModels that the C loader of `tfrec check` runs, in turns, without Python. "plain" has neither the bias
-    on repeats nor neighbours; "full" has both, 32 history and 32 text neighbours an item. The items are random.
+    on repeats nor neighbours; "full" has both, 64 history and 32 text neighbours an item. The items are random.
     """
     import numpy as np
     from serve import DIM, summary
@@ -133,7 +133,7 @@ def signature(size: int, calls: int) -> None:
         return {"scores": scores, "indices": indices}
 
     def served(remembers: bool) -> Any:
-        knobs = {"neighbours": 32, "text_neighbours": 32} if remembers else {}
+        knobs = {"neighbours": 64, "text_neighbours": 32} if remembers else {}
         model = NextItemModel(size, 1, dim=DIM, heads=4, repeat_bias=remembers, **knobs)
         if remembers:
             near = rng.integers(0, size, (2, size, 32)).astype(np.int32)
