@@ -136,8 +136,8 @@ def signature(size: int, calls: int) -> None:
         knobs = {"neighbours": 64, "text_neighbours": 32} if remembers else {}
         model = NextItemModel(size, 1, dim=DIM, heads=4, repeat_bias=remembers, **knobs)
         if remembers:
-            near = rng.integers(0, size, (2, size, 32)).astype(np.int32)
-            model.memory.remember((near[0], np.ones((size, 32))), (near[1], np.ones((size, 32))))
+            near, alike = (rng.integers(0, size, (size, k)).astype(np.int32) for k in knobs.values())
+            model.memory.remember((near, np.ones(near.shape)), (alike, np.ones(alike.shape)))
         return NextItemServing(model, catalogue, event_kinds=["view"], config=config, exclude_seen=True)
 
     with tempfile.TemporaryDirectory() as work:
