@@ -20,6 +20,7 @@ from tfrec.errors import InvalidInput, TfrecError
 from tfrec.files import refuse_existing
 from tfrec.keras import keras
 from tfrec.progress import say, track
+from tfrec.training.callbacks import finite
 from tfrec.training.layerwise import LayerwiseOptimizer
 from tfrec.training.schedule import warm_cosine
 
@@ -55,7 +56,7 @@ def adapt_encoder(
 
     Raises:
         InvalidInput: `out` exists; there is no pair of items with text; the encoder's layers are not known.
-        TfrecError: The loss is not a number any more. Nothing is written.
+        TfrecError: The loss or a weight is not a number any more. Nothing is written.
     """
     out, knobs = Path(out), (config or RunConfig()).adaptation
     refuse_existing(out, force)
@@ -67,7 +68,7 @@ def adapt_encoder(
     pairs = Pairs(dataset.training(), dataset.texts, knobs.window, knobs.held_out, knobs.sitting)
     before = measure(passes, pairs, knobs)
     losses = _train(passes, pairs, knobs)
-    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+    if not finite(model):
         raise TfrecError("A weight became no number; nothing was written. Lower adaptation.learning_rate.")
     after = measure(passes, pairs, knobs)
     say(f"Held out: {before} before, {after} after")

@@ -90,6 +90,11 @@ class TimeBudget(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+def finite(model: keras.Model) -> bool:
+    """Whether every weight is a number."""
+    return all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
 class StopOnNaN(keras.callbacks.Callback):
     """Raises with the step when the loss is not a number; the checkpoint of the last epoch stays."""
 

@@ -21,6 +21,7 @@ from tfrec.files import write_json
 from tfrec.keras import keras
 from tfrec.progress import track
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
+from tfrec.training.callbacks import finite
 
 _STATE = "state.json"
 _MEASURING = 1 << 30  # in the place of a step, in the seeds of held-out masks
@@ -148,7 +149,7 @@ class LanguageTrainer:
             self.done, self.rows = state["step"], state["rows"]
 
     def _save(self, step: int, row: dict[str, float]) -> None:
-        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+        if not finite(self.model):
             raise self._broken("A weight became no number", step)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint.write(str(self._folder / f"step-{step}"))

@@ -65,7 +65,8 @@ def pretrain_encoder(
     Raises:
         InvalidInput: `out` exists; there is no text, or a file holds what is none; the checkpoint cannot be read, or
             takes fewer tokens than `pretraining.seq_length`; there is nothing to resume, or it read other texts.
-        TfrecError: The loss became NaN; the last checkpoint stays in `OUT.partial`.
+        TfrecError: The loss, a gradient or a weight is not a number any more; the last checkpoint stays in
+            `OUT.partial`.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from aiohttp import web
 from google.protobuf import any_pb2  # type: ignore[import-untyped]
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
@@ -79,9 +78,6 @@ class Core:
             raise
         except asyncio.CancelledError:  # the client hung up
             status = Code.CANCELLED.name
-            raise
-        except web.HTTPRequestEntityTooLarge:
-            status = Code.RESOURCE_EXHAUSTED.name
             raise
         except BaseException:
             status = Code.INTERNAL.name

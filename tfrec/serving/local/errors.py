@@ -32,16 +32,17 @@ class Code(Enum):
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, and why; it becomes a gRPC status or a JSON error.
+    """A request that cannot be answered, and why; it becomes a gRPC status or a JSON error of status `http`, which is
+    that of the code unless it is given.
 
     Example:
         >>> RequestError(Code.NOT_FOUND, "Servable not found for request: Latest(x)").code.http
         404
     """
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, http: int | None = None) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.http = code, message, http or code.http
 
 
 def invalid(message: str) -> RequestError:

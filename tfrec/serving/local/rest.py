@@ -53,13 +53,23 @@ async def _call(core: Core, request: web.Request, match: re.Match[str]) -> web.R
     model, version, label, method = match.groups()
     with core.counted(model, "REST"):
         found = core.find(model, _version(version), label or "")
-        document = parse_body(await request.read())
+        document = parse_body(await _body(request))
         if method.lower() != "predict":
             raise not_of_method(method.lower())
         signature = found.signature(document.get("signature_name", ""))
         inputs, row_format = read_inputs(document, signature.inputs)
         outputs = await core.batcher.run(signature, inputs)
         return _json(write_outputs(outputs, row_format))
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body, as sent or unpacked."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RequestError(Code.RESOURCE_EXHAUSTED, error.text or error.reason, error.status) from None
+    except web.RequestPayloadError as error:
+        raise invalid(f"The body cannot be read: {error}") from None
 
 
 def not_of_method(method: str) -> RequestError:
@@ -106,9 +116,7 @@ async def _errors(
     try:
         return await handler(request)
     except RequestError as error:
-        return _json({"error": error.message}, error.code.http)
-    except web.RequestPayloadError as error:
-        return _json({"error": f"The body cannot be read: {error}"}, 400)
+        return _json({"error": error.message}, error.http)
     except web.HTTPException as error:
         return _json({"error": error.text or error.reason}, error.status)
     except Exception as error:
