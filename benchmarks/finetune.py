@@ -163,9 +163,8 @@ def our_quality(mode: str, data: Path, minutes: float) -> float:
 def asked(dataset: Any) -> Any:
     """The people whose test targets measure, the same for both."""
     from tfrec import schema
-    from tfrec.training.behaviour_examples import some_queries
 
-    return some_queries(dataset, schema.TEST, PEOPLE, 0)
+    return dataset.queries(schema.TEST).sample(PEOPLE, seed=0)
 
 
 def work(mode: str, data: Path, size: int) -> None:

@@ -57,6 +57,14 @@ def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
             assert found == pytest.approx(prefix_adjustment(row[: p + 1], -2.0, 0.5, 0.75))
 
 
+def test_repeat_bias_of_a_long_history_is_that_of_each_item(biased):
+    row = np.random.default_rng(0).integers(0, 300, 700).astype(np.int32)
+    indices, values = biased(tf.constant([row]))
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(
+        prefix_adjustment(row.tolist(), -2.0, 0.5, 0.75), rel=1e-5
+    )
+
+
 def test_repeat_bias_starts_where_it_is_told(biased):
     biased.start_at(-3.0)
     assert_allclose(biased.numbers, [-3.0, -3.0, 0.0])
@@ -125,6 +133,15 @@ def test_the_memory_adds_up_the_neighbours_of_the_history(k, text_k):
     assert_allclose(layer.of_whole(tf.constant(histories)), expected, rtol=1e-5, atol=1e-6)
     indices, values = layer(tf.constant(histories))
     assert_allclose(dense(indices.numpy(), values.numpy()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_memory_reads_the_newest_two_hundred():
+    layer, counts, kernel = memory_of(ITEMS, ITEMS)
+    layer.assign(decay=1.0)
+    one, two = [1] * 200, [0, *[1] * 200]
+    expected = layer.of_whole(tf.constant([one]))
+    assert_allclose(layer.of_whole(tf.constant([two])), expected, rtol=1e-5)
+    assert_allclose(dense(*(part.numpy() for part in layer(tf.constant([two])))), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [ITEMS, 2])

@@ -10,7 +10,7 @@ from tfrec.data.dataset import Histories, Queries
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models import NextItemModel
 from tfrec.models.next_item_scorer import NextItemScorer
-from tfrec.training.balance import Balance, balance
+from tfrec.training.balance import Balance, balance, balanced
 
 ITEMS = 40
 
@@ -58,6 +58,21 @@ def test_a_memory_that_knows_is_turned_up_and_reads_the_newest(model):
     model.memory.assign(weight=0.05)
     found = balance(model, queries(lambda rng, row: (row[-1] + 1) % ITEMS))
     assert found.weight / found.cosine > 0.2 and found.decay <= 0.8
+
+
+def test_a_network_that_shouts_is_turned_down_where_no_strength_gains_alone(model):
+    """What is liked follows the memory, among items that were not taken; seen from a loud network, a step of either
+    changes nothing."""
+    model.memory.assign(weight=0.02)
+    model.log_temperature.assign(np.log(0.002))
+    asked = queries(lambda rng, row: (row[-1] + 1) % ITEMS)
+    alone = balance(model, asked, names=[name for name in vars(Balance.of(model)) if name != "text_weight"])
+    found = balance(model, asked)
+    values = {}
+    for one in (alone, found):
+        with balanced(model, one):
+            values[id(one)] = ndcg(model, asked)
+    assert values[id(found)] > values[id(alone)] + 0.1
 
 
 def test_where_a_rare_item_tells_more_the_frequent_are_discounted(model):

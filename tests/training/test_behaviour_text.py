@@ -11,7 +11,7 @@ from tfrec.config import RunConfig
 from tfrec.data import Histories, Queries, prepare
 from tfrec.errors import InvalidInput
 from tfrec.training import behaviour_text as module
-from tfrec.training.behaviour_examples import Examples, Impressions, Negatives, some_queries
+from tfrec.training.behaviour_examples import Examples, Impressions, Negatives
 from tfrec.training.behaviour_judging import evaluate_behaviour_text_sigmoid
 from tfrec.training.behaviour_text import fit_behaviour_text
 from tfrec.training.callbacks import History
@@ -119,15 +119,6 @@ def test_impressions_are_each_target_with_unseen_items():
     assert found.items[found.labels == 1].tolist() == [3, 4, 0]
     assert not set(found.items[[1, 2, 4, 5]].tolist()) & {0, 1, 3, 4}
     assert not set(found.items[[7, 8]].tolist()) & {0, 2}
-
-
-def test_some_queries_keep_their_own_histories_and_targets(dataset):
-    whole, some = dataset.queries("valid"), some_queries(dataset, "valid", 5, seed=3)
-    assert len(some) == 5
-    for i, user in enumerate(some.user_ids):
-        j = whole.user_ids.tolist().index(user)
-        assert_array_equal(some.history.items[some.history.row(i)], whole.history.items[whole.history.row(j)])
-        assert some.target_items[i] == whole.target_items[j]
 
 
 @pytest.mark.parametrize("head, metric, floor", [("softmax", "ndcg@10", 0.9), ("sigmoid", "auc", 0.95)])

@@ -19,7 +19,7 @@ class ModelConfig(Section):
     heads: int = Field(4, ge=1, description="next-item: attention heads.")
     max_history: int = Field(50, ge=1, description="next-item: most recent events the transformer reads.")
     memory_history: int | None = Field(
-        None, ge=1, description="next-item: as many for memory and repeats; None: by data."
+        None, ge=1, description="next-item: as many for repeats, and for the memory up to 200; None: by data."
     )
     dropout: float = Field(0.3, ge=0, lt=1)
     temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")

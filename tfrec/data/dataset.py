@@ -111,6 +111,16 @@ class Queries:
     def __len__(self) -> int:
         return len(self.history)
 
+    def sample(self, most: int, seed: int) -> Queries:
+        """At most `most` of them, drawn with `seed`, in their order; itself where there are no more."""
+        if len(self) <= most:
+            return self
+        rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        counts = np.diff(self.target_offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        flat = np.repeat(self.target_offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return Queries(self.history.prefixes(rows, self.history.lengths[rows]), offsets, self.target_items[flat])
+
 
 class PreparedDataset:
     """A folder written by `prepare`, read back lazily.

@@ -17,6 +17,9 @@ from tfrec.evaluation.metrics import UNRANKED, bootstrap_intervals, novelty, ran
 from tfrec.models.scorer import Scorer
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
+MOST_SCORES = 2**26
+"""Scores that exist at the same time: 256 MB, a few times over. Over 130,000 items a batch is smaller than 512 for it."""
+
 
 @dataclass(frozen=True)
 class RankingResult:
@@ -102,6 +105,7 @@ def evaluate_protocols(
     """`evaluate_ranking` once for each of `exclude_seen`; the scores are computed once for all."""
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
+    batch_size = min(batch_size, max(MOST_SCORES // num_items, 1))
     found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
     cores = os.cpu_count() or 1
     jobs: list[Future[None]] = []

@@ -10,8 +10,12 @@ import tensorflow as tf
 
 from tfrec.keras import keras
 from tfrec.models.neighbours import rarity
+from tfrec.models.newest import newest_places
 from tfrec.models.repeats import first_occurrence
 from tfrec.models.sparse_rows import cells_of, scattered, summed_by_index
+
+READ = 200
+"""Events of a history that are read, the newest; the next one would weigh 0.13 at the slowest decay of the balance."""
 
 _WEIGHT_RATE = 5.0
 
@@ -41,11 +45,12 @@ class NeighbourMemory(keras.layers.Layer):
         discount: float. How much the counts of a frequent item are discounted; kept with the weights.
 
     Call arguments:
-        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right).
+        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right). The newest 200 are read.
 
     Returns:
-        indices: int32 `[batch, length * (k + text_k)]`, 0 where there is nothing. values: float32 of the same shape, to
-        be added to the scores at `indices`, where those of an item that occurs twice add up; 0 where there is nothing.
+        indices: int32 `[batch, min(length, 200) * (k + text_k)]`, 0 where there is nothing. values: float32 of the same
+            shape, to be added to the scores at `indices`, where those of an item that occurs twice add up; 0 where
+            there is nothing.
     """
 
     def __init__(
@@ -130,7 +135,7 @@ class NeighbourMemory(keras.layers.Layer):
             self.kernel.assign(alike[1])
 
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parts = []
+        items, parts = _read(items), []
         if self.k:
             indices, values = summed_by_index(*self._entries(items, self.near, self._counts_of))
             parts.append((indices, self.weight * tf.math.log1p(values)))
@@ -153,8 +158,8 @@ class NeighbourMemory(keras.layers.Layer):
 
     def parts_of_whole(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """What "weight" and "text_weight" multiply, for the whole catalogue: float32 `[batch, num_items]` each."""
+        items, parts = _read(items), {}
         shape = tf.stack([tf.shape(items)[0], self.num_items])
-        parts = {}
         if self.k:
             parts["weight"] = tf.math.log1p(scattered(*self._entries(items, self.near, self._counts_of), shape))
         if self.text_k:
@@ -287,3 +292,8 @@ class NeighbourMemory(keras.layers.Layer):
             "decay": self.start_decay,
             "discount": self.start_discount,
         }
+
+
+def _read(items: tf.Tensor) -> tf.Tensor:
+    """The newest `READ` of int32 `[batch, length]`."""
+    return tf.gather(items, newest_places(items, READ), batch_dims=1)

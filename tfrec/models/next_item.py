@@ -14,6 +14,7 @@ from tfrec.models.contrastive import contrastive_term
 from tfrec.models.history_layers import CausalBlock, EventEmbedding, StepDropout
 from tfrec.models.item_table import ItemTable, lookup
 from tfrec.models.memory import NeighbourMemory
+from tfrec.models.newest import newest_places
 from tfrec.models.next_item_loss import add_at, as_recorded, full_loss, steps_of
 from tfrec.models.repeats import RepeatBias
 from tfrec.models.sampled import CandidateSampler
@@ -35,8 +36,8 @@ class NextItemModel(keras.Model):
         layers: int. Transformer blocks.
         heads: int. Attention heads.
         max_history: int. Events the transformer reads, the newest ones.
-        memory_history: int. Events that the memory and the bias on repeats read, the newest ones; at least
-            `max_history`. In training they read what the transformer reads.
+        memory_history: int. Events that the bias on repeats reads, the newest ones; at least `max_history`. The memory
+            reads as many, but no more than 200. In training both read what the transformer reads.
         dropout: float in [0, 1).
         temperature: float. Where the learned temperature starts.
         use_id: bool. Whether items have a vector of their own beside their text.
@@ -285,9 +286,7 @@ class NextItemModel(keras.Model):
 
     def _kept(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The newest `max_history` events of longer histories."""
-        length = tf.reduce_sum(tf.cast(inputs[schema.HISTORY_ITEMS] >= 0, tf.int32), axis=1)
-        column = tf.range(tf.minimum(tf.shape(inputs[schema.HISTORY_ITEMS])[1], self.max_history))
-        places = tf.maximum(length - self.max_history, 0)[:, None] + column
+        places = newest_places(inputs[schema.HISTORY_ITEMS], self.max_history)
         return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
 
     def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
+from tfrec.models.newest import newest
 
 _BIAS_RATE = 20.0
 
@@ -49,10 +50,9 @@ class RepeatBias(keras.layers.Layer):
 
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         numbers = self.numbers
-        count = tf.reduce_sum(tf.cast(items[:, :, None] == items[:, None, :], tf.float32), axis=2)
+        first, count = occurrences(items)
         values = tf.where(items == newest(items)[:, None], numbers[0], numbers[1]) + numbers[2] * tf.math.log(count)
-        values = tf.where(first_occurrence(items), values, 0.0)
-        return tf.maximum(items, 0), values
+        return tf.maximum(items, 0), tf.where(first, values, 0.0)
 
     def at_every_position(self, items: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The same for each prefix of the histories at once.
@@ -74,14 +74,31 @@ class RepeatBias(keras.layers.Layer):
         return tf.broadcast_to(tf.maximum(items, 0)[:, None, :], tf.shape(values)), tf.where(counted, values, 0.0)
 
 
-def newest(items: tf.Tensor) -> tf.Tensor:
-    """The last real item of each row of int32 `[batch, length]`; −1 where there is none."""
-    length = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
-    return tf.gather(items, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
+def occurrences(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which positions hold an item for the first time in their row, and how often the row holds it.
+
+    Args:
+        items: int32 `[batch, length]`, −1 is padding.
+
+    Returns:
+        bool `[batch, length]`, false at padding; float32 `[batch, length]`, at padding the number of its columns.
+
+    Example:
+        >>> first, count = occurrences(tf.constant([[7, 5, 7, -1]]))
+        >>> first.numpy().tolist(), count.numpy().tolist()
+        ([[True, True, False, False]], [[2.0, 1.0, 2.0, 1.0]])
+    """
+    batch, length = tf.unstack(tf.shape(items))
+    order = tf.argsort(items, axis=1, stable=True)  # a comparison of all pairs would take length² numbers a row
+    ordered = tf.gather(items, order, batch_dims=1)
+    starts = tf.concat([tf.ones([batch, 1], tf.bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)[:, :length]
+    run = tf.cumsum(tf.cast(starts, tf.int32), axis=1) - 1 + tf.range(batch)[:, None] * length
+    sizes = tf.math.unsorted_segment_sum(tf.ones([batch * length]), tf.reshape(run, [-1]), batch * length)
+    back = tf.argsort(order, axis=1)
+    first = tf.gather(starts, back, batch_dims=1) & (items >= 0)
+    return first, tf.gather(tf.gather(sizes, run), back, batch_dims=1)
 
 
 def first_occurrence(items: tf.Tensor) -> tf.Tensor:
     """bool `[batch, length]`: real, and no earlier column of the row holds the same item."""
-    same = items[:, :, None] == items[:, None, :]
-    earlier = tf.linalg.band_part(tf.ones_like(same), -1, 0) & ~tf.linalg.band_part(tf.ones_like(same), 0, 0)
-    return (items >= 0) & ~tf.reduce_any(same & earlier, axis=2)
+    return occurrences(items)[0]

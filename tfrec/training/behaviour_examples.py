@@ -136,16 +136,3 @@ class Impressions:
         labels = np.zeros(items.shape, np.float32)
         labels[:, 0] = 1
         return cls(np.repeat(rows, 1 + negatives), items.ravel(), labels.ravel())
-
-
-def some_queries(dataset: PreparedDataset, split: str, most: int, seed: int) -> Queries:
-    """The queries of a split, or a seeded sample of `most` of them."""
-    queries = dataset.queries(split)
-    if len(queries) <= most:
-        return queries
-    rows = np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False))
-    counts = np.diff(queries.target_offsets)[rows]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    flat = np.repeat(queries.target_offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
-    history = queries.history.prefixes(rows, np.diff(queries.history.offsets)[rows])
-    return Queries(history=history, target_offsets=offsets, target_items=queries.target_items[flat])

@@ -14,7 +14,7 @@ from tfrec.models.behaviour_heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_scorer import BehaviourTextScorer
 from tfrec.models.behaviour_text import BehaviourTextModel
 from tfrec.models.scorer import Scorer
-from tfrec.training.behaviour_examples import Impressions, some_queries
+from tfrec.training.behaviour_examples import Impressions
 from tfrec.training.behaviour_judging import judge, mlp_probabilities, probabilities
 
 MOST_QUERIES = 2000
@@ -32,7 +32,7 @@ class Validation:
 
     def __init__(self, model: BehaviourTextModel, dataset: PreparedDataset, config: RunConfig) -> None:
         self.model, self.dataset, self.config = model, dataset, config
-        self.queries = some_queries(dataset, schema.VALID, MOST_QUERIES, config.training.seed)
+        self.queries = dataset.queries(schema.VALID).sample(MOST_QUERIES, config.training.seed)
 
     @property
     def monitor(self) -> str:

@@ -143,8 +143,9 @@ def fit_click_ranker(
 
 
 def events_read(dataset: PreparedDataset, config: RunConfig) -> int:
-    """Newest events of a history that a ranker reads: as many as the memory of next-item does."""
-    return config.model.memory_history or memory_length(dataset.training().lengths, config.model.max_history)
+    """Newest events of a history that a ranker reads: as many as the memory of next-item does, by default."""
+    knobs = config.model
+    return knobs.memory_history or memory_length(dataset.training().lengths, knobs.max_history, at_most=200)
 
 
 class _Batches:

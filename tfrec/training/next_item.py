@@ -23,6 +23,7 @@ from tfrec.progress import say
 from tfrec.training.batches import augmentation_of, batches
 from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.lazy import LazyAdam
 from tfrec.training.next_item_validation import finally_balanced, validation
 from tfrec.training.result import FitResult
 from tfrec.training.run import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
@@ -88,16 +89,17 @@ def build_next_item_model(
     return model
 
 
-def memory_length(lengths: np.ndarray, at_least: int) -> int:
-    """Events that the memory and the bias on repeats read: `at_least`, or the least of 100 and 200 that holds nine of
-    ten histories; 200 where none does.
+def memory_length(lengths: np.ndarray, at_least: int, at_most: int = 500) -> int:
+    """Events that the bias on repeats and the memory read: `at_least`, or the least of 100, 200 and 500 that holds nine
+    of ten histories; `at_most` where none up to it does.
 
     Example:
         >>> [memory_length(np.full(10, length), at_least=50) for length in (7, 70, 7000)]
-        [50, 100, 200]
+        [50, 100, 500]
     """
     most = np.quantile(lengths, 0.9) if len(lengths) else 0
-    return next((length for length in (at_least, 100) if most <= length), max(at_least, 200))
+    enough = (length for length in (at_least, 100, 200, 500) if most <= length <= max(at_least, at_most))
+    return next(enough, max(at_least, at_most))
 
 
 def repeat_log_odds(training: Histories, num_items: int) -> float:
@@ -240,7 +242,13 @@ def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
         warmup_steps=warmup,
     )
     average = {"use_ema": True, "ema_momentum": knobs.ema} if knobs.ema else {}
-    return keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0, **average)
+    return LazyAdam(
+        schedule,
+        beta_2=0.98,
+        clipnorm=5.0,
+        weight_decay=knobs.weight_decay or None,  # of 0, Keras would read and write every weight for nothing
+        **average,
+    )
 
 
 def strategy(name: str) -> tf.distribute.Strategy:

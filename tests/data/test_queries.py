@@ -1,0 +1,37 @@
+"""A sample of queries keeps to each query what is its own."""
+
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from tfrec.data.dataset import Histories, Queries
+
+
+def queries(count):
+    """Query i has i + 1 events and i % 3 + 1 targets, all of them numbers that tell i."""
+    lengths, targets = np.arange(count) + 1, np.arange(count) % 3 + 1
+    items = np.repeat(np.arange(count), lengths).astype(np.int32)
+    zeros = np.zeros(len(items), np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    history = Histories(
+        np.array([f"u{i}" for i in range(count)], object), offsets, items, zeros, zeros, zeros * 1.0, zeros == 0
+    )
+    return Queries(history, np.concatenate([[0], np.cumsum(targets)]), np.repeat(np.arange(count) + 100, targets))
+
+
+def test_a_sample_keeps_histories_and_targets_and_the_order():
+    some = queries(40).sample(7, seed=3)
+    assert len(some) == 7 and len(some.target_offsets) == 8
+    numbers = [int(user[1:]) for user in some.user_ids]
+    assert numbers == sorted(set(numbers))
+    for row, number in enumerate(numbers):
+        assert_array_equal(some.history.items[some.history.row(row)], [number] * (number + 1))
+        wanted = some.target_items[some.target_offsets[row] : some.target_offsets[row + 1]]
+        assert_array_equal(wanted, [number + 100] * (number % 3 + 1))
+
+
+def test_samples_depend_on_the_seed_alone_and_few_queries_stay_as_they_are():
+    whole = queries(40)
+    assert_array_equal(whole.sample(7, seed=3).user_ids, whole.sample(7, seed=3).user_ids)
+    assert whole.sample(7, seed=3).user_ids.tolist() != whole.sample(7, seed=4).user_ids.tolist()
+    assert whole.sample(40, seed=3) is whole
+    assert len(queries(0).sample(5, seed=0)) == 0
