@@ -18,7 +18,7 @@ from tfrec.models.scorer import Scorer
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 MOST_SCORES = 2**26
-"""Scores that exist at the same time: 256 MB, a few times over. Over 130,000 items a batch is smaller than 512 for it."""
+"""Scores that exist at the same time: 256 MB, a few times over. Over 130,000 items a batch is smaller for it."""
 
 
 @dataclass(frozen=True)

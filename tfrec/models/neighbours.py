@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from tfrec.data.dataset import Histories
@@ -85,12 +87,16 @@ def rarity(frequencies: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(frequencies) > 0, typical - log, 0).astype(np.float32)
 
 
-def text_neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def text_neighbours(
+    vectors: np.ndarray, k: int, where: Iterable[tuple[np.ndarray, np.ndarray]] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The `k` items whose text vectors have the highest cosine c to each item's, and exp((c − 1) / 0.1).
 
     Args:
         vectors: float `[num_items, dim]`. A vector of zeros, as of an item without text, has no neighbours.
         k: int. Neighbours an item.
+        where: Parts of the items, and the items, rising, that their neighbours are looked for among; together the parts
+            hold every item once. None compares each with each.
 
     Returns:
         indices: int32 `[num_items, k]`, −1 where there are fewer than k others. values: float32 `[num_items, k]` in
@@ -102,24 +108,30 @@ def text_neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray
         ([[1], [0]], [[1.0], [1.0]])
     """
     unit = unit_rows(vectors)
-    num_items, width = len(unit), min(k, len(unit) - 1)
+    num_items = len(unit)
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
-    if width < 1:
-        return indices, values
     empty = np.abs(unit).sum(axis=1) == 0
-    for start in range(0, num_items, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, num_items))
-        cosine = unit[rows] @ unit.T
-        cosine[:, empty] = -np.inf
-        cosine[rows - start, rows] = -np.inf
+    for rows, others in _whole(num_items) if where is None else where:
+        width = min(k, len(others) - 1)
+        if width < 1:
+            continue
+        cosine = unit[rows] @ unit[others].T
+        cosine[:, empty[others]] = -np.inf
+        cosine[rows[:, None] == others] = -np.inf
         best = np.argpartition(-cosine, width - 1, axis=1)[:, :width]
         found = np.take_along_axis(cosine, best, axis=1)
         order = np.lexsort((best, -found), axis=1)
         best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
         real = np.isfinite(found) & ~empty[rows, None]
-        indices[rows, :width] = np.where(real, best, -1)
+        indices[rows, :width] = np.where(real, others[best], -1)
         values[rows, :width] = np.where(real, np.exp((np.minimum(found, 1) - 1) / TEXT_TEMPERATURE), 0)
     return indices, values
+
+
+def _whole(num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    everything = np.arange(num_items)
+    for start in range(0, num_items, _BLOCK):
+        yield everything[start : start + _BLOCK], everything
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 SAMPLE = 40
@@ -54,6 +56,33 @@ def cluster(
     groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=len(centres)))[:-1])
     members = [part for group in groups if len(group) for part in _halved(unit, group, most or len(unit))]
     return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
+
+
+def neighbourhoods(vectors: np.ndarray, *, probes: int = 32, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Where the nearest neighbours of all items are looked for, when there are too many to compare each with each.
+
+    Args:
+        vectors: float32 `[items, dim]`; their directions count.
+        probes: int. Lists that are looked through for the items of one, of about 4 · √items.
+        seed: int. Of the clustering.
+
+    Returns:
+        For each list of a clustering (`cluster`) its items, and those of the lists whose centres are nearest to its
+        own, itself first; int64, both rising. Together the first ones hold every item once.
+
+    Example:
+        >>> found = neighbourhoods(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], np.float32), probes=1)
+        >>> sorted((items.tolist(), near.tolist()) for items, near in found)
+        [([0], [0]), ([1], [1]), ([2], [2])]
+    """
+    lists = 4 * int(len(vectors) ** 0.5)
+    centres, members = cluster(vectors, lists, most=max(2 * len(vectors) // max(lists, 1), 8), seed=seed)
+    for start in range(0, len(members), FLAT):
+        near = centres[start : start + FLAT] @ centres.T
+        near[np.arange(len(near)), start + np.arange(len(near))] = np.inf
+        width = min(probes, len(members))
+        for items, row in zip(members[start:], np.argpartition(-near, width - 1, axis=1)[:, :width], strict=False):
+            yield items, np.sort(np.concatenate([members[one] for one in row]))
 
 
 def _of_parts(sample: np.ndarray, lists: int, steps: int, rng: np.random.Generator) -> np.ndarray:

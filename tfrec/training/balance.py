@@ -29,8 +29,7 @@ STEPS = (-4.0, -1.5, -0.5, 0.5, 1.5, 4.0)
 DECAYS = (0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 DISCOUNTS = (0.0, 0.15, 0.3, 0.45, 0.6)
 STARTS = (1.0, 0.5, 0.25, 0.1)
-"""Factors on the network that a search starts from: with few people to learn from it is far too loud, and then no
-strength gains that is moved alone."""
+"""Factors on the network that `balances` starts from."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,8 @@ def balance(
     The fit learns the strengths for the very next event of each training sequence, with the sequence's own pairs taken
     out of the memory. What is asked of the model is another question: a list for a later window, after the longest
     history that can be read. So one strength after the other is moved, while a move gains more than one paired standard
-    error, which keeps a small validation set from being fitted; from four starts, of which the one that ends best is
-    taken. (Coordinate ascent on the metric itself: Metzler & Croft 2007, https://doi.org/10.1007/s10791-006-9019-z.)
+    error, which keeps a small validation set from being fitted. (Coordinate ascent on the metric itself: Metzler &
+    Croft 2007, https://doi.org/10.1007/s10791-006-9019-z.)
 
     Args:
         model: The fitted model.
@@ -108,30 +107,45 @@ def balance(
             40 million numbers. With fewer than 100 targets, as for catalogues above 400,000 items, nothing is moved.
         exclude_seen: Whether seen items are masked.
         seed: int. Of the draw.
-        names: Strengths that are moved, from what they are alone; None for all that the model has.
+        names: Strengths that are moved; None for all that the model has.
         rounds: int. How often each is tried, at most.
 
     Returns:
         The strengths found; those of the model where no move gains.
     """
-    current = Balance.of(model)
+    parts, current = _parts(model, queries, exclude_seen, seed), Balance.of(model)
+    return current if parts is None else _ascend(parts, current, names, rounds)
+
+
+def balances(model: NextItemModel, queries: Queries, *, exclude_seen: bool = False, seed: int = 0) -> list[Balance]:
+    """What `balance` finds from each of four loudnesses of the network, each once; all else as there.
+
+    With few people to learn from a network is far too loud, and then no strength gains that is moved alone. Which is
+    best should be judged by other queries too than these were found with.
+    """
+    parts, current = _parts(model, queries, exclude_seen, seed), Balance.of(model)
+    if parts is None:
+        return [current]
+    starts = (replace(current, cosine=current.cosine * factor) for factor in STARTS)
+    return list(dict.fromkeys(_ascend(parts, start, None, ROUNDS) for start in starts))
+
+
+def _parts(model: NextItemModel, queries: Queries, exclude_seen: bool, seed: int) -> _Parts | None:
+    """The parts of the scores of the queries that are used; None where these are too few to tell anything."""
     count = min(len(queries), QUERIES, CELLS // model.num_items)
     rows = np.sort(np.random.default_rng(seed).choice(len(queries), count, replace=False))
     if (queries.target_offsets[rows + 1] - queries.target_offsets[rows]).sum() < TARGETS:
-        return current
-    parts = _Parts(model, queries, rows, exclude_seen)
-    moved = [name for name in parts.names if names is None or name in names]
-    starts = STARTS if names is None else STARTS[:1]
-    found = [_ascend(parts, replace(current, cosine=current.cosine * factor), moved, rounds) for factor in starts]
-    return max(found, key=lambda one: parts.ndcg(one).mean())  # the first of equal ones
+        return None
+    return _Parts(model, queries, rows, exclude_seen)
 
 
-def _ascend(parts: _Parts, current: Balance, names: Sequence[str], rounds: int) -> Balance:
+def _ascend(parts: _Parts, current: Balance, names: Sequence[str] | None, rounds: int) -> Balance:
     """Moves one strength after the other, while a move gains more than one paired standard error."""
     best = parts.ndcg(current)
+    moved_names = [name for name in parts.names if names is None or name in names]
     for _ in range(rounds):
         before = current
-        for name in names:
+        for name in moved_names:
             for moved in _moves(current, name):
                 found = parts.ndcg(moved)
                 gain = found - best

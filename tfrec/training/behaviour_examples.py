@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import Histories, Queries
 from tfrec.errors import InvalidInput
 
 HORIZON = 5

@@ -20,6 +20,7 @@ from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
 from tfrec.models.text_versions import TextVersions
 from tfrec.progress import say
+from tfrec.retrieval.clusters import neighbourhoods
 from tfrec.training.batches import augmentation_of, batches
 from tfrec.training.behaviours import label_shares, warn_of_unlearnt
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
@@ -29,6 +30,9 @@ from tfrec.training.result import FitResult
 from tfrec.training.run import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 from tfrec.training.warm_start import start_from
 from tfrec.training.windows import Windows
+
+COMPARED = 100_000
+"""Items of which each text is compared with each other: three minutes. Of more, those in lists near to its own are."""
 
 
 def build_next_item_model(
@@ -82,7 +86,8 @@ def build_next_item_model(
         if model.memory.k:
             near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
         if model.memory.text_k and text_vectors is not None:
-            alike = text_neighbours(text_vectors, model.memory.text_k)
+            many = dataset.num_items > COMPARED
+            alike = text_neighbours(text_vectors, model.memory.text_k, neighbourhoods(text_vectors) if many else None)
         model.memory.remember(near, alike, counts)
     if config.training.start_from:
         start_from(model, dataset, config.training.start_from)
