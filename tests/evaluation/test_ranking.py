@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
 from tfrec.data.dataset import Histories, Queries
-from tfrec.evaluation import evaluate_protocols, evaluate_ranking
+from tfrec.evaluation import evaluate_protocols, evaluate_ranking, ranking
 from tfrec.evaluation.metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 
 
@@ -132,6 +132,18 @@ def test_batches_do_not_change_the_result(batch_size):
     whole, parts = (measure(scores, targets, histories, batch_size=size, **options) for size in (10, batch_size))
     assert whole.metrics == parts.metrics and whole.intervals == parts.intervals
     assert whole.predictions.equals(parts.predictions)
+
+
+def test_scores_of_a_large_catalogue_are_computed_for_few_queries_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    scores, targets = rng.normal(size=(10, 20)), [[item] for item in rng.integers(0, 20, 10).tolist()]
+    whole, asked, scored = measure(scores, targets), [], Fixed.scores
+    monkeypatch.setattr(
+        Fixed, "scores", lambda self, histories, rows: asked.append(len(rows)) or scored(self, histories, rows)
+    )
+    monkeypatch.setattr(ranking, "MOST_SCORES", 3 * 20 + 19)
+    assert measure(scores, targets).metrics == whole.metrics
+    assert asked == [3, 3, 3, 1]
 
 
 def test_masked_items_are_in_no_list_and_a_masked_target_is_missed():

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
+from tfrec.models.neighbours import text_neighbours
 from tfrec.retrieval import Int8Index, IvfIndex, cluster, index_recall, int8, ivf
+from tfrec.retrieval.clusters import neighbourhoods
 
 
 def unit(rows):
@@ -275,3 +277,23 @@ def test_wrong_use_is_said():
             wrong()
     with pytest.raises(InvalidInput, match="shape"):
         IvfIndex(np.zeros((0, 3)))
+
+
+@pytest.mark.parametrize("items", [1, 2, 50, 700])
+def test_neighbourhoods_hold_every_item_once_and_each_among_its_own(items):
+    vectors = topics(np.random.default_rng(3), items)
+    found = list(neighbourhoods(vectors, probes=3))
+    assert sorted(np.concatenate([part for part, _ in found]).tolist()) == list(range(items))
+    for part, near in found:
+        assert (np.diff(near) > 0).all() and np.isin(part, near).all()
+    assert items < 700 or np.mean([len(near) for _, near in found]) < items / 10
+
+
+def test_neighbours_in_near_lists_are_mostly_the_nearest_and_in_all_lists_all_of_them():
+    vectors = topics(np.random.default_rng(4), 900)
+    exact, strengths = text_neighbours(vectors, k=5)
+    whole, same = text_neighbours(vectors, 5, neighbourhoods(vectors, probes=10**6))
+    assert_array_equal(whole, exact)
+    assert_allclose(same, strengths, rtol=1e-4)
+    near, _ = text_neighbours(vectors, 5, neighbourhoods(vectors, probes=8))
+    assert np.mean([np.isin(row, wanted).mean() for row, wanted in zip(exact, near, strict=True)]) > 0.8
