@@ -32,6 +32,7 @@ ROWS: dict[str, list[str]] = {
     "no-repeats": ["model.repeat_bias=false"],
     "no-neighbours-no-repeats": ["model.neighbours=0", "model.repeat_bias=false"],
     "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
+    "no-popularity": ["model.popular=0"],
     "text-only": ["model.use_id=false"],
     "id-only": ["model.use_text=false"],
     "no-transformer": ["model.layers=0"],

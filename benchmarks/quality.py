@@ -30,7 +30,8 @@ NAMES = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
 FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
 
 
-OWN_SASREC = ["model.use_text=false", "model.neighbours=0", "model.repeat_bias=false", "training.balance=false"]
+OWN_SASREC = ["model.use_text=false", "model.neighbours=0", "model.repeat_bias=false", "model.popular=0"]
+OWN_SASREC += ["training.balance=false"]
 SEED = 7
 """Of the order that `--permuted` puts a user's events in."""
 

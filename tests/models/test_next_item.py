@@ -63,6 +63,25 @@ def test_the_transformer_reads_the_newest_and_the_memory_reads_on():
     assert np.abs(expected - made.scores(newest)[0]).max() > 6
 
 
+def test_the_most_popular_are_raised_by_the_logarithm_of_how_often_they_are_taken():
+    made = NextItemModel(30, 1, dim=8, heads=2, repeat_bias=False, popular=3)
+    counts = np.zeros(30, int)
+    counts[[4, 9, 2, 7]] = [40, 10, 5, 5]  # of two that are taken as often, the first is kept
+    made.popularity.remember(counts)
+    asked = inputs([[1, 2], [6, -1], [-1, -1]])
+    before = made.scores(asked).numpy()
+    made.popularity.weight.assign(0.5)
+    expected = before.copy()
+    expected[:, 4] += 0.5 * np.log(40 / 5)
+    expected[:, 9] += 0.5 * np.log(10 / 5)
+    assert_allclose(made.scores(asked), expected, atol=1e-5)
+    indices, values = made.adjustment(asked["history_items"])
+    added = np.zeros((3, 30))
+    np.add.at(added, (np.arange(3)[:, None], indices.numpy()), values.numpy())
+    assert_allclose(before + added, expected, atol=1e-5)
+    assert 2 in indices[0].numpy() and 7 not in indices[0].numpy()
+
+
 def test_padding_on_the_right_changes_nothing(model):
     assert_allclose(model.scores(inputs([[3, 9]])), model.scores(inputs([[3, 9, -1, -1]])), atol=1e-5)
 

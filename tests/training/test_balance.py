@@ -72,6 +72,19 @@ def test_a_network_that_shouts_is_turned_down_where_no_strength_gains_alone(mode
     assert values[1] == values[0] and max(values) > values[0] + 0.1
 
 
+def test_where_popularity_is_all_there_is_the_popular_are_raised_and_else_not():
+    made = NextItemModel(ITEMS, 1, dim=8, heads=2, max_history=4, popular=10)
+    counts = 1000 // (np.arange(ITEMS) + 1)
+    made.popularity.remember(counts)
+    chances = counts / counts.sum()
+    asked, held_out = (queries(lambda rng, row: rng.choice(ITEMS, p=chances), seed) for seed in (0, 1))
+    found, before = balance(made, asked), ndcg(made, held_out)
+    with balanced(made, found):
+        assert found.popularity > 0 and ndcg(made, held_out) > before + 0.2
+    assert Balance.of(made).popularity == 0
+    assert balance(made, queries(lambda rng, row: ITEMS - 1 - rng.choice(ITEMS, p=chances))).popularity == 0
+
+
 def test_where_a_rare_item_tells_more_the_frequent_are_discounted(model):
     """The newest item is taken by everybody, and what goes with the rare one before it is what is taken next."""
     near = (np.arange(ITEMS) + 1) % ITEMS

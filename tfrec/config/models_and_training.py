@@ -32,6 +32,7 @@ class ModelConfig(Section):
     neighbours: int = Field(64, ge=0, description="next-item: neighbours an item by shared histories; 0 for none.")
     text_neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by text; 0 for none.")
     neighbour_window: int = Field(10, ge=1, description="next-item: events apart that count as neighbours.")
+    popular: int = Field(256, ge=0, description="next-item: most popular items that may be raised; 0 for none.")
     text_history: int = Field(500, ge=1, description="behaviour-text: most recent events the text names.")
     text_tokens: int = Field(64, ge=8, description="behaviour-text: newest tokens of the text that the encoder reads.")
     mlp_units: list[int] = Field(default_factory=lambda: [256], description="behaviour-text: hidden layers of the MLP.")

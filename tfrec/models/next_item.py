@@ -16,6 +16,7 @@ from tfrec.models.item_table import ItemTable, lookup
 from tfrec.models.memory import NeighbourMemory
 from tfrec.models.newest import newest_places
 from tfrec.models.next_item_loss import add_at, as_recorded, full_loss, steps_of
+from tfrec.models.popularity import PopularityBias
 from tfrec.models.repeats import RepeatBias
 from tfrec.models.sampled import CandidateSampler
 
@@ -26,7 +27,8 @@ class NextItemModel(keras.Model):
     Item vector = P · text + id (`ItemTable`). A history of item vectors, event kinds and, when asked, time gaps goes
     through a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score of an item
     is the cosine to the newest position's output, divided by a learned temperature, plus what the history's neighbours
-    say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`).
+    say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`), plus one on
+    the most popular items where validation asks for it (`PopularityBias`).
 
     Args:
         num_items: int. Items in the catalogue.
@@ -48,6 +50,7 @@ class NextItemModel(keras.Model):
         neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
         text_neighbours: int. Neighbours of an item by text; 0 for none.
         neighbour_window: int. Distance within which two events were counted for them.
+        popular: int. Most popular items whose scores may be raised; 0 for none.
         time_gaps: bool. Whether to read time gaps. Off by default: the served signatures carry no times, so a served
             model reads every gap as 0.
         seed: int. Of the initial weights and the dropout masks.
@@ -60,7 +63,7 @@ class NextItemModel(keras.Model):
 
     Returns:
         float32 `[batch, length, dim]`: at each position the state after the prefix that ends there. `query` turns the
-        newest into a query; the query of an empty history is 0, so that all items score 0.
+        newest into a query; the query of an empty history is 0, so that all items score 0 beside their popularity.
 
     Example:
         >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
@@ -89,6 +92,7 @@ class NextItemModel(keras.Model):
         neighbours: int = 0,
         text_neighbours: int = 0,
         neighbour_window: int = 10,
+        popular: int = 0,
         time_gaps: bool = False,
         seed: int = 0,
         dtype_policy: str = "float32",
@@ -137,6 +141,7 @@ class NextItemModel(keras.Model):
             if remembers
             else None
         )
+        self.popularity = PopularityBias(popular, name="popularity") if popular else None
         if self.repeats is not None:
             self.repeats(no_item)
         if self.memory is not None:
@@ -188,7 +193,7 @@ class NextItemModel(keras.Model):
         return self.items.of_text(text_vectors)
 
     def adjustment(self, history_items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What to add to the scores of which items beside the cosine: repeats and neighbours.
+        """What to add to the scores of which items beside the cosine: repeats, neighbours and popularity.
 
         Args:
             history_items: int32 `[batch, length]`, −1 is padding.
@@ -198,7 +203,8 @@ class NextItemModel(keras.Model):
             occurs several times add up; m is fixed by the length and the model.
         """
         history_items = tf.convert_to_tensor(history_items)
-        parts = [layer(history_items) for layer in (self.repeats, self.memory) if layer is not None]
+        layers = (self.repeats, self.memory, self.popularity)
+        parts = [layer(history_items) for layer in layers if layer is not None]
         if not parts:
             return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
         return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
@@ -215,10 +221,12 @@ class NextItemModel(keras.Model):
         scores = self.cosines(inputs, vectors)
         if self.memory is not None:
             scores += self.memory.of_whole(items)
+        if self.popularity is not None:
+            scores += self.popularity.weight * self.popularity.part_of_whole(self.num_items)
         return scores if self.repeats is None else add_at(scores, *self.repeats(items))
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
-        """As `scores`, without what the memory and the bias on repeats add."""
+        """As `scores`, without what the memory and the biases on repeats and popularity add."""
         kept = self._kept(inputs)
         vectors = self.history_vectors() if vectors is None else vectors
         query = self._newest(self._read(vectors, kept, training=False), kept[schema.HISTORY_ITEMS] >= 0)

@@ -28,14 +28,15 @@ FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0)
 STEPS = (-4.0, -1.5, -0.5, 0.5, 1.5, 4.0)
 DECAYS = (0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 DISCOUNTS = (0.0, 0.15, 0.3, 0.45, 0.6)
+POPULARITIES = (-0.5, -0.1, 0.1, 0.3, 0.6, 1.2)
 STARTS = (1.0, 0.5, 0.25, 0.1)
 """Factors on the network that `balances` starts from."""
 
 
 @dataclass(frozen=True)
 class Balance:
-    """The strengths of the parts: `cosine` a factor on the network, the others as `NeighbourMemory` and `RepeatBias`
-    name them. A part that the model lacks has 0."""
+    """The strengths of the parts: `cosine` a factor on the network, `popularity` the weight of `PopularityBias`, the
+    others as `NeighbourMemory` and `RepeatBias` name them. A part that the model lacks has 0."""
 
     cosine: float = 1.0
     weight: float = 0.0
@@ -45,6 +46,7 @@ class Balance:
     newest: float = 0.0
     others: float = 0.0
     slope: float = 0.0
+    popularity: float = 0.0
 
     @classmethod
     def of(cls, model: NextItemModel) -> Balance:
@@ -56,6 +58,8 @@ class Balance:
             found |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
             found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=True))
+        if model.popularity is not None:
+            found["popularity"] = float(model.popularity.weight)
         return cls(**found)
 
     def put(self, model: NextItemModel) -> None:
@@ -67,6 +71,8 @@ class Balance:
             model.memory.assign(decay=self.decay, discount=discount, **parts)
         if model.repeats is not None:
             model.repeats.assign([self.newest, self.others, self.slope])
+        if model.popularity is not None:
+            model.popularity.weight.assign(self.popularity)
 
 
 @contextmanager
@@ -75,6 +81,7 @@ def balanced(model: NextItemModel, by: Balance) -> Iterator[None]:
     variables = [model.log_temperature]
     variables += [] if model.memory is None else model.memory.strengths
     variables += [] if model.repeats is None else [model.repeats.scaled]
+    variables += [] if model.popularity is None else [model.popularity.weight]
     before = [variable.numpy() for variable in variables]
     by.put(model)
     try:
@@ -162,6 +169,8 @@ def _moves(start: Balance, name: str) -> list[Balance]:
         values = [other for other in (DECAYS if name == "decay" else DISCOUNTS) if not np.isclose(other, value)]
     elif name in ("cosine", "weight", "text_weight"):
         values = [value * factor for factor in FACTORS]
+    elif name == "popularity":
+        values = [max(value + step, 0.0) for step in POPULARITIES]
     else:
         values = [value + step for step in STEPS]
     return [replace(start, **{name: moved}) for moved in values]
@@ -180,6 +189,7 @@ class _Parts:
         if model.memory is not None:
             self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.parts]
         self.names += ["newest", "others", "slope"] if model.repeats is not None else []
+        self.names += ["popularity"] if model.popularity is not None else []
         self.reading = (np.nan, np.nan)
 
     def ndcg(self, by: Balance) -> np.ndarray:
@@ -210,6 +220,8 @@ class _Block:
             for row, number in enumerate(rows):
                 self.cosine[row, queries.history.items[offsets[number] : offsets[number + 1]]] = -np.inf
         self.remembered: dict[str, np.ndarray] = {}
+        whole = model.popularity
+        self.popular = np.zeros(1, np.float32) if whole is None else whole.part_of_whole(model.num_items).numpy()
 
         first, count = occurrences(self.items)
         self.place = tuple(tf.where(first).numpy().T)
@@ -222,7 +234,7 @@ class _Block:
         self.targets = np.concatenate([queries.target_items[a:b] for a, b in zip(starts, stops, strict=True)])
 
     def ndcg(self, by: Balance) -> np.ndarray:
-        scores = self.cosine * np.float32(by.cosine)
+        scores = self.cosine * np.float32(by.cosine) + np.float32(by.popularity) * self.popular
         for name, part in self.remembered.items():
             scores += np.float32(getattr(by, name)) * part
         bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count

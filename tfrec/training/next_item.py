@@ -72,6 +72,7 @@ def build_next_item_model(
         neighbours=min(knobs.neighbours, dataset.num_items - 1),
         text_neighbours=min(knobs.text_neighbours, dataset.num_items - 1) if text_dim else 0,
         neighbour_window=knobs.neighbour_window,
+        popular=min(knobs.popular, dataset.num_items),
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )
@@ -81,6 +82,9 @@ def build_next_item_model(
     model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
     if model.repeats is not None:
         model.repeats.start_at(min(0.0, repeat_log_odds(training, dataset.num_items)))
+    if model.popularity is not None:
+        wanted = training.items[training.is_target]
+        model.popularity.remember(np.bincount(wanted, minlength=dataset.num_items))
     if model.memory is not None:
         near = alike = None
         if model.memory.k:

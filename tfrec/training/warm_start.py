@@ -14,7 +14,7 @@ from tfrec.progress import say
 from tfrec.training.run import Run
 
 _FREE = (
-    *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history"),
+    *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history", "popular"),
     *("seed", "dropout", "item_dropout", "id_dropout", "temperature", "dtype_policy", "name"),
 )
 """What may differ between the two models: no weight that is taken over depends on it."""
@@ -23,9 +23,9 @@ _FREE = (
 def start_from(model: NextItemModel, dataset: PreparedDataset, path: str | Path) -> None:
     """Gives `model` the weights of a run: those of items by their ids, all others as they are.
 
-    Items that the run does not know keep their start, at their text alone. Text vectors and neighbours stay those of
-    `dataset`. Items are read with the run's projection: another encoder may be used as long as its vectors lie close to
-    those of the run's.
+    Items that the run does not know keep their start, at their text alone. Text vectors, neighbours and popularity stay
+    those of `dataset`. Items are read with the run's projection: another encoder may be used as long as its vectors lie
+    close to those of the run's.
 
     Args:
         model: Built for `dataset`.
