@@ -64,7 +64,7 @@ def test_text_neighbours_are_the_highest_cosines():
             assert indices[item].tolist() == [-1, -1, -1] and values[item].tolist() == [0, 0, 0]
         else:
             assert indices[item].tolist() == [other for _, other in best]
-            assert values[item] == pytest.approx([np.exp((-cosine - 1) / 0.1) for cosine, _ in best], rel=1e-3)
+            assert values[item] == pytest.approx([np.exp((-cosine - 1) / 0.3) for cosine, _ in best], rel=1e-3)
 
 
 def test_a_lone_item_has_no_neighbours():

@@ -88,8 +88,8 @@ def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vec
 
     monkeypatch.setattr(next_item, "neighbourhoods", near)
     memory = build_next_item_model(dataset, vectors, config.with_values(["model.text_neighbours=3"])).memory
-    assert len(asked) == 1 and asked[0] is vectors
-    first, strengths = text_neighbours(vectors[:12], 3)
+    (texts,) = asked
+    first, strengths = text_neighbours(texts[:12], 3)
     assert memory.alike.numpy()[:12].tolist() == first.tolist()
     assert_allclose(memory.kernel.numpy()[:12], strengths, rtol=1e-5)
     assert (memory.alike.numpy()[12:] >= 12).all()

@@ -104,10 +104,17 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         Run.load(tmp_path)
 
 
+# 50 users with 0 + 1 + 2 + 3 earlier events among 20 items: 15 repeats by chance; 500 users: 150
 @pytest.mark.parametrize(
-    "users, sign", [([[0, 1, 2, 3]] * 50, -1), ([[0, 0, 0, 0]] * 50, 1)], ids=["nobody repeats", "everybody repeats"]
+    ("users", "expected"),
+    [
+        ([[0, 1, 2, 3]] * 50, np.log(0.5 / 15.5)),
+        ([[0, 0, 0, 0]] * 50, np.log(150.5 / 15.5)),
+        ([[0, 1, 2, 3]] * 500, -30),
+    ],
+    ids=["nobody repeats", "everybody repeats", "nobody repeats of many"],
 )
-def test_the_repeat_bias_starts_on_the_side_of_the_data(users, sign):
+def test_the_repeat_bias_starts_on_the_side_of_the_data(users, expected):
     flat = np.concatenate(users).astype(np.int32)
     histories = Histories(
         user_ids=np.array([f"u{i}" for i in range(len(users))], object),
@@ -118,8 +125,6 @@ def test_the_repeat_bias_starts_on_the_side_of_the_data(users, sign):
         values=np.zeros(len(flat), np.float32),
         is_target=np.ones(len(flat), bool),
     )
-    # 50 users with 0 + 1 + 2 + 3 earlier events among 20 items: 15 repeats by chance; 0 or 150 are seen
-    expected = np.log(0.5 / 15.5) if sign < 0 else np.log(150.5 / 15.5)
     assert_allclose(repeat_log_odds(histories, 20), expected, rtol=1e-6)
 
 

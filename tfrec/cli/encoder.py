@@ -54,7 +54,7 @@ def pretrain(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data) if data else None
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.training import pretrain_encoder
 
     pretrain_encoder(out, settings, dataset=dataset, files=text or [], source=source, resume=resume, force=force)
@@ -77,7 +77,7 @@ def adapt(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.training import adapt_encoder
 
     typer.echo(f"Wrote {adapt_encoder(dataset, out, settings, source=source, force=force)}")

@@ -35,7 +35,7 @@ def evaluate(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.training import Run, evaluate_run
     from tfrec.workflows.tables import print_metrics
 

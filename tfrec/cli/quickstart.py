@@ -15,7 +15,7 @@ def quickstart(
     epochs: Annotated[int | None, typer.Option(help="Fewer make it quicker and worse.")] = None,
 ) -> None:
     """From raw logs to a servable recommender on MovieLens-100K."""
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.workflows.quickstart import quickstart as run_quickstart
 
     run_quickstart(folder, epochs=epochs)

@@ -30,7 +30,7 @@ def recommend(
     check_output(out, force)
     wanted = read_users(users) if users else None
     dataset = PreparedDataset.load(data)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.training import Run
 
     second = Run.load(ranker) if ranker else None

@@ -69,7 +69,7 @@ def _retrain(
         missing = ", ".join(name for name, value in given.items() if value is None)
         raise InvalidInput(f"Expected {missing} too. Only --rollback does without.")
     settings = run_config(config, assignments)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.workflows.retrain import retrain
 
     return retrain(events, items, home, out, users=users, config=settings, anew=anew, force=force)

@@ -36,7 +36,7 @@ def train(
     from tfrec.data import PreparedDataset
 
     dataset = PreparedDataset.load(data)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     from tfrec.training import train as train_run
 
     train_run(dataset, out, settings, resume=resume, force=force)

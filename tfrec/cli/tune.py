@@ -25,7 +25,7 @@ def tune(
     from tfrec.workflows.tune import read_space, tune
 
     dataset, chosen = PreparedDataset.load(data), read_space(space)
-    load_tensorflow()
+    load_tensorflow(pool=True)
     found = tune(dataset, chosen, out, settings, trials=trials)
     typer.echo(f"{found['trials']} trials, {found['pruned']} pruned; validation ndcg@10 {found['value']:.4f} with:")
     for knob, value in found["knobs"].items():

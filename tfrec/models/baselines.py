@@ -8,12 +8,14 @@ import numpy as np
 
 from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
-from tfrec.models.neighbours import TEXT_TEMPERATURE, count_pairs, unit_rows
+from tfrec.models.neighbours import count_pairs, unit_rows
 
 WINDOW = 10
 DECAY = 0.8
 HISTORY = 50
 TEXT_WEIGHT = 0.3
+TEXT_TEMPERATURE = 0.1
+"""Width of the kernel exp((cos − 1) / 0.1), which leaves near-identical texts and little else."""
 _BLOCK = 2048
 
 

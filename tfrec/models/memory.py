@@ -193,41 +193,33 @@ class NeighbourMemory(keras.layers.Layer):
 
         Returns:
             float32, of the shape of `logits`. What the sequence itself has put into the memory is not added; pairs
-            with an event outside `items` and `labels` (of a history cut into windows) are not known and stay. Events so
-            old that they weigh less than a hundredth are left out.
+            with an event outside `items` and `labels` (of a history cut into windows) are not known and stay.
         """
-        place = tf.cast(tf.where(labels >= 0), tf.int32)
-        row, end = place[:, 0], place[:, 1]
-        length = tf.shape(items)[1]
-        span = tf.minimum(length, self._horizon())
-        column = end[:, None] - tf.range(span)
-        history = tf.gather_nd(
-            items, tf.stack([tf.broadcast_to(row[:, None], tf.shape(column)), tf.maximum(column, 0)], -1)
-        )
-        history = tf.where(column >= 0, history, -1)
-        fade = tf.pow(self.decay, tf.cast(tf.range(span), tf.float32))
+        batch, length = tf.unstack(tf.shape(items))
+        age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
+        fade = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
+        shape = tf.stack([batch * length, tf.shape(logits)[1]])
 
-        def cells(indices: tf.Tensor) -> tf.Tensor:
-            return cells_of(indices if columns is None else tf.gather(columns, tf.maximum(indices, 0)))
+        def rows(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+            """Values `[batch, length, n]` at items, as float32 `[batch, length, columns]`."""
+            found = indices if columns is None else tf.gather(columns, tf.maximum(indices, 0))
+            wide = scattered(*(tf.reshape(one, [batch * length, -1]) for one in (found, values)), shape)
+            return tf.reshape(wide, [batch, length, shape[1]])
 
+        def after_prefixes(events: tf.Tensor) -> tf.Tensor:
+            """What each event adds, faded and summed up to the places that have a label: `[places, columns]`."""
+            return tf.boolean_mask(tf.linalg.matmul(fade, events), labels >= 0)
+
+        real, known = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0)
         if self.text_k:
-            indices, values = self._faded(history, fade, self.alike, self._kernel_of)
-            logits = tf.tensor_scatter_nd_add(logits, cells(indices), weights[-1] * values)
+            alike = rows(tf.gather(self.alike, known), self._kernel_of(known) * real)
+            logits += weights[-1] * after_prefixes(alike)
         if self.k:
-            indices, values = self._faded(history, fade, self.near, self._counts_of)
             whole, own = self._own(items, labels)
-            age = tf.range(length)[:, None] - tf.range(length)[None, :]
-            kept = (age >= 0) & (age < span)
-            faded = tf.linalg.matmul(tf.where(kept, tf.pow(self.decay, tf.cast(age, tf.float32)), 0.0), own)
-            indices = tf.concat([indices, tf.gather(whole, row)], axis=1)
-            values = tf.concat([values, -tf.gather_nd(faded, place)], axis=1)
-            counts = tf.scatter_nd(cells(indices), values, tf.shape(logits))
-            logits += weights[0] * tf.math.log1p(counts)
+            indices = tf.concat([tf.gather(self.near, known), tf.tile(whole[:, None], [1, length, 1])], axis=2)
+            near = rows(indices, tf.concat([self._counts_of(known) * real, -own], axis=2))
+            logits += weights[0] * tf.math.log1p(after_prefixes(near))
         return logits
-
-    def _horizon(self) -> tf.Tensor:
-        """Events after which one weighs less than a hundredth."""
-        return tf.cast(tf.math.ceil(np.log(1e-2) / tf.math.log(tf.minimum(self.decay, 0.9999))), tf.int32)
 
     def _counts_of(self, items: tf.Tensor) -> tf.Tensor:
         """float32 `[..., k]`: the counts of items, all 0 or above, discounted."""
@@ -238,16 +230,6 @@ class NeighbourMemory(keras.layers.Layer):
 
     def _discounts(self, items: tf.Tensor) -> tf.Tensor:
         return tf.exp(self.discount * tf.gather(self.rarity, items))
-
-    def _faded(
-        self, history: tf.Tensor, fade: tf.Tensor, indices: tf.Tensor, values: Callable[[tf.Tensor], tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The neighbours of histories `[places, span]`, newest first: int32 and float32 `[places, span * k]`."""
-        real = tf.cast(history >= 0, tf.float32) * fade
-        found = tf.maximum(history, 0)
-        flat = tf.stack([tf.shape(history)[0], tf.shape(history)[1] * indices.shape[1]])
-        weighted = values(found) * real[..., None]
-        return tf.reshape(tf.gather(indices, found), flat), tf.reshape(weighted, flat)
 
     def _entries(
         self, items: tf.Tensor, indices: tf.Tensor, values: Callable[[tf.Tensor], tf.Tensor]

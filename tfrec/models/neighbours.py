@@ -8,8 +8,11 @@ import numpy as np
 
 from tfrec.data.dataset import Histories
 
-TEXT_TEMPERATURE = 0.1
-"""Width of the kernel exp((cos − 1) / 0.1), which leaves near-identical texts and little else."""
+TEMPERATURE = 0.3
+"""Width of the kernel exp((cos − 1) / 0.3) of text vectors that are softly whitened."""
+
+_LEAST_VARIANCE = 1e-3
+"""Of a component, as a share of their mean: what texts hardly differ in is not blown up."""
 
 _BLOCK = 1024
 """Items whose texts are compared with all others at a time, so that memory stays bounded."""
@@ -90,10 +93,11 @@ def rarity(frequencies: np.ndarray) -> np.ndarray:
 def text_neighbours(
     vectors: np.ndarray, k: int, where: Iterable[tuple[np.ndarray, np.ndarray]] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` items whose text vectors have the highest cosine c to each item's, and exp((c − 1) / 0.1).
+    """The `k` items whose vectors have the highest cosine c to each item's, and exp((c − 1) / 0.3).
 
     Args:
-        vectors: float `[num_items, dim]`. A vector of zeros, as of an item without text, has no neighbours.
+        vectors: float `[num_items, dim]`, text vectors, `softly_whitened`. A vector of zeros, as of an item without
+            text, has no neighbours.
         k: int. Neighbours an item.
         where: Parts of the items, and the items, rising, that their neighbours are looked for among; together the parts
             hold every item once. None compares each with each.
@@ -124,7 +128,7 @@ def text_neighbours(
         best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
         real = np.isfinite(found) & ~empty[rows, None]
         indices[rows, :width] = np.where(real, others[best], -1)
-        values[rows, :width] = np.where(real, np.exp((np.minimum(found, 1) - 1) / TEXT_TEMPERATURE), 0)
+        values[rows, :width] = np.where(real, kernel_of(found), 0)
     return indices, values
 
 
@@ -132,6 +136,44 @@ def _whole(num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     everything = np.arange(num_items)
     for start in range(0, num_items, _BLOCK):
         yield everything[start : start + _BLOCK], everything
+
+
+def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
+    """Text vectors, centred, with each principal component divided by the root of its standard deviation.
+
+    The first components of an encoder's vectors say what all texts of a catalogue have in common; cosines of the
+    vectors as they are hear little else. (All-but-the-top, Mu & Viswanath 2018, https://arxiv.org/abs/1702.01417, and
+    whitening, Su et al. 2021, https://arxiv.org/abs/2103.15316; half of it is enough.)
+
+    Args:
+        vectors: float `[n, dim]`. Vectors of zeros, as of items without text, stay.
+        by: float `[num_items, dim]`. Mean and components are those of these; None for `vectors`.
+
+    Returns:
+        float32 `[n, dim]`, in the coordinates of the components. Where all vectors are the same, zeros.
+
+    Example:
+        >>> found = softly_whitened(np.array([[5.0, 16.0], [5.0, -16.0], [6.0, 0.0], [4.0, 0.0], [0.0, 0.0]]))
+        >>> found.astype(float).round(1).tolist()
+        [[0.0, 4.8], [0.0, -4.8], [1.2, 0.0], [-1.2, 0.0], [0.0, 0.0]]
+    """
+    vectors = np.asarray(vectors, np.float32)
+    by = vectors if by is None else np.asarray(by, np.float32)
+    by = by[np.abs(by).sum(axis=1) > 0]
+    if not len(by):
+        return np.zeros_like(vectors)
+    mean = by.mean(axis=0)
+    centred = by - mean
+    variances, components = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(by))
+    variances = np.maximum(variances, max(_LEAST_VARIANCE * variances.mean(), 1e-12))
+    found = (vectors - mean) @ (components / variances**0.25).astype(np.float32)
+    found[np.abs(vectors).sum(axis=1) == 0] = 0
+    return found
+
+
+def kernel_of(cosines: np.ndarray) -> np.ndarray:
+    """exp((c − 1) / 0.3), in 0…1."""
+    return np.exp((np.minimum(cosines, 1) - 1) / TEMPERATURE)
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

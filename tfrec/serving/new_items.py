@@ -14,7 +14,7 @@ from tfrec.data.text import render_texts
 from tfrec.data.validate import typed_items
 from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
-from tfrec.models.neighbours import TEXT_TEMPERATURE, unit_rows
+from tfrec.models.neighbours import kernel_of, softly_whitened, unit_rows
 
 if TYPE_CHECKING:
     from tfrec.data.read import Source
@@ -78,7 +78,8 @@ def widened(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
         target.assign(value)
     if model.memory is not None and wide.memory is not None and wide.memory.text_k:
         known = model.memory.alike.numpy(), model.memory.kernel.numpy()
-        wide.memory.remember(None, extended_neighbours(*known, wide.items.text.numpy()))
+        texts = softly_whitened(wide.items.text.numpy(), by=model.items.text.numpy())
+        wide.memory.remember(None, extended_neighbours(*known, texts))
     return wide
 
 
@@ -87,7 +88,7 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
 
     Args:
         indices: int32 `[old, k]` and values float32 `[old, k]`, of `text_neighbours`.
-        vectors: float `[old + new, dim]`, the text vectors of all items.
+        vectors: float `[old + new, dim]`, the text vectors of all items, whitened as those of the first ones were.
 
     Returns:
         indices and values `[old + new, k]`. The cost is that of comparing the new items with all, not all with all.
@@ -99,7 +100,7 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
     for start in [*range(0, old, _BLOCK), *range(old, total, _BLOCK)]:
         rows = np.arange(start, min(start + _BLOCK, old if start < old else total))
         others = np.arange(old, total) if start < old else np.arange(total)
-        kernel = np.exp((np.minimum(unit[rows] @ unit[others].T, 1) - 1) / TEXT_TEMPERATURE)
+        kernel = kernel_of(unit[rows] @ unit[others].T)
         kernel[:, empty[others]] = -1
         kernel[empty[rows]] = -1
         kernel[rows[:, None] == others[None, :]] = -1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -195,7 +197,8 @@ class _Parts:
     def ndcg(self, by: Balance) -> np.ndarray:
         if self.memory is not None and (by.decay, by.discount) != self.reading:
             self._remember(self.memory, by)
-        return np.concatenate([block.ndcg(by) for block in self.blocks])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter
+            return np.concatenate(list(pool.map(lambda block: block.ndcg(by), self.blocks)))
 
     def _remember(self, memory: NeighbourMemory, by: Balance) -> None:
         before = [variable.numpy() for variable in memory.strengths]
@@ -234,9 +237,12 @@ class _Block:
         self.targets = np.concatenate([queries.target_items[a:b] for a, b in zip(starts, stops, strict=True)])
 
     def ndcg(self, by: Balance) -> np.ndarray:
-        scores = self.cosine * np.float32(by.cosine) + np.float32(by.popularity) * self.popular
+        scores = self.cosine * np.float32(by.cosine)
+        if by.popularity:
+            scores += np.float32(by.popularity) * self.popular
+        added = np.empty_like(scores)
         for name, part in self.remembered.items():
-            scores += np.float32(getattr(by, name)) * part
+            scores += np.multiply(part, np.float32(getattr(by, name)), out=added)
         bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count
         scores[self.place[0], self.taken] += bias.astype(np.float32)
         return ranking_metrics(target_ranks(scores, self.offsets, self.targets), self.offsets, 10)["ndcg"]

@@ -12,7 +12,7 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import Histories
 from tfrec.models.contrastive import VIEWS as NUMBER_OF_VIEWS
 from tfrec.models.contrastive import view_name
-from tfrec.models.neighbours import history_neighbours, text_neighbours
+from tfrec.models.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.progress import say
 from tfrec.training.augmentation import NEIGHBOURS, VIEWS, Augmentation
@@ -92,7 +92,7 @@ def substitutes(model: NextItemModel, training: Histories) -> np.ndarray:
     if memory is not None and memory.text_k:
         tables.append(memory.alike.numpy()[:, :most])
     elif model.text_dim:
-        tables.append(text_neighbours(model.items.text.numpy(), most)[0])
+        tables.append(text_neighbours(softly_whitened(model.items.text.numpy()), most)[0])
     found = np.concatenate(tables, axis=1)
     found.sort(axis=1)
     found[:, 1:][found[:, 1:] == found[:, :-1]] = -1

@@ -15,7 +15,7 @@ from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.files import write_json
 from tfrec.keras import keras
-from tfrec.models.neighbours import history_neighbours, text_neighbours
+from tfrec.models.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.sampled import CandidateSampler
 from tfrec.models.text_versions import TextVersions
@@ -33,6 +33,9 @@ from tfrec.training.windows import Windows
 
 COMPARED = 100_000
 """Items of which each text is compared with each other: three minutes. Of more, those in lists near to its own are."""
+
+NEVER = -30.0
+"""The bias on repeats where there are none."""
 
 
 def build_next_item_model(
@@ -90,8 +93,9 @@ def build_next_item_model(
         if model.memory.k:
             near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
         if model.memory.text_k and text_vectors is not None:
-            many = dataset.num_items > COMPARED
-            alike = text_neighbours(text_vectors, model.memory.text_k, neighbourhoods(text_vectors) if many else None)
+            texts = softly_whitened(text_vectors)
+            where = neighbourhoods(texts) if dataset.num_items > COMPARED else None
+            alike = text_neighbours(texts, model.memory.text_k, where)
         model.memory.remember(near, alike, counts)
     if config.training.start_from:
         start_from(model, dataset, config.training.start_from)
@@ -115,7 +119,8 @@ def repeat_log_odds(training: Histories, num_items: int) -> float:
     """Log of how much more often people repeat than by chance; the bias on items already taken starts there when it is
     below 0, for where people never repeat it has far to go.
 
-    Kept within −6…6; without training events it is 0.
+    Kept within −6…6; without training events it is 0. Where nobody repeats, and a hundred would have by chance, it is
+    −30, which no score makes up for: the log takes each item once, as one of ratings does.
     """
     rows = np.repeat(np.arange(len(training), dtype=np.int64), np.diff(training.offsets))
     if not len(rows):
@@ -124,6 +129,8 @@ def repeat_log_odds(training: Histories, num_items: int) -> float:
     repeats = len(rows) - distinct
     position = np.arange(len(rows)) - training.offsets[:-1][rows]
     by_chance = float(np.minimum(position, num_items).sum() / num_items)
+    if not repeats and by_chance >= 100:
+        return NEVER
     return float(np.clip(np.log((repeats + 0.5) / (by_chance + 0.5)), -6, 6))
 
 
