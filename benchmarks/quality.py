@@ -2,8 +2,9 @@
 
 `tfrec prepare`, `train` and `evaluate` with defaults; the peers learn from the same training events in an environment
 of their own and make their lists from the same histories (training and validation events). One piece of code measures
-all lists of the test users: recall and NDCG over the full catalogue. Each peer is measured as it comes and with seen
-items left out, and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
+all lists of the test users: recall and NDCG over the full catalogue. The peers' epochs, and the factors and confidence of
+ALS, are chosen on the same validation queries as ours. Each peer is measured as it comes and with seen items left out,
+and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
 
 With `--permuted` the events of each user are put in a random order first, so that the file's own order (of one day's
 purchases, say) gives nothing away; `own_sasrec` is then our model without text, memory, bias and balance.
@@ -57,6 +58,7 @@ def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
 
 def hand_over(data: Any, folder: Path, split: str = "test") -> None:
     """Writes what the peers learn from, what is known of the users when they are asked, and what they took then."""
+    folder.mkdir(exist_ok=True)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
     queries = data.queries(split)
     wanted = {"user": np.repeat([rows[u] for u in queries.user_ids], np.diff(queries.target_offsets))}
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
-    parser.add_argument("--epochs", type=int, default=12, help="of the peers' transformers")
+    parser.add_argument("--minutes", type=float, default=8, help="for each of the peers' transformers, at most")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
     options = parser.parse_args()
@@ -116,6 +118,7 @@ def main() -> None:
         folder = Path(name)
         data = dataset(options.data, options.split, folder / "data", options.permuted)
         hand_over(data, folder)
+        hand_over(data, folder / "valid", split="valid")
         targets = dict(pl.read_parquet(folder / "targets.parquet").group_by("user").agg("item").iter_rows())
         runs = [with_tfrec(data, folder, seed, targets) for seed in range(options.seeds)]
         table: dict[str, Any] = {}
@@ -123,7 +126,7 @@ def main() -> None:
             own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in range(options.seeds)]
             table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
         for peer in options.peers:
-            told = json.loads(run_peer(python, script, PEERS[peer], str(folder), "--epochs", str(options.epochs)))
+            told = json.loads(run_peer(python, script, PEERS[peer], str(folder), "--minutes", str(options.minutes)))
             for kind in ("", "-masked"):
                 found = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
                 lists = dict(found.group_by("user").agg("item").iter_rows())

@@ -1,15 +1,18 @@
 """The peers' half of `quality.py` and `train.py`, run in their own environment: fit, recommend, write lists.
 
 Reads `train.parquet` and `context.parquet` (user, item, position) in the folder: what they learn from, and what is
-known of the users when lists are made. Writes `PEER.parquet` (user, item, rank) without masking, and
+known of the users when lists are made; in its folder `valid` the same, and `targets.parquet`, for the validation that
+settings and epochs are chosen on. Writes `PEER.parquet` (user, item, rank) without masking, and
 `PEER-masked.parquet` without items of the context. Prints one JSON line: seconds and versions.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,27 +39,53 @@ def write(folder: Path, name: str, reco: pd.DataFrame) -> None:
     frame.to_parquet(folder / f"{name}.parquet")
 
 
-def transformer(folder: Path, name: str, epochs: int) -> dict[str, Any]:
-    """RecTools' SASRec or BERT4Rec as documented, with softmax loss, for `epochs` epochs."""
+class Judge:
+    """What peers are chosen by: NDCG@10 on the validation queries, the better of with and without seen items."""
+
+    def __init__(self, folder: Path) -> None:
+        self.train, self.context = frames(folder / "valid")
+        targets = pd.read_parquet(folder / "valid" / "targets.parquet")
+        self.targets = targets.rename(columns={"user": "user_id", "item": "item_id"})
+        self.users = self.context["user_id"].unique()
+
+    def __call__(self, lists: Callable[[bool], pd.DataFrame]) -> float:
+        from rectools.metrics import NDCG
+
+        metric = NDCG(10, divide_by_achievable=True)
+        return max(float(metric.calc(lists(masked), self.targets)) for masked in (False, True))
+
+
+def transformer(folder: Path, name: str, minutes: float) -> dict[str, Any]:
+    """RecTools' SASRec or BERT4Rec with its defaults but width 128, histories of 50 and softmax loss.
+
+    It is judged on validation every 100 steps or more, and the best is kept, until three have not been better or the
+    minutes are over.
+    """
     import torch
     from rectools.dataset import Dataset
     from rectools.models import BERT4RecModel, SASRecModel
 
     torch.manual_seed(0)
-    kinds = {"sasrec": SASRecModel, "bert4rec": BERT4RecModel}
     train, context = frames(folder)
-    model = kinds[name](
-        n_factors=128, session_max_len=50, batch_size=256, epochs=epochs, loss="softmax", deterministic=True, verbose=0
-    )
-    started = time.perf_counter()
-    model.fit(Dataset.construct(train))
-    seconds = time.perf_counter() - started
-    known = Dataset.construct(context)
-    users = context["user_id"].unique()
-    for masked in (False, True):
-        reco = model.recommend(users=users, dataset=known, k=K, filter_viewed=masked)
-        write(folder, f"{name}-masked" if masked else name, reco)
-    return {"fit_seconds": seconds, "versions": {"rectools": version("rectools"), "torch": version("torch")}}
+    judge, learnt, known = Judge(folder), Dataset.construct(train), Dataset.construct(context)
+    asked, users = Dataset.construct(judge.context), context["user_id"].unique()
+    stretch = max(1, 100 * 128 // train["user_id"].nunique())
+    kind = {"sasrec": SASRecModel, "bert4rec": BERT4RecModel}[name]
+    model = kind(n_factors=128, session_max_len=50, batch_size=128, epochs=1, loss="softmax", deterministic=True)
+    best, epochs, waited, seconds, started = -1.0, 0, 0, 0.0, time.perf_counter()
+    while waited < 3 and time.perf_counter() - started < 60 * minutes:
+        begun = time.perf_counter()
+        model.fit_partial(learnt, min_epochs=stretch, max_epochs=stretch)
+        seconds += time.perf_counter() - begun
+        epochs, waited = epochs + stretch, waited + 1
+        found = judge(lambda masked: model.recommend(users=judge.users, dataset=asked, k=10, filter_viewed=masked))
+        if found > best:
+            best, waited, kept = found, 0, {"epochs": epochs, "fit_seconds": seconds}
+            for masked in (False, True):
+                reco = model.recommend(users=users, dataset=known, k=K, filter_viewed=masked)
+                write(folder, f"{name}-masked" if masked else name, reco)
+    versions = {"rectools": version("rectools"), "torch": version("torch")}
+    return {**kept, "valid_ndcg@10": best, "stopped": waited >= 3, "versions": versions}
 
 
 def by_epoch(folder: Path, epochs: int) -> dict[str, Any]:
@@ -83,29 +112,40 @@ def by_epoch(folder: Path, epochs: int) -> dict[str, Any]:
     return {**found, "versions": {"rectools": version("rectools"), "torch": version("torch")}}
 
 
-def als(folder: Path, factors: int = 128) -> dict[str, Any]:
-    """`implicit`'s ALS with confidence 1 + 40 · count; users are folded in from the context."""
+def als(folder: Path) -> dict[str, Any]:
+    """`implicit`'s ALS, factors and confidence chosen on validation; users are folded in from the context."""
     import implicit
     import scipy.sparse as sp
 
     train, context = frames(folder)
+    judge = Judge(folder)
     users, items = (int(max(train[name].max(), context[name].max())) + 1 for name in ("user_id", "item_id"))
 
     def matrix(frame: pd.DataFrame) -> Any:
         cells = np.ones(len(frame), np.float32), (frame["user_id"], frame["item_id"])
         return sp.csr_matrix(cells, shape=(users, items))
 
-    model = implicit.als.AlternatingLeastSquares(factors=factors, alpha=40.0, iterations=15, random_state=0)
-    started = time.perf_counter()
-    model.fit(matrix(train), show_progress=False)
-    seconds = time.perf_counter() - started
-    known, rows = matrix(context), np.sort(context["user_id"].unique())
-    for masked in (False, True):
-        found, _ = model.recommend(rows, known[rows], N=K, filter_already_liked_items=masked, recalculate_user=True)
+    def lists(model: Any, frame: pd.DataFrame, k: int, masked: bool) -> pd.DataFrame:
+        known, rows = matrix(frame), np.sort(frame["user_id"].unique())
+        found, _ = model.recommend(rows, known[rows], N=k, filter_already_liked_items=masked, recalculate_user=True)
         ranks = np.tile(np.arange(1, found.shape[1] + 1), len(rows))
-        lists = pd.DataFrame({"user": np.repeat(rows, found.shape[1]), "item": found.ravel(), "rank": ranks})
-        lists[lists["item"] >= 0].to_parquet(folder / ("als-masked.parquet" if masked else "als.parquet"))
-    return {"fit_seconds": seconds, "versions": {"implicit": version("implicit")}}
+        reco = pd.DataFrame({"user_id": np.repeat(rows, found.shape[1]), "item_id": found.ravel(), "rank": ranks})
+        return reco[reco["item_id"] >= 0]
+
+    started, best, kept = time.perf_counter(), -1.0, {}
+    for factors, alpha in itertools.product((64, 128, 256), (1.0, 10.0, 40.0)):
+        settings = {"factors": factors, "alpha": alpha, "iterations": 15, "random_state": 0}
+        model = implicit.als.AlternatingLeastSquares(**settings)
+        begun = time.perf_counter()
+        model.fit(matrix(train), show_progress=False)
+        seconds = time.perf_counter() - begun
+        found = judge(lambda masked, model=model: lists(model, judge.context, 10, masked))
+        if found > best:
+            best, kept = found, {"factors": factors, "alpha": alpha, "fit_seconds": seconds}
+            for masked in (False, True):
+                write(folder, "als-masked" if masked else "als", lists(model, context, K, masked))
+    kept["search_seconds"] = time.perf_counter() - started
+    return {**kept, "valid_ndcg@10": best, "versions": {"implicit": version("implicit")}}
 
 
 def main() -> None:
@@ -113,14 +153,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=["sasrec", "bert4rec", "als", "sasrec-by-epoch"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12, help="of sasrec-by-epoch")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of sasrec and bert4rec")
     options = parser.parse_args()
     if options.peer == "als":
         found = als(options.folder)
     elif options.peer == "sasrec-by-epoch":
         found = by_epoch(options.folder, options.epochs)
     else:
-        found = transformer(options.folder, options.peer, options.epochs)
+        found = transformer(options.folder, options.peer, options.minutes)
     print(json.dumps(found))
 
 
