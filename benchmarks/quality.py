@@ -2,7 +2,7 @@
 
 `tfrec prepare`, `train` and `evaluate` with defaults; the peers learn from the same training events in an environment
 of their own and make their lists from the same histories (training and validation events). One piece of code measures
-all lists of the test users: recall and NDCG over the full catalogue. The peers' epochs, and the factors and confidence of
+all lists of the test users: recall and NDCG over the full catalogue. The epochs of the peers, factors and confidence of
 ALS, are chosen on the same validation queries as ours. Each peer is measured as it comes and with seen items left out,
 and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
 

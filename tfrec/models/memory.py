@@ -12,7 +12,7 @@ from tfrec.keras import keras
 from tfrec.models.neighbours import rarity
 from tfrec.models.newest import newest_places
 from tfrec.models.repeats import first_occurrence
-from tfrec.models.sparse_rows import cells_of, scattered, summed_by_index
+from tfrec.models.sparse_rows import scattered, summed_by_index
 
 READ = 200
 """Events of a history that are read, the newest; the next one would weigh 0.13 at the slowest decay of the balance."""
