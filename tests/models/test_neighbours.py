@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec.data.dataset import Histories
-from tfrec.models.neighbours import history_neighbours, text_neighbours
+from tfrec.models.neighbours import history_neighbours, softly_whitened, text_neighbours
 
 ITEMS = 6
 
@@ -70,3 +70,30 @@ def test_text_neighbours_are_the_highest_cosines():
 def test_a_lone_item_has_no_neighbours():
     indices, values = text_neighbours(np.ones((1, 4)), k=2)
     assert indices.tolist() == [[-1, -1]] and values.tolist() == [[0, 0]]
+
+
+def test_whitening_softly_leaves_the_roots_of_the_deviations():
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(400, 4)) * [1, 2, 3, 4] @ np.linalg.qr(rng.normal(size=(4, 4)))[0] + 3.0
+    found = softly_whitened(vectors).astype(np.float64)
+    assert found.mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-4)
+    covariance = found.T @ found / 400
+    singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False) / 20  # standard deviations, descending
+    assert covariance == pytest.approx(np.diag(singular[::-1]), rel=1e-3, abs=1e-3)
+
+
+def test_vectors_are_whitened_as_others_were_and_empty_texts_stay_empty():
+    rng = np.random.default_rng(3)
+    known, new = rng.normal(size=(50, 6)), rng.normal(size=(5, 6))
+    known[[4, 9]] = 0
+    new[2] = 0
+    whole = softly_whitened(np.concatenate([known, new]), by=known)
+    assert whole[:50] == pytest.approx(softly_whitened(known), abs=1e-5)
+    assert (whole[[4, 9, 52]] == 0).all() and (np.abs(whole[[0, 50, 54]]).sum(axis=1) > 0).all()
+    without = softly_whitened(np.delete(known, [4, 9], axis=0))
+    assert np.abs(whole[0]) == pytest.approx(np.abs(without[0]), abs=1e-5)  # empty texts don't move the mean
+
+
+@pytest.mark.parametrize("vectors", [np.ones((3, 4)), np.zeros((3, 4)), np.zeros((0, 4))])
+def test_texts_that_say_nothing_have_no_direction(vectors):
+    assert (softly_whitened(vectors) == 0).all() and softly_whitened(vectors).shape == vectors.shape
