@@ -1,4 +1,4 @@
-"""How good are the lists, beside RecTools' SASRec and BERT4Rec and implicit's ALS on the same split?
+"""How good are the lists, beside RecTools' SASRec and BERT4Rec, implicit's ALS and RecBole's LightGCN?
 
 `tfrec prepare`, `train` and `evaluate` with defaults; the peers learn from the same training events in an environment
 of their own and make their lists from the same histories (training and validation events). One piece of code measures
@@ -26,7 +26,13 @@ import polars as pl
 from peers import data_folder, machine, peer_python, run_peer
 
 PACKAGES = ["rectools[torch]==0.19.0", "implicit==0.7.2", "pyarrow==18.1.0"]
-PEERS = {"rectools_sasrec": "sasrec", "rectools_bert4rec": "bert4rec", "implicit_als": "als"}
+RECBOLE = ["recbole==1.2.1", "numpy==1.26.4", "scipy==1.11.4", "pandas==2.1.4", "pyarrow==18.1.0"]
+PEERS = {
+    "rectools_sasrec": "sasrec",
+    "rectools_bert4rec": "bert4rec",
+    "implicit_als": "als",
+    "recbole_lightgcn": "lightgcn",
+}
 NAMES = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
 FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
 
@@ -70,6 +76,15 @@ def hand_over(data: Any, folder: Path, split: str = "test") -> None:
         frame.write_parquet(folder / f"{name}.parquet")
 
 
+def with_peer(peer: str, folder: Path, minutes: float) -> dict[str, Any]:
+    """Fits a peer on what `hand_over` wrote, in its environment; it writes its lists there. What it tells of itself."""
+    home, packages, script = ("recommenders", PACKAGES, "quality_peers.py")
+    if peer.startswith("recbole"):
+        home, packages, script = ("recbole", RECBOLE, "quality_recbole.py")
+    path = str(Path(__file__).with_name(script))
+    return json.loads(run_peer(peer_python(home, packages), path, PEERS[peer], str(folder), "--minutes", str(minutes)))
+
+
 def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[str, float]:
     """recall@10, ndcg@10 and recall@50 of lists, the mean over the users of `targets`; a user without a list has 0."""
     values = []
@@ -108,12 +123,10 @@ def main() -> None:
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
-    parser.add_argument("--minutes", type=float, default=8, help="for each of the peers' transformers, at most")
+    parser.add_argument("--minutes", type=float, default=8, help="for each trained peer but ALS, at most")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
     options = parser.parse_args()
-    python = peer_python("recommenders", PACKAGES) if options.peers else ""
-    script = str(Path(__file__).with_name("quality_peers.py"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = dataset(options.data, options.split, folder / "data", options.permuted)
@@ -126,7 +139,7 @@ def main() -> None:
             own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in range(options.seeds)]
             table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
         for peer in options.peers:
-            told = json.loads(run_peer(python, script, PEERS[peer], str(folder), "--minutes", str(options.minutes)))
+            told = with_peer(peer, folder, options.minutes)
             for kind in ("", "-masked"):
                 found = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
                 lists = dict(found.group_by("user").agg("item").iter_rows())
@@ -154,7 +167,7 @@ def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict
             "baselines": runs[0]["baselines"],
         },
         "machine": machine(),
-        "versions": {"cpus": os.cpu_count(), "peers": PACKAGES},
+        "versions": {"cpus": os.cpu_count(), "peers": [*PACKAGES, *RECBOLE]},
     }
 
 
