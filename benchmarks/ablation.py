@@ -114,6 +114,7 @@ def kept(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[
 def main() -> None:
     """Parses the command line, trains, and prints a line a row and the JSON line."""
     from tfrec import __version__
+    from tfrec.cli.quiet import load_tensorflow
     from tfrec.config import RunConfig
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=18.0, help="no row is begun that would end later")
     parser.add_argument("--test", action="store_true", help="measure the test split too")
     options = parser.parse_args()
+    load_tensorflow(pool=True)  # as the commands do
     config = RunConfig().with_values(options.set)
     rows = rows_of(config, options.rows)
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"

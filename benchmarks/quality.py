@@ -119,6 +119,8 @@ def with_tfrec(
 
 def main() -> None:
     """Parses the command line, measures, and prints the table and the JSON line."""
+    from tfrec.cli.quiet import load_tensorflow
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
     options = parser.parse_args()
+    load_tensorflow(pool=True)  # as the commands do
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = dataset(options.data, options.split, folder / "data", options.permuted)

@@ -54,6 +54,8 @@ def with_tfrec(data: Any, folder: Path, layers: int, goal: float) -> dict[str, f
 
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
+    from tfrec.cli.quiet import load_tensorflow
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
     parser.add_argument("--epochs", type=int, default=12, help="of the peer")
@@ -61,6 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     python = peer_python("recommenders", PACKAGES)
     script = str(Path(__file__).with_name("quality_peers.py"))
+    load_tensorflow(pool=True)  # as the commands do
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = dataset(options.data, "leave-one-out", folder / "data")
