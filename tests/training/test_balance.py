@@ -122,3 +122,20 @@ def test_noise_moves_little_and_the_model_stays_as_it_was(model):
 def test_too_few_targets_move_nothing(model):
     assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=99)) == Balance.of(model)
     assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=100)) != Balance.of(model)
+
+
+@pytest.mark.slow
+def test_what_is_kept_of_earlier_readings_changes_no_strength(model, monkeypatch):
+    """Histories are of unlike lengths, and grouped by them; the memory alone knows what is taken next."""
+    asked = queries(lambda rng, row: (row[-2] + 1) % ITEMS, users=120)
+    lengths = np.random.default_rng(2).integers(2, 13, len(asked))
+    cut = Queries(asked.history.prefixes(np.arange(len(asked)), lengths), asked.target_offsets, asked.target_items)
+    cut.target_items[:] = (cut.history.items[cut.history.offsets[1:] - 2] + 1) % ITEMS
+    found = []
+    for kept in (0, 10**9):
+        monkeypatch.setattr("tfrec.training.balance.KEPT", kept)
+        found.append(balances(model, cut))
+    assert found[0] == found[1]
+    before = ndcg(model, cut)
+    found[0][0].put(model)
+    assert ndcg(model, cut) > before + 0.1
