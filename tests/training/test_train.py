@@ -110,7 +110,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
     [
         ([[0, 1, 2, 3]] * 50, np.log(0.5 / 15.5)),
         ([[0, 0, 0, 0]] * 50, np.log(150.5 / 15.5)),
-        ([[0, 1, 2, 3]] * 500, -30),
+        ([[0, 1, 2, 3]] * 500, -1000),
     ],
     ids=["nobody repeats", "everybody repeats", "nobody repeats of many"],
 )

@@ -34,7 +34,7 @@ from tfrec.training.windows import Windows
 COMPARED = 100_000
 """Items of which each text is compared with each other: three minutes. Of more, those in lists near to its own are."""
 
-NEVER = -30.0
+NEVER = -1000.0
 """The bias on repeats where there are none."""
 
 
@@ -120,7 +120,7 @@ def repeat_log_odds(training: Histories, num_items: int) -> float:
     below 0, for where people never repeat it has far to go.
 
     Kept within −6…6; without training events it is 0. Where nobody repeats, and a hundred would have by chance, it is
-    −30, which no score makes up for: the log takes each item once, as one of ratings does.
+    −1000, which no score makes up for: the log takes each item once, as one of ratings does.
     """
     rows = np.repeat(np.arange(len(training), dtype=np.int64), np.diff(training.offsets))
     if not len(rows):
