@@ -28,7 +28,7 @@ def test_the_real_quickstart_at_reduced_epochs(tmp_path, capsys):
     assert "docker run -p 8501:8501" in out and "curl -d @" in out
     request = json.loads((tmp_path / "runs" / "quickstart" / "request.json").read_text())
     lengths = {name: len(rows[0]) for name, rows in request["inputs"].items()}
-    assert lengths == {"history_item_ids": 200, "history_events": 200, "exclude_item_ids": 100}
+    assert lengths == {"history_item_ids": 500, "history_events": 500, "exclude_item_ids": 100}
     answer = served(made.version, request)
     assert answer["count"].numpy().tolist() == [100] and not answer["fallback"].numpy()[0]
 
