@@ -63,7 +63,7 @@ class Balance:
         if model.repeats is not None:
             found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=True))
         if model.popularity is not None:
-            found["popularity"] = float(model.popularity.weight)
+            found["popularity"] = float(model.popularity.weight.numpy())
         return cls(**found)
 
     def put(self, model: NextItemModel) -> None:
