@@ -203,8 +203,8 @@ class NeighbourMemory(keras.layers.Layer):
         def rows(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
             """Values `[batch, length, n]` at items, as float32 `[batch, length, columns]`."""
             found = indices if columns is None else tf.gather(columns, tf.maximum(indices, 0))
-            wide = scattered(*(tf.reshape(one, [batch * length, -1]) for one in (found, values)), shape)
-            return tf.reshape(wide, [batch, length, shape[1]])
+            found, values = (tf.reshape(one, [batch * length, -1]) for one in (found, values))
+            return tf.reshape(scattered(found, values, shape), [batch, length, shape[1]])
 
         def after_prefixes(events: tf.Tensor) -> tf.Tensor:
             """What each event adds, faded and summed up to the places that have a label: `[places, columns]`."""
