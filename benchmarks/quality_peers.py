@@ -43,7 +43,7 @@ class Judge:
     """What peers are chosen by: NDCG@10 on the validation queries, the better of with and without seen items."""
 
     def __init__(self, folder: Path) -> None:
-        self.train, self.context = frames(folder / "valid")
+        _, self.context = frames(folder / "valid")
         targets = pd.read_parquet(folder / "valid" / "targets.parquet")
         self.targets = targets.rename(columns={"user": "user_id", "item": "item_id"})
         self.users = self.context["user_id"].unique()

@@ -103,7 +103,7 @@ def write_lists(folder: Path, model: LightGCN, data: Any) -> None:
             scores = model.full_sort_predict({"user_id": torch.tensor([users[user] for user in some])})
         scores = scores.reshape(len(some), -1).numpy().copy()
         scores[:, names < 0] = -np.inf
-        for name in rows:
+        for name in rows:  # the masked one last: it changes the scores
             if name.endswith("masked"):
                 for row, user in enumerate(some):
                     scores[row, [items[item] for item in seen[user] if item in items]] = -np.inf

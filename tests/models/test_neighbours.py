@@ -94,6 +94,6 @@ def test_vectors_are_whitened_as_others_were_and_empty_texts_stay_empty():
     assert np.abs(whole[0]) == pytest.approx(np.abs(without[0]), abs=1e-5)  # empty texts don't move the mean
 
 
-@pytest.mark.parametrize("vectors", [np.ones((3, 4)), np.zeros((3, 4)), np.zeros((0, 4))])
+@pytest.mark.parametrize("vectors", [np.full((7, 4), 0.1), np.ones((3, 4)), np.zeros((3, 4)), np.zeros((0, 4))])
 def test_texts_that_say_nothing_have_no_direction(vectors):
     assert (softly_whitened(vectors) == 0).all() and softly_whitened(vectors).shape == vectors.shape

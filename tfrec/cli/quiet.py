@@ -14,7 +14,7 @@ def load_tensorflow(pool: bool = False) -> None:
     TensorFlow writes there from C++ before any log level is read. With `TFREC_DEBUG` set nothing is hidden.
 
     With `pool` TensorFlow keeps the memory of tensors for the next ones. As it comes, it hands each back to the system,
-    which has to clear the pages of the next: on a virtual machine that was 45% of the time of an epoch. For jobs that
+    which has to clear the pages of the next: on a virtual machine that was a third of the time of a fit. For jobs that
     end; a server would keep its peak for ever. `TF_CPU_ALLOCATOR_USE_BFC=0` in the environment leaves it off.
     """
     import tfrec  # noqa: F401  (the Keras guard has to run first)

@@ -165,7 +165,9 @@ def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.nda
     mean = by.mean(axis=0)
     centred = by - mean
     variances, components = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(by))
-    variances = np.maximum(variances, max(_LEAST_VARIANCE * variances.mean(), 1e-12))
+    if variances.sum() <= 1e-9 * np.square(by).sum(axis=1).mean():  # they differ by rounding alone
+        return np.zeros_like(vectors)
+    variances = np.maximum(variances, _LEAST_VARIANCE * variances.mean())
     found = (vectors - mean) @ (components / variances**0.25).astype(np.float32)
     found[np.abs(vectors).sum(axis=1) == 0] = 0
     return found
