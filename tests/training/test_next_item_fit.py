@@ -103,3 +103,13 @@ def test_as_many_events_are_read_as_most_histories_have():
     assert memory_length(lengths, at_least=50, at_most=200) == 200
     assert memory_length(lengths[:80], at_least=800) == 800
     assert memory_length(np.empty(0), at_least=50) == 50
+
+
+@pytest.mark.parametrize(("before", "data", "expected"), [(-1000, -2, -2), (-5, -1000, -1000), (-5, -2, -5)])
+def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
+    dataset, config, vectors, monkeypatch, before, data, expected
+):
+    monkeypatch.setattr(next_item, "repeat_log_odds", lambda *arguments: data)
+    monkeypatch.setattr(next_item, "start_from", lambda model, *arguments: model.repeats.start_at(before))
+    model = build_next_item_model(dataset, vectors, config.with_values(["training.start_from=run"]))
+    assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]

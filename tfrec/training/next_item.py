@@ -84,7 +84,8 @@ def build_next_item_model(
     counts = np.bincount(training.items, minlength=dataset.num_items)
     model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
     if model.repeats is not None:
-        model.repeats.start_at(min(0.0, repeat_log_odds(training, dataset.num_items)))
+        repeats = min(0.0, repeat_log_odds(training, dataset.num_items))
+        model.repeats.start_at(repeats)
     if model.popularity is not None:
         wanted = training.items[training.is_target]
         model.popularity.remember(np.bincount(wanted, minlength=dataset.num_items))
@@ -99,6 +100,9 @@ def build_next_item_model(
         model.memory.remember(near, alike, counts)
     if config.training.start_from:
         start_from(model, dataset, config.training.start_from)
+        # No step leads out of a mask, so whether there is one is told by the data, not by the run before.
+        if model.repeats is not None and (float(model.repeats.numbers[1]) < NEVER / 2) != (repeats == NEVER):
+            model.repeats.start_at(repeats)
     return model
 
 
