@@ -27,8 +27,10 @@ def peer_python(name: str, packages: list[str]) -> str:
 
 
 def run_peer(python: str, script: str, *arguments: str) -> str:
-    """The last line that a script printed, run with `python` on all cores; stops with its errors when it fails."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+    """The last line that a script printed, run with `python` on the cores of this process; stops with its errors when it
+    fails."""
+    cores = len(os.sched_getaffinity(0))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(cores)}
     found = subprocess.run([python, script, *arguments], capture_output=True, text=True, env=environment)
     if found.returncode or not found.stdout.strip():
         raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{found.stderr[-4000:]}")
@@ -42,5 +44,5 @@ def data_folder(name: str) -> Path | None:
 
 
 def machine() -> dict[str, Any]:
-    """Cores and platform."""
-    return {"cpus": os.cpu_count(), "platform": platform.platform()}
+    """Cores of this process and platform."""
+    return {"cpus": len(os.sched_getaffinity(0)), "platform": platform.platform()}

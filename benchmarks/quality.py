@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -170,7 +169,7 @@ def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict
             "baselines": runs[0]["baselines"],
         },
         "machine": machine(),
-        "versions": {"cpus": os.cpu_count(), "peers": [*PACKAGES, *RECBOLE]},
+        "versions": {"peers": [*PACKAGES, *RECBOLE]},
     }
 
 
