@@ -27,8 +27,7 @@ def peer_python(name: str, packages: list[str]) -> str:
 
 
 def run_peer(python: str, script: str, *arguments: str) -> str:
-    """The last line that a script printed, run with `python` on the cores of this process; stops with its errors when it
-    fails."""
+    """The last line that a script printed, run with `python` on the cores of this process; its errors, if it fails."""
     cores = len(os.sched_getaffinity(0))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(cores)}
     found = subprocess.run([python, script, *arguments], capture_output=True, text=True, env=environment)

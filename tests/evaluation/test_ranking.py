@@ -26,7 +26,9 @@ class Fixed:
         self.num_items = self.table.shape[1]
 
     def scores(self, histories, rows):
-        return self.table[rows[0] : rows[-1] + 1]  # a read-only view: whoever masks must copy
+        found = self.table[rows]
+        found.flags.writeable = False  # whoever masks must copy
+        return found
 
 
 def queries(targets, histories=None):
@@ -132,6 +134,19 @@ def test_batches_do_not_change_the_result(batch_size):
     whole, parts = (measure(scores, targets, histories, batch_size=size, **options) for size in (10, batch_size))
     assert whole.metrics == parts.metrics and whole.intervals == parts.intervals
     assert whole.predictions.equals(parts.predictions)
+
+
+def test_histories_of_like_length_are_scored_together_and_results_stay_in_their_order(monkeypatch):
+    scores = np.random.default_rng(0).normal(size=(5, 20))
+    histories, asked, scored = [[7] * length for length in (5, 0, 4, 1, 5)], [], Fixed.scores
+    monkeypatch.setattr(
+        Fixed, "scores", lambda self, histories, rows: asked.append(rows.tolist()) or scored(self, histories, rows)
+    )
+    found = measure(scores, [[3], [4, 9], [0], [19], [2]], histories, batch_size=2)
+    assert asked == [[1, 3], [2, 0], [4]]
+    assert found.predictions["items"].to_list() == np.argsort(-scores, axis=1).tolist()
+    for ranks, wanted, row in zip(found.predictions["ranks"], found.predictions["targets"], scores, strict=True):
+        assert sorted(ranks) == sorted(1 + (row > row[item]).sum() for item in wanted)
 
 
 def test_scores_of_a_large_catalogue_are_computed_for_few_queries_at_a_time(monkeypatch):

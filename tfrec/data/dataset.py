@@ -66,9 +66,7 @@ class Histories:
 
     def prefixes(self, rows: np.ndarray, lengths: np.ndarray) -> Histories:
         """The first `lengths[i]` events of row `rows[i]`, each a row of the result."""
-        starts = self.offsets[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        positions = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        positions, offsets = _flat(self.offsets[rows], lengths)
         return Histories(
             user_ids=self.user_ids[rows],
             offsets=offsets,
@@ -116,10 +114,19 @@ class Queries:
         if len(self) <= most:
             return self
         rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
-        counts = np.diff(self.target_offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        flat = np.repeat(self.target_offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        flat, offsets = self.targets_of(rows)
         return Queries(self.history.prefixes(rows, self.history.lengths[rows]), offsets, self.target_items[flat])
+
+    def targets_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in `target_items` the targets of int `[n]` rows are, back to back, and int64 `[n + 1]`, where in that
+        each row's begin."""
+        return _flat(self.target_offsets[rows], np.diff(self.target_offsets)[rows])
+
+
+def _flat(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positions of stretches, back to back, and the offsets of the stretches in them."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1]), offsets
 
 
 class PreparedDataset:

@@ -107,19 +107,20 @@ def evaluate_protocols(
     _check(queries, num_items, ks)
     batch_size = min(batch_size, max(MOST_SCORES // num_items, 1))
     found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
+    order = np.argsort(queries.history.lengths, kind="stable")  # alike in a batch, so that little of it is padding
     cores = os.cpu_count() or 1
     jobs: list[Future[None]] = []
     with ThreadPoolExecutor(cores) as pool:  # NumPy lets go of the interpreter while it compares and sorts
         for start in range(0, len(queries), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(queries)))
+            rows = order[start : start + batch_size]
             scores = _scores(scorer, queries.history, rows, num_items)  # while the cores rank the rows before
             for job in jobs:
                 job.result()
-            parts = [part for part in np.array_split(rows, cores) if len(part)]
             jobs = [
-                pool.submit(one.add, part, scores[part[0] - start : part[-1] - start + 1], queries, masked)
+                pool.submit(one.add, part, values, queries, masked)
                 for one, masked in zip(found, exclude_seen, strict=True)
-                for part in parts
+                for part, values in zip(np.array_split(rows, cores), np.array_split(scores, cores), strict=True)
+                if len(part)
             ]
         for job in jobs:
             job.result()
@@ -147,10 +148,9 @@ class _Found:
     def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries, masked: bool) -> None:
         if masked:
             scores = _without_seen(scores, queries.history, rows)
-        here, offsets = slice(rows[0], rows[-1] + 1), queries.target_offsets[rows[0] : rows[-1] + 2]
-        flat = slice(int(offsets[0]), int(offsets[-1]))
-        self.ranks[flat] = target_ranks(scores, offsets - offsets[0], queries.target_items[flat])
-        self.lists[here], self.scores[here], _ = top_k_numpy(scores, self.lists.shape[1])
+        flat, offsets = queries.targets_of(rows)
+        self.ranks[flat] = target_ranks(scores, offsets, queries.target_items[flat])
+        self.lists[rows], self.scores[rows], _ = top_k_numpy(scores, self.lists.shape[1])
 
 
 def _result(
@@ -201,9 +201,8 @@ def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int
 
 
 def _without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
-    scores = scores.copy()
-    lengths = np.diff(history.offsets)[rows]
-    seen = history.items[history.offsets[rows[0]] : history.offsets[rows[-1] + 1]]
+    scores, lengths = scores.copy(), history.lengths[rows]
+    seen = history.prefixes(rows, lengths).items
     scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
     return scores
 

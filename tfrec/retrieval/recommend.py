@@ -60,14 +60,20 @@ def recommend(
     if allow is not None:
         allowed = np.zeros(len(ids), bool)
         allowed[_places(allow, ids, "allowed items", "the catalogue")] = True
-    parts = [_frame([], [], [], [])]
+    order = np.argsort(histories.lengths[rows], kind="stable")  # alike in a batch, so that little of it is padding
+    indices, scores = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
     for start in track(range(0, len(rows), batch_size), "Recommending"):
-        batch = rows[start : start + batch_size]
-        exclude = seen_items(histories, batch) if exclude_seen else None
-        indices, scores, count = top_k_numpy(scorer.scores(histories, batch), k, exclude, allowed)
-        real = indices >= 0
-        place = np.broadcast_to(np.arange(1, k + 1), indices.shape)
-        parts.append(_frame(np.repeat(histories.user_ids[batch], count), ids[indices[real]], place[real], scores[real]))
+        batch = order[start : start + batch_size]
+        exclude = seen_items(histories, rows[batch]) if exclude_seen else None
+        found = top_k_numpy(scorer.scores(histories, rows[batch]), k, exclude, allowed)
+        indices[batch], scores[batch], _ = found
+    parts, places = [_frame([], [], [], [])], np.arange(1, k + 1)
+    for start in range(0, len(rows), batch_size):
+        here = slice(start, start + batch_size)
+        real = indices[here] >= 0
+        who = np.repeat(histories.user_ids[rows[here]], real.sum(axis=1))
+        rank = np.broadcast_to(places, real.shape)[real]
+        parts.append(_frame(who, ids[indices[here][real]], rank, scores[here][real]))
     return pl.concat(parts)
 
 

@@ -62,16 +62,15 @@ def validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig
 
 def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) -> float:
     """Mean negative log-probability of the targets under a softmax over the catalogue."""
-    total = 0.0
-    for start in range(0, len(queries.user_ids), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(queries.user_ids)))
+    total, order = 0.0, np.argsort(queries.history.lengths, kind="stable")  # so that little of a batch is padding
+    for start in range(0, len(queries), batch_size):
+        rows = order[start : start + batch_size]
         logits = scorer.scores(queries.history, rows).astype(np.float64)
         top = logits.max(axis=1, keepdims=True)
         log_sum = (top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True)))[:, 0]
-        counts = np.diff(queries.target_offsets[start : rows[-1] + 2])
-        targets = queries.target_items[queries.target_offsets[start] : queries.target_offsets[rows[-1] + 1]]
-        row = np.repeat(np.arange(len(rows)), counts)
-        total += float((log_sum[row] - logits[row, targets]).sum())
+        flat, offsets = queries.targets_of(rows)
+        row = np.repeat(np.arange(len(rows)), np.diff(offsets))
+        total += float((log_sum[row] - logits[row, queries.target_items[flat]]).sum())
     return total / max(1, len(queries.target_items))
 
 
