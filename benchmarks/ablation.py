@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from peers import data_folder, machine
-from quality import FOLDERS, dataset
+from quality import DATA, FOLDERS, dataset
 
 SET = "training.augmentation."
 ROWS: dict[str, list[str]] = {
@@ -118,7 +118,7 @@ def main() -> None:
     from tfrec.config import RunConfig
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="movielens-100k")
+    parser.add_argument("--data", choices=DATA, default="movielens-100k")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all by default; the complete model always")

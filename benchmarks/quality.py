@@ -33,8 +33,12 @@ PEERS = {
     "recbole_lightgcn": "lightgcn",
 }
 NAMES = ("recall@10", "ndcg@10", "recall@50", "fit_seconds")
-FOLDERS = {"scientific": "amazon_scientific", "beauty": "amazon_beauty"}
-
+FOLDERS = {
+    "scientific": "amazon_scientific",
+    "beauty": "amazon_beauty",
+    "movielens-latest-small": "movielens_latest_small",
+}
+DATA = [*FOLDERS, "movielens-100k"]
 
 OWN_SASREC = ["model.use_text=false", "model.neighbours=0", "model.repeat_bias=false", "model.popular=0"]
 OWN_SASREC += ["training.balance=false"]
@@ -121,7 +125,7 @@ def main() -> None:
     from tfrec.cli.quiet import load_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
+    parser.add_argument("--data", choices=DATA, default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
     parser.add_argument("--minutes", type=float, default=8, help="for each trained peer but ALS, at most")
