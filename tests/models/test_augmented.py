@@ -19,12 +19,12 @@ NAMES = ("history_items", "history_events", "history_gaps")
 
 @pytest.fixture
 def model():
-    made = NextItemModel(20, 1, text_dim=10, dim=8, heads=2, max_history=6, neighbours=3, text_neighbours=2)
+    made = NextItemModel(20, 2, text_dim=10, dim=8, heads=2, max_history=6, neighbours=3, text_neighbours=2)
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(20, 10)).astype(np.float32)
     made.items.start_from(texts)
     made.items.ids.assign(rng.normal(size=(20, 8)))
-    made.repeats.assign([-3.0, 1.5, 0.5])
+    made.repeats.scaled.assign(np.array([-3.0, 1.5, 0.5, 0.25, -0.75], np.float32) / 20)
     near = rng.integers(10, 20, (20, 3)).astype(np.int32), rng.integers(5, 9, (20, 3)).astype(np.float32)
     made.memory.remember(near, text_neighbours(texts, 2))
     return made
@@ -38,7 +38,7 @@ def inputs(items, **more):
 
 
 def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was(model):
-    recorded, labels = [2, 9, 3, 9], [9, 3, 9, 7]
+    recorded, events, labels = [2, 9, 3, 9], [1, 0, 0, 1], [9, 3, 9, 7]
     read = [8, 3, 9]  # 2 read as 8, the first 9 not read
     places = [0, 0, 1, 2]
     losses = []
@@ -46,12 +46,11 @@ def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was
         scores = model.cosines(inputs([read[: place + 1]]))[0].numpy().astype(float)
         whole = inputs([recorded[:end]])["history_items"]
         scores += model.memory.of_whole(whole)[0].numpy()
-        indices, values = model.repeats(whole)
+        indices, values = model.repeats(whole, tf.constant([events[:end]]))
         np.add.at(scores, indices[0].numpy(), values[0].numpy())
         losses.append(np.log(np.exp(scores).sum()) - scores[label])
-    given = inputs(
-        [[*read, -1]], recorded_items=np.array([recorded], np.int32), read_places=np.array([places], np.int32)
-    )
+    as_it_was = {"recorded_items": recorded, "recorded_events": events, "read_places": places}
+    given = inputs([[*read, -1]], **{name: np.array([row], np.int32) for name, row in as_it_was.items()})
     found = model.next_item_loss(given, tf.constant([labels]), training=False)
     assert_allclose(found, np.mean(losses), rtol=1e-4)
 

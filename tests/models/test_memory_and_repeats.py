@@ -15,11 +15,15 @@ from tfrec.models.repeats import RepeatBias
 ITEMS, WINDOW, DECAY, WEIGHT, TEXT_WEIGHT, DISCOUNT = 9, 2, 0.5, 1.5, 0.25, 0.4
 
 
-def prefix_adjustment(items, newest_bias, other_bias, slope):
+def prefix_adjustment(items, newest_bias, other_bias, slope, events=(), of_kind=()):
     """What a history adds to each item's score, the slow way."""
     real = [item for item in items if item >= 0]
+    kinds = dict(zip(real, events, strict=False))  # the newest event on an item is the last to be put there
     return {
-        item: (newest_bias if item == real[-1] else other_bias) + slope * math.log(real.count(item)) for item in real
+        item: (newest_bias if item == real[-1] else other_bias)
+        + slope * math.log(real.count(item))
+        + (of_kind[kinds[item]] if 0 <= kinds.get(item, -1) < len(of_kind) else 0.0)
+        for item in real
     }
 
 
@@ -50,7 +54,7 @@ def test_repeat_bias_counts_each_item_once(biased, items):
 
 def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
     rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
-    indices, values = biased.at_every_position(tf.constant(rows), biased.numbers)
+    indices, values = biased.at_every_position(tf.constant(rows), tf.zeros_like(rows), biased.numbers)
     for b, row in enumerate(rows):
         for p in range((row >= 0).sum()):
             found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
@@ -63,6 +67,39 @@ def test_repeat_bias_of_a_long_history_is_that_of_each_item(biased):
     assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(
         prefix_adjustment(row.tolist(), -2.0, 0.5, 0.75), rel=1e-5
     )
+
+
+OF_KIND = [1.25, -1.5]
+
+
+@pytest.fixture
+def by_kind():
+    layer = RepeatBias(kinds=len(OF_KIND))
+    layer(tf.zeros([1, 1], tf.int32))
+    layer.scaled.assign(np.array([0, 0, 0, *OF_KIND], np.float32) / 20)
+    layer.assign([-2.0, 0.5, 0.75])
+    return layer
+
+
+HISTORIES = [([4, 1, 4, 2, 1], [0, 1, 1, 0, -1]), ([7, 7, 3, -1, -1], [1, 0, 2, -1, -1]), ([-1] * 5, [-1] * 5)]
+
+
+@pytest.mark.parametrize("items, events", HISTORIES)
+def test_repeats_are_told_apart_by_the_kind_of_the_newest_event_on_an_item(by_kind, items, events):
+    indices, values = by_kind(tf.constant([items]), tf.constant([events]))
+    wanted = prefix_adjustment(items, -2.0, 0.5, 0.75, events, OF_KIND)
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(wanted)
+    indices, values = by_kind.at_every_position(tf.constant([items]), tf.constant([events]), by_kind.numbers)
+    for p in range(sum(item >= 0 for item in items)):
+        wanted = prefix_adjustment(items[: p + 1], -2.0, 0.5, 0.75, events, OF_KIND)
+        assert total_by_item(indices[0, p].numpy(), values[0, p].numpy()) == pytest.approx(wanted)
+
+
+def test_of_events_without_kinds_nothing_is_told_apart(by_kind):
+    indices, values = by_kind(tf.constant([[4, 1, 4, 2]]))
+    wanted = prefix_adjustment([4, 1, 4, 2], -2.0, 0.5, 0.75)
+    assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(wanted)
+    assert RepeatBias(kinds=1).kinds == 0
 
 
 def test_repeat_bias_starts_where_it_is_told(biased):

@@ -20,17 +20,18 @@ def model():
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(30, 10)).astype(np.float32)
     made.items.start_from(texts)
-    made.repeats.assign([-3.0, 1.5, 0.5])
+    made.repeats.scaled.assign(np.array([-3.0, 1.5, 0.5, 0.25, -0.75], np.float32) / 20)
     near = rng.integers(0, 30, (30, 3)).astype(np.int32), rng.integers(5, 9, (30, 3)).astype(np.float32)
     made.memory.remember(near, text_neighbours(texts, 2))
     return made
 
 
 def inputs(items):
+    """Histories whose events are of kind 1 where they are on the items 9 and 16."""
     items = np.array(items, np.int32)
     return {
         "history_items": tf.constant(items),
-        "history_events": tf.constant(np.where(items < 0, -1, 0), tf.int32),
+        "history_events": tf.constant(np.where(items < 0, -1, np.isin(items, [9, 16])), tf.int32),
         "history_gaps": tf.zeros(items.shape),
     }
 
@@ -39,11 +40,11 @@ def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
     history = inputs([[3, 9, 3, 5]])
     expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
     expected += model.memory.of_whole(history["history_items"])[0].numpy()
-    expected[[3, 9]] += [1.5 + 0.5 * np.log(2), 1.5]
-    expected[5] += -3.0
+    expected[[3, 9]] += [1.5 + 0.5 * np.log(2) + 0.25, 1.5 - 0.75]
+    expected[5] += -3.0 + 0.25
     assert_allclose(model.scores(history)[0], expected, atol=1e-4)
     added = np.zeros(30)
-    indices, values = model.adjustment(history["history_items"])
+    indices, values = model.adjustment(history["history_items"], history["history_events"])
     np.add.at(added, indices[0].numpy(), values[0].numpy())
     cosine = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
     assert_allclose(cosine + added, expected, atol=1e-4)

@@ -71,7 +71,7 @@ def test_the_batches_of_an_epoch_do_not_depend_on_where_the_fit_began(dataset, c
     config = config.with_values(ALL)
     whole, rest = made(dataset, config), made(dataset, config, first=1)
     for (inputs, labels), (again, same) in zip(whole[len(rest) :], rest, strict=True):
-        assert inputs.keys() == again.keys() and len(inputs) == 12
+        assert inputs.keys() == again.keys() and len(inputs) == 13
         assert all((inputs[name] == again[name]).all() for name in inputs)
         assert_array_equal(labels, same)
     assert any((one[1].shape != other[1].shape) or (one[1] != other[1]).any() for one, other in zip(whole, rest))

@@ -107,6 +107,18 @@ def test_what_is_put_scores_as_it_was_measured(model):
     assert vars(balance(model, asked)) == pytest.approx({**vars(found), "cosine": 1.0})
 
 
+def test_what_is_added_by_the_kind_of_an_event_counts_as_what_is_added_to_all():
+    made = NextItemModel(ITEMS, 2, dim=8, heads=2, max_history=4, memory_history=20)
+    asked = queries(lambda rng, row: np.bincount(row).argmax())
+    found = []
+    for numbers in ([3, 3, 0, 0, 0], [0, 0, 0, 3, -9]):  # all events are of kind 0
+        made.repeats.scaled.assign(np.array(numbers, np.float32) / 20)
+        found.append(vars(balance(made, asked)))
+    plain, by_kind = found
+    assert by_kind == pytest.approx({**plain, "newest": plain["newest"] - 3, "others": plain["others"] - 3})
+    assert plain["slope"] > 1
+
+
 def test_noise_moves_little_and_the_model_stays_as_it_was(model):
     before = [weight.numpy() for weight in model.weights]
     asked = queries(lambda rng, row: rng.integers(ITEMS))

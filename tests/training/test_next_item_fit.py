@@ -16,7 +16,7 @@ from tfrec.models.neighbours import text_neighbours
 from tfrec.models.next_item_scorer import NextItemScorer
 from tfrec.training import next_item, next_item_validation
 from tfrec.training.balance import Balance
-from tfrec.training.next_item import build_next_item_model, memory_length
+from tfrec.training.next_item import build_next_item_model, fit_next_item, memory_length
 
 ITEMS = 24
 
@@ -113,3 +113,25 @@ def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
     monkeypatch.setattr(next_item, "start_from", lambda model, *arguments: model.repeats.start_at(before))
     model = build_next_item_model(dataset, vectors, config.with_values(["training.start_from=run"]))
     assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
+
+
+def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_from_the_kinds(tmp_path):
+    """Two views, then one of the two is bought and another thing viewed, and so on."""
+    rng, rows = np.random.default_rng(0), []
+    for user in range(150):
+        open_views, fresh = [], list(rng.permutation(ITEMS))
+        for step in range(12):
+            if len(open_views) == 2:
+                rows.append((f"u{user}", f"i{open_views.pop(int(rng.integers(2)))}", step, "purchase"))
+            else:
+                open_views.append(fresh.pop())
+                rows.append((f"u{user}", f"i{open_views[-1]}", step, "view"))
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(ITEMS)]})
+    dataset = prepare(events, items, tmp_path / "shop", split="leave-one-out")
+    config = RunConfig().with_values(
+        ["model.dim=16", "model.heads=2", "model.neighbours=0", "training.epochs=4", "training.batch_size=16"]
+    )
+    fitted = fit_next_item(dataset, None, config, workdir=tmp_path / "fit")
+    of_kind = dict(zip(dataset.event_kinds, fitted.model.repeats.numbers.numpy()[3:], strict=True))
+    assert of_kind["view"] > of_kind["purchase"] + 1

@@ -47,16 +47,19 @@ def candidate_loss(
     def read(items: tf.Tensor) -> tf.Tensor:
         return lookup(vectors, tf.where(items >= 0, tf.gather(columns, tf.maximum(items, 0)), -1))
 
-    events = [inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]]
-    hidden = model.body([read(inputs[schema.HISTORY_ITEMS]), *events], training=training)
-    history, positions = as_recorded(inputs, tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature))
+    about = [inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]]
+    hidden = model.body([read(inputs[schema.HISTORY_ITEMS]), *about], training=training)
+    scaled = tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-model.log_temperature)
+    history, events, positions = as_recorded(inputs, scaled)
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
     bias = [] if model.repeats is None else [model.repeats.numbers]
     weights = [] if model.memory is None else model.memory.weights_used()
     count = tf.size(candidates.items)
     unseen = tf.gather(model.unseen, candidates.items)
 
-    def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
+    def summed(
+        positions: tf.Tensor, items: tf.Tensor, events: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor
+    ) -> tf.Tensor:
         real = labels >= 0
         logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + unseen
         if model.memory is not None:
@@ -64,7 +67,7 @@ def candidate_loss(
             given = list(shared[1 + len(bias) :])
             logits = model.memory.add_at_labels(wide, items, labels, given, columns)[:, :count]
         if model.repeats is not None:
-            indices, values = model.repeats.at_every_position(items, shared[1])
+            indices, values = model.repeats.at_every_position(items, events, shared[1])
             places = tf.boolean_mask(tf.gather(columns, indices), real)
             rows = tf.broadcast_to(tf.range(tf.shape(places)[0])[:, None], tf.shape(places))
             cells = tf.stack([rows, tf.minimum(places, count - 1)], axis=-1)  # padding has a place, and adds 0
@@ -76,7 +79,7 @@ def candidate_loss(
         return tf.reduce_sum(loss(logits, wanted, candidates.log_weights))
 
     rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(history)[1] * (count + 1)), 1)
-    total = chunked_sum(summed, [positions, history, labels], [scored, *bias, *weights], rows)
+    total = chunked_sum(summed, [positions, history, events, labels], [scored, *bias, *weights], rows)
     loss = tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
     return loss + contrastive_term(model, inputs, read, training) if model.contrastive and training else loss
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrec.keras import keras
 from tfrec.models.neighbours import rarity
 from tfrec.models.newest import newest_places
-from tfrec.models.repeats import first_occurrence
+from tfrec.models.repeats import last_occurrence
 from tfrec.models.sparse_rows import scattered, summed_by_index
 
 READ = 200
@@ -257,7 +257,7 @@ class NeighbourMemory(keras.layers.Layer):
         distance = tf.abs(place[:, None] - place[None, :])
         near = tf.cast((distance > 0) & (distance <= self.window), tf.float32)
         pairs = tf.linalg.matmul(tf.linalg.matmul(same, tf.broadcast_to(near, tf.shape(same))), same)[:, :length]
-        pairs *= tf.cast(first_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
+        pairs *= tf.cast(last_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
         pairs *= tf.cast(items >= 0, tf.float32)[:, :, None]
         # a neighbour beyond the k-th is not in the memory
         known = tf.gather(self.near, tf.maximum(items, 0))[:, :, None, :] == whole[:, None, :, None]

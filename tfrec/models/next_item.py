@@ -134,7 +134,7 @@ class NextItemModel(keras.Model):
 
         # What is added to the scores is built here, before weights are loaded or saved.
         no_item = tf.fill([1, 1], -1)
-        self.repeats = RepeatBias(name="repeat_bias") if repeat_bias else None
+        self.repeats = RepeatBias(num_event_kinds, name="repeat_bias") if repeat_bias else None
         remembers = bool(neighbours or text_neighbours)
         self.memory = (
             NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
@@ -192,19 +192,22 @@ class NextItemModel(keras.Model):
         """Items known by their text alone, as a history reads them: float32 `[..., text_dim]` to `[..., dim]`."""
         return self.items.of_text(text_vectors)
 
-    def adjustment(self, history_items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def adjustment(
+        self, history_items: tf.Tensor, history_events: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """What to add to the scores of which items beside the cosine: repeats, neighbours and popularity.
 
         Args:
             history_items: int32 `[batch, length]`, −1 is padding.
+            history_events: int32 `[batch, length]`, −1 is padding or an unknown kind. None for all unknown.
 
         Returns:
             indices: int32 `[batch, m]`, 0 at padding. values: float32 `[batch, m]`, 0 at padding. Those of an item that
             occurs several times add up; m is fixed by the length and the model.
         """
         history_items = tf.convert_to_tensor(history_items)
-        layers = (self.repeats, self.memory, self.popularity)
-        parts = [layer(history_items) for layer in layers if layer is not None]
+        parts = [] if self.repeats is None else [self.repeats(history_items, history_events)]
+        parts += [layer(history_items) for layer in (self.memory, self.popularity) if layer is not None]
         if not parts:
             return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
         return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
@@ -223,7 +226,7 @@ class NextItemModel(keras.Model):
             scores += self.memory.of_whole(items)
         if self.popularity is not None:
             scores += self.popularity.weight * self.popularity.part_of_whole(self.num_items)
-        return scores if self.repeats is None else add_at(scores, *self.repeats(items))
+        return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
         """As `scores`, without what the memory and the biases on repeats and popularity add."""
@@ -245,8 +248,8 @@ class NextItemModel(keras.Model):
         vectors = self.items.vectors(
             training, steps_of(self)
         )  # projected once a step, for the history and for the scores
-        items, positions = as_recorded(inputs, self._scaled(self._read(vectors, inputs, training)))
-        loss = full_loss(self, items, labels, positions, vectors, training)
+        items, events, positions = as_recorded(inputs, self._scaled(self._read(vectors, inputs, training)))
+        loss = full_loss(self, items, events, labels, positions, vectors, training)
         if self.contrastive and training:
             loss += contrastive_term(self, inputs, lambda view: lookup(vectors, view), training)
         return loss

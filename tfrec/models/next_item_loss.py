@@ -17,13 +17,20 @@ LOGITS_AT_ONCE = 2**22
 
 
 def full_loss(
-    model: NextItemModel, items: tf.Tensor, labels: tf.Tensor, positions: tf.Tensor, vectors: tf.Tensor, training: bool
+    model: NextItemModel,
+    items: tf.Tensor,
+    events: tf.Tensor,
+    labels: tf.Tensor,
+    positions: tf.Tensor,
+    vectors: tf.Tensor,
+    training: bool,
 ) -> tf.Tensor:
     """Mean cross-entropy of the labels under a softmax over the catalogue.
 
     Args:
         model: Its memory, its bias on repeats and the items that training never sees are read.
         items: int32 `[batch, length]`, the histories.
+        events: int32 `[batch, length]`, their event kinds.
         labels: int32 `[batch, length]`, −1 where there is none to learn.
         positions: float32 `[batch, length, dim]`, unit vectors over the temperature.
         vectors: float32 `[num_items, dim]`, all items as a history reads them.
@@ -36,35 +43,39 @@ def full_loss(
     bias = [] if model.repeats is None else [model.repeats.numbers]
     weights = [] if model.memory is None else model.memory.weights_used()
 
-    def summed(positions: tf.Tensor, items: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
+    def summed(
+        positions: tf.Tensor, items: tf.Tensor, events: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor
+    ) -> tf.Tensor:
         real = labels >= 0
         logits = tf.matmul(tf.boolean_mask(positions, real), shared[0], transpose_b=True) + model.unseen
         if model.memory is not None:
             logits = model.memory.add_at_labels(logits, items, labels, list(shared[1 + len(bias) :]))
         if model.repeats is not None:
-            indices, values = model.repeats.at_every_position(items, shared[1])
+            indices, values = model.repeats.at_every_position(items, events, shared[1])
             logits = add_at(logits, tf.boolean_mask(indices, real), tf.boolean_mask(values, real))
         wanted = tf.boolean_mask(labels, real)
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits))
 
     rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(items)[1] * model.num_items), 1)
-    total = chunked_sum(summed, [positions, items, labels], [scored, *bias, *weights], rows)
+    total = chunked_sum(summed, [positions, items, events, labels], [scored, *bias, *weights], rows)
     return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
 
 
-def as_recorded(inputs: dict[str, tf.Tensor], positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The histories as they were, int32 `[batch, length]`, and the transformer's output after each of their prefixes.
+def as_recorded(inputs: dict[str, tf.Tensor], positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Items and events of the histories as they were, int32 `[batch, length]`, and the transformer's output after each
+    of their prefixes.
 
     What the transformer reads of a history may differ from it in training (`Augmentation`); `read_places` then says how
     far it has read at the end of each prefix.
 
     Args:
-        inputs: As the model's, with `recorded_items` and `read_places` where they differ.
+        inputs: As the model's, with `recorded_items`, `recorded_events` and `read_places` where they differ.
         positions: float32 `[batch, read length, dim]`, the transformer's output.
     """
     if schema.RECORDED_ITEMS not in inputs:
-        return inputs[schema.HISTORY_ITEMS], positions
-    return inputs[schema.RECORDED_ITEMS], tf.gather(positions, inputs[schema.READ_PLACES], batch_dims=1)
+        return inputs[schema.HISTORY_ITEMS], inputs[schema.HISTORY_EVENTS], positions
+    read = tf.gather(positions, inputs[schema.READ_PLACES], batch_dims=1)
+    return inputs[schema.RECORDED_ITEMS], inputs[schema.RECORDED_EVENTS], read
 
 
 def steps_of(model: NextItemModel) -> tf.Tensor | int:

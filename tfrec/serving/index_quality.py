@@ -120,7 +120,7 @@ class Measured:
 
     def _question(self, model: Any, inputs: dict[str, np.ndarray], exclude_seen: bool) -> dict[str, tf.Tensor]:
         items = tf.constant(inputs[schema.HISTORY_ITEMS])
-        indices, values = model.adjustment(items)
+        indices, values = model.adjustment(items, tf.constant(inputs[schema.HISTORY_EVENTS]))
         exclude = items if exclude_seen else tf.fill(tf.shape(items), -1)
         return {"query": model.query(inputs), "indices": indices, "values": values, "exclude": exclude}
 

@@ -186,13 +186,13 @@ class NextItemServing(tf.Module):
         """Query, what is added for repeats and neighbours, and whether there was anything to read."""
         model = self._untracked.model
         kinds = self._indices(self._event_table, events)
-        items, kinds = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
-        read, kinds = compact(items >= 0, items, kinds, length=model.max_history, pads=(-1, -1))
+        items, events = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
+        read, kinds = compact(items >= 0, items, events, length=model.max_history, pads=(-1, -1))
         # What is padding in every row is not read: the transformer's work grows with the length.
         longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(read >= 0, tf.int32), axis=1)), 1)
         read, kinds = read[:, :longest], kinds[:, :longest]
         query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
-        return query, model.adjustment(items), tf.reduce_any(items >= 0, axis=1)
+        return query, model.adjustment(items, events), tf.reduce_any(items >= 0, axis=1)
 
     def _answer(
         self,

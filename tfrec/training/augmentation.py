@@ -82,9 +82,9 @@ class Augmentation:
             rng: Where all chances come from.
 
         Returns:
-            The inputs as the transformer reads them, with `recorded_items`, the items as they were, and `read_places`,
-            int32: how far the transformer has read when the label of a column is asked. And the labels, without those
-            before which nothing is read.
+            The inputs as the transformer reads them, with `recorded_items` and `recorded_events`, as they were, and
+            `read_places`, int32: how far the transformer has read when the label of a column is asked. And the labels,
+            without those before which nothing is read.
         """
         items = inputs[schema.HISTORY_ITEMS]
         real, read = items >= 0, items
@@ -102,7 +102,8 @@ class Augmentation:
                 moved = np.take_along_axis(changed[name], order, axis=1)
                 changed[name] = np.where(left, moved, moved.dtype.type(padding))
         places = np.cumsum(kept, axis=1, dtype=np.int32) - 1
-        changed |= {schema.RECORDED_ITEMS: items, schema.READ_PLACES: np.maximum(places, 0)}
+        changed |= {schema.RECORDED_ITEMS: items, schema.RECORDED_EVENTS: inputs[schema.HISTORY_EVENTS]}
+        changed[schema.READ_PLACES] = np.maximum(places, 0)
         return changed, np.where(places >= 0, labels, schema.PADDING).astype(np.int32)
 
     def _substituted(

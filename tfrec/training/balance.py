@@ -61,7 +61,7 @@ class Balance:
             found |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
             found |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
-            found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=True))
+            found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=False))
         if model.popularity is not None:
             found["popularity"] = float(model.popularity.weight.numpy())
         return cls(**found)
@@ -239,10 +239,14 @@ class _Block:
         whole = model.popularity
         self.popular = np.zeros(1, np.float32) if whole is None else whole.part_of_whole(model.num_items).numpy()
 
-        first, count = occurrences(self.items)
-        self.place = tuple(tf.where(first).numpy().T)
+        last, count = occurrences(self.items)
+        self.place = tuple(tf.where(last).numpy().T)
         self.taken = self.items.numpy()[self.place]
-        self.log_count = np.log(tf.boolean_mask(count, first).numpy())
+        self.log_count = np.log(tf.boolean_mask(count, last).numpy())
+        self.of_kind = np.zeros(len(self.taken), np.float32)
+        if model.repeats is not None:
+            kinds = tf.constant(inputs[schema.HISTORY_EVENTS][self.place])
+            self.of_kind = model.repeats.of_kind(kinds, model.repeats.numbers).numpy()
         self.is_newest = self.taken == newest(self.items).numpy()[self.place[0]]
 
         starts, stops = queries.target_offsets[rows], queries.target_offsets[rows + 1]
@@ -256,6 +260,6 @@ class _Block:
         added = np.empty_like(scores)
         for name, part in self.remembered.items():
             scores += np.multiply(part, np.float32(getattr(by, name)), out=added)
-        bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count
+        bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count + self.of_kind
         scores[self.place[0], self.taken] += bias.astype(np.float32)
         return ranking_metrics(target_ranks(scores, self.offsets, self.targets), self.offsets, 10)["ndcg"]

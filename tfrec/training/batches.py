@@ -46,7 +46,7 @@ def batches(
     history = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
     inputs = dict(history)
     if augmentation is not None and augmentation.reads:
-        inputs |= {schema.RECORDED_ITEMS: whole, schema.READ_PLACES: whole}
+        inputs |= {schema.RECORDED_ITEMS: whole, schema.RECORDED_EVENTS: whole, schema.READ_PLACES: whole}
     if knobs.contrastive:
         inputs[schema.VIEW_USERS] = tf.TensorSpec([None], tf.int32)
         for number in range(NUMBER_OF_VIEWS):
