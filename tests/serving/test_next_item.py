@@ -1,6 +1,7 @@
 """The signatures of a NextItemModel export, loaded back, against the model itself and NumPy."""
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -209,6 +210,41 @@ def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
     scores = model_scores(run, [3, 8], ["view", "buy"])
     assert answer["count"].numpy() == 12
     assert_allclose(answer["scores"].numpy()[0], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4)
+
+
+def test_newcomers_get_what_is_popular_in_their_segment(rebuilt, call_of, tmp_path):
+    """North takes i2 most, then i7 and i5 alike; of everybody i11 is taken most, then i10, and so on."""
+    from tfrec.serving import export
+
+    run = rebuilt("retrieval.segment=country")
+    run.segments = pl.DataFrame(
+        {"segment": ["north"] * 3 + ["south"], "item": [2, 7, 5, 0], "count": [9, 4, 4, 1]},
+        schema_overrides={"item": pl.UInt32, "count": pl.UInt32},
+    )
+    asked = [  # segment, left out, the first five, the first one's score, how many are left, fallback
+        ("north", [], [2, 7, 5, 11, 10], 9 + 2 / 12, 12, False),
+        ("north", ["i7", "i11", "no such item"], [2, 5, 10, 9, 8], 9 + 2 / 12, 10, False),
+        ("south", ["i11"], [0, 10, 9, 8, 7], 1, 11, False),
+        ("nowhere", ["i11", "i10"], [9, 8, 7, 6, 5], 9, 10, True),
+        ("", [], [11, 10, 9, 8, 7], 11, 12, True),
+    ]
+    segments, excluded, first, score, left, fallback = (list(column) for column in zip(*asked))
+    answer = call_of(export(run, tmp_path / "shop"))("recommend_popular", segment=segments, exclude_item_ids=excluded)
+    assert answer.item_ids[:, :5].tolist() == [[f"i{i}".encode() for i in row] for row in first]
+    assert_allclose(answer.scores[:, 0], score, rtol=1e-6)
+    assert answer.count.tolist() == [min(count, answer.item_ids.shape[1]) for count in left]
+    assert answer.fallback.tolist() == fallback
+
+
+def test_an_export_by_segments_of_a_run_without_any_is_refused(rebuilt, tmp_path):
+    from tfrec.errors import InvalidInput
+    from tfrec.serving import export
+
+    run = rebuilt("retrieval.segment=country")
+    run.segments = None
+    with pytest.raises(InvalidInput, match="trained without.*retrieval.segment=country"):
+        export(run, tmp_path / "shop")
+    assert not (tmp_path / "shop" / "1").exists()
 
 
 def test_diversity_picks_unlike_items_inside_the_graph_and_leaves_popularity_alone(rebuilt):

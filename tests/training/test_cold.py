@@ -10,6 +10,7 @@ import pytest
 
 from tfrec.config import RunConfig
 from tfrec.data import prepare
+from tfrec.models.segments import segment_counts
 from tfrec.training.cold import cold_slices, random_ndcg
 
 
@@ -42,7 +43,7 @@ class Knowing:
 
 def test_only_cold_items_are_candidates_beside_text_and_chance(data):
     vectors = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
-    run = SimpleNamespace(config=RunConfig(), text_vectors=vectors)
+    run = SimpleNamespace(kind="next-item", config=RunConfig(), text_vectors=vectors)
     found = cold_slices(Knowing(data), data, run, "test")["cold_items"]
     queries = data.queries("test", "cold_items")
     assert (found["users"], found["items"]) == (len(queries), 15)
@@ -56,6 +57,40 @@ def test_only_cold_items_are_candidates_beside_text_and_chance(data):
         gains.append(1 / np.log2(better + 2) if better < 10 else 0)
     assert found["text_among_cold"] == pytest.approx(np.mean(gains), abs=0.01)
     assert found["random_among_cold"] == pytest.approx(sum(1 / np.log2(r + 1) for r in range(1, 11)) / 15)
+
+
+def test_newcomers_are_asked_for_what_they_are_served(tmp_path):
+    """In the north everybody takes i00, in the south i01; i02 is taken most of all."""
+    takes = {"north": "i00", "south": "i01"}
+    rows, users = [], {}
+    for u in range(40):
+        users[f"u{u}"] = where = ("north", "south")[u % 2]
+        rows += [(f"u{u}", takes[where], u), (f"u{u}", "i02", u), (f"u{u}", f"i{3 + u % 4:02d}", u)]
+        rows += [(f"new{u}", takes[where], 100 + u)]
+        users[f"new{u}"] = where
+    start = 1_700_000_000
+    rows = [(user, item, start + 60 * time) for user, item, time in rows]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    people = pl.DataFrame({"user_id": list(users), "country": list(users.values())})
+    items = pl.DataFrame({"item_id": [f"i{i:02d}" for i in range(12)]})
+    config = RunConfig().with_values(
+        ["data.valid_quantile=0.75", "data.test_quantile=0.85", "retrieval.segment=country"]
+    )
+    data = prepare(log, items, tmp_path / "d", users=people, split="global-time", config=config)
+    run = SimpleNamespace(
+        kind="next-item",
+        config=config,
+        item_counts=data.items["train_count"].to_numpy(),
+        segments=segment_counts(data, "country"),
+    )
+    found = cold_slices(None, data, run, "test")["cold_users"]
+    assert found["users"] == len(data.queries("test", "cold_users")) > 10
+    # by segment the target stands second, behind i02, of everybody second or third
+    assert found["by_segment"] == pytest.approx(1 / np.log2(3))
+    ties = (1 / np.log2(4), 1 / np.log2(3))
+    assert ties[0] <= found["ndcg@10"] < found["by_segment"]
+    without = SimpleNamespace(**{**vars(run), "segments": None})
+    assert set(cold_slices(None, data, without, "test")["cold_users"]) == {"users", "ndcg@10"}
 
 
 def test_chance_is_the_mean_over_all_orders():

@@ -156,3 +156,24 @@ def test_a_loss_that_needs_samples_says_so(dataset, tmp_path):
     config = RunConfig().with_values(["training.loss=bpr", "training.negatives=all", "model.dim=16"])
     with pytest.raises(InvalidInput, match="training.negatives=uniform"):
         fit_next_item(dataset, None, config, workdir=tmp_path)
+
+
+def test_a_segment_that_users_lack_is_refused_before_the_fit_and_leaves_nothing(dataset, config, tmp_path):
+    with pytest.raises(InvalidInput, match="retrieval.segment is 'country', but no users were given"):
+        train(dataset, tmp_path / "run", config.with_values(["retrieval.segment=country"]))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_keeps_what_is_popular_in_each_segment(config, tmp_path):
+    rows = [(f"u{u}", f"i{(u + step) % 5}", step) for u in range(12) for step in range(5)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    users = pl.DataFrame(
+        {"user_id": [f"u{u}" for u in range(12)], "plan": [("free", "paid")[u % 2] for u in range(12)]}
+    )
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(5)], "title": WORDS[:5]})
+    dataset = prepare(events, items, tmp_path / "d", users=users, split="leave-one-out")
+    run = train(dataset, tmp_path / "run", config.with_values(["retrieval.segment=plan", "training.epochs=1"]))
+    learnt = [(("free", "paid")[u % 2], (u + step) % 5) for u in range(12) for step in range(3)]
+    assert run.segments is not None
+    assert sorted(run.segments.iter_rows()) == sorted((*key, learnt.count(key)) for key in set(learnt))

@@ -26,6 +26,7 @@ class RetrievalConfig(Section):
     """How lists are made for people."""
 
     exclude_seen: Literal["auto", "true", "false"] = "auto"
+    segment: str | None = Field(None, description="next-item: users column; newcomers get what is popular in theirs.")
     candidates: int = Field(100, ge=1, description="Items that the first stage hands to the second.")
     behaviour_weights: dict[str, float] = Field(
         default_factory=dict, description="Weights of the second stage's heads; those left out have 1 when none is set."

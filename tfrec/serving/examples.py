@@ -57,6 +57,7 @@ def example_requests(
     event_kinds: Sequence[str] = (),
     texts: Sequence[str] = (),
     attribute_values: Sequence[str] = (),
+    segments: Sequence[str] = (),
     rows: int = 5,
     seed: int = 0,
 ) -> list[tuple[str, Arrays]]:
@@ -64,7 +65,7 @@ def example_requests(
 
     Args:
         signatures: name → input name → width, None for inputs of shape `[batch]`.
-        item_ids, event_kinds, texts, attribute_values: What inputs are drawn from.
+        item_ids, event_kinds, texts, attribute_values, segments: What inputs are drawn from.
         rows: Rows of a request; the last two are all unknown and all "".
         seed: Seed of the draws.
 
@@ -79,6 +80,7 @@ def example_requests(
         schema.ITEM_IDS: item_ids,
         schema.HISTORY_EVENTS: event_kinds,
         schema.ALLOW_VALUES: attribute_values,
+        schema.SEGMENT: segments,
     }
     requests = []
     for name in sorted(signatures, key=lambda n: (n != schema.SIGNATURE_DEFAULT, n)):

@@ -21,6 +21,7 @@ from tfrec.serving.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
     from tfrec.data.dataset import Histories
+    from tfrec.models.segments import PopularLists
     from tfrec.serving.behaviour_text import BehaviourTextServing
     from tfrec.serving.catalogue import Catalogue
     from tfrec.serving.next_item import NextItemServing
@@ -58,7 +59,8 @@ def export(
 
     Raises:
         InvalidInput: when the version exists or is no positive integer, the filter attribute is no column of the
-            items, the model uses an op that TF Serving has not, or the index finds too little. Nothing is left then.
+            items, the run knows no segments though `retrieval.segment` is set, the model uses an op that TF Serving has
+            not, or the index finds too little. Nothing is left then.
     """
     out = Path(out)
     number = next_version(out) if version is None else version
@@ -126,6 +128,7 @@ def _next_item(
     sizes, catalogue = run.config.export, _catalogue(run)
     if sizes.history_length is None:
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
+    popular = _popular_lists(run, sizes.max_k + sizes.exclude_length)
     search, report = build_index(run.model, sizes, exclude_seen=exclude_seen, histories=histories)
     stages, about = (NextItemServing, {}) if ranker is None else (TwoStageServing, second_stage(ranker, sizes))
     module = stages(
@@ -138,6 +141,7 @@ def _next_item(
         seq_length=run.config.encoder.seq_length,
         chunk_size=run.config.retrieval.chunk_size,
         search=search,
+        popular=popular,
         **about,
     )
     values = sorted({value for row in catalogue.attribute or [] for value in row if value})
@@ -147,11 +151,13 @@ def _next_item(
         event_kinds=run.event_kinds,
         texts=[text for text in catalogue.texts if text] or ["text"],
         attribute_values=values,
+        segments=popular.segments if popular else (),
     )
     facts = {
         "exclude_seen": exclude_seen,
         "index": report.as_dict() if report else {"kind": "exact"},
         "filter_attribute": sizes.filter_attribute,
+        "segment": run.config.retrieval.segment,
         "event_kinds": run.event_kinds,
         "sizes": {
             "max_k": module.k,
@@ -200,6 +206,21 @@ def _catalogue(run: Run) -> Catalogue:
         counts=run.item_counts,
         attribute=_attribute(run.items, column) if column and run.kind == "next-item" else None,
     )
+
+
+def _popular_lists(run: Run, most: int) -> PopularLists | None:
+    """The popular items of each segment; None without `retrieval.segment`."""
+    from tfrec.models.segments import SegmentPopularity
+
+    column = run.config.retrieval.segment
+    if column is None:
+        return None
+    if run.segments is None:
+        raise InvalidInput(
+            f"retrieval.segment is {column!r}, but {run.path} was trained without it. Train with --set "
+            f"retrieval.segment={column}, or leave it out."
+        )
+    return SegmentPopularity(run.segments, run.item_counts, {}).lists(most)
 
 
 def _attribute(items: pl.DataFrame, column: str) -> Sequence[Sequence[str]]:

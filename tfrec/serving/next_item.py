@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import ExportConfig
+from tfrec.models.segments import PopularLists
 from tfrec.serving.approximate import ApproximateItemIndex, Search
 from tfrec.serving.catalogue import Catalogue, ItemIndex, attribute_codes
 from tfrec.serving.history import compact, fingerprint, hash_table, index_table
@@ -38,6 +39,7 @@ class NextItemServing(tf.Module):
         seq_length: Tokens a text is cut to.
         chunk_size: Items scored at a time; None as in `TopK`.
         search: An index over the model's item vectors; None for the exact scan.
+        popular: Lists of `K + E` items a segment, for `recommend_popular`; None leaves it out.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class NextItemServing(tf.Module):
         seq_length: int = 64,
         chunk_size: int | None = None,
         search: Search | None = None,
+        popular: PopularLists | None = None,
     ) -> None:
         super().__init__(name="next_item_serving")
         ids = [str(item) for item in catalogue.item_ids]
@@ -68,6 +71,8 @@ class NextItemServing(tf.Module):
         vectors = model.item_vectors(), model.history_vectors(), catalogue.counts
         sizes: dict[str, Any] = {"k": self.k, "chunk_size": chunk_size, "diversity": config.diversity}
         self._index = ApproximateItemIndex(*vectors, search=search, **sizes) if search else ItemIndex(*vectors, **sizes)
+        self._popular = popular
+        self._segment_table = index_table(popular.segments) if popular else None
         self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
 
         # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
@@ -100,6 +105,10 @@ class NextItemServing(tf.Module):
         if self._codes is not None:
             functions[schema.SIGNATURE_RECOMMEND_FILTERED] = _signature(
                 self.recommend_filtered, {**history, **exclude, **allow}
+            )
+        if self._popular is not None:
+            functions[schema.SIGNATURE_RECOMMEND_POPULAR] = _signature(
+                self.recommend_popular, {schema.SEGMENT: _strings(None, schema.SEGMENT), **exclude}
             )
         if self.reads_text:
             functions[schema.SIGNATURE_RECOMMEND_FROM_TEXT] = _signature(
@@ -134,6 +143,22 @@ class NextItemServing(tf.Module):
         """What is left out of a list: the items asked for, and those seen where the export says so."""
         exclude = self._indices(self._id_table, exclude_item_ids)
         return tf.concat([exclude, seen], axis=1) if self.exclude_seen else exclude
+
+    def recommend_popular(self, segment: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
+        """The K items that are most popular in a segment, strings `[B]`, for people without a history.
+
+        `fallback` is true where the segment is unknown or "", and the popular items of everybody come.
+        """
+        assert self._popular is not None
+        place = self._indices(self._segment_table, segment)
+        row = tf.where(place >= 0, place, len(self._popular.segments))
+        items, scores = tf.gather(self._popular.items, row), tf.gather(self._popular.scores, row)
+        exclude = self._indices(self._id_table, exclude_item_ids)
+        left_out = tf.reduce_any(items[:, :, None] == exclude[:, None, :], axis=2)
+        order = tf.argsort(tf.cast(left_out, tf.int32), axis=1, stable=True)[:, : self.k]
+        count = tf.minimum(tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1), self.k)
+        indices, values = tf.gather(items, order, batch_dims=1), tf.gather(scores, order, batch_dims=1)
+        return {**self._named(indices, values, count), schema.FALLBACK: place < 0}
 
     def recommend_from_text(self, history_texts: tf.Tensor) -> Tensors:
         """The best K items after a history of texts, strings `[B, H]`: new items and new users need no id.

@@ -11,6 +11,7 @@ from tfrec.data.dataset import Histories, PreparedDataset
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.baselines import LastItemText
 from tfrec.models.scorer import Scorer
+from tfrec.models.segments import NO_SEGMENTS, SegmentPopularity, segments_of
 from tfrec.training.run import Run
 
 K = 10
@@ -34,7 +35,8 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
     Returns:
         `cold_items`: `users`, `ndcg@10` over the whole catalogue, and over the items without a training event alone
         `among_cold`, beside the similarity to the last item's text there, `text_among_cold`, and the expectation of a
-        random order, `random_among_cold`. `cold_users`: `users` and `ndcg@10`.
+        random order, `random_among_cold`. `cold_users`: `users` and `ndcg@10`; of a next-item run that of the popular
+        items, which its export answers them with, and where `retrieval.segment` is set `by_segment`.
     """
     slices: dict[str, dict[str, Any]] = {}
 
@@ -48,7 +50,11 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
         queries = dataset.queries(split, name)
         if not len(queries.user_ids):
             continue
-        slices[name] = {"users": len(queries.user_ids), f"ndcg@{K}": ndcg(scorer)}
+        slices[name] = {"users": len(queries.user_ids)}
+        if name == "cold_users" and run.kind == "next-item":
+            slices[name] |= {key: ndcg(popular) for key, popular in _for_newcomers(dataset, run).items()}
+            continue
+        slices[name][f"ndcg@{K}"] = ndcg(scorer)
         if name == "cold_items":
             candidates = dataset.items[schema.TRAIN_COUNT].to_numpy() == 0
             slices[name] |= {"items": int(candidates.sum()), "among_cold": ndcg(Among(scorer, candidates))}
@@ -58,6 +64,15 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
             counts = np.diff(queries.target_offsets)
             slices[name]["random_among_cold"] = float(random_ndcg(counts, int(candidates.sum())).mean())
     return slices
+
+
+def _for_newcomers(dataset: PreparedDataset, run: Run) -> dict[str, Scorer]:
+    """What an export answers people without a history with: the popular items of everybody, and of their segment."""
+    found: dict[str, Scorer] = {f"ndcg@{K}": SegmentPopularity(NO_SEGMENTS, run.item_counts, {})}
+    if run.segments is not None:
+        of = segments_of(dataset, str(run.config.retrieval.segment))
+        found["by_segment"] = SegmentPopularity(run.segments, run.item_counts, of)
+    return found
 
 
 def random_ndcg(targets: np.ndarray, candidates: int, k: int = K) -> np.ndarray:

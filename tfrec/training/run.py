@@ -28,6 +28,7 @@ WEIGHTS_FILE = "weights/model.weights.h5"
 TEXT_VECTORS_FILE = "weights/text_vectors.npy"
 UNTUNED_VECTORS_FILE = "weights/text_vectors_untuned.npy"
 ENCODER_FOLDER = "encoder"
+SEGMENTS_FILE = "segments.parquet"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
@@ -76,6 +77,12 @@ class Run:
     def item_counts(self) -> np.ndarray:
         """int64 `[num_items]`: training events of each item."""
         return self.items[schema.TRAIN_COUNT].to_numpy().astype(np.int64)
+
+    @cached_property
+    def segments(self) -> pl.DataFrame | None:
+        """`segment_counts` by `retrieval.segment`, or None where the run was trained without."""
+        path = self.path / SEGMENTS_FILE
+        return pl.read_parquet(path) if path.is_file() else None
 
     @cached_property
     def text_vectors(self) -> np.ndarray | None:

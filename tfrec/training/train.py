@@ -18,6 +18,7 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import refuse_existing, write_json
+from tfrec.models.segments import segment_counts
 from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
 from tfrec.training.features import embedding_columns, item_features, shortened_features, text_vectors_of
@@ -28,6 +29,7 @@ from tfrec.training.run import (
     CONFIG_FILE,
     ITEMS_FILE,
     MANIFEST_FILE,
+    SEGMENTS_FILE,
     TENSORBOARD_FOLDER,
     TEXT_VECTORS_FILE,
     WEIGHTS_FILE,
@@ -63,7 +65,8 @@ def train(
         The finished Run.
 
     Raises:
-        InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run.
+        InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run; the
+            users lack the column `retrieval.segment`.
         Unavailable: `tracking.mlflow` is set, and MLflow is not installed or its store does not answer.
     """
     out = Path(out)
@@ -83,6 +86,8 @@ def train(
             partial.mkdir(parents=True)
             config.save(partial / CONFIG_FILE)
             write_json(partial / "data.json", {"fingerprint": dataset.manifest["fingerprint"]})
+            if config.retrieval.segment:
+                segment_counts(dataset, config.retrieval.segment).write_parquet(partial / SEGMENTS_FILE)
         encoder, text_vectors = _texts(dataset, config, partial)
         encoded = time.monotonic()
         if config.model.kind == "behaviour-text":
