@@ -30,6 +30,7 @@ ROWS: dict[str, list[str]] = {
     "no-text-neighbours": ["model.text_neighbours=0"],
     "no-memory": ["model.neighbours=0", "model.text_neighbours=0"],
     "no-repeats": ["model.repeat_bias=false"],
+    "no-repeat-kinds": ["model.repeat_kinds=false"],  # the same where there is one behaviour
     "no-neighbours-no-repeats": ["model.neighbours=0", "model.repeat_bias=false"],
     "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
     "no-popularity": ["model.popular=0"],

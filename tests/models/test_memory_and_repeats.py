@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
+from tfrec.models import NextItemModel
 from tfrec.models.memory import NeighbourMemory
 from tfrec.models.repeats import RepeatBias
 
@@ -99,7 +100,8 @@ def test_of_events_without_kinds_nothing_is_told_apart(by_kind):
     indices, values = by_kind(tf.constant([[4, 1, 4, 2]]))
     wanted = prefix_adjustment([4, 1, 4, 2], -2.0, 0.5, 0.75)
     assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(wanted)
-    assert RepeatBias(kinds=1).kinds == 0
+    assert RepeatBias(kinds=1).kinds == NextItemModel(5, 2, dim=4, repeat_kinds=False).repeats.kinds == 0
+    assert NextItemModel(5, 2, dim=4).repeats.kinds == 2
 
 
 def test_repeat_bias_starts_where_it_is_told(biased):

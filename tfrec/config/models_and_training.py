@@ -29,6 +29,7 @@ class ModelConfig(Section):
     id_dropout: float = Field(0.0, ge=0, lt=1, description="next-item: share of the ids left out of a training step.")
     item_dropout: float = Field(0.1, ge=0, lt=1, description="next-item: dropout of the item vectors in the scores.")
     repeat_bias: bool = Field(True, description="next-item: learned bias on items already in the history.")
+    repeat_kinds: bool = Field(True, description="next-item: another bias by the kind of the newest event on the item.")
     neighbours: int = Field(64, ge=0, description="next-item: neighbours an item by shared histories; 0 for none.")
     text_neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by text; 0 for none.")
     neighbour_window: int = Field(10, ge=1, description="next-item: events apart that count as neighbours.")

@@ -47,6 +47,7 @@ class NextItemModel(keras.Model):
         id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step.
         item_dropout: float in [0, 1). Share of the numbers of all item vectors left out of a training step's scores.
         repeat_bias: bool. Whether to learn the bias on items already in the history.
+        repeat_kinds: bool. Whether it differs by the kind of the newest event on the item.
         neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
         text_neighbours: int. Neighbours of an item by text; 0 for none.
         neighbour_window: int. Distance within which two events were counted for them.
@@ -89,6 +90,7 @@ class NextItemModel(keras.Model):
         id_dropout: float = 0.0,
         item_dropout: float = 0.1,
         repeat_bias: bool = True,
+        repeat_kinds: bool = True,
         neighbours: int = 0,
         text_neighbours: int = 0,
         neighbour_window: int = 10,
@@ -134,7 +136,9 @@ class NextItemModel(keras.Model):
 
         # What is added to the scores is built here, before weights are loaded or saved.
         no_item = tf.fill([1, 1], -1)
-        self.repeats = RepeatBias(num_event_kinds, name="repeat_bias") if repeat_bias else None
+        self.repeats: RepeatBias | None = None
+        if repeat_bias:
+            self.repeats = RepeatBias(num_event_kinds if repeat_kinds else 0, name="repeat_bias")
         remembers = bool(neighbours or text_neighbours)
         self.memory = (
             NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")

@@ -72,6 +72,7 @@ def build_next_item_model(
         id_dropout=knobs.id_dropout,
         item_dropout=knobs.item_dropout,
         repeat_bias=knobs.repeat_bias,
+        repeat_kinds=knobs.repeat_kinds,
         neighbours=min(knobs.neighbours, dataset.num_items - 1),
         text_neighbours=min(knobs.text_neighbours, dataset.num_items - 1) if text_dim else 0,
         neighbour_window=knobs.neighbour_window,
