@@ -106,16 +106,17 @@ print(f"{repeats:.0%} of the products bought in the test weeks had been bought b
 # %% [markdown]
 # ## Train and compare
 #
-# The model learns how much having bought a product counts (`repeat_bias`); nobody tells it whether this is a shop for
-# films or for milk.
+# The model learns how much having bought a product counts (`repeat_bias`), and how much more or less where it was bought
+# with a coupon; nobody tells it whether this is a shop for films or for milk.
 
 # %%
 run = tfrec.train(data, folder / "run", config, force=True)
 metrics = tfrec.evaluate_run(run, data)
-newest, other, slope = run.model.repeats.numbers.numpy()
+newest, other, slope, *of_kind = run.model.repeats.numbers.numpy()
 print(
     f"bias on the newest product {newest:+.2f}, on others of the history {other:+.2f}, "
-    f"for each doubling more {slope * np.log(2):+.2f}"
+    f"for each doubling more {slope * np.log(2):+.2f}; where it was last taken by "
+    + ", ".join(f"{kind} {more:+.2f}" for kind, more in zip(data.event_kinds, of_kind, strict=True))
 )
 pl.DataFrame(
     [{"model": "next-item", **{m: metrics[m] for m in ("ndcg@10", "recall@10")}}]
