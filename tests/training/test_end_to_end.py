@@ -3,6 +3,7 @@
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
 import json  # isort: skip
+import shutil  # isort: skip
 
 import numpy as np
 import polars as pl
@@ -216,6 +217,17 @@ def test_knobs_that_do_not_go_together_are_refused_and_leave_nothing(dataset, co
 def test_a_start_of_another_shape_is_refused(dataset, config, tuned, tmp_path):
     with pytest.raises(InvalidInput, match="dim 16 there and 8 here"):
         train(dataset, tmp_path / "run", config.with_values([f"training.start_from={tuned.path}", "model.dim=8"]))
+
+
+@pytest.mark.slow
+def test_a_run_from_before_a_knob_existed_can_be_started_from(dataset, config, tuned, tmp_path):
+    old = shutil.copytree(tuned.path, tmp_path / "old")
+    manifest = json.loads((old / "manifest.json").read_text())
+    del manifest["model"]["repeat_kinds"]
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    model = build_next_item_model(dataset, tuned.text_vectors, config.with_values([f"training.start_from={old}"]))
+    for one, other in zip(model.body.get_weights(), tuned.model.body.get_weights(), strict=True):
+        assert_allclose(one, other)
 
 
 def test_a_pair_whose_layers_are_not_known_is_refused(dataset, config, tiny_encoder, tmp_path):

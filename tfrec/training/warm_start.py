@@ -39,9 +39,9 @@ def start_from(model: NextItemModel, dataset: PreparedDataset, path: str | Path)
     if run.kind != "next-item":
         raise InvalidInput(f"training.start_from: expected a next-item run; {path} is one of {run.kind}.")
     theirs, ours = run.manifest["model"], model.get_config()
-    differ = [name for name in ours if name not in _FREE and theirs.get(name) != ours[name]]
+    differ = [name for name in ours if name not in _FREE and theirs.get(name, ours[name]) != ours[name]]
     if differ:
-        told = ", ".join(f"{name} {theirs.get(name)} there and {ours[name]} here" for name in differ)
+        told = ", ".join(f"{name} {theirs[name]} there and {ours[name]} here" for name in differ)
         raise InvalidInput(f"training.start_from: the model of {path} has another shape: {told}. Use its config.yaml.")
     if run.event_kinds != dataset.event_kinds:
         raise InvalidInput(
