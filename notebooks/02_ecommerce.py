@@ -106,8 +106,8 @@ print(f"{repeats:.0%} of the products bought in the test weeks had been bought b
 # %% [markdown]
 # ## Train and compare
 #
-# The model learns how much having bought a product counts (`repeat_bias`), and how much more or less where it was bought
-# with a coupon; nobody tells it whether this is a shop for films or for milk.
+# The model learns how much having bought a product counts (`repeat_bias`), and how much more or less where it was
+# bought with a coupon; nobody tells it whether this is a shop for films or for milk.
 
 # %%
 run = tfrec.train(data, folder / "run", config, force=True)
