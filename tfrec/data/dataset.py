@@ -24,6 +24,20 @@ FORMAT = 1
 SLICES = ("warm", "cold_items", "cold_users")
 
 
+def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions of stretches, back to back: `start, start + 1, …` for each.
+
+    Example:
+        >>> stretches(np.array([3, 9]), np.array([2, 1])).tolist()
+        [3, 4, 9]
+    """
+    return np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Histories:
     """Event sequences of users, oldest first, back to back.
@@ -66,7 +80,7 @@ class Histories:
 
     def prefixes(self, rows: np.ndarray, lengths: np.ndarray) -> Histories:
         """The first `lengths[i]` events of row `rows[i]`, each a row of the result."""
-        positions, offsets = _flat(self.offsets[rows], lengths)
+        positions, offsets = stretches(self.offsets[rows], lengths), _offsets(lengths)
         return Histories(
             user_ids=self.user_ids[rows],
             offsets=offsets,
@@ -120,13 +134,8 @@ class Queries:
     def targets_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where in `target_items` the targets of int `[n]` rows are, back to back, and int64 `[n + 1]`, where in that
         each row's begin."""
-        return _flat(self.target_offsets[rows], np.diff(self.target_offsets)[rows])
-
-
-def _flat(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The positions of stretches, back to back, and the offsets of the stretches in them."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1]), offsets
+        counts = np.diff(self.target_offsets)[rows]
+        return stretches(self.target_offsets[rows], counts), _offsets(counts)
 
 
 class PreparedDataset:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.dataset import Histories, Queries, stretches
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 from tfrec.models.scorer import Scorer
@@ -202,7 +202,7 @@ def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int
 
 def _without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
     scores, lengths = scores.copy(), history.lengths[rows]
-    seen = history.prefixes(rows, lengths).items
+    seen = history.items[stretches(history.offsets[rows], lengths)]
     scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
     return scores
 

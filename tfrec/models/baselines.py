@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import Histories, PreparedDataset, stretches
 from tfrec.errors import InvalidInput
 from tfrec.models.neighbours import count_pairs, unit_rows
 
@@ -96,7 +96,7 @@ class Cooccurrence:
         """float32 `[len(rows), num_items]`."""
         query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
         lengths = self._starts[items + 1] - self._starts[items]
-        places = _spans(self._starts[items], lengths)
+        places = stretches(self._starts[items], lengths)
         cells = np.repeat(query * self.num_items, lengths) + self._columns[places]
         size = len(rows) * self.num_items
         summed = np.bincount(cells, weights=np.repeat(weights, lengths) * self._values[places], minlength=size)
@@ -143,15 +143,9 @@ def _weighted_history(
     """The newest events of the rows, flat: which row of the batch, item, and weight `decay^k`."""
     stop = histories.offsets[rows + 1]
     lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
-    places = _spans(stop - lengths, lengths)
+    places = stretches(stop - lengths, lengths)
     age = np.repeat(stop, lengths) - 1 - places
     return np.repeat(np.arange(len(rows)), lengths), histories.items[places], decay**age
-
-
-def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """`start, start + 1, …` for each span, back to back."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:

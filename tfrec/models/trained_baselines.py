@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import Histories, PreparedDataset, stretches
 from tfrec.errors import InvalidInput, Unavailable
 
 MOST_ITEMS = 20_000
@@ -104,7 +104,7 @@ class Als:
         from scipy.sparse import csr_matrix
 
         starts, lengths = histories.offsets[rows], histories.lengths[rows]
-        places = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        places = stretches(starts, lengths)
         row = np.repeat(np.arange(len(rows)), lengths)
         cells = np.divmod(np.unique(row * self.num_items + histories.items[places]), self.num_items)
         return csr_matrix((np.ones(len(cells[0]), np.float32), cells), shape=(len(rows), self.num_items))

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import Histories, PreparedDataset, stretches
 from tfrec.errors import InvalidInput
 from tfrec.models.scorer import Scorer
 from tfrec.progress import track
@@ -79,12 +79,10 @@ def recommend(
 
 def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
     """int32 `[len(rows), longest]`: the items of each history, padded on the right with −1."""
-    starts = histories.offsets[rows]
-    lengths = histories.offsets[np.asarray(rows) + 1] - starts
+    lengths = histories.lengths[rows]
     real = np.arange(lengths.max(initial=0)) < lengths[:, None]
-    places = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
     seen = np.full(real.shape, schema.PADDING, np.int32)
-    seen[real] = histories.items[places]
+    seen[real] = histories.items[stretches(histories.offsets[rows], lengths)]
     return seen
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import Histories, PreparedDataset, Queries, stretches
 
 
 def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
@@ -96,5 +96,4 @@ def spread(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     lengths = np.maximum(stops - starts, 0)
     group = np.repeat(np.arange(len(starts)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum()), group
+    return stretches(starts, lengths), group
