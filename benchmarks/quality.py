@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
+    parser.add_argument("--first-seed", type=int, default=0, help="of those runs: to add a seed to figures at hand")
     parser.add_argument("--minutes", type=float, default=8, help="for each trained peer but ALS, at most")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
@@ -139,10 +140,11 @@ def main() -> None:
         hand_over(data, folder)
         hand_over(data, folder / "valid", split="valid")
         targets = dict(pl.read_parquet(folder / "targets.parquet").group_by("user").agg("item").iter_rows())
-        runs = [with_tfrec(data, folder, seed, targets) for seed in range(options.seeds)]
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        runs = [with_tfrec(data, folder, seed, targets) for seed in seeds]
         table: dict[str, Any] = {}
         if options.permuted:
-            own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in range(options.seeds)]
+            own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in seeds]
             table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
         for peer in options.peers:
             told = with_peer(peer, folder, options.minutes)
@@ -168,6 +170,7 @@ def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict
             "split": options.split,
             "permuted": options.permuted,
             "seeds": options.seeds,
+            "first_seed": options.first_seed,
             "tfrec": {**ours, **spread},
             **table,
             "baselines": runs[0]["baselines"],
