@@ -10,7 +10,9 @@ from tfrec.data.dataset import Histories, Queries
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models import NextItemModel
 from tfrec.models.next_item_scorer import NextItemScorer
-from tfrec.training.balance import Balance, balance, balanced, balances
+from tfrec.training.balance import balance, balances
+from tfrec.training.score_parts import ScoreParts
+from tfrec.training.strengths import Balance, balanced
 
 ITEMS = 40
 
@@ -136,6 +138,47 @@ def test_too_few_targets_move_nothing(model):
     assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=100)) != Balance.of(model)
 
 
+@pytest.mark.parametrize("most", [1, 4])
+@pytest.mark.parametrize("exclude_seen", [False, True])
+def test_queries_are_ranked_as_by_the_scores_of_the_whole_catalogue(most, exclude_seen, monkeypatch):
+    """Against the model itself with the strengths put in, and a loop over its scores."""
+    monkeypatch.setattr("tfrec.training.score_parts.AT_ONCE", 30)
+    monkeypatch.setattr("tfrec.training.score_parts.IN_CACHE", 100)
+    rng = np.random.default_rng(3)
+    made = NextItemModel(
+        ITEMS, 2, dim=8, heads=2, max_history=4, memory_history=20, neighbours=3, text_neighbours=2, popular=5
+    )
+    near, alike = (np.stack([rng.choice(ITEMS, k, replace=False) for _ in range(ITEMS)]) for k in (3, 2))
+    near[::7, 1:] = -1
+    counts, kernel = (rng.uniform(0, 5, one.shape).astype(np.float32) for one in (near, alike))
+    made.memory.remember((near.astype(np.int32), counts), (alike.astype(np.int32), kernel), rng.integers(1, 99, ITEMS))
+    made.popularity.remember(2 ** rng.permutation(ITEMS))
+    drawn = queries(lambda rng, row: 0, users=80)
+    lengths = rng.integers(1, 5, len(drawn))
+    wanted = [rng.choice(ITEMS, rng.integers(1, most + 1), replace=False) for _ in lengths]
+    asked = Queries(
+        drawn.history.prefixes(np.arange(len(drawn)), lengths),
+        np.concatenate([[0], np.cumsum([len(one) for one in wanted])]),
+        np.concatenate(wanted).astype(np.int32),
+    )
+    rows = rng.permutation(len(asked))[:70]
+    parts = ScoreParts(made, asked, rows, exclude_seen)
+    for _ in range(3):
+        decay, discount, cosine = rng.choice([0.6, 0.9]), rng.choice([0.0, 0.3]), rng.choice([0.02, 0.5])
+        by = Balance(cosine, *rng.uniform(0, 2, 2), decay, discount, *rng.normal(0, 2, 3), rng.uniform(0, 2))
+        with balanced(made, by):
+            scores = NextItemScorer(made).scores(asked.history, rows)
+        values = []
+        for row, line in zip(rows, scores, strict=True):
+            taken = asked.history.items[asked.history.offsets[row] : asked.history.offsets[row + 1]]
+            left = [item for item in range(ITEMS) if not (exclude_seen and item in taken)]
+            best = sorted(left, key=lambda item: -line[item])[:10]
+            gains = [1 / np.log2(place + 2) for place, item in enumerate(best) if item in wanted[row]]
+            values.append(sum(gains) / sum(1 / np.log2(place + 2) for place in range(len(wanted[row]))))
+        assert_allclose(parts.ndcg(by), values, rtol=1e-6)
+        assert 0.1 < np.mean(values) < 0.9
+
+
 @pytest.mark.slow
 def test_what_is_kept_of_earlier_readings_changes_no_strength(model, monkeypatch):
     """Histories are of unlike lengths, and grouped by them; the memory alone knows what is taken next."""
@@ -145,7 +188,7 @@ def test_what_is_kept_of_earlier_readings_changes_no_strength(model, monkeypatch
     cut.target_items[:] = (cut.history.items[cut.history.offsets[1:] - 2] + 1) % ITEMS
     found = []
     for kept in (0, 10**9):
-        monkeypatch.setattr("tfrec.training.balance.KEPT", kept)
+        monkeypatch.setattr("tfrec.training.score_parts.KEPT", kept)
         found.append(balances(model, cut))
     assert found[0] == found[1]
     before = ndcg(model, cut)

@@ -28,14 +28,33 @@ def target_ranks(scores: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -
     counts = np.diff(offsets)
     row = np.repeat(np.arange(len(counts)), counts)
     value = scores[row, targets]
+    below = (np.count_nonzero(scores[line] < bound) for line, bound in zip(row, value))
+    return ranks_of(value, scores.shape[1] - np.fromiter(below, np.int64, len(targets)), offsets)
+
+
+def ranks_of(value: np.ndarray, not_below: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """As `target_ranks`, from counts.
+
+    Args:
+        value: float `[all targets]`, the scores of the targets.
+        not_below: int64 `[all targets]`, how many items of the query do not score below each; itself included.
+        offsets: int `[queries + 1]`.
+
+    Returns:
+        int64 `[all targets]`; `UNRANKED` for a target with score −inf or NaN.
+
+    Example:
+        >>> ranks_of(np.array([0.2]), np.array([3]), np.array([0, 1]))
+        array([3])
+    """
+    counts = np.diff(offsets)
+    row = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-value, row))  # targets of a query by falling score, NaN last
-    place = np.empty(len(targets), np.int64)
-    place[order] = np.arange(len(targets)) - offsets[:-1][row]
+    place = np.empty(len(value), np.int64)
+    place[order] = np.arange(len(value)) - offsets[:-1][row]
     # An item that is not below a target stands before it. Of the query's own targets that leaves the better ones, which
     # `place` counts, and the tied ones, which must not count.
-    below = (np.count_nonzero(scores[line] < bound) for line, bound in zip(row, value))
-    before = scores.shape[1] - np.fromiter(below, np.int64, len(targets))
-    ranks = before - _targets_not_below(value, order, row, offsets) + place + 1
+    ranks = not_below - _targets_not_below(value, order, row, offsets) + place + 1
     ranks[~(value > -np.inf)] = UNRANKED
     return ranks
 

@@ -156,15 +156,33 @@ class NeighbourMemory(keras.layers.Layer):
         scaled = [*([self.scaled_weight] if self.k else []), *([self.scaled_text_weight] if self.text_k else [])]
         return [*fixed, *scaled]
 
+    def entries(self, items: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """What each event of a history tells about its neighbours, by the name of the strength.
+
+        Args:
+            items: int32 `[batch, length]`.
+
+        Returns:
+            For each of `parts`: indices, int32 `[batch, min(length, 200) * k]`, −1 for none, which the history alone
+            decides, and float32 values of the same shape, weighted by age. `part_of` their sums by item is what the
+            strength multiplies.
+        """
+        items, found = _read(items), {}
+        if self.k:
+            found["weight"] = self._entries(items, self.near, self._counts_of)
+        if self.text_k:
+            found["text_weight"] = self._entries(items, self.alike, self._kernel_of)
+        return found
+
+    @staticmethod
+    def part_of(name: str, sums: tf.Tensor) -> tf.Tensor:
+        """What the strength `name` multiplies, of the sums of `entries`, float32 of any shape."""
+        return tf.math.log1p(sums) if name == "weight" else sums
+
     def parts_of_whole(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """What "weight" and "text_weight" multiply, for the whole catalogue: float32 `[batch, num_items]` each."""
-        items, parts = _read(items), {}
         shape = tf.stack([tf.shape(items)[0], self.num_items])
-        if self.k:
-            parts["weight"] = tf.math.log1p(scattered(*self._entries(items, self.near, self._counts_of), shape))
-        if self.text_k:
-            parts["text_weight"] = scattered(*self._entries(items, self.alike, self._kernel_of), shape)
-        return parts
+        return {name: self.part_of(name, scattered(*found, shape)) for name, found in self.entries(items).items()}
 
     def of_whole(self, items: tf.Tensor) -> tf.Tensor:
         """What is added to the scores of the whole catalogue, float32 `[batch, num_items]`."""

@@ -14,7 +14,8 @@ from tfrec.evaluation import evaluate_ranking
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.next_item_scorer import NextItemScorer
 from tfrec.progress import say
-from tfrec.training.balance import Balance, balance, balanced, balances
+from tfrec.training.balance import balance, balances
+from tfrec.training.strengths import Balance, balanced
 
 MOST_SCORES = 2_000_000_000
 """Of a validation in the fit: about ten seconds. Queries beyond that, as 100,000 over 20,000 items, are not asked."""
