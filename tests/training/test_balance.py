@@ -133,9 +133,13 @@ def test_noise_moves_little_and_the_model_stays_as_it_was(model):
     assert abs(ndcg(model, held_out) - start) < 0.04
 
 
-def test_too_few_targets_move_nothing(model):
-    assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=99)) == Balance.of(model)
-    assert balance(model, queries(lambda rng, row: np.bincount(row).argmax(), users=100)) != Balance.of(model)
+@pytest.mark.parametrize(("users", "targets", "moves"), [(99, 1, False), (100, 1, True), (49, 3, False), (50, 3, True)])
+def test_too_few_queries_or_targets_move_nothing(model, users, targets, moves):
+    asked = queries(lambda rng, row: np.bincount(row).argmax(), users=users)
+    wanted = (asked.target_items[:, None] + np.arange(targets)) % ITEMS
+    asked = Queries(asked.history, np.arange(users + 1) * targets, wanted.ravel().astype(np.int32))
+    assert (balance(model, asked) != Balance.of(model)) == moves
+    assert moves or balances(model, asked) == [Balance.of(model)]
 
 
 @pytest.mark.parametrize("most", [1, 4])
