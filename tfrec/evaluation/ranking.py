@@ -147,7 +147,7 @@ class _Found:
 
     def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries, masked: bool) -> None:
         if masked:
-            scores = _without_seen(scores, queries.history, rows)
+            scores = without_seen(scores, queries.history, rows)
         flat, offsets = queries.targets_of(rows)
         self.ranks[flat] = target_ranks(scores, offsets, queries.target_items[flat])
         self.lists[rows], self.scores[rows], _ = top_k_numpy(scores, self.lists.shape[1])
@@ -200,7 +200,8 @@ def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int
     return scores
 
 
-def _without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
+def without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
+    """A copy of float `[rows, num_items]` in which the items of each whole history have −inf."""
     scores, lengths = scores.copy(), history.lengths[rows]
     seen = history.items[stretches(history.offsets[rows], lengths)]
     scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf

@@ -12,6 +12,7 @@ from tfrec import schema
 from tfrec.data.batching import history_batch
 from tfrec.data.dataset import Queries
 from tfrec.evaluation.metrics import ranking_metrics, ranks_of
+from tfrec.evaluation.ranking import without_seen
 from tfrec.models.memory import NeighbourMemory
 from tfrec.models.newest import newest
 from tfrec.models.next_item import NextItemModel
@@ -89,13 +90,10 @@ class _Block:
         self.items = tf.constant(inputs[schema.HISTORY_ITEMS])
         cosine = model.cosines({name: tf.constant(value) for name, value in inputs.items()}).numpy()
         if exclude_seen:
-            offsets = queries.history.offsets
-            for line, number in enumerate(rows):
-                cosine[line, queries.history.items[offsets[number] : offsets[number + 1]]] = -np.inf
-        starts, stops = queries.target_offsets[rows], queries.target_offsets[rows + 1]
-        self.offsets = np.concatenate([[0], np.cumsum(stops - starts)])
-        targets = np.concatenate([queries.target_items[a:b] for a, b in zip(starts, stops, strict=True)])
-        self.target_rows = np.repeat(np.arange(len(rows)), stops - starts)
+            cosine = without_seen(cosine, queries.history, rows)
+        flat, self.offsets = queries.targets_of(rows)
+        targets = queries.target_items[flat]
+        self.target_rows = np.repeat(np.arange(len(rows)), np.diff(self.offsets))
 
         last, count = occurrences(self.items)
         taken_rows, column = tf.where(last).numpy().T
@@ -143,6 +141,7 @@ class _Block:
         return found
 
     def ndcg(self, by: Balance) -> np.ndarray:
+        """NDCG@10 of each query, float64 `[rows]`."""
         bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count + self.of_kind
         bias = bias.astype(np.float32)
         bound = np.empty(len(self.targets), np.float32)
