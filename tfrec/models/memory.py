@@ -135,13 +135,11 @@ class NeighbourMemory(keras.layers.Layer):
             self.kernel.assign(alike[1])
 
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        items, parts = _read(items), []
-        if self.k:
-            indices, values = summed_by_index(*self._entries(items, self.near, self._counts_of))
-            parts.append((indices, self.weight * tf.math.log1p(values)))
-        if self.text_k:
-            indices, values = self._entries(items, self.alike, self._kernel_of)
-            parts.append((tf.maximum(indices, 0), self.text_weight * values))
+        parts = []
+        for name, (indices, values) in self.entries(items).items():
+            if name == "weight":  # its part is not linear in the sum
+                indices, values = summed_by_index(indices, values)
+            parts.append((tf.maximum(indices, 0), getattr(self, name) * self.part_of(name, values)))
         return tf.concat([i for i, _ in parts], axis=1), tf.concat([v for _, v in parts], axis=1)
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tfrec.keras import keras
+from tfrec.training.restored import restored
 
 
 @contextmanager
@@ -20,11 +21,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
         yield
         return
     variables = model.trainable_variables
-    kept = [variable.numpy() for variable in variables]
-    for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
-        variable.assign(average)
-    try:
+    with restored(variables):
+        for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+            variable.assign(average)
         yield
-    finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)

@@ -17,6 +17,7 @@ from tfrec.models.memory import NeighbourMemory
 from tfrec.models.newest import newest
 from tfrec.models.next_item import NextItemModel
 from tfrec.models.repeats import occurrences
+from tfrec.training.restored import restored
 from tfrec.training.strengths import Balance
 
 AT_ONCE = 256
@@ -70,12 +71,9 @@ class ScoreParts:
             block.remembered = parts
 
     def _read(self, memory: NeighbourMemory, by: Balance) -> list[dict[str, np.ndarray]]:
-        before = [variable.numpy() for variable in memory.strengths]
-        memory.assign(decay=by.decay, discount=by.discount if memory.k else None)
-        found = [block.read(memory) for block in self.blocks]
-        for variable, value in zip(memory.strengths, before, strict=True):
-            variable.assign(value)
-        return found
+        with restored(memory.strengths):
+            memory.assign(decay=by.decay, discount=by.discount if memory.k else None)
+            return [block.read(memory) for block in self.blocks]
 
 
 class _Block:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrec.models.next_item import NextItemModel
+from tfrec.training.restored import restored
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,6 @@ def balanced(model: NextItemModel, by: Balance) -> Iterator[None]:
     variables += [] if model.memory is None else model.memory.strengths
     variables += [] if model.repeats is None else [model.repeats.scaled]
     variables += [] if model.popularity is None else [model.popularity.weight]
-    before = [variable.numpy() for variable in variables]
-    by.put(model)
-    try:
+    with restored(variables):
+        by.put(model)
         yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
