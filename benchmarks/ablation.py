@@ -59,7 +59,7 @@ def rows_of(config: Any, asked: list[str] | None) -> dict[str, list[str]]:
 def measure(model: Any, data: Any, part: str, exclude_seen: bool) -> tuple[dict[str, float], np.ndarray]:
     """NDCG@10 and recall@10 of one part of the split, and each user's NDCG@10."""
     from tfrec.evaluation import evaluate_ranking
-    from tfrec.models.next_item_scorer import NextItemScorer
+    from tfrec.models.next_item.scorer import NextItemScorer
 
     found = evaluate_ranking(
         NextItemScorer(model),
@@ -79,7 +79,7 @@ class Rows:
 
     def __init__(self, data: Any, config: Any, test: bool) -> None:
         from tfrec.encoders import load_encoder
-        from tfrec.training.features import item_features, text_vectors_of
+        from tfrec.runs.item_features import item_features, text_vectors_of
 
         self.data, self.test = data, test
         self.encoder = load_encoder(config.encoder.name)
@@ -87,8 +87,8 @@ class Rows:
 
     def run(self, config: Any) -> dict[str, Any]:
         """Metrics, seconds, epochs, and the validation NDCG@10 of each user."""
-        from tfrec.training.features import shortened_features
-        from tfrec.training.next_item import fit_next_item
+        from tfrec.models.next_item.fit import fit_next_item
+        from tfrec.runs.item_features import shortened_features
 
         features = self.features if config.model.use_text else None
         shortened = shortened_features(self.data, self.encoder, config, features)
@@ -115,7 +115,7 @@ def kept(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[
 def main() -> None:
     """Parses the command line, trains, and prints a line a row and the JSON line."""
     from tfrec import __version__
-    from tfrec.cli.quiet import load_tensorflow
+    from tfrec.cli.load_tensorflow import load_tensorflow
     from tfrec.config import RunConfig
 
     parser = argparse.ArgumentParser(description=__doc__)

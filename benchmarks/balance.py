@@ -31,9 +31,9 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
     import tensorflow as tf
 
     from tfrec import schema
-    from tfrec.data.batching import history_batch
-    from tfrec.evaluation.metrics import ranking_metrics, target_ranks
-    from tfrec.models.repeats import occurrences
+    from tfrec.data.padding import history_batch
+    from tfrec.evaluation.ranking_metrics import ranking_metrics, target_ranks
+    from tfrec.models.next_item.repeat_bias import occurrences
 
     inputs = {name: tf.constant(value) for name, value in history_batch(queries.history, rows, 200).items()}
     items = inputs[schema.HISTORY_ITEMS]
@@ -60,9 +60,9 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
 def measure(data: Any) -> dict[str, float]:
     """Median seconds of a try both ways, and those that `ScoreParts` takes to get ready."""
     from tfrec.config import RunConfig
-    from tfrec.training.next_item import build_next_item_model
-    from tfrec.training.score_parts import ScoreParts
-    from tfrec.training.strengths import Balance
+    from tfrec.models.next_item.fit import build_next_item_model
+    from tfrec.models.next_item.score_weights.decomposition import ScoreParts
+    from tfrec.models.next_item.score_weights.weights import Balance
 
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(data.num_items, 384)).astype(np.float32)
@@ -94,7 +94,7 @@ def measure(data: Any) -> dict[str, float]:
 
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
-    from tfrec.cli.quiet import load_tensorflow
+    from tfrec.cli.load_tensorflow import load_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=DATA, default="scientific")

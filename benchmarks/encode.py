@@ -195,7 +195,7 @@ def read_texts(count: int) -> tuple[str, list[str]]:
     if (folder / "items.parquet").is_file():
         name, texts = folder.name, pl.read_parquet(folder / "items.parquet")["text"].to_list()
     else:
-        from tfrec.assets import movielens_100k_folder
+        from tfrec.downloads import movielens_100k_folder
 
         lines = (movielens_100k_folder() / "ml-100k.item").read_text(encoding="utf-8").splitlines()[1:]
         name, texts = "movielens-100k", [" ".join(line.split("\t")[1:]) for line in lines]
@@ -221,7 +221,7 @@ def main() -> None:
     if options.run:
         work(options.run, json.loads(Path(options.texts).read_text()), options.folder, Path(options.out))
         return
-    from tfrec.assets import minilm_folder
+    from tfrec.downloads import minilm_folder
 
     data, texts = read_texts(options.count)
     python, folder = peers_python(options.peers), str(minilm_folder())

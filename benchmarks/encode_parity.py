@@ -71,7 +71,7 @@ def largest_difference(root: Path, name: str) -> float:
     """Over every layer and real token, as a share of the states' standard deviation."""
     import tensorflow as tf
 
-    from tfrec.encoders.checkpoint import read_checkpoint
+    from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 
     asked = np.load(root / f"{name}.npz")
     ids, mask = (tf.constant(asked[key], tf.int32) for key in ("ids", "mask"))
@@ -94,8 +94,8 @@ def main() -> None:
     sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
     from encode import peers_python
 
-    from tfrec.assets import minilm_folder
-    from tfrec.encoders.checkpoint import read_checkpoint
+    from tfrec.downloads import minilm_folder
+    from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)

@@ -46,7 +46,7 @@ def judged(rate: float, promised: float, runs: int, at_most: bool = False) -> di
 def fixed_horizon(runs: int, users: int = 1000) -> dict[str, Any]:
     """A/A, power and coverage of `estimate`: a mean, the same with CUPED, and a ratio."""
     from tfrec.experiments import ExperimentSpec, sample_size
-    from tfrec.experiments.estimates import estimate
+    from tfrec.experiments.ab_test.estimates import estimate
 
     rng = np.random.default_rng(1)
     found: dict[str, Any] = {}

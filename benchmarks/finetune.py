@@ -46,8 +46,8 @@ def data_folder(root: Path) -> tuple[str, Path]:
     if (found / "events.parquet").is_file():
         prepare(found / "events.parquet", found / "items.parquet", root / "data", split="leave-one-out")
         return found.name, root / "data"
-    from tfrec.assets import movielens_100k_folder
-    from tfrec.data.movielens import read_movielens_100k
+    from tfrec.data.datasets.movielens import read_movielens_100k
+    from tfrec.downloads import movielens_100k_folder
 
     prepare(*read_movielens_100k(movielens_100k_folder()), root / "data", split="leave-one-out")
     return "movielens-100k", root / "data"
@@ -61,8 +61,8 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.encoders import EmbeddingStore, load_encoder
-    from tfrec.training.end_to_end import EndToEndFit, passes_of
-    from tfrec.training.next_item import build_next_item_model
+    from tfrec.models.next_item.fit import build_next_item_model
+    from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
 
     bf16 = str(mode.endswith("bfloat16")).lower()
     config = RunConfig().with_values(
@@ -88,9 +88,9 @@ def naive_model(mode: str, data: Path) -> tuple[Any, Any, Any]:
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.encoders import load_encoder
-    from tfrec.models.behaviour_text import build_behaviour_text_model
-    from tfrec.training.behaviour_batches import Batches, Material
-    from tfrec.training.behaviour_optimisers import two_speeds
+    from tfrec.models.behaviour_text.input_pipeline import Batches, Material
+    from tfrec.models.behaviour_text.model import build_behaviour_text_model
+    from tfrec.models.behaviour_text.optimizers import two_speeds
 
     form, kind = mode.split("-")
     if kind == "bfloat16":
@@ -124,8 +124,8 @@ def naive_quality(mode: str, data: Path, minutes: float) -> float:
     """NDCG@10 of the naive model after so many minutes of training; the form whose texts can be read apart."""
     import tensorflow as tf
 
-    from tfrec.models.behaviour_heads import BEHAVIOUR, CANDIDATE
-    from tfrec.training.behaviour_reading import query_texts, read_texts
+    from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE
+    from tfrec.models.behaviour_text.text_features import query_texts, read_texts
 
     model, batches, dataset = naive_model(f"tower-{mode.split('-')[1]}", data)
     started, epoch = time.monotonic(), batches.epoch(0)
@@ -149,7 +149,7 @@ def our_quality(mode: str, data: Path, minutes: float) -> float:
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.evaluation import evaluate_ranking
-    from tfrec.training import train
+    from tfrec.runs import train
 
     settings = ["encoder.trainable=true", "training.epochs=6", f"training.time_budget={minutes}"]
     settings += [f"training.mixed_bfloat16={str(mode.endswith('bfloat16')).lower()}", "training.encoder_epochs=1"]

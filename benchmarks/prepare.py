@@ -1,9 +1,9 @@
 """How much faster than plain pandas is `tfrec.data.prepare`, with equal results and in how much memory?
 
-Both read the same Parquet log (tfrec.data.synthetic), drop invalid rows and exact duplicates, sort, cut at the 80% and
-90% quantiles of time, and write sequences, catalogue and splits. Each run is a process of its own, so that the peak
-memory is its own; imports are outside the timing. tfrec alone is then timed on logs of other sizes, to see how time
-and memory grow. Prints one JSON line; a ratio above 1 means tfrec is ahead.
+Both read the same Parquet log (tfrec.data.datasets.synthetic_log), drop invalid rows and exact duplicates, sort, cut
+at the 80% and 90% quantiles of time, and write sequences, catalogue and splits. Each run is a process of its own, so
+that the peak memory is its own; imports are outside the timing. tfrec alone is then timed on logs of other sizes, to
+see how time and memory grow. Prints one JSON line; a ratio above 1 means tfrec is ahead.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def main() -> None:
 
 def generate(folder: Path, events: int) -> None:
     """Writes a log in a process of its own: Linux hands a parent's peak memory down to its children."""
-    code = f"from tfrec.data.synthetic import *; write_shop_log({str(folder)!r}, {events})"
+    code = f"from tfrec.data.datasets.synthetic_log import *; write_shop_log({str(folder)!r}, {events})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
 
 

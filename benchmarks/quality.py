@@ -54,8 +54,8 @@ def permuted(events: pl.DataFrame) -> pl.DataFrame:
 
 def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
     """The prepared data set, from the bench data or MovieLens-100K."""
-    from tfrec.assets import movielens_100k_folder
     from tfrec.data import prepare, read_movielens_100k
+    from tfrec.downloads import movielens_100k_folder
 
     folder = data_folder(FOLDERS[name]) if name in FOLDERS else None
     if folder is None:
@@ -104,7 +104,7 @@ def with_tfrec(
 ) -> dict[str, Any]:
     """Metrics, seconds and baselines of a run with defaults, but for `values`."""
     from tfrec.config import RunConfig
-    from tfrec.training import evaluate_run, train
+    from tfrec.runs import evaluate_run, train
 
     started = time.perf_counter()
     name = f"run-{seed}-{len(values)}"
@@ -122,7 +122,7 @@ def with_tfrec(
 
 def main() -> None:
     """Parses the command line, measures, and prints the table and the JSON line."""
-    from tfrec.cli.quiet import load_tensorflow
+    from tfrec.cli.load_tensorflow import load_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=DATA, default="scientific")

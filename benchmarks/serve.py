@@ -131,7 +131,7 @@ def write_model(folder: Path, items: int) -> None:
     import tensorflow as tf  # isort: skip
 
     from tfrec.retrieval import TopK
-    from tfrec.serving.history import index_table
+    from tfrec.serving.modules.string_ops import index_table
 
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((items, DIM), np.float32)

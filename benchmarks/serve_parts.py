@@ -112,9 +112,9 @@ def signature(size: int, calls: int) -> None:
     import tensorflow as tf  # isort: skip
 
     from tfrec.config import ExportConfig
-    from tfrec.models.next_item import NextItemModel
-    from tfrec.serving.catalogue import Catalogue
-    from tfrec.serving.next_item import NextItemServing
+    from tfrec.models.next_item.model import NextItemModel
+    from tfrec.serving.modules.item_index import Catalogue
+    from tfrec.serving.modules.next_item import NextItemServing
 
     rng = np.random.default_rng(0)
     items = [f"item-{i}" for i in range(size)]
@@ -159,8 +159,8 @@ def signature(size: int, calls: int) -> None:
 
 def timed(folder: Path, inputs: dict[str, Any], calls: int) -> list[float]:
     """Seconds of each call of the default signature by the C loader, after its first tenth."""
-    from tfrec.serving.native import compile_loader, find_compiler, time_native
-    from tfrec.serving.ops import read_saved_model
+    from tfrec.serving.checking.c_loader import compile_loader, find_compiler, time_native
+    from tfrec.serving.saved_model.allowed_ops import read_saved_model
 
     compiler = find_compiler()
     if compiler is None:

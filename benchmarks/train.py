@@ -29,7 +29,7 @@ def with_tfrec(data: Any, folder: Path, layers: int, goal: float) -> dict[str, f
     """Seconds an epoch, and seconds until the validation NDCG@10 is at least `goal`."""
     from tfrec.config import RunConfig
     from tfrec.encoders import EmbeddingStore, load_encoder
-    from tfrec.training.next_item import fit_next_item
+    from tfrec.models.next_item.fit import fit_next_item
 
     config = RunConfig().with_values([*SAME, f"model.layers={layers}", "training.patience=100"])
     started = time.perf_counter()
@@ -54,7 +54,7 @@ def with_tfrec(data: Any, folder: Path, layers: int, goal: float) -> dict[str, f
 
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
-    from tfrec.cli.quiet import load_tensorflow
+    from tfrec.cli.load_tensorflow import load_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")

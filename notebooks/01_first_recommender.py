@@ -42,8 +42,8 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text  # noqa: F401  the preprocessor's ops
 
-from tfrec.assets import movielens_100k_folder
 from tfrec.data import read_movielens_100k
+from tfrec.downloads import movielens_100k_folder
 from tfrec.keras import keras
 
 keras.utils.set_random_seed(0)

@@ -40,13 +40,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 
-from tfrec.assets import complete_journey_folder
 from tfrec.data import read_complete_journey
-from tfrec.data.retail_behaviours import retail_behaviours
+from tfrec.data.datasets.simulated_retail_funnel import retail_behaviours
+from tfrec.downloads import complete_journey_folder
 from tfrec.evaluation import compare_systems, evaluate_ranking
 from tfrec.models import ClickRankerJudge
 from tfrec.retrieval import recommend
-from tfrec.training.two_stage import two_stage_scorer
+from tfrec.runs.two_stage import two_stage_scorer
 
 folder = Path(folder)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

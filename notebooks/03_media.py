@@ -35,13 +35,13 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from tfrec.assets import movielens_100k_folder
 from tfrec.data import read_movielens_100k
-from tfrec.data.batching import history_batch
+from tfrec.data.padding import history_batch
+from tfrec.downloads import movielens_100k_folder
 from tfrec.evaluation import compare_systems
 from tfrec.keras import keras
 from tfrec.retrieval import TopKResult, diversify
-from tfrec.retrieval.recommend import seen_items
+from tfrec.retrieval.top_items import seen_items
 
 folder = Path(folder)
 tf.get_logger().setLevel("ERROR")

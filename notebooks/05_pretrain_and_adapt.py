@@ -37,12 +37,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 
-from tfrec.assets import movielens_100k_folder
 from tfrec.data import read_movielens_100k
-from tfrec.encoders.learning import learn_word_pieces
+from tfrec.downloads import movielens_100k_folder
+from tfrec.encoders.tokenization.learn_wordpieces import learn_word_pieces
 from tfrec.files import read_json
-from tfrec.training import pretrain_encoder
-from tfrec.training.corpus import Corpus
+from tfrec.pretraining import pretrain_encoder
+from tfrec.pretraining.corpus import Corpus
 
 folder = Path(folder)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -39,8 +39,8 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from tfrec.assets import movielens_100k_folder
 from tfrec.data import read_movielens_100k
+from tfrec.downloads import movielens_100k_folder
 from tfrec.experiments import (
     ExperimentSpec,
     Simulator,

@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "data",
     "encoders",
-    "models",
     "retrieval",
     "evaluation",
-    "training",
+    "pretraining",
+    "models",
+    "runs",
     "serving",
     "experiments",
     "workflows",

@@ -27,9 +27,9 @@ _PUBLIC = {
     "ClickRanker": "tfrec.models",
     "TopK": "tfrec.retrieval",
     "recommend": "tfrec.retrieval",
-    "evaluate_run": "tfrec.training",
-    "train": "tfrec.training",
-    "load_run": "tfrec.training",
+    "evaluate_run": "tfrec.runs",
+    "train": "tfrec.runs",
+    "load_run": "tfrec.runs",
     "export": "tfrec.serving",
     "check": "tfrec.serving",
 }

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tfrec import InvalidInput, RunConfig
-from tfrec.workflows.compare import compare_runs, comparison_report, verdict
+from tfrec.workflows.compare_runs import compare_runs, comparison_report, verdict
 
 
 @pytest.fixture

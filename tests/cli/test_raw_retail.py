@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tfrec.data.retail import retail_log
+from tfrec.data.datasets.simulated_retail import retail_log
 
 
 @pytest.mark.slow

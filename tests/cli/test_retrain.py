@@ -42,7 +42,7 @@ def test_the_exit_code_tells_what_happened(tfrec, monkeypatch, tmp_path, outcome
 
 
 def test_bad_input_and_a_second_copy_have_codes_of_their_own(tfrec, tmp_path):
-    from tfrec.workflows.retrain.state import locked
+    from tfrec.workflows.retrain.job_state import locked
 
     home = ("--home", tmp_path / "home")
     code, outcome, err = run(tfrec, *home, "--events", "e.csv")

@@ -73,7 +73,7 @@ def make_run(*settings, **sizes):
     """Twelve items i0…i11 with rising counts; i2, i6 and i10 have no genre. `sizes` are the model's."""
     import tensorflow as tf
 
-    from tfrec.models.next_item import NextItemModel
+    from tfrec.models.next_item.model import NextItemModel
 
     items = pl.DataFrame(
         {

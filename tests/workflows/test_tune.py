@@ -51,7 +51,7 @@ def trained(monkeypatch):
         write_json(out / "metrics_valid.json", {"ndcg@10": value})
         return SimpleNamespace(path=out)
 
-    monkeypatch.setattr("tfrec.training.train", train)
+    monkeypatch.setattr("tfrec.runs.train", train)
     return seen
 
 
@@ -113,9 +113,9 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
 
 
 def test_a_trial_that_diverges_does_not_end_the_search(dataset, trained, tmp_path, monkeypatch):
-    import tfrec.training
+    import tfrec.runs
 
-    train = tfrec.training.train
+    train = tfrec.runs.train
 
     def diverges(data, out, config, force, after_epoch):
         if not trained:
@@ -123,7 +123,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(dataset, trained, tmp_pat
             raise TfrecError("The loss became nan.")
         return train(data, out, config, force, after_epoch)
 
-    monkeypatch.setattr("tfrec.training.train", diverges)
+    monkeypatch.setattr("tfrec.runs.train", diverges)
     found = tune(dataset, SPACE, tmp_path / "study", trials=2)
     assert (found["trials"], found["pruned"]) == (2, 1)
 
@@ -200,7 +200,7 @@ def test_the_page_shows_each_number_and_leaves_out_what_is_none():
 
 @pytest.mark.slow
 def test_a_real_search_prunes_within_a_training_and_leaves_a_run(dataset, tmp_path, monkeypatch):
-    from tfrec.training import Run
+    from tfrec.runs import Run
 
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: self.number == 1)
     config = RunConfig().with_values(SMALL)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def check(
@@ -18,6 +18,6 @@ def check(
 ) -> None:
     """Load an export without our Python, call it, and compare its numbers with ours."""
     load_tensorflow()
-    from tfrec.serving.check import check as check_export
+    from tfrec.serving.checking.check import check as check_export
 
     typer.echo(str(check_export(folder, tensorflow=tensorflow)))

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Force
-from tfrec.cli.pages import check_page
+from tfrec.cli.report_option import check_page
+from tfrec.cli.shared_options import Force
 
 
 def compare(
@@ -23,8 +23,8 @@ def compare(
 ) -> None:
     """Say which runs differ: paired tests over users; runs that differ only in their seed are repeats."""
     from tfrec.files import write_text
-    from tfrec.workflows.compare import compare_runs, comparison_report, verdict
-    from tfrec.workflows.recommend import check_output, write_frame
+    from tfrec.runs.recommend import check_output, write_frame
+    from tfrec.workflows.compare_runs import compare_runs, comparison_report, verdict
 
     check_page(out, force)
     if table is not None:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, Data, Force, run_config
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, ConfigFile, Data, Force, run_config
 
 app = typer.Typer(
     help="Import a text encoder, pre-train or adapt one, or look at one.", no_args_is_help=True, rich_markup_mode=None
@@ -55,7 +55,7 @@ def pretrain(
 
     dataset = PreparedDataset.load(data) if data else None
     load_tensorflow(pool=True)
-    from tfrec.training import pretrain_encoder
+    from tfrec.pretraining import pretrain_encoder
 
     pretrain_encoder(out, settings, dataset=dataset, files=text or [], source=source, resume=resume, force=force)
     typer.echo(f"Wrote {out}")
@@ -78,7 +78,7 @@ def adapt(
 
     dataset = PreparedDataset.load(data)
     load_tensorflow(pool=True)
-    from tfrec.training import adapt_encoder
+    from tfrec.pretraining import adapt_encoder
 
     typer.echo(f"Wrote {adapt_encoder(dataset, out, settings, source=source, force=force)}")
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Data, Ranker, RunFolder
-from tfrec.cli.pages import check_page
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.report_option import check_page
+from tfrec.cli.shared_options import Data, Ranker, RunFolder
 
 
 def evaluate(
@@ -36,8 +36,8 @@ def evaluate(
 
     dataset = PreparedDataset.load(data)
     load_tensorflow(pool=True)
-    from tfrec.training import Run, evaluate_run
-    from tfrec.workflows.tables import print_metrics
+    from tfrec.runs import Run, evaluate_run
+    from tfrec.workflows.console_tables import print_metrics
 
     second = Run.load(ranker) if ranker else None
     found = evaluate_run(
@@ -47,8 +47,8 @@ def evaluate(
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
         from tfrec.files import write_text
-        from tfrec.training.tracking import add_to_record
-        from tfrec.workflows.report import run_report
+        from tfrec.runs.mlflow_tracking import add_to_record
+        from tfrec.workflows.run_report import run_report
 
         write_text(report, run_report(run, dataset, out))
         add_to_record(run, report)

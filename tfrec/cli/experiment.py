@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Force
-from tfrec.cli.pages import check_page
+from tfrec.cli.report_option import check_page
+from tfrec.cli.shared_options import Force
 
 app = typer.Typer(help="A/B tests: plan, assign, analyse, report.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,7 +29,7 @@ def plan(
     """Say how long it must run, from the log of days gone by."""
     from tfrec.experiments import ExperimentSpec
     from tfrec.experiments import plan as plan_experiment
-    from tfrec.workflows.recommend import check_output, write_frame
+    from tfrec.runs.recommend import check_output, write_frame
 
     if out is not None:
         check_output(out, force)
@@ -54,7 +54,7 @@ def assign(
 ) -> None:
     """Write the arm of each user; null is not in the experiment."""
     from tfrec.experiments import ExperimentSpec, assign_users
-    from tfrec.workflows.recommend import check_output, read_users, write_frame
+    from tfrec.runs.recommend import check_output, read_users, write_frame
 
     check_output(out, force)
     table = assign_users(ExperimentSpec.load(spec), read_users(users))
@@ -75,7 +75,7 @@ def analyse(
     """Print the decision on each arm and why."""
     from tfrec.experiments import ExperimentSpec, decide
     from tfrec.experiments import analyse as analyse_experiment
-    from tfrec.workflows.recommend import check_output, write_frame
+    from tfrec.runs.recommend import check_output, write_frame
 
     if out is not None:
         check_output(out, force)

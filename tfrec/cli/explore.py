@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def explore(
@@ -28,7 +28,7 @@ def explore(
     if importlib.util.find_spec("streamlit") is None:
         raise Unavailable("The page needs the extra `serve`: pip install 'tfrec-bert[serve]'.")
     load_tensorflow()
-    from tfrec.training import Run
+    from tfrec.runs import Run
 
     runs = [Run.load(path) for path in run]
     for loaded in runs:
@@ -38,7 +38,7 @@ def explore(
         known = PreparedDataset.load(data)
         if list(known.item_ids) != list(runs[0].item_ids):
             raise InvalidInput(f"{data} has another catalogue than {run[0]}. Use the data the run was trained on.")
-    page = Path(__file__).parents[1] / "workflows" / "explore_page.py"
+    page = Path(__file__).parents[1] / "workflows" / "explore" / "streamlit_page.py"
     settings = {
         "server.address": host,
         "server.port": port,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, Force, Ranker, RunFolder
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, Force, Ranker, RunFolder
 
 
 def export(
@@ -25,8 +25,8 @@ def export(
     if version is not None and version < 1:
         raise InvalidInput(f"--version must be at least 1, received {version}.")
     load_tensorflow()
-    from tfrec.serving.export import export as export_run
-    from tfrec.training import Run
+    from tfrec.runs import Run
+    from tfrec.serving.exporting.export import export as export_run
 
     trained, second = Run.load(run), Run.load(ranker) if ranker else None
     trained.config = trained.config.with_values(assignments or [])

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, Force, RunFolder
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, Force, RunFolder
 
 app = typer.Typer(no_args_is_help=True, help="The index inside an export: approximate search, new items.")
 
@@ -66,11 +66,11 @@ def _export(
     load_tensorflow()
     from tfrec.data import PreparedDataset
     from tfrec.files import read_json
-    from tfrec.serving.export import EXPORT_FILE
-    from tfrec.serving.export import export as export_run
-    from tfrec.serving.index_quality import IndexReport
-    from tfrec.serving.new_items import with_new_items
-    from tfrec.training import Run
+    from tfrec.runs import Run
+    from tfrec.serving.exporting.add_items import with_new_items
+    from tfrec.serving.exporting.build_index import IndexReport
+    from tfrec.serving.exporting.export import EXPORT_FILE
+    from tfrec.serving.exporting.export import export as export_run
 
     trained = Run.load(run)
     trained.config = trained.config.with_values(assignments)

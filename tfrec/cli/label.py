@@ -14,7 +14,7 @@ def label(
     canary: Annotated[int | None, typer.Option(help="Version on trial.")] = None,
 ) -> None:
     """Pin versions as stable and canary (rollout, rollback); without options, serve the newest again."""
-    from tfrec.serving.config_files import label_versions
+    from tfrec.serving.exporting.server_config_files import label_versions
 
     given = {"stable": stable, "canary": canary}
     labels = {name: version for name, version in given.items() if version is not None}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, Force, run_config
+from tfrec.cli.shared_options import Assignments, ConfigFile, Force, run_config
 
 
 def prepare(

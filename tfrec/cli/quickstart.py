@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def quickstart(

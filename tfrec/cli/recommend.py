@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Data, Force, Ranker, RunFolder
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Data, Force, Ranker, RunFolder
 
 
 def recommend(
@@ -23,7 +23,7 @@ def recommend(
     """Write the top items of each user."""
     from tfrec.data import PreparedDataset
     from tfrec.errors import InvalidInput
-    from tfrec.workflows.recommend import check_output, read_users, recommend_from_run, write_frame
+    from tfrec.runs.recommend import check_output, read_users, recommend_from_run, write_frame
 
     if k < 1:
         raise InvalidInput(f"--k must be at least 1, received {k}.")
@@ -31,7 +31,7 @@ def recommend(
     wanted = read_users(users) if users else None
     dataset = PreparedDataset.load(data)
     load_tensorflow(pool=True)
-    from tfrec.training import Run
+    from tfrec.runs import Run
 
     second = Run.load(ranker) if ranker else None
     frame = recommend_from_run(Run.load(run), dataset, k=k, users=wanted, ranker=second)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, run_config
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, ConfigFile, run_config
 
 REFUSED = 3
 

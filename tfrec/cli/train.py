@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, Data, Force, run_config
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, ConfigFile, Data, Force, run_config
 
 
 def train(
@@ -37,7 +37,7 @@ def train(
 
     dataset = PreparedDataset.load(data)
     load_tensorflow(pool=True)
-    from tfrec.training import train as train_run
+    from tfrec.runs import train as train_run
 
     train_run(dataset, out, settings, resume=resume, force=force)
     typer.echo(f"Wrote {out}")

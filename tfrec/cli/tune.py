@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tfrec.cli.options import Assignments, ConfigFile, Data, run_config
-from tfrec.cli.quiet import load_tensorflow
+from tfrec.cli.load_tensorflow import load_tensorflow
+from tfrec.cli.shared_options import Assignments, ConfigFile, Data, run_config
 
 
 def tune(

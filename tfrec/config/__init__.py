@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from tfrec.config.base import Section
 from tfrec.config.data_and_text import AdaptationConfig, DataConfig, EncoderConfig, PretrainingConfig
 from tfrec.config.models_and_training import (
     AugmentationConfig,
@@ -17,7 +18,6 @@ from tfrec.config.models_and_training import (
     TrackingConfig,
     TrainingConfig,
 )
-from tfrec.config.section import Section
 from tfrec.config.use import EvaluationConfig, ExportConfig, RetrainConfig, RetrievalConfig
 from tfrec.errors import InvalidInput
 

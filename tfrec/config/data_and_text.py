@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tfrec.config.section import Section
+from tfrec.config.base import Section
 
 
 class DataConfig(Section):

@@ -1,13 +1,13 @@
 """Raw logs and catalogues to a PreparedDataset, and the arrays that models read from it."""
 
-from tfrec.data.batching import history_batch
-from tfrec.data.behaviour import behaviour_text
-from tfrec.data.complete_journey import read_complete_journey
+from tfrec.data.behaviour_text import behaviour_text
 from tfrec.data.dataset import Histories, PreparedDataset, Queries
-from tfrec.data.movielens import read_movielens_100k
+from tfrec.data.datasets.complete_journey import read_complete_journey
+from tfrec.data.datasets.movielens import read_movielens_100k
+from tfrec.data.ingest.item_text import normalise_text
+from tfrec.data.ingest.splits import check_leakage
+from tfrec.data.padding import history_batch
 from tfrec.data.prepare import prepare
-from tfrec.data.splits import check_leakage
-from tfrec.data.text import normalise_text
 
 __all__ = [
     "Histories",

@@ -13,12 +13,12 @@ import polars as pl
 import tfrec
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data import splits, write
 from tfrec.data.dataset import FORMAT, PreparedDataset
-from tfrec.data.log import Log, build_log
-from tfrec.data.read import Source, collect, read, require
-from tfrec.data.text import render_texts, text_columns
-from tfrec.data.validate import as_id, typed_items
+from tfrec.data.ingest import splits, write
+from tfrec.data.ingest.event_log import Log, build_log
+from tfrec.data.ingest.item_text import render_texts, text_columns
+from tfrec.data.ingest.read import Source, collect, read, require
+from tfrec.data.ingest.validate import as_id, typed_items
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
 from tfrec.progress import say

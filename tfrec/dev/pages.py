@@ -13,10 +13,11 @@ from tfrec.dev.markdown import docstring, notebook_page
 ROOMS = (
     "data",
     "encoders",
-    "models",
     "retrieval",
     "evaluation",
-    "training",
+    "pretraining",
+    "models",
+    "runs",
     "serving",
     "experiments",
 )

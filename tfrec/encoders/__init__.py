@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrec.encoders.backbone import BertConfig as BertConfig
-    from tfrec.encoders.backbone import GptConfig as GptConfig
-    from tfrec.encoders.encoder import TextEncoder as TextEncoder
-    from tfrec.encoders.importing import import_encoder as import_encoder
-    from tfrec.encoders.loading import load_encoder as load_encoder
-    from tfrec.encoders.models import build_bert as build_bert
-    from tfrec.encoders.models import build_gpt as build_gpt
-    from tfrec.encoders.store import EmbeddingStore as EmbeddingStore
+    from tfrec.encoders.checkpoints.import_encoder import import_encoder as import_encoder
+    from tfrec.encoders.embedding_store.store import EmbeddingStore as EmbeddingStore
+    from tfrec.encoders.load import load_encoder as load_encoder
+    from tfrec.encoders.text_encoder import TextEncoder as TextEncoder
+    from tfrec.encoders.transformers.build import build_bert as build_bert
+    from tfrec.encoders.transformers.build import build_gpt as build_gpt
+    from tfrec.encoders.transformers.config import BertConfig as BertConfig
+    from tfrec.encoders.transformers.config import GptConfig as GptConfig
 
 _PUBLIC = {
-    "BertConfig": "tfrec.encoders.backbone",
-    "EmbeddingStore": "tfrec.encoders.store",
-    "GptConfig": "tfrec.encoders.backbone",
-    "TextEncoder": "tfrec.encoders.encoder",
-    "build_bert": "tfrec.encoders.models",
-    "build_gpt": "tfrec.encoders.models",
-    "import_encoder": "tfrec.encoders.importing",
-    "load_encoder": "tfrec.encoders.loading",
+    "BertConfig": "tfrec.encoders.transformers.config",
+    "EmbeddingStore": "tfrec.encoders.embedding_store.store",
+    "GptConfig": "tfrec.encoders.transformers.config",
+    "TextEncoder": "tfrec.encoders.text_encoder",
+    "build_bert": "tfrec.encoders.transformers.build",
+    "build_gpt": "tfrec.encoders.transformers.build",
+    "import_encoder": "tfrec.encoders.checkpoints.import_encoder",
+    "load_encoder": "tfrec.encoders.load",
 }
 
 __all__ = [

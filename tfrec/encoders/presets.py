@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tfrec.assets import minilm_folder
+from tfrec.downloads import minilm_folder
 
 # Name to a function that fetches (once) and returns a Hugging Face BERT folder.
 PRESETS: dict[str, Callable[[], Path]] = {"minilm-l6": minilm_folder}

@@ -1,10 +1,10 @@
 """How good lists and probabilities are: metrics with intervals, slices, calibration, comparisons."""
 
-from tfrec.evaluation.beyond import BeyondResult, evaluate_beyond
-from tfrec.evaluation.comparison import compare_systems
-from tfrec.evaluation.lists import category_matrix
-from tfrec.evaluation.probabilities import evaluate_probabilities
-from tfrec.evaluation.ranking import RankingResult, evaluate_protocols, evaluate_ranking
+from tfrec.evaluation.beyond_accuracy import BeyondResult, evaluate_beyond
+from tfrec.evaluation.compare_systems import compare_systems
+from tfrec.evaluation.evaluate_ranking import RankingResult, evaluate_protocols, evaluate_ranking
+from tfrec.evaluation.list_metrics import category_matrix
+from tfrec.evaluation.probability_metrics import evaluate_probabilities
 
 __all__ = [
     "BeyondResult",

@@ -1,17 +1,17 @@
 """Experiments on people: plan, assign, analyse, decide. Loads no TensorFlow."""
 
-from tfrec.experiments.analysis import AnalysisResult, analyse
-from tfrec.experiments.assignment import assign, assign_users, check_exclusive, hash_share
-from tfrec.experiments.decision import Decision, decide
+from tfrec.experiments.ab_test.analyse import AnalysisResult, analyse
+from tfrec.experiments.ab_test.confidence_sequences import always_valid_p, sequence_radius
+from tfrec.experiments.ab_test.decide import Decision, decide
+from tfrec.experiments.ab_test.decision_page import experiment_report
+from tfrec.experiments.ab_test.plan_power import plan, sample_size
+from tfrec.experiments.design.assignment import assign, assign_users, check_exclusive, hash_share
+from tfrec.experiments.design.spec import ExperimentSpec
 from tfrec.experiments.interleaving import Interleaved, OptimisedInterleaving, interleaving_test, optimised, team_draft
-from tfrec.experiments.off_policy import OffPolicyResult, model_value, off_policy, slate_off_policy
-from tfrec.experiments.online import Change, change_points, daily_metrics
-from tfrec.experiments.page import experiment_report
-from tfrec.experiments.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
-from tfrec.experiments.power import plan, sample_size
-from tfrec.experiments.sequential import always_valid_p, sequence_radius
+from tfrec.experiments.off_policy.estimators import OffPolicyResult, model_value, off_policy, slate_off_policy
+from tfrec.experiments.off_policy.policies import epsilon_greedy_policy, sample_actions, softmax_policy, thompson_policy
+from tfrec.experiments.release_monitoring import Change, change_points, daily_metrics
 from tfrec.experiments.simulator import SimulatedLogs, Simulator, draw_lists, list_propensities
-from tfrec.experiments.spec import ExperimentSpec
 
 __all__ = [
     "AnalysisResult",

@@ -14,8 +14,8 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.errors import InvalidInput
-from tfrec.experiments.assignment import ARM, assign_users
-from tfrec.experiments.spec import ExperimentSpec
+from tfrec.experiments.design.assignment import ARM, assign_users
+from tfrec.experiments.design.spec import ExperimentSpec
 
 START = 1_750_000_000
 DAY = 86_400

@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrec.models.click_ranker import ClickRanker as ClickRanker
-    from tfrec.models.next_item import NextItemModel as NextItemModel
-    from tfrec.models.next_item_scorer import NextItemScorer as NextItemScorer
+    from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
+    from tfrec.models.next_item.model import NextItemModel as NextItemModel
+    from tfrec.models.next_item.scorer import NextItemScorer as NextItemScorer
 
 _PUBLIC = {
-    "NextItemModel": "tfrec.models.next_item",
-    "NextItemScorer": "tfrec.models.next_item_scorer",
-    "BehaviourTextModel": "tfrec.models.behaviour_text",
-    "BehaviourTextScorer": "tfrec.models.behaviour_scorer",
-    "ClickRanker": "tfrec.models.click_ranker",
-    "ClickRankerJudge": "tfrec.models.click_ranker_judge",
-    "Scorer": "tfrec.models.scorer",
-    "Popularity": "tfrec.models.baselines",
-    "LastItemText": "tfrec.models.baselines",
-    "Cooccurrence": "tfrec.models.baselines",
-    "CooccurrenceText": "tfrec.models.baselines",
-    "Ease": "tfrec.models.trained_baselines",
-    "Als": "tfrec.models.trained_baselines",
+    "NextItemModel": "tfrec.models.next_item.model",
+    "NextItemScorer": "tfrec.models.next_item.scorer",
+    "BehaviourTextModel": "tfrec.models.behaviour_text.model",
+    "BehaviourTextScorer": "tfrec.models.behaviour_text.scorer",
+    "ClickRanker": "tfrec.models.click_ranker.model",
+    "ClickRankerJudge": "tfrec.models.click_ranker.predictor",
+    "Scorer": "tfrec.retrieval.scorer",
+    "Popularity": "tfrec.models.baselines.counting",
+    "LastItemText": "tfrec.models.baselines.counting",
+    "Cooccurrence": "tfrec.models.baselines.counting",
+    "CooccurrenceText": "tfrec.models.baselines.counting",
+    "Ease": "tfrec.models.baselines.ease_and_als",
+    "Als": "tfrec.models.baselines.ease_and_als",
 }
 
 __all__ = list(_PUBLIC)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfrec.retrieval.recall import index_recall
-from tfrec.retrieval.recommend import recommend
-from tfrec.retrieval.seen import should_exclude_seen
+from tfrec.retrieval.approximate.recall import index_recall
+from tfrec.retrieval.seen_items import should_exclude_seen
+from tfrec.retrieval.top_items import recommend
 from tfrec.retrieval.top_k_numpy import top_k_numpy
-from tfrec.retrieval.two_stage import TwoStage
+from tfrec.retrieval.two_stage_scorer import TwoStage
 
 if TYPE_CHECKING:
-    from tfrec.retrieval.clusters import cluster
-    from tfrec.retrieval.diversity import diversify
-    from tfrec.retrieval.int8 import Int8Index
-    from tfrec.retrieval.ivf import IvfIndex
-    from tfrec.retrieval.scan import TopKResult
-    from tfrec.retrieval.tfrs import TfrsTopK
+    from tfrec.retrieval.approximate.int8_index import Int8Index
+    from tfrec.retrieval.approximate.ivf_index import IvfIndex
+    from tfrec.retrieval.approximate.kmeans import cluster
+    from tfrec.retrieval.chunked_scan import TopKResult
+    from tfrec.retrieval.mmr import diversify
+    from tfrec.retrieval.tfrs_top_k import TfrsTopK
     from tfrec.retrieval.top_k import TopK
 
 __all__ = [
@@ -36,13 +36,13 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Int8Index": "tfrec.retrieval.int8",
-    "IvfIndex": "tfrec.retrieval.ivf",
-    "cluster": "tfrec.retrieval.clusters",
+    "Int8Index": "tfrec.retrieval.approximate.int8_index",
+    "IvfIndex": "tfrec.retrieval.approximate.ivf_index",
+    "cluster": "tfrec.retrieval.approximate.kmeans",
     "TopK": "tfrec.retrieval.top_k",
-    "TopKResult": "tfrec.retrieval.scan",
-    "diversify": "tfrec.retrieval.diversity",
-    "TfrsTopK": "tfrec.retrieval.tfrs",
+    "TopKResult": "tfrec.retrieval.chunked_scan",
+    "diversify": "tfrec.retrieval.mmr",
+    "TfrsTopK": "tfrec.retrieval.tfrs_top_k",
 }
 
 

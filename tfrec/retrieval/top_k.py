@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.retrieval.scan import TopKResult, scan_top_k
+from tfrec.retrieval.chunked_scan import TopKResult, scan_top_k
 
 
 class TopK(keras.layers.Layer):

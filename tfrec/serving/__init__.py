@@ -6,24 +6,24 @@ import importlib
 from typing import Any
 
 # These two are also the names of their modules, so they are bound here and now, to stay in front of them.
-from tfrec.serving.check import CheckReport, check
-from tfrec.serving.export import export, next_version
+from tfrec.serving.checking.check import CheckReport, check
+from tfrec.serving.exporting.export import export, next_version
 
 _LAZY = {
-    "Client": "tfrec.serving.client",
+    "Client": "tfrec.serving.client.client",
     "LocalServer": "tfrec.serving.local.server",
-    "ServerError": "tfrec.serving.transport",
+    "ServerError": "tfrec.serving.client.transport",
     "ServerOptions": "tfrec.serving.local.server",
-    "BehaviourTextServing": "tfrec.serving.behaviour_text",
-    "Catalogue": "tfrec.serving.catalogue",
-    "ClickRankerServing": "tfrec.serving.click_ranker",
-    "TwoStageServing": "tfrec.serving.two_stage",
-    "NextItemServing": "tfrec.serving.next_item",
+    "BehaviourTextServing": "tfrec.serving.modules.behaviour_text",
+    "Catalogue": "tfrec.serving.modules.item_index",
+    "ClickRankerServing": "tfrec.serving.modules.click_ranker",
+    "TwoStageServing": "tfrec.serving.modules.two_stage",
+    "NextItemServing": "tfrec.serving.modules.next_item",
     "serve": "tfrec.serving.local.server",
-    "IndexReport": "tfrec.serving.index_quality",
-    "build_index": "tfrec.serving.index_quality",
-    "with_new_items": "tfrec.serving.new_items",
-    "label_versions": "tfrec.serving.config_files",
+    "IndexReport": "tfrec.serving.exporting.build_index",
+    "build_index": "tfrec.serving.exporting.build_index",
+    "with_new_items": "tfrec.serving.exporting.add_items",
+    "label_versions": "tfrec.serving.exporting.server_config_files",
 }
 
 __all__ = ["CheckReport", "check", "export", "next_version", *_LAZY]

@@ -13,7 +13,7 @@ import numpy as np
 from tfrec.errors import TfrecError
 from tfrec.keras import keras
 from tfrec.progress import say
-from tfrec.training.averaging import averaged
+from tfrec.training.ema_weights import averaged
 
 
 class BestWeights(keras.callbacks.Callback):

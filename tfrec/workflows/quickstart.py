@@ -24,7 +24,7 @@ from tfrec.schema import (
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
-    from tfrec.training import Run
+    from tfrec.runs import Run
 
 MODEL_NAME = "movielens"
 SERVER_IMAGE = "tensorflow/serving:2.20.0"
@@ -61,8 +61,8 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
     runs = Path(folder) / "runs"
     dataset = _prepare(runs / "quickstart-data", config)
 
-    from tfrec.training import evaluate_run, train
-    from tfrec.workflows.tables import print_metrics
+    from tfrec.runs import evaluate_run, train
+    from tfrec.workflows.console_tables import print_metrics
 
     say("Training the next-item model")
     run = train(dataset, runs / "quickstart", config, force=True)
@@ -78,8 +78,8 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
 
 
 def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
-    from tfrec.assets import movielens_100k_folder
     from tfrec.data import prepare, read_movielens_100k
+    from tfrec.downloads import movielens_100k_folder
 
     say("Fetching MovieLens-100K (cached after the first time)")
     events, items = read_movielens_100k(movielens_100k_folder())
@@ -89,8 +89,8 @@ def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
 
 def _show_people(run: Run, dataset: PreparedDataset, how_many: int = 3) -> None:
     """Prints what the first few test users had seen before their target, and what the model recommends to them."""
-    from tfrec.workflows.recommend import recommend_from_run
-    from tfrec.workflows.tables import print_lists
+    from tfrec.runs.recommend import recommend_from_run
+    from tfrec.workflows.console_tables import print_lists
 
     users = [str(user) for user in dataset.queries("test").user_ids[:how_many]]
     titles = dict(zip(dataset.item_ids, dataset.items["title"].fill_null("?")))
@@ -105,8 +105,8 @@ def _show_people(run: Run, dataset: PreparedDataset, how_many: int = 3) -> None:
 
 
 def _export(run: Run, out: Path) -> Path:
-    from tfrec.serving.check import check
-    from tfrec.serving.export import export
+    from tfrec.serving.checking.check import check
+    from tfrec.serving.exporting.export import export
 
     say("Exporting")
     version = export(run, out)

@@ -12,9 +12,9 @@ import yaml
 from tfrec.config import RunConfig
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.files import read_json, write_json, write_text
-from tfrec.html import Section, render_report
 from tfrec.progress import say
-from tfrec.svg import lines
+from tfrec.reporting.html_page import Section, render_report
+from tfrec.reporting.svg_charts import lines
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -172,7 +172,7 @@ def _suggest(trial: Any, knob: str, spec: Mapping[str, Any]) -> Any:
 def _try(
     optuna: Any, study: Any, trial: Any, space: Any, dataset: PreparedDataset, config: RunConfig, out: Path
 ) -> None:
-    from tfrec.training import train
+    from tfrec.runs import train
 
     knobs = {knob: _suggest(trial, knob, spec) for knob, spec in space.items()}
     states, run = optuna.trial.TrialState, out / "trial"

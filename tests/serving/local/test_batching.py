@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfrec.serving.local.batching import Batcher, Limits
-from tfrec.serving.local.errors import Code, RequestError
+from tfrec.serving.local.status_codes import Code, RequestError
 
 
 class Doubling:

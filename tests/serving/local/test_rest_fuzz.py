@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
-from tfrec.serving.local.errors import Code, RequestError
-from tfrec.serving.local.loaded import Input
+from tfrec.serving.local.loaded_version import Input
 from tfrec.serving.local.rest_json import parse_body, read_inputs, write_outputs
+from tfrec.serving.local.status_codes import Code, RequestError
 
 WANTED = {"n": Input(tf.int64, (None,)), "s": Input(tf.string, (None, 2)), "x": Input(tf.float32, None)}
 LEAF = (

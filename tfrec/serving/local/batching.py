@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrec.serving.local.errors import Code, RequestError, invalid
-from tfrec.serving.local.loaded import Arrays, Signature
+from tfrec.serving.local.loaded_version import Arrays, Signature
+from tfrec.serving.local.status_codes import Code, RequestError, invalid
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import tensorflow as tf
 
-from tfrec.serving.local.loaded import Input, LoadedVersion, Signature, as_input
-from tfrec.serving.local.versions import Versions
+from tfrec.serving.local.loaded_version import Input, LoadedVersion, Signature, as_input
+from tfrec.serving.local.version_manager import Versions
 
 Schema = dict[str, Any]
 

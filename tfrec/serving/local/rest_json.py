@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from tfrec.serving.local.errors import RequestError, invalid
-from tfrec.serving.local.loaded import Arrays, Input
+from tfrec.serving.local.loaded_version import Arrays, Input
+from tfrec.serving.local.status_codes import RequestError, invalid
 
 _BYTES_SUFFIX: Final = "_bytes"
 _DEEPEST: Final = 32

@@ -18,12 +18,12 @@ from aiohttp import web
 
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.serving.local.batching import Batcher, Limits
-from tfrec.serving.local.core import Core
-from tfrec.serving.local.loaded import LoadedVersion
-from tfrec.serving.local.metrics import Metrics
-from tfrec.serving.local.rest import rest_app
-from tfrec.serving.local.rpc import add_services
-from tfrec.serving.local.versions import Versions, wanted_versions
+from tfrec.serving.local.grpc_services import add_services
+from tfrec.serving.local.loaded_version import LoadedVersion
+from tfrec.serving.local.model_server import Core
+from tfrec.serving.local.prometheus_metrics import Metrics
+from tfrec.serving.local.rest_routes import rest_app
+from tfrec.serving.local.version_manager import Versions, wanted_versions
 
 _log = logging.getLogger("tfrec.serving")
 

@@ -18,10 +18,10 @@ from tfrec.errors import InvalidInput, TfrecError
 from tfrec.files import read_json, write_json
 from tfrec.progress import say
 from tfrec.schema import GLOBAL_TIME
-from tfrec.workflows.retrain.drift import drift_notes, drift_report, refuse_clock, refuse_drift
-from tfrec.workflows.retrain.profile import Profile, write_profile
-from tfrec.workflows.retrain.release import label, run_sha256, tidy, verify
-from tfrec.workflows.retrain.state import State, locked
+from tfrec.workflows.retrain.data_drift import drift_notes, drift_report, refuse_clock, refuse_drift
+from tfrec.workflows.retrain.data_profile import Profile, write_profile
+from tfrec.workflows.retrain.job_state import State, locked
+from tfrec.workflows.retrain.releases import label, run_sha256, tidy, verify
 
 STEPS = ("prepare", "validate", "train", "judge", "export", "label")
 _AS_IT_WAS = "the served version is as it was"
@@ -169,7 +169,7 @@ class Night:
         refuse_drift(report, self.before, self.config.retrain, force)
 
     def _train(self) -> None:
-        from tfrec.training import train
+        from tfrec.runs import train
 
         out, partial = self.folder / "run", self.folder / "run.partial"
         start, why = self._start()
@@ -187,7 +187,7 @@ class Night:
         train(self._dataset(), out, config, resume=resume)
 
     def _start(self) -> tuple[str, str]:
-        from tfrec.training import Run
+        from tfrec.runs import Run
 
         assert self.state.night is not None
         if self.champion is None or self.state.night["anew"]:
@@ -198,8 +198,8 @@ class Night:
         return "warm", ""
 
     def _judge(self) -> None:
-        from tfrec.training import Run
-        from tfrec.workflows.retrain.gate import judge
+        from tfrec.runs import Run
+        from tfrec.workflows.retrain.promotion_gate import judge
 
         entry = self.state.champion()
         gate = judge(
@@ -214,9 +214,9 @@ class Night:
             say(f"Not promoted: {reason}")
 
     def _export(self) -> None:
-        from tfrec.serving.check import check
-        from tfrec.serving.export import export, next_version
-        from tfrec.training import Run
+        from tfrec.runs import Run
+        from tfrec.serving.checking.check import check
+        from tfrec.serving.exporting.export import export, next_version
 
         state = self.state
         assert state.night is not None

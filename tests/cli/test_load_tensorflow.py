@@ -1,0 +1,37 @@
+"""Loading TensorFlow says nothing, and what we say afterwards still arrives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.slow
+def test_tensorflow_loads_without_a_word_and_standard_error_works_afterwards():
+    code = (
+        "import sys; from tfrec.cli.load_tensorflow import load_tensorflow; load_tensorflow()\n"
+        "import os; os.write(2, b'after\\n'); print('ours', file=sys.stderr)\n"
+        "assert 'tensorflow' in sys.modules"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "TFREC_DEBUG"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "after\nours\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pool", "reused"), [(True, True), (False, False)])
+def test_commands_that_end_use_the_memory_of_tensors_again(pool, reused):
+    code = (
+        f"from tfrec.cli.load_tensorflow import load_tensorflow; load_tensorflow(pool={pool})\n"
+        "import resource; import tensorflow as tf\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(3): tf.ones([2**24])\n"
+        "before = faults()\n"
+        "for _ in range(10): tf.ones([2**24])\n"
+        "print(faults() - before)"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "TF_CPU_"))}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    pages = 10 * 2**24 * 4 // os.sysconf("SC_PAGE_SIZE")  # of all ten tensors, were each cleared anew
+    assert (int(found.stdout) < pages / 10) == reused

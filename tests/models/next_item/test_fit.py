@@ -1,0 +1,138 @@
+"""What a fit of NextItemModel does with its validation queries, and with a catalogue too large to compare all texts."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+from dataclasses import replace  # isort: skip
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose
+
+from tfrec.config import RunConfig
+from tfrec.data import prepare
+from tfrec.evaluation import evaluate_ranking
+from tfrec.models.next_item import fit as next_item
+from tfrec.models.next_item import validation as next_item_validation
+from tfrec.models.next_item.fit import build_next_item_model, fit_next_item, memory_length
+from tfrec.models.next_item.score_weights.search import Balance
+from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.shared.neighbours import text_neighbours
+
+ITEMS = 24
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """50 users who walk round a ring of 24 items."""
+    starts = np.random.default_rng(5).integers(0, ITEMS, 50)
+    rows = [(f"u{u}", f"i{(start + step) % ITEMS}", step) for u, start in enumerate(starts) for step in range(9)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(ITEMS)], "title": [f"thing {i}" for i in range(ITEMS)]})
+    return prepare(events, items, tmp_path_factory.mktemp("data") / "ring", split="leave-one-out")
+
+
+@pytest.fixture
+def config():
+    return RunConfig().with_values(["model.dim=16", "model.heads=2", "model.layers=1", "model.neighbours=4"])
+
+
+@pytest.fixture
+def vectors():
+    return np.random.default_rng(2).normal(size=(ITEMS, 20)).astype(np.float32)
+
+
+def ndcg(model, queries):
+    return evaluate_ranking(NextItemScorer(model), queries, num_items=ITEMS, ks=(10,), bootstrap=0).metrics["ndcg@10"]
+
+
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_of_the_balances_found_the_best_over_all_queries_is_kept(dataset, config, vectors, monkeypatch, wrong_first):
+    model = build_next_item_model(dataset, vectors, config)
+    before = Balance.of(model)
+    good, wrong = replace(before, weight=20.0), replace(before, weight=-20.0)
+    found = [wrong, before, good] if wrong_first else [good, wrong]
+    monkeypatch.setattr(next_item_validation, "balances", lambda *arguments, **options: found)
+    start = ndcg(model, dataset.queries("valid"))
+    metrics = next_item_validation.finally_balanced(model, dataset, config, {"ndcg@10": 0.99})
+    assert float(model.memory.weight) == pytest.approx(20.0)
+    assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid"))) and metrics["ndcg@10"] > start
+
+
+def test_balances_that_are_no_better_leave_the_model_and_its_own_metrics(dataset, config, vectors, monkeypatch):
+    model = build_next_item_model(dataset, vectors, config)
+    before = Balance.of(model)
+    monkeypatch.setattr(next_item_validation, "balances", lambda *a, **options: [replace(before, weight=-20.0)])
+    metrics = next_item_validation.finally_balanced(model, dataset, config, {"ndcg@10": 0.99})
+    assert Balance.of(model) == before
+    assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid")))
+
+
+def test_a_validation_of_a_large_catalogue_asks_some_of_the_queries(dataset, config, vectors, monkeypatch):
+    monkeypatch.setattr(next_item_validation, "MOST_SCORES", 10 * ITEMS + 5)
+    config = config.with_values(["training.balance=false", "training.seed=4"])
+    model = build_next_item_model(dataset, vectors, config)
+    some = next_item_validation.validation(model, dataset, config)()
+    queries = dataset.queries("valid")
+    rows = np.sort(np.random.default_rng(4).choice(len(queries), 10, replace=False))
+    whole = evaluate_ranking(NextItemScorer(model), queries, num_items=ITEMS, ks=(10,), bootstrap=0).per_user
+    assert some["ndcg@10"] == pytest.approx(whole["ndcg@10"].to_numpy()[rows].mean())
+
+
+def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vectors, monkeypatch):
+    monkeypatch.setattr(next_item, "COMPARED", ITEMS - 1)
+    asked = []
+
+    def near(given):
+        asked.append(given)
+        return iter([(np.arange(0, 12), np.arange(0, 12)), (np.arange(12, ITEMS), np.arange(12, ITEMS))])
+
+    monkeypatch.setattr(next_item, "neighbourhoods", near)
+    memory = build_next_item_model(dataset, vectors, config.with_values(["model.text_neighbours=3"])).memory
+    (texts,) = asked
+    first, strengths = text_neighbours(texts[:12], 3)
+    assert memory.alike.numpy()[:12].tolist() == first.tolist()
+    assert_allclose(memory.kernel.numpy()[:12], strengths, rtol=1e-5)
+    assert (memory.alike.numpy()[12:] >= 12).all()
+
+
+def test_as_many_events_are_read_as_most_histories_have():
+    lengths = np.array([120] * 95 + [5000] * 5)
+    assert memory_length(lengths, at_least=50) == 200  # one in twenty is longer
+    lengths[80:] = 5000
+    assert memory_length(lengths, at_least=50) == 500
+    assert memory_length(lengths, at_least=50, at_most=200) == 200
+    assert memory_length(lengths[:80], at_least=800) == 800
+    assert memory_length(np.empty(0), at_least=50) == 50
+
+
+@pytest.mark.parametrize(("before", "data", "expected"), [(-1000, -2, -2), (-5, -1000, -1000), (-5, -2, -5)])
+def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
+    dataset, config, vectors, monkeypatch, before, data, expected
+):
+    monkeypatch.setattr(next_item, "repeat_log_odds", lambda *arguments: data)
+    monkeypatch.setattr(next_item, "start_from", lambda model, *arguments: model.repeats.start_at(before))
+    model = build_next_item_model(dataset, vectors, config.with_values(["training.start_from=run"]))
+    assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
+
+
+def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_from_the_kinds(tmp_path):
+    """Two views, then one of the two is bought and another thing viewed, and so on."""
+    rng, rows = np.random.default_rng(0), []
+    for user in range(150):
+        open_views, fresh = [], list(rng.permutation(ITEMS))
+        for step in range(12):
+            if len(open_views) == 2:
+                rows.append((f"u{user}", f"i{open_views.pop(int(rng.integers(2)))}", step, "purchase"))
+            else:
+                open_views.append(fresh.pop())
+                rows.append((f"u{user}", f"i{open_views[-1]}", step, "view"))
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(ITEMS)]})
+    dataset = prepare(events, items, tmp_path / "shop", split="leave-one-out")
+    config = RunConfig().with_values(
+        ["model.dim=16", "model.heads=2", "model.neighbours=0", "training.epochs=4", "training.batch_size=16"]
+    )
+    fitted = fit_next_item(dataset, None, config, workdir=tmp_path / "fit")
+    of_kind = dict(zip(dataset.event_kinds, fitted.model.repeats.numbers.numpy()[3:], strict=True))
+    assert of_kind["view"] > of_kind["purchase"] + 1

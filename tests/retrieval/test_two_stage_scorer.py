@@ -1,0 +1,103 @@
+"""Two stages, beside a loop: who may come, and in which order."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfrec import InvalidInput
+from tfrec.data import Histories
+from tfrec.retrieval import recommend
+from tfrec.retrieval.two_stage_scorer import TwoStage, blend, head_weights
+
+N = 12
+RNG = np.random.default_rng(3)
+FIRST = RNG.normal(size=(3, N)).astype(np.float32)
+SECOND = RNG.random((3, N, 2)).astype(np.float32)
+HISTORIES = Histories(
+    user_ids=np.array(["a", "b", "c"], object),
+    offsets=np.array([0, 4, 6, 6]),
+    items=np.array([int(i) for i in FIRST[0].argsort()[::-1][:4]] + [1, 2], np.int32),
+    events=np.array([0, 1, 0, 0, 1, 0], np.int16),
+    timestamps=np.arange(6),
+    values=np.zeros(6, np.float32),
+    is_target=np.ones(6, bool),
+)
+
+
+class First:
+    name, num_items = "first", N
+
+    def scores(self, histories, rows):
+        return FIRST[rows]
+
+
+class Second:
+    behaviours = ["view", "purchase"]
+
+    def probabilities(self, histories, rows, candidates):
+        self.read = histories
+        return np.array([[SECOND[r, c] for c in found] for r, found in zip(rows, candidates)])
+
+
+def lists(scores):
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_best_of_the_first_stage_in_the_order_of_the_second_then_the_rest(exclude, weight):
+    rows = np.array([2, 0])
+    scorer = TwoStage(First(), Second(), [1.0, 3.0], candidates=5, first_stage=weight, exclude_seen=exclude)
+    found = lists(scorer.scores(HISTORIES, rows))
+    for place, row in enumerate(rows):
+        seen = set(HISTORIES.items[HISTORIES.row(row)].tolist()) if exclude else set()
+        chosen = [item for item in FIRST[row].argsort()[::-1] if item not in seen][:5]
+        value = np.array([SECOND[row, item] @ [1.0, 3.0] for item in chosen])
+        if weight:
+            given = FIRST[row, chosen]
+            value = value + weight * (value.mean() + (given - given.mean()) / given.std() * value.std())
+        best = [chosen[i] for i in np.argsort(-value)]
+        rest = [item for item in FIRST[row].argsort()[::-1] if item not in chosen]
+        assert_array_equal(found[place], best + rest)
+
+
+def test_scores_of_candidates_are_the_weighted_sums_and_masked_items_stay_out():
+    scorer = TwoStage(First(), Second(), [1.0, 3.0], candidates=5, exclude_seen=True)
+    ids = [f"i{i}" for i in range(N)]
+    frame = recommend(scorer, HISTORIES, item_ids=ids, k=5, users=["a"], exclude_seen=True)
+    assert not {int(i[1:]) for i in frame["item_id"]} & set(HISTORIES.items[:4].tolist())
+    for item, score in frame.select("item_id", "score").iter_rows():
+        assert_allclose(score, SECOND[0, int(item[1:])] @ [1.0, 3.0], rtol=1e-5)
+    whole = recommend(scorer, HISTORIES, item_ids=ids, k=N, users=["a"], exclude_seen=True)
+    assert whole.height == N - 4 and whole["score"].is_sorted(descending=True)
+
+
+def test_impressions_are_not_read_as_acts():
+    judge = Second()
+    TwoStage(First(), judge, [1.0, 1.0], impressions=1).scores(HISTORIES, np.array([0]))
+    assert_array_equal(judge.read.items, HISTORIES.items[[0, 2, 3, 5]])
+    assert_array_equal(judge.read.offsets, [0, 3, 4, 4])
+
+
+def test_a_first_stage_that_leaves_items_out_keeps_them_out():
+    class Few(First):
+        def scores(self, histories, rows):
+            return np.where(np.arange(N) < 3, FIRST[rows], -np.inf)
+
+    found = TwoStage(Few(), Second(), [1.0, 1.0], candidates=2).scores(HISTORIES, np.array([0]))
+    assert np.isfinite(found[0, :3]).all() and (found[0, 3:] == -np.inf).all()
+
+
+def test_equal_first_scores_add_nothing():
+    real = np.ones((1, 3), bool)
+    found = blend(np.array([[0.1, 0.3, 0.2]]), np.ones((1, 3)), real, 2.0)
+    assert_allclose(found, [[0.1 + 0.4, 0.3 + 0.4, 0.2 + 0.4]])
+
+
+def test_weights_left_out_are_zero_and_none_set_is_one():
+    assert_array_equal(head_weights(["view", "purchase"], {"purchase": 2.0}), [0.0, 2.0])
+    assert_array_equal(head_weights(["view", "purchase"], {}), [1.0, 1.0])
+    with pytest.raises(InvalidInput, match="'like'"):
+        head_weights(["view"], {"like": 1.0})
+    with pytest.raises(InvalidInput, match="weight for each"):
+        TwoStage(First(), Second(), [1.0])

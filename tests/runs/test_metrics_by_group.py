@@ -1,0 +1,80 @@
+"""The parts of a metrics file beyond the headline, on a dataset and lists written by hand."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tfrec import InvalidInput, RunConfig, prepare
+from tfrec.evaluation import evaluate_ranking
+from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
+
+COUNTRIES = {"u0": "NL", "u1": "NL", "u2": "FR", "u3": None}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Four users over five items; the model likes "a" best, then "b", and so on."""
+    rows = [
+        (user, item, kind, time)
+        for user, items in {"u0": "bcda", "u1": "cdba", "u2": "abce", "u3": "eabd"}.items()
+        for time, (item, kind) in enumerate(zip(items, ["view", "view", "view", "purchase"]))
+    ]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": list("abcde"), "title": list("ABCDE"), "genre": ["x", "x|y", "y", None, "y"]})
+    users = pl.DataFrame({"user_id": list(COUNTRIES), "country": list(COUNTRIES.values())})
+    data = prepare(log, items, tmp_path_factory.mktemp("d") / "data", users=users, split="leave-one-out")
+
+    class Alphabet:
+        name, num_items = "alphabet", 5
+
+        def scores(self, histories, rows):
+            return np.tile(-np.arange(5, dtype=np.float32), (len(rows), 1))
+
+    queries = data.queries("test")
+    return data, queries, evaluate_ranking(Alphabet(), queries, num_items=5, bootstrap=0)
+
+
+def run(data, **evaluation):
+    return SimpleNamespace(
+        config=RunConfig.from_dict({"evaluation": evaluation}),
+        item_counts=data.items["train_count"].to_numpy().astype(np.int64),
+        text_vectors=np.eye(5),
+    )
+
+
+def test_slices_say_for_whom_the_model_works(parts):
+    data, queries, result = parts
+    made = run(data, user_groups=["country"], item_groups=["genre"])
+    found = slice_report(result, data, made, queries)
+    by_country = found["users"]["country"]
+    assert {name: row["users"] for name, row in by_country.items()} == {"(none)": 1, "FR": 1, "NL": 2}
+    assert by_country["NL"]["mrr@10"] == 1 and by_country["FR"]["mrr@10"] == 0.2  # "a" is first, "e" is fifth
+    assert found["targets"]["behaviour"]["purchase"]["targets"] == 4
+    assert found["targets"]["genre"]["x"]["mrr@10"] == 1
+    assert {row["group"] for row in found["exposure"]["genre"]} == {"x", "x|y", "y", "(none)"}
+    assert found["disparity"]["country"]["left_out"] == ["(none)", "FR", "NL"]
+    assert "NaN" not in json.dumps(found)
+
+
+def test_lists_are_described_with_vectors_and_categories(parts):
+    data, queries, result = parts
+    found = beyond_accuracy(result, data, run(data, categories="genre"), queries)
+    assert found["precision@10"] == pytest.approx(0.1)  # one target each, all five items in the list of ten
+    assert found["diversity@10"] == pytest.approx(1)  # the vectors are at right angles
+    assert found["coverage@10"] == 1 and found["gini@10"] == 0
+    assert found["miscalibration@10"] > 0
+    assert "miscalibration@10" not in beyond_accuracy(result, data, run(data), queries)
+
+
+@pytest.mark.parametrize(
+    "knobs, message",
+    [({"user_groups": ["age"]}, "'age'"), ({"item_groups": ["shop"]}, "'shop'"), ({"categories": "shop"}, "'shop'")],
+)
+def test_a_column_that_is_not_there_is_named(parts, knobs, message):
+    data, queries, result = parts
+    with pytest.raises(InvalidInput, match=message):
+        slice_report(result, data, run(data, **knobs), queries)
+        beyond_accuracy(result, data, run(data, **knobs), queries)

@@ -1,0 +1,179 @@
+"""`train` from a small log to a Run: resume, refusal, what is left on disk."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import json  # isort: skip
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose
+
+from tfrec.config import RunConfig
+from tfrec.data import Histories, prepare
+from tfrec.errors import InvalidInput
+from tfrec.runs import Run, evaluate_run, train
+from tfrec.models.next_item.fit import fit_next_item, repeat_log_odds
+
+WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """40 users who walk round a ring of 12 items: the next item is the one after."""
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"u{u}", f"i{(start + step) % 12}", "view", step)
+        for u, start in enumerate(rng.integers(0, 12, 40))
+        for step in range(8)
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    texts = [" ".join(rng.choice(WORDS, 3)) for _ in range(12)]
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(12)], "title": texts})
+    return prepare(events, items, tmp_path_factory.mktemp("data") / "ring", split="leave-one-out")
+
+
+@pytest.fixture
+def config(tiny_encoder):
+    small = ["model.dim=16", "model.heads=2", "model.layers=1", "training.batch_size=8", "evaluation.bootstrap=20"]
+    return RunConfig().with_values([*small, f"encoder.name={tiny_encoder}", "training.epochs=4"])
+
+
+def weights(run):
+    return {w.name: w.numpy() for w in run.model.weights}
+
+
+@pytest.mark.slow
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, dies_at):
+    config = config.with_values(["training.ema=0.9"])
+    whole = train(dataset, tmp_path / "whole", config)
+
+    with dies_at(2):
+        train(dataset, tmp_path / "parts", config)
+    assert not (tmp_path / "parts").exists() and (tmp_path / "parts.partial").is_dir()
+    with pytest.raises(InvalidInput, match="--resume"):
+        train(dataset, tmp_path / "parts", config)
+    resumed = train(dataset, tmp_path / "parts", config, resume=True)
+    assert not (tmp_path / "parts.partial").exists()
+    found, expected = weights(resumed), weights(whole)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=25", "training.learning_rate=0.01"]))
+    metrics = evaluate_run(run, dataset)
+    assert metrics["users"] == 40 and metrics["items"] == 12
+    assert metrics["ndcg@10"] > 0.8 > metrics["baselines"]["popularity"]["ndcg@10"]
+    assert set(metrics["baselines"]) == {"popularity", "text", "cooccurrence", "cooccurrence_text"}
+    assert metrics["protocol"]["ranking"] == "full"
+    for name in ("config.yaml", "items.parquet", "manifest.json", "history.csv", "metrics.json", "predictions.parquet"):
+        assert (run.path / name).is_file(), name
+    assert Run.load(run.path).event_kinds == ["view"]
+
+
+@pytest.mark.slow
+def test_a_run_of_another_version_is_told_apart_from_a_failure(dataset, config, tmp_path):
+    run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1"]))
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    for change, reason in (({"dim": 8}, "train again"), ({"no_such_knob": 1}, "no_such_knob")):
+        changed = {**manifest, "model": {**manifest["model"], **change}}
+        (run.path / "manifest.json").write_text(json.dumps(changed))
+        with pytest.raises(InvalidInput, match=reason):
+            assert Run.load(run.path).model is None
+
+
+def test_bad_arguments_leave_nothing(dataset, config, tmp_path):
+    with pytest.raises(InvalidInput, match="heads"):
+        train(dataset, tmp_path / "run", config.with_values(["model.heads=5"]))
+    with pytest.raises(InvalidInput, match="no interrupted run"):
+        train(dataset, tmp_path / "run", config, resume=True)
+    assert not list(tmp_path.glob("run*"))
+
+
+def test_an_existing_run_is_not_replaced_without_force(dataset, config, tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InvalidInput, match="exists already"):
+        train(dataset, tmp_path / "run", config)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match="is not a run"):
+        Run.load(tmp_path)
+
+
+# 50 users with 0 + 1 + 2 + 3 earlier events among 20 items: 15 repeats by chance; 500 users: 150
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        ([[0, 1, 2, 3]] * 50, np.log(0.5 / 15.5)),
+        ([[0, 0, 0, 0]] * 50, np.log(150.5 / 15.5)),
+        ([[0, 1, 2, 3]] * 500, -1000),
+    ],
+    ids=["nobody repeats", "everybody repeats", "nobody repeats of many"],
+)
+def test_the_repeat_bias_starts_on_the_side_of_the_data(users, expected):
+    flat = np.concatenate(users).astype(np.int32)
+    histories = Histories(
+        user_ids=np.array([f"u{i}" for i in range(len(users))], object),
+        offsets=np.arange(0, len(flat) + 1, 4),
+        items=flat,
+        events=np.zeros(len(flat), np.int16),
+        timestamps=np.arange(len(flat)),
+        values=np.zeros(len(flat), np.float32),
+        is_target=np.ones(len(flat), bool),
+    )
+    assert_allclose(repeat_log_odds(histories, 20), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("negatives", "loss"), [("uniform", "softmax"), ("mixed", "softmax"), ("auto", "gbce"), ("popularity", "bpr")]
+)
+def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negatives, loss):
+    values = [f"training.negatives={negatives}", f"training.loss={loss}", "training.sample=5", "training.epochs=12"]
+    small = ["model.dim=16", "model.heads=2", "training.batch_size=8", "training.learning_rate=0.01"]
+    config = RunConfig().with_values([*small, *values, "model.neighbours=0", "training.balance=false"])
+    assert fit_next_item(dataset, None, config, workdir=tmp_path).metrics_valid["ndcg@10"] > 0.8
+
+
+@pytest.mark.parametrize(("items", "sampled"), [(20_000, False), (20_001, True)])
+def test_a_large_catalogue_is_sampled_by_default(items, sampled):
+    knobs = RunConfig().training
+    assert knobs.negatives_for(100_000, items) == ("mixed" if sampled else "all")
+    assert RunConfig().with_values(["training.negatives=all"]).training.negatives_for(100_000, items) == "all"
+
+
+def test_the_step_is_traced_once(dataset, tmp_path, traces):
+    values = ["model.dim=8", "model.heads=2", "model.layers=0", "training.epochs=2", "training.ema=0.9"]
+    fit_next_item(dataset, None, RunConfig().with_values([*values, "training.balance=false"]), workdir=tmp_path)
+    assert len(traces) == 1
+
+
+def test_a_loss_that_needs_samples_says_so(dataset, tmp_path):
+    config = RunConfig().with_values(["training.loss=bpr", "training.negatives=all", "model.dim=16"])
+    with pytest.raises(InvalidInput, match="training.negatives=uniform"):
+        fit_next_item(dataset, None, config, workdir=tmp_path)
+
+
+def test_a_segment_that_users_lack_is_refused_before_the_fit_and_leaves_nothing(dataset, config, tmp_path):
+    with pytest.raises(InvalidInput, match="retrieval.segment is 'country', but no users were given"):
+        train(dataset, tmp_path / "run", config.with_values(["retrieval.segment=country"]))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_keeps_what_is_popular_in_each_segment(config, tmp_path):
+    rows = [(f"u{u}", f"i{(u + step) % 5}", step) for u in range(12) for step in range(5)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    users = pl.DataFrame(
+        {"user_id": [f"u{u}" for u in range(12)], "plan": [("free", "paid")[u % 2] for u in range(12)]}
+    )
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(5)], "title": WORDS[:5]})
+    dataset = prepare(events, items, tmp_path / "d", users=users, split="leave-one-out")
+    run = train(dataset, tmp_path / "run", config.with_values(["retrieval.segment=plan", "training.epochs=1"]))
+    learnt = [(("free", "paid")[u % 2], (u + step) % 5) for u in range(12) for step in range(3)]
+    assert run.segments is not None
+    assert sorted(run.segments.iter_rows()) == sorted((*key, learnt.count(key)) for key in set(learnt))

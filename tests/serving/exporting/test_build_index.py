@@ -1,0 +1,203 @@
+"""Exports behind an approximate index, and exports with items that training never saw."""
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+from tfrec.models.shared.neighbours import text_neighbours
+from tfrec.serving import build_index, check, export, with_new_items
+from tfrec.serving.exporting.add_items import extended_neighbours, widened
+from tfrec.serving.exporting.build_index import Measured
+
+ASK = {
+    "recommend": {"history_item_ids": [["i3", "i8"], [], ["i1"]], "history_events": [["view", "buy"], [], ["view"]],
+                  "exclude_item_ids": [["i5"], ["i11"], []]},
+    "recommend_filtered": {"history_item_ids": [["i3", "i8"], []], "history_events": [["view", "buy"], []],
+                           "exclude_item_ids": [["i5"], ["i9"]], "allow_values": [["a"], ["b", "c"]]},
+    "recommend_from_text": {"history_texts": [["red umbrella", "blue hat coat"], [""]]},
+    "similar_items": {"item_ids": ["i5", "unknown", "i0"]},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_store(tmp_path_factory):
+    """An embedding store of these tests' own: vectors of a made-up encoder stay out of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFREC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["int8", "ivf"])
+def test_an_index_that_looks_at_everything_answers_as_the_exact_scan(rebuilt, served, call_of, tmp_path, kind):
+    run = rebuilt(f"export.index={kind}", "export.index_lists=3", "export.index_probes=99")
+    folder = export(run, tmp_path / "shop")
+    ask = call_of(folder)
+    for signature, inputs in ASK.items():
+        ours, exact = ask(signature, **inputs), served(signature, **inputs)
+        assert_array_equal(ours.item_ids, exact.item_ids, signature)
+        assert_allclose(ours.scores, exact.scores, atol=1e-5)
+        assert_array_equal(ours.count, exact.count)
+    about = read_json(folder / "tfrec.json")["index"]
+    assert about["kind"] == kind and about["recall_at_10"] == about["recall_at_k"] == 1
+    assert about["queries"] == 12 and about["source"] == "one item each"
+    if kind == "ivf":
+        assert check(folder).signatures == sorted(read_json(folder / "tfrec.json")["signatures"])
+
+
+def test_an_exact_export_says_so(exported):
+    assert read_json(exported / "tfrec.json")["index"] == {"kind": "exact"}
+
+
+@pytest.mark.slow
+def test_an_index_that_finds_too_little_is_refused_and_nothing_is_left(rebuilt, tmp_path):
+    run = rebuilt("export.index=ivf", "export.index_lists=12", "export.index_probes=1")
+    with pytest.raises(InvalidInput, match=r"(?s)at least 0.98 .*reads 1 of \d+ lists.*export.index_probes"):
+        export(run, tmp_path / "shop")
+    assert not (tmp_path / "shop").exists()
+    lenient = rebuilt("export.index=ivf", "export.index_lists=12", "export.index_probes=1", "export.index_recall=0")
+    assert export(lenient, tmp_path / "shop").is_dir()
+
+
+@pytest.mark.slow
+def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(rebuilt, monkeypatch):
+    config = rebuilt("export.index=ivf", "export.index_lists=12", "export.max_k=2").config.export
+    model = rebuilt().model
+
+    def reads(floor, **knobs):
+        chosen = config.model_copy(update={"index_recall": floor, **knobs})
+        _, report = build_index(model, chosen, exclude_seen=True)
+        assert report.recall_at_10 >= floor and report.lists == 12
+        return report.probes
+
+    assert [reads(0.0, max_k=k) for k in (1, 2, 4, 12)] == [2, 4, 8, 12]  # a list holds one item
+    monkeypatch.setattr(Measured, "recall", lambda self, index, k, half=None: index.probes / index.num_lists)
+    assert [reads(floor) for floor in (0.3, 0.4, 0.6, 0.7, 1.0)] == [4, 8, 8, 12, 12]
+    assert reads(0.2, index_probes=3) == 3
+
+
+def test_histories_measure_the_index_where_there_are_some(rebuilt):
+    from tfrec.data.dataset import Histories
+
+    items = np.array([3, 8, 1, 0, 5], np.int64)
+    flat = np.zeros(5, np.int64)
+    histories = Histories(np.array(["u", "v", "w"]), np.array([0, 3, 3, 5]), items, flat, flat, flat, flat == 0)
+    config = rebuilt("export.index=int8").config.export
+    _, report = build_index(rebuilt().model, config, exclude_seen=True, histories=histories)
+    assert (report.queries, report.source) == (2, "histories of the data")
+    assert "recall@10 1.0000" in str(report) and "int8" in str(report)
+
+
+NEW = pl.DataFrame(
+    {"item_id": ["n0", "i4", "n1"], "title": ["red red shoe", "never read", "blue coat"], "genre": [["c"], ["a"], []]}
+)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    """The run and its export before and after two new items."""
+    import runpy
+    from pathlib import Path
+
+    make_run = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["make_run"]
+    before = make_run(text_neighbours=2)
+    wide, ids = with_new_items(before, NEW)
+    assert ids == ["n0", "n1"]
+    return before, wide, export(wide, tmp_path_factory.mktemp("grown") / "shop")
+
+
+@pytest.mark.slow
+def test_new_items_come_after_the_others_and_the_old_run_is_as_it_was(grown):
+    before, wide, _ = grown
+    assert before.model.num_items == before.items.height == 12
+    assert wide.items["item_id"].to_list() == [f"i{i}" for i in range(12)] + ["n0", "n1"]
+    assert wide.items["text"][12] == "red red shoe" and wide.items["text"][4] == before.items["text"][4]
+    assert wide.item_counts[12:].tolist() == [0, 0]
+    assert_allclose(wide.model.item_vectors()[:12], before.model.item_vectors(), atol=1e-6)
+    encoder = before.encoder()
+    vectors = before.model.text_to_vector(encoder.encode(["red red shoe", "blue coat"], batch_size=2, seq_length=16))
+    assert_allclose(wide.model.history_vectors()[12:], vectors, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_new_items_are_recommended_read_by_id_and_similar_to_others(grown, call_of):
+    before, wide, folder = grown
+    ask = call_of(folder)
+    histories = {"history_item_ids": [["i3", "i8"]], "history_events": [["view", "buy"]], "exclude_item_ids": [[]]}
+    names = ask("recommend", **histories).item_ids[0].tolist()
+    assert {b"n0", b"n1"} <= set(names) and names.index(b"") == 12
+
+    read = {"history_item_ids": [["n0"]], "history_events": [["view"]], "exclude_item_ids": [[]]}
+    answer = ask("recommend", **read)
+    inputs = {
+        "history_items": np.array([[12]], np.int32),
+        "history_events": np.zeros([1, 1], np.int32),
+        "history_gaps": np.zeros([1, 1], np.float32),
+    }
+    scores = wide.model.scores(inputs).numpy()[0]
+    order = [i for i in np.argsort(-scores, kind="stable") if i != 12]
+    assert not answer.fallback[0] and answer.count[0] == 13
+    assert_array_equal(answer.item_ids[0, :13], [wide.items["item_id"][int(i)].encode() for i in order])
+
+    similar = ask("similar_items", item_ids=["n1", "i0"])
+    assert similar.count.tolist() == [13, 13] and b"n1" in similar.item_ids[1]
+    only = ask("recommend_filtered", **histories, allow_values=[["c"]]).item_ids[0]
+    assert b"n0" in only and b"n1" not in only
+
+
+def test_neighbours_of_a_widened_catalogue_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 5)).astype(np.float32)
+    vectors[[7, 55]] = 0
+    known = text_neighbours(vectors[:50], 6)
+    indices, values = extended_neighbours(*known, vectors)
+    expected = text_neighbours(vectors, 6)
+    assert_array_equal(indices, expected[0])
+    assert_allclose(values, expected[1], atol=1e-5)
+
+
+def test_history_neighbours_stay_and_new_items_have_none(rebuilt):
+    model = rebuilt(neighbours=2).model
+    near = np.arange(24, dtype=np.int32).reshape(12, 2) % 12
+    model.memory.remember((near, np.ones((12, 2), np.float32)), None)
+    wide = widened(model, np.ones((1, 6), np.float32))
+    assert_array_equal(wide.memory.near[:12], near)
+    assert wide.memory.near[12].numpy().tolist() == [-1, -1] and not wide.memory.counts[12].numpy().any()
+
+
+def test_rows_that_go_on_after_the_text_get_the_mean(rebuilt):
+    model, vectors = rebuilt().model, np.ones((2, 4), np.float32)  # the model's rows are 6 wide
+    wide = widened(model, vectors)
+    assert_allclose(wide.history_vectors()[12:], model.text_to_vector(vectors), atol=1e-6)
+
+
+def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
+    before, wide, _ = grown
+    with pytest.raises(InvalidInput, match="all of the 3 items already"):
+        with_new_items(wide, NEW)
+    with pytest.raises(InvalidInput, match="use_text"):
+        ids_only = type(before)(**{**vars(before), "config": before.config.with_values(["model.use_text=false"])})
+        with_new_items(ids_only, NEW)
+    with pytest.raises(InvalidInput, match="same types"):
+        with_new_items(before, NEW.with_columns(pl.struct("title").alias("genre")))
+
+
+def test_texts_that_the_store_has_are_not_encoded_again(rebuilt):
+    run = rebuilt()
+    encoder, asked = run.encoder(), []
+    encode, encoder.hash = encoder.encode, "of this test"
+
+    def counting(texts, **more):
+        asked.extend(texts)
+        return encode(texts, **more)
+
+    encoder.encode = counting
+    first, _ = with_new_items(run, NEW)
+    texts = first.items["text"].to_list()[12:]
+    assert sorted(asked) == sorted(set(texts))
+    again, _ = with_new_items(run, NEW)
+    assert sorted(asked) == sorted(set(texts))
+    assert_array_equal(again.text_vectors, first.text_vectors)

@@ -1,0 +1,87 @@
+"""Assets come from a pinned wheel, whole or not at all, and once."""
+
+import hashlib
+import subprocess
+import threading
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tfrec import downloads as assets
+from tfrec.errors import InvalidInput, Unavailable
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def pip(monkeypatch, tmp_path):
+    """Puts a wheel with one file where pip would; `pip.sha256` is its hash, `pip.calls` how often it was asked."""
+    source = tmp_path / "thing-1-py3-none-any.whl"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("thing/data.txt", "words")
+
+    class Pip:
+        sha256, calls = hashlib.sha256(source.read_bytes()).hexdigest(), 0
+
+    def run(command, **kwargs):
+        assert command[1:5] == ["-m", "pip", "download", "--no-deps"] and command[-1] == "thing==1"
+        Pip.calls += 1
+        Path(command[command.index("--dest") + 1], source.name).write_bytes(source.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return Pip
+
+
+def test_a_wheels_files_are_kept_and_fetched_once(pip):
+    for _ in range(2):
+        folder = assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "inner/data.txt"}, "thing")
+    assert (folder / "inner" / "data.txt").read_text() == "words"
+    assert pip.calls == 1
+
+
+def test_two_who_fetch_at_once_fetch_once(pip, monkeypatch):
+    asked, both = subprocess.run, threading.Barrier(2)
+
+    def slowly(*arguments, **options):
+        time.sleep(0.2)
+        return asked(*arguments, **options)
+
+    def fetch(_):
+        both.wait()
+        return assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "data.txt"}, "thing")
+
+    monkeypatch.setattr(subprocess, "run", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(fetch, range(2))
+    assert one == other and (one / "data.txt").read_text() == "words"
+    assert pip.calls == 1
+
+
+def test_another_wheel_than_the_pinned_one_is_not_used(pip, cache):
+    with pytest.raises(InvalidInput, match=f"0000.*{pip.sha256}"):
+        assets.fetch_wheel_members("thing==1", "0" * 64, {"thing/data.txt": "data.txt"}, "thing")
+    assert not list(cache.rglob("data.txt"))
+
+
+def test_a_wheel_without_the_file_leaves_nothing(pip, cache):
+    with pytest.raises(InvalidInput, match="thing/other.txt"):
+        assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/other.txt": "other.txt"}, "thing")
+    assert [path for path in cache.rglob("*") if path.name != "assets"] == []
+
+
+def test_offline_with_nothing_cached_says_so(monkeypatch, cache):
+    def fails(command, **kwargs):
+        return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n")
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    for fetch in (assets.minilm_folder, assets.movielens_100k_folder, assets.complete_journey_folder):
+        with pytest.raises(Unavailable, match=r"not in the cache .*No matching distribution found.*TFREC_CACHE"):
+            fetch()

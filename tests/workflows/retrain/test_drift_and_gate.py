@@ -1,0 +1,254 @@
+"""Drift, the gate and the served champion, each against arithmetic by hand."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+from datetime import UTC, datetime  # isort: skip
+from math import log
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfrec.config import RetrainConfig, RunConfig
+from tfrec.data import prepare
+from tfrec.errors import InvalidInput
+from tfrec.evaluation import evaluate_ranking
+from tfrec.workflows.retrain.data_drift import chance, drift_notes, drift_report, psi, refuse_drift
+from tfrec.workflows.retrain.data_profile import Profile, value_counts, value_edges, write_profile
+from tfrec.workflows.retrain.promotion_gate import AsServed, compared, judge, refusals
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+DAY = 86400
+
+
+def events(rows):
+    """(user, item, kind, day, value) to a log with a clock in seconds."""
+    columns = ["user_id", "item_id", "event", "day", "value"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row").with_row_index()
+    return frame.with_columns(timestamp=1_704_067_200 + pl.col("day") * DAY + pl.col("index")).drop("day", "index")
+
+
+OLD = [(f"u{u}", f"i{(u + day) % 5}", "view", day, float(u % 3)) for u in range(6) for day in range(5)]
+NEW = [
+    ("u0", "i0", "view", 10, 1.0),
+    ("u0", "i5", "share", 10, None),
+    ("new", "i5", "view", 11, 2.0),
+    ("u1", "ghost", "view", 11, 0.0),
+]
+
+
+def catalogue(*items):
+    return pl.DataFrame({"item_id": items, "title": [f"thing {item}" for item in items]})
+
+
+@pytest.fixture
+def profile(tmp_path):
+    items = catalogue("i0", "i1", "i2", "i3", "i4", "gone")
+    return write_profile(prepare(events(OLD), items, tmp_path / "old", split="global-time"), tmp_path / "profile")
+
+
+def report(profile, tmp_path, rows, *items):
+    data = prepare(events(rows), catalogue(*items), tmp_path / "new", split="global-time", force=True)
+    return drift_report(data, profile, NOW)
+
+
+def test_what_is_new_is_counted(profile, tmp_path):
+    late = [("u2", "i3", "view", -3, 0.0)]
+    found = report(profile, tmp_path, OLD[1:] + late + NEW, "i0", "i1", "i2", "i3", "i4", "i5")
+    counts = ("events", "users", "items", "new_events", "late_events", "new_users", "new_items", "gone_items")
+    assert [found[name] for name in counts] == [34, 7, 7, 4, 0, 1, 1, 1]
+    assert found["lost_share"] == 0 and found["gone_share"] == 1 / 6
+    assert found["new_item_share"] == 3 / 4 and found["unknown_share"] == 1 / 4
+    assert found["kinds"] == {"share": [0, 0.25], "view": [1, 0.75]}
+    assert_allclose(found["psi"]["kinds"]["psi"], 0.2499 * log(2500) - 0.25 * log(0.75), atol=1e-3)
+    assert found["newest"] == "2024-01-12 00:00:33" and found["ahead"] == 0
+
+
+def test_late_and_lost_events_are_told_apart(profile, tmp_path):
+    late = [("u2", "i3", "view", -3, 0.0), ("u2", "i3", "view", -4, 0.0)]
+    names = "i0", "i1", "i2", "i3", "i4"
+    assert report(profile, tmp_path, OLD + late, *names)["late_events"] == 2
+    assert report(profile, tmp_path, OLD[:24] + NEW[:1], *names)["lost_share"] == pytest.approx(0.2)
+
+
+def test_a_shift_of_values_is_refused_and_one_by_chance_is_not(tmp_path):
+    many = [(f"u{u}", f"i{day % 5}", "rating", day, float(1 + (u + day) % 5)) for u in range(40) for day in range(10)]
+    names = "i0", "i1", "i2", "i3", "i4"
+    profile = write_profile(prepare(events(many), catalogue(*names), tmp_path / "old"), tmp_path / "profile")
+    again = [(f"u{u}", f"i{u % 5}", "rating", 20, float(1 + u % 5)) for u in range(40)]
+    tenfold = [(*row[:4], row[4] * 10) for row in again]
+    refuse_drift(report(profile, tmp_path, many + again, *names), profile, RetrainConfig())
+    shifted = report(profile, tmp_path, many + tenfold, *names)
+    with pytest.raises(InvalidInput, match="The values of the new events are not those of the last run: PSI"):
+        refuse_drift(shifted, profile, RetrainConfig())
+    refuse_drift(shifted, profile, RetrainConfig(max_psi=20))
+    assert any(note.startswith("values: PSI") for note in drift_notes(shifted))
+
+
+def test_popularity_bins_hold_a_tenth_of_the_events_each(tmp_path):
+    counts = {"a": 50, "b": 30, "c": 15, "d": 5}
+    rows = [(f"u{i % 7}", item, "view", i, None) for item, n in counts.items() for i in range(n)]
+    rows += [("u0", "in no catalogue", "view", 9, None)] * 3
+    profile = write_profile(prepare(events(rows), catalogue(*counts), tmp_path / "data"), tmp_path / "profile")
+    # a begins at event 0, b at 50, c at 80, d at 95 of 100
+    expected = [50, 0, 0, 0, 0, 30, 0, 0, 15, 5, 3]
+    assert profile.reference().tolist() == expected
+    assert profile.popularity(["a", "b", "b", "x"]).tolist() == [1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
+    assert Profile(tmp_path / "profile").facts == profile.facts
+
+
+def test_psi_is_the_sum_by_hand_and_zero_without_counts():
+    expected, found = np.array([20, 30, 50]), np.array([25, 25, 50])
+    by_hand = 0.05 * log(0.25 / 0.2) - 0.05 * log(0.25 / 0.3)
+    assert_allclose(psi(expected, found), by_hand, rtol=1e-12)
+    assert psi(expected, np.zeros(3)) == 0 == psi(np.zeros(3), found)
+    assert_allclose(psi(np.array([1, 0]), np.array([1, 1])), 0.5 * log(2) + 0.4999 * log(5000), rtol=1e-3)
+
+
+def test_what_chance_allows_is_what_draws_show():
+    rng, share = np.random.default_rng(0), np.array([0.5, 0.3, 0.15, 0.05])
+    draws = [psi(rng.multinomial(5000, share), rng.multinomial(300, share)) for _ in range(5000)]
+    assert np.quantile(draws, 0.999) == pytest.approx(chance(4, 5000, 300), rel=0.25)
+
+
+def test_value_bins():
+    values = np.array([1, 1, 2, 3, 3, 3, np.nan], np.float32)
+    edges = value_edges(values)
+    assert edges == [1.0, 2.0] and value_counts(values, edges).tolist() == [2, 1, 3, 1]
+    assert value_edges(np.array([np.nan])) == [] and value_counts(np.array([np.nan]), []).tolist() == [0, 1]
+
+
+class Fixed:
+    """Scores that count from the last item, and what it was asked."""
+
+    name, num_items = "fixed", 4
+
+    def scores(self, histories, rows):
+        self.asked = [
+            (histories.items[histories.row(r)].tolist(), histories.events[histories.row(r)].tolist()) for r in rows
+        ]
+        return np.tile(np.arange(4, dtype=np.float32), (len(rows), 1))
+
+
+def test_the_served_champion_is_asked_and_answers_in_its_own_catalogue(tmp_path):
+    rows = [
+        ("a", "i1", "view", 0, None),
+        ("a", "new", "view", 1, None),
+        ("a", "i0", "share", 2, None),
+        ("b", "new", "view", 0, None),
+        ("c", "i3", "view", 9, None),
+    ]
+    data = prepare(events(rows), catalogue("new", "i0", "i1", "i3"), tmp_path / "data", split="leave-one-out")
+    run = SimpleNamespace(item_counts=np.array([7, 5, 3, 1]), item_ids=np.array(["i3", "i2", "i1", "i0"], object))
+    run.event_kinds = ["click", "view"]
+    scorer = Fixed()
+    found = AsServed(scorer, run, data).scores(data.histories(), np.array([1, 0]))
+    assert scorer.asked == [([], []), ([2, 3], [1, -1])]  # b knows nothing of new; a's share is no kind
+    # today's order is new, i0, i1, i3: theirs are at 3, 2, 0; b gets their counts
+    assert_array_equal(found, [[-np.inf, 1, 3, 7], [-np.inf, 3, 2, 0]])
+
+
+class Ranked:
+    """Gives each user's target the rank that it is told."""
+
+    name = "ranked"
+
+    def __init__(self, data, ranks):
+        self.num_items, self.ranks = data.num_items, dict(zip(data.queries("test").user_ids, ranks))
+        queries = data.queries("test")
+        self.targets = dict(zip(queries.user_ids, queries.target_items))
+
+    def scores(self, histories, rows):
+        found = np.empty((len(rows), self.num_items), np.float32)
+        for place, row in enumerate(rows):
+            user = histories.user_ids[row]
+            order = [item for item in range(self.num_items) if item != self.targets[user]]
+            order.insert(self.ranks[user] - 1, self.targets[user])
+            found[place, order] = -np.arange(self.num_items)
+        return found
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    rows = [(f"u{u}", f"i{(u + day) % 15}", "view", day, None) for u in range(60) for day in range(4)]
+    names = [f"i{i}" for i in range(15)]
+    return prepare(events(rows), catalogue(*names), tmp_path_factory.mktemp("ring") / "data", split="leave-one-out")
+
+
+def measured(data, ranks):
+    return evaluate_ranking(Ranked(data, ranks), data.queries("test"), num_items=15, ks=(10,), bootstrap=0)
+
+
+def test_the_gate_opens_for_better_and_equal_and_closes_for_worse(ring):
+    before = measured(ring, [3] * 60)
+    knobs = RetrainConfig()
+    metrics = ["mrr@10", "recall@10", "coverage@10"]
+    better = compared(before, measured(ring, [1] * 60), metrics, 0.1)
+    assert better[0] == {
+        "metric": "mrr@10", "champion": 0.333333, "challenger": 1.0, "difference": 0.666667,
+        "low": 0.666667, "high": 0.666667, "floor": -0.033333, "holds": True,
+    }  # fmt: skip
+    assert refusals(better, 60, knobs) == [] == refusals(compared(before, before, metrics, 0.0), 60, knobs)
+    worse = refusals(compared(before, measured(ring, [4] * 60), metrics, 0.5), 60, knobs)
+    assert worse == ["mrr@10 fell: -0.0833 (95% interval -0.0833 to -0.0833)"]
+    lost = refusals(compared(before, measured(ring, [1] * 50 + [12] * 10), metrics, 0.1), 60, knobs)
+    assert len(lost) == 1 and lost[0].startswith("recall@10: -0.1667 (95% interval -0.2")
+    assert refusals(better, 29, knobs) == ["only 29 users in the newest window, expected 30"]
+
+
+def test_a_gain_that_may_be_luck_is_not_let_through(ring):
+    lucky = (
+        [1] * 8 + [4] * 8 + [3] * 44
+    )  # mrr: eight gain 2/3, eight lose 1/12; some resamples are much worse than that
+    rows = compared(measured(ring, [3] * 60), measured(ring, lucky), ["mrr@10"], 0.0)
+    assert rows[0]["difference"] > 0 and rows[0]["low"] > 0 and refusals(rows, 60, RetrainConfig()) == []
+    unlucky = [1] * 3 + [10] * 8 + [3] * 49
+    rows = compared(measured(ring, [3] * 60), measured(ring, unlucky), ["mrr@10"], 0.0)
+    assert rows[0]["difference"] > 0 > rows[0]["low"]
+    assert refusals(rows, 60, RetrainConfig())[0].endswith("reaches below -0.0000")
+
+
+def test_coverage_has_no_interval_and_has_to_hold_itself(ring):
+    wide, narrow = measured(ring, [3] * 60), measured(ring, [3] * 60)
+    narrow.metrics["coverage@10"] = wide.metrics["coverage@10"] * 0.8
+    row = compared(wide, narrow, ["mrr@10", "coverage@10"], 0.1)[1]
+    assert row["low"] is None and not row["holds"]
+    assert compared(wide, narrow, ["mrr@10", "coverage@10"], 0.3)[1]["holds"]
+
+
+def fake_run(data, ranks):
+    """What `judge` asks of a run whose test targets have these ranks."""
+    items = {"item_ids": data.item_ids, "item_counts": np.ones(data.num_items, np.int64)}
+    kinds = {"event_kinds": data.event_kinds, "manifest": {"exclude_seen": False}}
+    return SimpleNamespace(**items, **kinds, config=RunConfig(), scorer=lambda _=None: Ranked(data, ranks))
+
+
+def test_without_a_champion_popularity_takes_its_place_unless_told_otherwise(tmp_path):
+    steps = [("i0", 0), ("i1", 1), ("i2", 2), ("i0", 3)]  # the first item is in every training history, and the target
+    rows = [
+        (f"u{u}", f"i{3 + u % 12}" if item == "i1" else item, "view", day, None)
+        for u in range(60)
+        for item, day in steps
+    ]
+    ring = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="leave-one-out")
+    last = fake_run(ring, [15] * 60)
+    found = judge(ring, last, None, RetrainConfig(), None)
+    assert (found["metrics"][0]["champion"], found["metrics"][0]["challenger"]) == (1, 0)
+    assert not found["promote"] and found["rival"] == "popularity" and found["reasons"][0].startswith("ndcg@10 fell")
+    free = RetrainConfig(beat_popularity=False)
+    shown = judge(ring, last, None, free, None)
+    assert shown["promote"] and shown["metrics"] == found["metrics"]
+    assert not judge(ring, last, fake_run(ring, [1] * 60), free, None)["promote"]
+    assert not judge(ring, last, None, RetrainConfig(beat_popularity=False, min_users=61), None)["promote"]
+
+
+def test_a_champion_chosen_on_the_window_is_told(tmp_path):
+    rows = [(f"u{u}", f"i{(u + day) % 15}", "view", day, None) for u in range(40) for day in range(10)]
+    data = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="global-time")
+    start = data.manifest["cuts"]["test"]
+    same = fake_run(data, [2] * 40)
+    assert judge(data, same, same, RetrainConfig(), start)["new_to_champion"]
+    found = judge(data, same, same, RetrainConfig(), start + 1)
+    assert not found["new_to_champion"] and found["promote"] and found["metrics"][0]["difference"] == 0

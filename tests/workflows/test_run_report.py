@@ -1,0 +1,96 @@
+"""The page of a run: every part that its files allow, numbers as in the metrics file, nothing fetched."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tfrec import InvalidInput, RunConfig, prepare
+from tfrec.evaluation import evaluate_ranking
+from tfrec.workflows.run_report import run_report
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """A dataset and a run's folder with the files that training and evaluation leave, written by hand."""
+    rows = [(f"u{u}", f"i{(u + step) % 7}", step) for u in range(9) for step in range(4)]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    catalogue = pl.DataFrame({"item_id": [f"i{i}" for i in range(7)], "title": [f"Tea <{i}>" for i in range(7)]})
+    data = prepare(log, catalogue, tmp_path / "data", split="leave-one-out")
+
+    class Fixed:
+        name, num_items = "fixed", 7
+
+        def scores(self, histories, rows):
+            return np.tile(np.arange(7, dtype=np.float32), (len(rows), 1))
+
+    run = tmp_path / "run"
+    run.mkdir()
+    result = evaluate_ranking(Fixed(), data.queries("test"), num_items=7, bootstrap=20, keep_predictions=5)
+    result.predictions.write_parquet(run / "predictions.parquet")
+    data.items.write_parquet(run / "items.parquet")
+    RunConfig().save(run / "config.yaml")
+    (run / "history.csv").write_text("epoch,loss,valid_ndcg@10\n1,2.5,\n2,1.5,0.25\n")
+    (run / "manifest.json").write_text(json.dumps({"kind": "next-item", "seed": 7, "versions": {"tensorflow": "2.x"}}))
+    group = {"users": 9, "ndcg@10": 0.1875, "ndcg@10_se": 0.01, "recall@10": 1.0, "mrr@10": 0.2}
+    metrics = {
+        **{name: value for name, value in result.metrics.items() if "@" in name},
+        "users": 9,
+        "items": 7,
+        "intervals": {name: list(bounds) for name, bounds in result.intervals.items()},
+        "protocol": {"part": "test", "ties": "against the model"},
+        "beyond": {"gini@10": 0.125, "diversity@10": None},
+        "slices": {
+            "users": {"activity": {"hot": group, "warm": {**group, "ndcg@10_se": None}}},
+            "targets": {"popularity": {"hot": group}},
+            "disparity": {"activity": {"best": "hot", "worst": "warm", "gap": 0.5, "gap_se": 0.1, "left_out": ["x"]}},
+            "exposure": {"shop": [{"group": "A", "disparity": None}]},
+            "cold_items": {"users": 3, "ndcg@10": 0.0625},
+        },
+        "baselines": {"popularity": {"ndcg@10": 0.3125}},
+    }
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    return run, data, metrics
+
+
+def test_the_page_has_every_part_and_fetches_nothing(evaluated):
+    run, data, metrics = evaluated
+    page = run_report(run, data)
+    for heading in (
+        "Metrics",
+        "Learning curves",
+        "Users by activity",
+        "Targets by popularity",
+        "Exposure by shop",
+        "Cold slices",
+        "What the lists are like",
+        "Examples",
+        "Data quality",
+        "Versions",
+        "Configuration",
+    ):
+        assert f"<h2>{heading}</h2>" in page, heading
+    assert f"{metrics['ndcg@10']:.4g}" in page and "0.3125" in page and "0.1875" in page and "0.125" in page
+    assert "Tea &lt;6&gt;" in page and "Tea <" not in page and " ✓" in page
+    assert "gap 0.5000 ± 0.1960" in page and "Too few users to judge: x" in page
+    assert "against the model" in page and "Calibration" not in page
+    assert "http" not in page and "<script" not in page
+    assert run_report(run, data) == page
+
+
+def test_a_sigmoid_head_has_its_calibration_and_no_lists(evaluated):
+    run, data, _ = evaluated
+    row = {"low": 0.0, "high": 0.5, "count": 3, "probability": 0.2, "positive_rate": 0.3}
+    metrics = {"auc": 0.75, "users": 9, "items": 7, "protocol": {"part": "test"}, "calibration": [row], "baselines": {}}
+    (run / "other.json").write_text(json.dumps(metrics))
+    page = run_report(run, data, run / "other.json")
+    assert "<h2>Calibration</h2>" in page and "0.75" in page and "<h2>Examples</h2>" not in page
+
+
+def test_a_run_without_metrics_is_named(evaluated):
+    run, data, _ = evaluated
+    (run / "metrics.json").unlink()
+    (run / "history.csv").unlink()
+    with pytest.raises(InvalidInput, match="tfrec evaluate --run"):
+        run_report(run, data)

@@ -1,0 +1,1 @@
+"""Named data sets: readers of public logs, and simulated ones for tests and tutorials."""

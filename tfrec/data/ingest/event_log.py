@@ -1,0 +1,180 @@
+"""The log as integers: ids become positions early, so that a long log fits into memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tfrec import schema
+from tfrec.config import DataConfig
+from tfrec.data.dataset import Histories
+from tfrec.data.ingest import clean
+from tfrec.data.ingest.index_ids import Vocabulary, encode, ordered
+from tfrec.data.ingest.read import require
+from tfrec.data.ingest.validate import EXAMPLES, problems, typed_events
+from tfrec.errors import InvalidInput
+
+
+@dataclass
+class Log:
+    """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given.
+
+    `context` holds the context_* columns, a row an event, which ClickRanker reads.
+    """
+
+    histories: Histories
+    kinds: list[str]
+    unknown_items: list[str]
+    part: NDArray[np.int8] | None
+    context: pl.DataFrame
+    rows_read: int
+    timestamp_unit: str
+    unused_columns: list[str]
+    problems: dict[str, Any]
+    dropped: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, given_split: bool = False) -> Log:
+    """Validates and cleans raw events against a catalogue whose ids are distinct strings.
+
+    Users are sorted by id; each one's events by time, equal times in the order in which they came.
+    """
+    if given_split:
+        require(raw, "events", [schema.SPLIT])
+    typed, facts = typed_events(raw, config)
+    if not given_split:
+        typed = typed.drop(schema.SPLIT, strict=False)
+    encoded, names = encode(typed, catalogue[schema.ITEM_ID], config.default_event)
+    rows = encoded.height
+    if not rows:
+        raise InvalidInput("events are empty. At least one row is needed.")
+    found = problems(raw, typed, encoded)
+    encoded = encoded.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
+    if encoded.is_empty():
+        raise InvalidInput(f"No usable event is left of {rows}: {_counted(found)}. Check the columns of the events.")
+    encoded, names = _present_kinds(encoded, names)
+    order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
+    cleaned, dropped, repeated, notes = _clean(ordered(encoded, order), names.kinds, config, bool(facts["clock"]))
+    del encoded
+    if repeated:
+        found["exact_duplicate"] = repeated
+    for rule in (found, dropped):
+        _name_examples(rule, names)
+    if cleaned.is_empty():
+        raise InvalidInput(f"No event is left of {rows}: {_counted(found | dropped)}. Loosen the cleaning rules.")
+    histories, unknown = _histories(cleaned, names, len(catalogue), config, facts)
+    part = cleaned[schema.SPLIT].to_numpy() if given_split else None
+    return Log(
+        histories,
+        names.kinds,
+        unknown,
+        part,
+        cleaned.select(f"^{schema.CONTEXT_PREFIX}.*$"),
+        rows,
+        facts["timestamp_unit"],
+        facts["unused_columns"],
+        found,
+        dropped,
+        notes,
+    )
+
+
+def _present_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
+    """Without the kinds that only unusable rows had."""
+    counts = np.bincount(log[schema.EVENT].to_numpy(), minlength=len(names.kinds))
+    if counts.all():
+        return log, names
+    codes = (np.cumsum(counts > 0) - 1).astype(np.int16)
+    log = log.with_columns(pl.Series(schema.EVENT, codes[log[schema.EVENT].to_numpy()]))
+    return log, replace(names, kinds=[kind for kind, count in zip(names.kinds, counts) if count])
+
+
+def _clean(
+    log: pl.DataFrame, kinds: list[str], config: DataConfig, clock: bool
+) -> tuple[pl.DataFrame, dict[str, Any], dict[str, Any] | None, list[str]]:
+    dropped: dict[str, Any] = {}
+    notes: list[str] = []
+
+    def drop(log: pl.DataFrame, bad: NDArray[np.bool_], name: str) -> pl.DataFrame:
+        if bad.any():
+            shown = log.filter(pl.Series(bad)).head(EXAMPLES)
+            dropped[name] = {"count": int(bad.sum()), "examples": list(shown.iter_rows(named=True))}
+            log = log.filter(pl.Series(~bad))
+        return log
+
+    log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
+    repeated = dropped.pop("exact_duplicate", None)
+    clocked = {
+        "near_duplicate_seconds": config.near_duplicate_seconds,
+        "max_events_per_minute": config.max_events_per_minute,
+    }
+    if not clock and any(value is not None for value in clocked.values()):
+        names = [f"data.{name}" for name, value in clocked.items() if value is not None]
+        notes.append(f"{' and '.join(names)} is off: the timestamps are order numbers, not a clock.")
+    if clock and config.near_duplicate_seconds is not None:
+        log = drop(log, clean.near_duplicates(log, config.near_duplicate_seconds), "near_duplicate")
+    if clock and config.max_events_per_minute is not None:
+        log = drop(log, clean.inhuman(log, config.max_events_per_minute), "inhuman_rate")
+    if config.min_user_events > 1 or config.min_item_events > 1:
+        log = drop(log, clean.outside_core(log, config.min_user_events, config.min_item_events), "outside_core")
+    if config.normalise_ratings and schema.RATING in kinds:
+        log = clean.centre_ratings(log, kinds.index(schema.RATING))
+    return log, dropped, repeated, notes
+
+
+def _histories(
+    log: pl.DataFrame, names: Vocabulary, known: int, config: DataConfig, facts: dict[str, Any]
+) -> tuple[Histories, list[str]]:
+    """CSR arrays; users and unknown items that lost all their events are gone, the catalogue stays whole."""
+    user, item = log[schema.USER].to_numpy(), log[schema.ITEM_ID].to_numpy()
+    starts = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]]))
+    occurring = np.zeros(len(names.items), bool)
+    occurring[item] = True
+    occurring[:known] = True
+    if not occurring.all():
+        item = (np.cumsum(occurring) - 1).astype(np.int32)[item]
+    histories = Histories(
+        names.users.gather(user[starts]).to_numpy(),
+        np.append(starts, len(user)).astype(np.int64),
+        item,
+        log[schema.EVENT].to_numpy(),
+        log[schema.TIMESTAMP].to_numpy(),
+        log[schema.VALUE].fill_null(float("nan")).to_numpy(),
+        _is_target(log, names.kinds, config, bool(facts["default_event_used"])),
+        bool(facts["clock"]),
+    )
+    return histories, names.items.gather(np.flatnonzero(occurring[known:]) + known).to_list()
+
+
+def _is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
+    chosen = [k for k in kinds if k not in schema.CONTEXT_ONLY_KINDS] if config.targets is None else config.targets
+    if not set(chosen) & set(kinds):
+        raise InvalidInput(f"No event is of a target kind: targets are {chosen}, found {kinds}. Set data.targets.")
+    kind = log[schema.EVENT].to_numpy()
+    target = np.isin(kinds, chosen)[kind]
+    # A purchase of nothing or less is a return; so is a row of a log that names no kinds, as raw retail logs are.
+    bought = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
+    is_bought = np.isin(kinds, bought)[kind]
+    undone = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
+    return np.asarray(target & ~(is_bought & undone))
+
+
+def _name_examples(found: dict[str, Any], names: Vocabulary) -> None:
+    """Examples that are still integers get their ids back."""
+    for problem in found.values():
+        for row in problem["examples"]:
+            if isinstance(row, dict) and schema.USER in row:
+                row[schema.USER_ID] = names.users[row.pop(schema.USER)]
+                row[schema.ITEM_ID] = names.items[row[schema.ITEM_ID]]
+                row[schema.EVENT] = names.kinds[row[schema.EVENT]]
+                for name in row:
+                    row[name] = row[name] if isinstance(row[name], (int, str, type(None))) else str(row[name])
+
+
+def _counted(found: dict[str, Any]) -> str:
+    return ", ".join(f"{problem['count']} {name.replace('_', ' ')}" for name, problem in found.items()) or "none"

@@ -1,0 +1,204 @@
+"""Raw columns to our types; what cannot be used is marked, counted and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tfrec import schema
+from tfrec.config import DataConfig
+from tfrec.data.ingest.read import collect, require
+from tfrec.errors import InvalidInput
+
+EXAMPLES = 5
+MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+# Tried on a sample, the one that reads most wins, the first of equals.
+TIME_FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
+    "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
+    "%m/%d/%y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y",
+)  # fmt: skip
+
+
+def as_id(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as string ids, blank ones as null."""
+    text = id_text(name, dtype)
+    return pl.when(text.str.strip_chars() != "").then(text)
+
+
+def id_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as strings. Floats are what pandas makes of integers with gaps, so 17850.0 is the id "17850"."""
+    column = pl.col(name)
+    if not dtype.is_float():
+        return column.cast(pl.String)
+    whole = column.is_finite() & (column == column.floor())
+    return (
+        pl.when(whole)
+        .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+        .otherwise(pl.when(column.is_finite()).then(column.cast(pl.String)))
+    )
+
+
+def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, dict[str, Any]]:
+    """The columns user_id, item_id, event (text as it came), timestamp (int64), value (float32), context_*, split.
+
+    A timestamp or value that cannot be used is null; blank ids and kinds are left to who encodes the distinct ones.
+
+    Returns:
+        The lazy frame, and notes: `clock` (bool), `timestamp_unit`, `default_event` (whether it was used for lack of a
+        column), `unused_columns`.
+
+    Raises:
+        InvalidInput: A required column is missing, or its type cannot be used.
+    """
+    require(frame, "events", [schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP])
+    types = frame.collect_schema()
+    time, clock, unit = _timestamp(frame, types[schema.TIMESTAMP], config)
+    kept = [id_text(schema.USER_ID, types[schema.USER_ID]), id_text(schema.ITEM_ID, types[schema.ITEM_ID])]
+    kind = pl.col(schema.EVENT) if schema.EVENT in types else pl.lit(None).alias(schema.EVENT)
+    kept.append(kind.cast(pl.String))
+    kept.append(time.alias(schema.TIMESTAMP))
+    if schema.VALUE in types:
+        value = pl.col(schema.VALUE).cast(pl.Float32, strict=False)
+        kept.append(pl.when(value.is_finite()).then(value).alias(schema.VALUE))
+    else:
+        kept.append(pl.lit(None, pl.Float32).alias(schema.VALUE))
+    extra = [name for name in types if name.startswith(schema.CONTEXT_PREFIX) or name == schema.SPLIT]
+    kept += [pl.col(name) for name in extra]
+    used = {schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.TIMESTAMP, schema.VALUE, *extra}
+    notes = {
+        "clock": clock,
+        "timestamp_unit": unit,
+        "default_event_used": schema.EVENT not in types,
+        "unused_columns": [name for name in types if name not in used],
+    }
+    return frame.select(kept), notes
+
+
+def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> tuple[pl.Expr, bool, str]:
+    """The time as int64 microseconds (or order number), whether it is a clock, and the unit that was understood."""
+    column = pl.col(schema.TIMESTAMP)
+    unit = config.timestamp_unit
+    if dtype == pl.String:
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+        sample = collect(frame.select(column.drop_nulls().head(10_000)), "events").to_series()
+        digits = sample.str.strip_chars().cast(pl.Float64, strict=False)
+        if digits.null_count() <= len(sample) / 2:
+            whole = column.str.strip_chars().cast(pl.Int64, strict=False)
+            return _numeric(frame, numbers, whole, unit)
+        time = column.str.strip_chars().str.to_datetime(
+            _time_format(frame, sample), time_unit="us", strict=False, time_zone="UTC", ambiguous="earliest"
+        )
+        return time.dt.epoch("us"), unit != "order", unit if unit == "order" else "datetime"
+    if dtype.is_numeric():
+        exact = column.cast(pl.Int64, strict=False) if dtype.is_integer() else None
+        return _numeric(frame, column.cast(pl.Float64, strict=False), exact, unit)
+    if dtype in (pl.Datetime, pl.Date):
+        return (
+            (column.cast(pl.Datetime("us")) if dtype == pl.Date else column).dt.epoch("us"),
+            unit != "order",
+            "order" if unit == "order" else "datetime",
+        )
+    if dtype == pl.Null:
+        return pl.lit(None, pl.Int64), False, "order"
+    raise InvalidInput(f"timestamp must be a datetime, a number or a string; received {dtype}. Convert it first.")
+
+
+def _numeric(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: str) -> tuple[pl.Expr, bool, str]:
+    """Numbers to int64; whole numbers stay exact, fractions of seconds become microseconds."""
+    number = pl.when(number.is_finite()).then(number)
+    if unit == "auto":
+        median = collect(frame.select(number.median()), "events").item()
+        unit = unit_of_median(median)
+    if unit == "order":
+        fractional = collect(frame.select((number != number.floor()).any()), "events").item()
+        exact = whole if whole is not None else number.cast(pl.Int64, strict=False)
+        return (number.rank("dense").cast(pl.Int64) if fractional else exact), False, unit
+    scale = MICROSECONDS[unit]
+    scaled = number * scale
+    rounded = pl.when(scaled.abs() < 2.0**62).then(scaled).round().cast(pl.Int64, strict=False)
+    if whole is not None:
+        fits = whole.abs() < 2**62 // scale
+        return pl.when(fits).then(whole * scale).when(whole.is_null()).then(rounded), True, unit
+    return rounded, True, unit
+
+
+def unit_of_median(median: float | None) -> str:
+    """The unit that numbers of this size most likely have: today is 1.8e9 s, 1.8e12 ms, 1.8e15 us.
+
+    Example:
+        >>> unit_of_median(1_700_000_000), unit_of_median(12.0)
+        ('s', 'order')
+    """
+    for bound, unit in ((1e14, "us"), (1e11, "ms"), (1e8, "s")):
+        if median is not None and median >= bound:
+            return unit
+    return "order"
+
+
+def _time_format(frame: pl.LazyFrame, sample: pl.Series) -> str:
+    def readable(texts: pl.Series) -> list[int]:
+        texts = texts.str.strip_chars()
+        return [_count_readable(texts, form) for form in TIME_FORMATS]
+
+    counts = readable(sample)
+    if max(counts) == 0:
+        raise InvalidInput(
+            f"No timestamp of the first {len(sample)} could be read, e.g. {sample[0]!r}. "
+            "Use integers, ISO 8601 (2024-05-31 18:00:00) or datetimes."
+        )
+    best = [form for form, count in zip(TIME_FORMATS, counts) if count == max(counts)]
+    if len(best) > 1 and "/" in sample[0]:  # 03/04/2024: only the whole column can tell the month from the day.
+        distinct = collect(frame.select(pl.col(schema.TIMESTAMP).drop_nulls().unique()), "events").to_series()
+        best.sort(key=lambda form: -_count_readable(distinct.str.strip_chars(), form))
+    return best[0]
+
+
+def _count_readable(texts: pl.Series, form: str) -> int:
+    zone = None if form.endswith("z") else "UTC"
+    read = texts.str.to_datetime(form, time_unit="us", strict=False, time_zone=zone)
+    return len(read) - read.null_count()
+
+
+def problems(raw: pl.LazyFrame, typed: pl.LazyFrame, encoded: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Rows that cannot be used, by reason: count and examples as they came."""
+    types = typed.collect_schema()
+    found: dict[str, dict[str, Any]] = {}
+    for name, column, what in (
+        ("blank_user_id", schema.USER, schema.USER_ID),
+        ("blank_item_id", schema.ITEM_ID, schema.ITEM_ID),
+        ("unparsable_timestamp", schema.TIMESTAMP, schema.TIMESTAMP),
+    ):
+        if not (count := encoded[column].null_count()):
+            continue
+        usable = pl.col(what) if what == schema.TIMESTAMP else as_id(what, types[what])
+        marked = pl.concat([raw, typed.select(usable.is_null().alias("__bad"))], how="horizontal")
+        rows = collect(marked.filter("__bad").drop("__bad").head(EXAMPLES), "events")
+        found[name] = {"count": count, "examples": [_printable(row) for row in rows.iter_rows(named=True)]}
+    return found
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v if isinstance(v, (int, str, type(None))) else str(v) for k, v in row.items()}
+
+
+def typed_items(frame: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, dict[str, Any]]]:
+    """The catalogue with string ids; rows without an id and later rows of a known id are dropped and reported."""
+    require(frame, "items", [schema.ITEM_ID])
+    types = frame.collect_schema()
+    items = collect(frame.with_columns(as_id(schema.ITEM_ID, types[schema.ITEM_ID])), "items")
+    found: dict[str, dict[str, Any]] = {}
+    blank = items[schema.ITEM_ID].is_null()
+    if blank.any():
+        rows = items.filter(blank).head(EXAMPLES).iter_rows(named=True)
+        found["blank_item_id"] = {"count": int(blank.sum()), "examples": [_printable(row) for row in rows]}
+        items = items.filter(~blank)
+    again = ~items[schema.ITEM_ID].is_first_distinct()
+    if again.any():
+        ids = items.filter(again)[schema.ITEM_ID].unique(maintain_order=True).head(EXAMPLES).to_list()
+        found["duplicate_item"] = {"count": int(again.sum()), "examples": ids}
+        items = items.filter(~again)
+    return items, found

@@ -1,0 +1,1 @@
+"""Encoders from Hugging Face folders, and encoder folders written and read again."""

@@ -1,0 +1,138 @@
+"""BERT and DistilBERT as Hugging Face names their settings and tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfrec.encoders.checkpoints.safetensors_file import Tensors
+from tfrec.encoders.transformers.config import BackboneConfig, BertConfig
+from tfrec.keras import keras
+
+# Beginnings of the names of what belongs to a task, not to the encoder.
+HEADS = ("cls.", "pooler.", "classifier.", "pre_classifier.", "qa_outputs.", "vocab_")
+
+# DistilBERT's name of a part to BERT's.
+_DISTIL = {
+    "transformer.layer.": "encoder.layer.",
+    ".attention.q_lin.": ".attention.self.query.",
+    ".attention.k_lin.": ".attention.self.key.",
+    ".attention.v_lin.": ".attention.self.value.",
+    ".attention.out_lin.": ".attention.output.dense.",
+    ".sa_layer_norm.": ".attention.output.LayerNorm.",
+    ".ffn.lin1.": ".intermediate.dense.",
+    ".ffn.lin2.": ".output.dense.",
+    ".output_layer_norm.": ".output.LayerNorm.",
+    "LayerNorm.gamma": "LayerNorm.weight",
+    "LayerNorm.beta": "LayerNorm.bias",
+}
+
+
+def rename(name: str) -> str | None:
+    """The name in a bare BertModel of today; None for a counter that some versions saved.
+
+    Example:
+        >>> rename("distilbert.transformer.layer.0.ffn.lin1.bias")
+        'encoder.layer.0.intermediate.dense.bias'
+    """
+    if name.endswith("position_ids"):
+        return None
+    name = name.removeprefix("bert.").removeprefix("distilbert.")
+    for theirs, ours in _DISTIL.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def config(read: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The shape that a config.json of BERT describes. A missing size is a KeyError."""
+    return BertConfig(
+        vocab_size=int(read["vocab_size"]),
+        width=int(read["hidden_size"]),
+        layers=int(read["num_hidden_layers"]),
+        heads=int(read["num_attention_heads"]),
+        inner_width=int(read["intermediate_size"]),
+        max_positions=int(read.get("max_position_embeddings", 512)),
+        types=int(read.get("type_vocab_size", 2)),
+        activation=str(read.get("hidden_act", "gelu")).replace("gelu_pytorch_tanh", "gelu_new"),
+        dropout=float(read.get("hidden_dropout_prob", 0.1)),
+        attention_dropout=float(read.get("attention_probs_dropout_prob", 0.1)),
+        epsilon=float(read.get("layer_norm_eps", 1e-12)),
+        pooling=pooling,  # type: ignore[arg-type]
+        normalise=normalise,
+    )
+
+
+def distil_config(read: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The shape that a config.json of DistilBERT describes. A missing size is a KeyError."""
+    return BertConfig(
+        vocab_size=int(read["vocab_size"]),
+        width=int(read["dim"]),
+        layers=int(read["n_layers"]),
+        heads=int(read["n_heads"]),
+        inner_width=int(read["hidden_dim"]),
+        max_positions=int(read.get("max_position_embeddings", 512)),
+        types=0,
+        activation=str(read.get("activation", "gelu")),
+        dropout=float(read.get("dropout", 0.1)),
+        attention_dropout=float(read.get("attention_dropout", 0.1)),
+        pooling=pooling,  # type: ignore[arg-type]
+        normalise=normalise,
+    )
+
+
+def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every tensor that a checkpoint of this shape must have."""
+    width, inner = config.width, config.inner_width
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (config.vocab_size, width),
+        "embeddings.position_embeddings.weight": (config.max_positions, width),
+    }
+    if config.types:
+        shapes["embeddings.token_type_embeddings.weight"] = (config.types, width)
+    dense: list[tuple[str, int, int]] = []
+    norms = ["embeddings.LayerNorm"]
+    for prefix in (f"encoder.layer.{index}" for index in range(config.layers)):
+        dense += [(f"{prefix}.attention.self.{part}", width, width) for part in ("query", "key", "value")]
+        dense += [(f"{prefix}.attention.output.dense", width, width), (f"{prefix}.intermediate.dense", inner, width)]
+        dense += [(f"{prefix}.output.dense", width, inner)]
+        norms += [f"{prefix}.attention.output.LayerNorm", f"{prefix}.output.LayerNorm"]
+    if config.pooling == "pooler":
+        dense += [("pooler.dense", width, width)]
+    for name, rows, columns in dense:
+        shapes |= {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+    for name in norms:
+        shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return shapes
+
+
+def load(model: keras.Model, config: BackboneConfig, tensors: Tensors) -> None:
+    """Puts the tensors into the model that `build_bert(config)` made."""
+    embeddings = model.get_layer("embeddings")
+    embeddings.word.embeddings.assign(tensors["embeddings.word_embeddings.weight"])
+    embeddings.position.assign(tensors["embeddings.position_embeddings.weight"])
+    if config.types:
+        embeddings.type.embeddings.assign(tensors["embeddings.token_type_embeddings.weight"])
+    _norm(embeddings.norm, tensors, "embeddings.LayerNorm")
+    for index in range(config.layers):
+        block, prefix = model.get_layer(f"layer_{index}"), f"encoder.layer.{index}"
+        parts = [f"{prefix}.attention.self.{part}" for part in ("query", "key", "value")]
+        block.qkv.kernel.assign(np.concatenate([tensors[f"{part}.weight"] for part in parts]).T)
+        block.qkv.bias.assign(np.concatenate([tensors[f"{part}.bias"] for part in parts]))
+        _dense(block.attention_out, tensors, f"{prefix}.attention.output.dense")
+        _norm(block.attention_norm, tensors, f"{prefix}.attention.output.LayerNorm")
+        _dense(block.inner, tensors, f"{prefix}.intermediate.dense")
+        _dense(block.outer, tensors, f"{prefix}.output.dense")
+        _norm(block.norm, tensors, f"{prefix}.output.LayerNorm")
+    if config.pooling == "pooler":
+        _dense(model.get_layer("pooling").dense, tensors, "pooler.dense")
+
+
+def _dense(layer: Any, tensors: Tensors, name: str) -> None:
+    layer.kernel.assign(tensors[f"{name}.weight"].T)
+    layer.bias.assign(tensors[f"{name}.bias"])
+
+
+def _norm(layer: Any, tensors: Tensors, name: str) -> None:
+    layer.gamma.assign(tensors[f"{name}.weight"])
+    layer.beta.assign(tensors[f"{name}.bias"])

@@ -1,0 +1,49 @@
+"""What pre-training goes on from: a preset, a Hugging Face folder, or an encoder folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfrec.encoders.checkpoints.huggingface import load_weights, read_checkpoint
+from tfrec.encoders.checkpoints.save_encoder import ABOUT, VOCABULARY
+from tfrec.encoders.checkpoints.save_fine_tuned import trainable_model
+from tfrec.encoders.presets import PRESETS
+from tfrec.encoders.text_encoder import load_folder
+from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
+from tfrec.encoders.transformers.build import build_backbone
+from tfrec.encoders.transformers.config import BackboneConfig
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+from tfrec.keras import keras
+
+
+def starting_point(source: str, dtype: str = "float32") -> tuple[BackboneConfig, WordPieces | BytePairs, keras.Model]:
+    """Shape, vocabulary, and the model with its weights.
+
+    Args:
+        source: A preset, a Hugging Face folder, or a folder that `tfrec encoder` wrote.
+        dtype: "float32" or "mixed_bfloat16".
+
+    Raises:
+        InvalidInput: It is none of these, or an encoder folder that does not say its vocabulary.
+    """
+    folder = Path(source)
+    if source not in PRESETS and (folder / ABOUT).is_file():
+        if not (folder / VOCABULARY).is_file():
+            raise InvalidInput(
+                f"{folder} has no {VOCABULARY}: it was made of TF-Hub handles, or by an earlier version. Import or "
+                "pre-train it again."
+            )
+        model, config = trainable_model(load_folder(folder), dtype)
+        return config, _vocabulary(read_json(folder / VOCABULARY)), model
+    checkpoint = read_checkpoint(PRESETS[source]() if source in PRESETS else folder)
+    model = build_backbone(checkpoint.config, dtype)
+    load_weights(model, checkpoint.config, checkpoint.tensors)
+    return checkpoint.config, checkpoint.vocabulary, model
+
+
+def _vocabulary(about: dict[str, Any]) -> WordPieces | BytePairs:
+    if "merges" in about:
+        return BytePairs(about["vocabulary"], [(left, right) for left, right in about["merges"]])
+    return WordPieces(about["vocabulary"], about["lower_case"])

@@ -1,0 +1,59 @@
+"""`load_encoder`: a preset, an encoder folder or a pair of TF-Hub handles, ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfrec.encoders.checkpoints.import_encoder import import_encoder
+from tfrec.encoders.checkpoints.save_encoder import ABOUT
+from tfrec.encoders.hub_handles import PAIR_SIGN
+from tfrec.encoders.presets import PRESETS
+from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair
+from tfrec.errors import InvalidInput
+from tfrec.files import cache_dir, one_at_a_time
+
+# Goes up when the same checkpoint would be written in another way.
+_LAYOUT = 2
+
+
+def load_encoder(
+    name_or_folder_or_handle: str | Path, *, trainable: bool = False, precision: str = "float32"
+) -> TextEncoder:
+    """Loads an encoder.
+
+    Args:
+        name_or_folder_or_handle: A preset ("minilm-l6": fetched, converted and cached on first use), a folder that
+            `import_encoder` wrote, or "PREPROCESSOR|ENCODER", two handles that `hub.KerasLayer` takes.
+        trainable: Whether its weights can be trained.
+        precision: Of its `encode`: "float32", "bfloat16" or "int8"; see `TextEncoder`.
+
+    Raises:
+        InvalidInput: There is no such encoder, or its files are not what they have to be.
+        Unavailable: A download is needed and cannot be had.
+    """
+    name = str(name_or_folder_or_handle)
+    if name in PRESETS:
+        return load_folder(_preset_folder(name), trainable, precision)
+    if PAIR_SIGN in name:
+        return load_pair(name, trainable, precision)
+    folder = Path(name)
+    if (folder / ABOUT).is_file():
+        return load_folder(folder, trainable, precision)
+    if (folder / "model.safetensors").is_file():
+        raise InvalidInput(f"{name} is a checkpoint. Import it first: tfrec encoder import {name} --out DIR")
+    if "://" in name:
+        raise InvalidInput(f"{name!r} is one handle; an encoder needs two: PREPROCESSOR{PAIR_SIGN}ENCODER.")
+    reason = f"has no {ABOUT}" if folder.is_dir() else "does not exist"
+    raise InvalidInput(
+        f"Expected a preset ({', '.join(PRESETS)}), an encoder folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
+        f"{name!r} {reason}. Make a folder with `tfrec encoder import`."
+    )
+
+
+def _preset_folder(name: str) -> Path:
+    folder = cache_dir() / "encoders" / f"{name}-{_LAYOUT}"
+    if not (folder / ABOUT).is_file():
+        with one_at_a_time(folder.parent):
+            if not (folder / ABOUT).is_file():  # else another process made it while this one waited
+                import_encoder(name, folder, force=True)
+    return folder

@@ -1,0 +1,1 @@
+"""Vocabularies, tokenisers in the graph, and the masks of masked language modelling."""

@@ -1,0 +1,163 @@
+"""GPT-2's byte-level BPE in plain TensorFlow ops, so that a GPT encoder reads raw strings wherever it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
+from tfrec.errors import InvalidInput
+from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
+
+END_OF_TEXT = "<|endoftext|>"
+
+# Bytes of a word that are read: a longer run without a break says nothing, and would take long.
+_WORD_BYTES = 1024
+
+# White space as Python's regex module has it; RE2's \s knows ASCII only.
+_SPACE = r"\t-\r\x{1c}-\x{1f} \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+# RE2 cannot look ahead, as GPT-2's `\s+(?!\S)` does: before a word that follows several spaces, a byte that no UTF-8
+# text holds is put in front of the last space, and splits there.
+_SPACES_BEFORE_WORD = f"([{_SPACE}]+)([{_SPACE}][^{_SPACE}])"
+_MARK = b"\xff"
+_WORD = rf"'s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{_SPACE}\p{{L}}\p{{N}}]+|[{_SPACE}]+"
+
+
+def byte_characters() -> list[str]:
+    """The character that stands for each byte in GPT-2's vocabulary files: itself where it can be printed.
+
+    Example:
+        >>> byte_characters()[65], byte_characters()[32]
+        ('A', 'Ġ')
+    """
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (byte for byte in range(256) if byte not in printable)
+    moved = {byte: 256 + place for place, byte in enumerate(others)}
+    return [chr(moved.get(byte, byte)) for byte in range(256)]
+
+
+class GptPreprocessor(tf.Module):
+    """Byte-level BPE tokens and <|endoftext|>, packed; saved as a TF-Hub text preprocessor.
+
+    The text's own tokens are those of GPT-2's tokenizer (Radford et al., 2019). Words are cut after
+    1,024 bytes; a NUL is read as U+FFFD.
+
+    Args:
+        vocabulary: Tokens as GPT-2's vocab.json has them; the index is the id. Holds <|endoftext|>.
+        merges: Pairs of tokens, the earliest learnt first.
+        seq_length: Of what `__call__` returns.
+
+    Call arguments:
+        texts: string `[batch]`, UTF-8. An empty text is <|endoftext|> alone.
+
+    Returns:
+        A dict of `input_word_ids`, `input_mask`, `input_type_ids`, int32 `[batch, seq_length]`, padded on the right
+        with <|endoftext|> that the mask hides.
+
+    Raises:
+        InvalidInput: A byte, <|endoftext|>, or a part or the result of a merge is not in the vocabulary.
+
+    Example:
+        >>> tokens = [*byte_characters(), "ab", "<|endoftext|>"]
+        >>> preprocess = GptPreprocessor(tokens, [("a", "b")], seq_length=5)
+        >>> preprocess(tf.constant(["abc"]))["input_word_ids"].numpy()
+        array([[256,  99, 257, 257, 257]], dtype=int32)
+    """
+
+    def __init__(
+        self, vocabulary: Sequence[str], merges: Sequence[tuple[str, str]], seq_length: int = DEFAULT_LENGTH
+    ) -> None:
+        super().__init__(name="gpt_preprocessor")
+        ids = {token: number for number, token in enumerate(vocabulary)}
+        merged = [(left, right, left + right) for left, right in merges]
+        needed = [END_OF_TEXT, *byte_characters(), *(token for merge in merged for token in merge)]
+        missing = [token for token in needed if token not in ids]
+        if missing:
+            raise InvalidInput(f"The vocabulary of {len(ids)} tokens lacks {len(missing)}, such as {missing[0]!r}.")
+        self.seq_length, self._end, self._size = seq_length, ids[END_OF_TEXT], len(vocabulary)
+        self._byte_ids = tf.constant([ids[character] for character in byte_characters()], tf.int32)
+        self._results = tf.constant([ids[both] for _, _, both in merged] or [0], tf.int32)
+        keys = np.array([ids[left] * self._size + ids[right] for left, right, _ in merged] or [-1], np.int64)
+        ranks = np.arange(len(keys), dtype=np.int64)
+        self._ranks = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ranks), default_value=-1)
+        ragged = tf.RaggedTensorSpec([None, None], tf.int32)
+        length = tf.TensorSpec([], tf.int32, name="seq_length")
+        for segments in (1, 2):
+            self.bert_pack_inputs.get_concrete_function([ragged] * segments, seq_length=length)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+    def __call__(self, texts: Any) -> dict[str, Any]:
+        """See the class."""
+        return self._pack([self.tokenize(texts)], self.seq_length)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+    def tokenize(self, texts: Any) -> Any:
+        """string `[batch]` → ragged int32 `[batch, (tokens)]`, without <|endoftext|>."""
+        clean = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        clean = tf.strings.regex_replace(clean, r"\x00", "\ufffd")  # regex_split stops there
+        marked = tf.strings.regex_replace(clean, _SPACES_BEFORE_WORD, rb"\1" + _MARK + rb"\2")
+        words = tf_text.regex_split(marked, _WORD, _WORD)
+        words = tf.ragged.boolean_mask(words, words != _MARK)
+        distinct, place = tf.unique(words.flat_values)
+        tokens = self._merge(tf.strings.substr(distinct, 0, _WORD_BYTES))
+        return words.with_flat_values(tf.gather(tokens, place)).merge_dims(1, 2)
+
+    @tf.function
+    def bert_pack_inputs(self, inputs: list[Any], seq_length: Any) -> dict[str, Any]:
+        """One or two ragged int32 `[batch, (tokens)]` → the dict of `__call__`, `seq_length` long.
+
+        Two segments that do not fit are cut token by token, the longer one first; each ends with <|endoftext|>.
+        """
+        return self._pack(inputs, seq_length)
+
+    def _merge(self, words: Any) -> Any:
+        """string `[words]` → ragged int32 `[words, (tokens)]`: the pair learnt earliest first, all of it at once."""
+        count = tf.size(words, out_type=tf.int64)
+        symbols = tf.strings.bytes_split(words)
+        bytes_ = tf.reshape(tf.io.decode_raw(symbols.flat_values, tf.uint8), [-1])
+        ids, rows = tf.gather(self._byte_ids, tf.cast(bytes_, tf.int32)), symbols.value_rowids()
+
+        def step(ids: Any, rows: Any, _: Any) -> tuple[Any, Any, Any]:
+            keys = tf.cast(ids[:-1], tf.int64) * self._size + tf.cast(ids[1:], tf.int64)
+            ranks = tf.where(rows[:-1] == rows[1:], self._ranks.lookup(keys), -1)
+            known = tf.where(ranks < 0, tf.int64.max, ranks)
+            best = tf.math.unsorted_segment_min(known, rows[:-1], count)
+            chosen = (ranks >= 0) & (known == tf.gather(best, rows[:-1]))
+            chosen = tf.concat([chosen & _every_second(chosen), [False]], 0)
+            result = tf.gather(self._results, tf.maximum(tf.concat([ranks, [-1]], 0), 0))
+            kept = ~tf.concat([[False], chosen[:-1]], 0)
+            ids = tf.boolean_mask(tf.where(chosen, result, ids), kept)
+            return ids, tf.boolean_mask(rows, kept), tf.reduce_any(chosen)
+
+        shapes = (tf.TensorShape([None]), tf.TensorShape([None]), tf.TensorShape([]))
+        going = tf.size(ids) > 1
+        ids, rows, _ = tf.while_loop(lambda a, b, more: more & (tf.size(a) > 1), step, (ids, rows, going), shapes)
+        return tf.RaggedTensor.from_value_rowids(ids, rows, count)
+
+    def _pack(self, segments: list[Any], seq_length: Any) -> dict[str, Any]:
+        trimmed = tf_text.RoundRobinTrimmer(tf.maximum(seq_length - len(segments), 0)).trim(segments)
+        ends = tf.fill([trimmed[0].nrows(), 1], self._end)
+        ended = [tf.concat([segment, ends], 1) for segment in trimmed]
+        types = tf.concat([tf.ones_like(segment) * number for number, segment in enumerate(ended)], 1)
+        word_ids, mask = tf_text.pad_model_inputs(tf.concat(ended, 1), seq_length, pad_value=self._end)
+        type_ids, _ = tf_text.pad_model_inputs(types, seq_length)
+        return {INPUT_WORD_IDS: word_ids, INPUT_MASK: tf.cast(mask, tf.int32), INPUT_TYPE_IDS: type_ids}
+
+
+def _every_second(chosen: Any) -> Any:
+    """Of each run of overlapping pairs ("aaa" holds "aa" twice) the first, third, …; bool `[pairs]`.
+
+    Example:
+        >>> _every_second(tf.constant([True, True, True, False, True])).numpy()
+        array([ True, False,  True,  True,  True])
+    """
+    place = tf.range(tf.size(chosen))
+    run = tf.cumsum(tf.cast(~chosen, tf.int32))
+    first = tf.gather(
+        tf.math.unsorted_segment_min(tf.where(chosen, place, place.dtype.max), run, tf.size(chosen) + 1), run
+    )
+    return tf.where(chosen, (place - first) % 2 == 0, True)

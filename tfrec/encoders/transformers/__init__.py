@@ -1,0 +1,1 @@
+"""The transformers of the encoders: configurations, layers, training heads and fast inference."""

@@ -1,0 +1,90 @@
+"""BERT and GPT as functional Keras models of the same layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec.encoders.transformers.config import BackboneConfig, BertConfig, GptConfig
+from tfrec.encoders.transformers.layers import Block, Embeddings, Pooling
+from tfrec.keras import keras
+from tfrec.schema import (
+    DEFAULT_OUTPUT,
+    ENCODER_OUTPUTS,
+    INPUT_MASK,
+    INPUT_TYPE_IDS,
+    INPUT_WORD_IDS,
+    POOLED_OUTPUT,
+    SEQUENCE_OUTPUT,
+)
+
+
+def build_bert(config: BertConfig, dtype: str = "float32") -> keras.Model:
+    """BERT as a functional model.
+
+    Inputs, a dict: `input_word_ids`, `input_mask` (1 real, 0 padding) and `input_type_ids`, each int32
+    `[batch, length]` with `length` at most `config.max_positions`.
+
+    Outputs, a dict: `pooled_output` float32 `[batch, width]`, `sequence_output` float32 `[batch, length, width]`,
+    `encoder_outputs` (a list of every layer's `[batch, length, width]`) and `default` (the pooled output).
+    Padding changes no real token's vector. A row of padding alone pools to zeros by "mean" and "last".
+
+    Args:
+        config: The shape.
+        dtype: "float32", or "mixed_bfloat16": weights and outputs stay float32, the layers compute in bfloat16.
+
+    Example:
+        >>> model = build_bert(BertConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16))
+        >>> ones = tf.ones([1, 3], tf.int32)
+        >>> model({"input_word_ids": ones, "input_mask": ones, "input_type_ids": ones})["pooled_output"].shape
+        TensorShape([1, 8])
+    """
+    return build_backbone(config, dtype)
+
+
+def build_gpt(config: GptConfig, dtype: str = "float32") -> keras.Model:
+    """GPT as a functional model: inputs, outputs and arguments as of `build_bert`, `input_type_ids` unused.
+
+    A token's vector depends on itself and on what is left of it alone. The last of `encoder_outputs` is normalised, as
+    `sequence_output` is.
+
+    Example:
+        >>> model = build_gpt(GptConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16))
+        >>> ones = tf.ones([1, 3], tf.int32)
+        >>> model({"input_word_ids": ones, "input_mask": ones, "input_type_ids": ones})["sequence_output"].shape
+        TensorShape([1, 3, 8])
+    """
+    return build_backbone(config, dtype)
+
+
+def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Model:
+    """`build_bert` or `build_gpt`, by the configuration's family."""
+    # === Layers ===
+    policy: Any = keras.mixed_precision.Policy(dtype)
+    embeddings = Embeddings(config, name="embeddings", dtype=policy)
+    blocks = [Block(config, index, name=f"layer_{index}", dtype=policy) for index in range(config.layers)]
+    norm = None
+    if config.family == "gpt":
+        norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="norm", dtype=policy)
+    widen = keras.layers.Activation("linear", name="float32", dtype="float32")
+    pooling = Pooling(config.width, config.pooling, config.normalise, name="pooling", dtype="float32")
+
+    # === Functional model ===
+    inputs = {
+        name: keras.Input((None,), dtype=tf.int32, name=name) for name in (INPUT_WORD_IDS, INPUT_MASK, INPUT_TYPE_IDS)
+    }
+    hidden, seed = embeddings(inputs[INPUT_WORD_IDS], inputs[INPUT_TYPE_IDS])
+    outputs = []
+    for block in blocks:
+        hidden = block(hidden, mask_ids=inputs[INPUT_MASK], seed=seed)
+        outputs.append(hidden)
+    if norm is not None:
+        outputs[-1] = norm(hidden)
+    outputs = [widen(output) for output in outputs]
+    pooled = pooling(outputs[-1], mask_ids=inputs[INPUT_MASK])
+    return keras.Model(
+        inputs,
+        {POOLED_OUTPUT: pooled, SEQUENCE_OUTPUT: outputs[-1], ENCODER_OUTPUTS: outputs, DEFAULT_OUTPUT: pooled},
+        name=f"{config.family}_encoder",
+    )

@@ -1,0 +1,152 @@
+"""BERT and GPT written for reading fast: the same weights, two-dimensional products, in float32 or bfloat16.
+
+Keras multiplies `[batch, length, width]` by way of a reshape that keeps TensorFlow from fusing product, bias and
+activation into one oneDNN call; here tokens are rows from the first product to the pooling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.encoders.transformers.config import BackboneConfig
+from tfrec.encoders.transformers.layers import HIDDEN
+from tfrec.keras import keras
+
+_HALF_ROOT = 0.5**0.5
+
+
+def build_inference(model: keras.Model, config: BackboneConfig, dtype: str = "float32") -> Any:
+    """A function from the encoder's inputs to its pooled output; nothing in it can be trained.
+
+    Args:
+        model: What `build_backbone(config)` made, with its weights, which are copied.
+        config: The shape.
+        dtype: "float32" or "bfloat16": of the products. Sums of normalisations and the pooling are float32.
+
+    Returns:
+        A `tf.function` of `word_ids`, `mask` and `types`, each int32 `[batch, length]`, to float32 `[batch, width]`.
+
+    Example:
+        >>> from tfrec.encoders import BertConfig, build_bert
+        >>> config = BertConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16)
+        >>> ids = tf.ones([2, 3], tf.int32)
+        >>> build_inference(build_bert(config), config)(ids, ids, ids).shape
+        TensorShape([2, 8])
+    """
+    return tf.function(
+        Inference(model, config, tf.as_dtype(dtype)), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3
+    )
+
+
+class Inference:
+    """The weights as constants, and the computation over them in two parts; see `build_inference`."""
+
+    def __init__(self, model: keras.Model, config: BackboneConfig, dtype: tf.DType) -> None:
+        self.config, self.dtype, self.first = config, dtype, config.family == "gpt"
+        embeddings = model.get_layer("embeddings")
+        positions = embeddings.position.numpy()
+        self.word = tf.constant(embeddings.word.embeddings.numpy())
+        self.position = tf.constant(positions)
+        self.type = tf.constant(embeddings.type.embeddings.numpy()) if embeddings.type is not None else None
+        self.start_norm = _norm(embeddings.norm) if embeddings.norm is not None else None
+        self.end_norm = _norm(model.get_layer("norm")) if self.first else None
+        self.blocks = [self._block(model.get_layer(f"layer_{index}")) for index in range(config.layers)]
+        self.pooling = model.get_layer("pooling")
+        self.dense = None
+        if self.pooling.dense is not None:
+            self.dense = [tf.constant(weight.numpy()) for weight in self.pooling.dense.weights]
+
+    def _block(self, block: Any) -> dict[str, Any]:
+        size = self.config.width // self.config.heads
+        scale = np.ones(3 * self.config.width, np.float32)
+        scale[: self.config.width] = size**-0.5  # of the query, so that scores need no multiplication
+        kernel, bias = block.qkv.kernel.numpy() * scale, block.qkv.bias.numpy() * scale
+        dense = {name: getattr(block, name) for name in ("attention_out", "inner", "outer")}
+        products = {name: self._constants(layer.kernel.numpy(), layer.bias.numpy()) for name, layer in dense.items()}
+        norms = {name: _norm(getattr(block, name)) for name in ("attention_norm", "norm")}
+        return {"qkv": self._constants(kernel, bias), **products, **norms}
+
+    def _constants(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(kernel, self.dtype), tf.cast(bias, self.dtype)
+
+    def __call__(self, word_ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
+        """int32 `[batch, length]` each → float32 `[batch, width]`."""
+        return self.encode(self.embed(word_ids, types), mask)
+
+    def embed(self, word_ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
+        """int32 `[batch, length]` each → float32 `[batch, length, width]`: the embeddings, added."""
+        hidden = tf.gather(self.word, word_ids) + self.position[: tf.shape(word_ids)[1]]
+        return hidden if self.type is None else hidden + tf.gather(self.type, types)
+
+    def encode(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """What `embed` gave, and int32 `[batch, length]` → float32 `[batch, width]`."""
+        batch, length, width = tf.shape(hidden)[0], tf.shape(hidden)[1], self.config.width
+        rows = tf.reshape(hidden, [-1, width])
+        if self.start_norm is not None:
+            rows = self._normalise(rows, self.start_norm)
+        rows = tf.cast(rows, self.dtype)
+        seen = tf.cast(mask, tf.float32)[:, None, None, :]
+        if self.first:
+            seen *= tf.linalg.band_part(tf.ones([length, length]), -1, 0)
+        hidden_scores = tf.cast((1.0 - seen) * HIDDEN, self.dtype)
+        for block in self.blocks:
+            rows = self._layer(rows, block, batch, length, hidden_scores)
+        if self.end_norm is not None:
+            rows = self._normalise(rows, self.end_norm)
+        return self._pool(tf.reshape(tf.cast(rows, tf.float32), [batch, length, width]), mask)
+
+    def _layer(self, rows: tf.Tensor, block: dict[str, Any], batch: Any, length: Any, hidden: tf.Tensor) -> tf.Tensor:
+        read = self._normalise(rows, block["attention_norm"]) if self.first else rows
+        rows += _product(self._attend(_product(read, block["qkv"]), batch, length, hidden), block["attention_out"])
+        if not self.first:
+            rows = self._normalise(rows, block["attention_norm"])
+        read = self._normalise(rows, block["norm"]) if self.first else rows
+        rows += _product(self._activate(_product(read, block["inner"])), block["outer"])
+        return rows if self.first else self._normalise(rows, block["norm"])
+
+    def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, hidden: tf.Tensor) -> tf.Tensor:
+        width, heads = self.config.width, self.config.heads
+        split = tf.reshape(qkv, [batch, length, 3, heads, width // heads])
+        query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), 3)
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + hidden)
+        return tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [-1, width])
+
+    def _activate(self, values: tf.Tensor) -> tf.Tensor:
+        if self.config.activation == "relu":
+            return tf.nn.relu(values)
+        if self.config.activation == "gelu_new":
+            return tf.nn.gelu(values, approximate=True)
+        # In the form that TensorFlow's remapper recognises.
+        one, half, root = (tf.constant(number, self.dtype) for number in (1.0, 0.5, _HALF_ROOT))
+        return (half * values) * (tf.math.erf(values * root) + one)
+
+    def _normalise(self, rows: tf.Tensor, norm: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        wide = tf.cast(rows, tf.float32)
+        centred = wide - tf.reduce_mean(wide, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
+        normed = centred * tf.math.rsqrt(variance + self.config.epsilon) * norm[0] + norm[1]
+        return tf.cast(normed, self.dtype)
+
+    def _pool(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        kind, real = self.config.pooling, tf.cast(mask, tf.float32)[..., None]
+        if kind == "mean":
+            pooled = tf.reduce_sum(hidden * real, 1) / tf.maximum(tf.reduce_sum(real, 1), 1.0)
+        elif kind == "last":
+            last = tf.one_hot(tf.reduce_sum(mask, 1) - 1, tf.shape(hidden)[1])
+            pooled = tf.reduce_sum(hidden * last[..., None], 1)
+        else:
+            pooled = hidden[:, 0]
+            if self.dense is not None:
+                pooled = tf.tanh(tf.matmul(pooled, self.dense[0]) + self.dense[1])
+        return tf.nn.l2_normalize(pooled, axis=-1) if self.config.normalise else pooled
+
+
+def _norm(layer: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.constant(layer.gamma.numpy()), tf.constant(layer.beta.numpy())
+
+
+def _product(rows: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    return tf.nn.bias_add(tf.matmul(rows, weights[0]), weights[1])

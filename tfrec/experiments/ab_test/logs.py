@@ -1,0 +1,243 @@
+"""Exposure and outcome logs to one row a user, with every oddity counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tfrec import schema
+from tfrec.errors import InvalidInput, Unavailable
+from tfrec.experiments.design.assignment import ARM
+from tfrec.experiments.design.spec import EXPOSURES, ExperimentSpec
+
+DAY = 86_400_000_000
+FIRST = "first_exposure"
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """One row a user of the experiment.
+
+    Attributes:
+        frame: user_id, arm, first_exposure (µs), exposures, and for each metric m: `m` (numerator), `m/per`
+            (denominator, for ratios), `m/before` and `m/per/before` (the same before exposure, for CUPED).
+        counts: What was read and left out: exposures, repeated_exposures, users_in_both_arms, invalid_exposures,
+            outcomes, invalid_outcomes, outcomes_of_others (users that were never exposed), outcomes_before_exposure,
+            outcomes_too_late (after `outcome_days`), users_without_outcome.
+        missing_days: Days (ISO) between the first exposure and the last outcome on which the log has no outcome.
+    """
+
+    frame: pl.DataFrame
+    counts: dict[str, int]
+    missing_days: list[str] = field(default_factory=list)
+
+
+def read_log(source: Any, what: str) -> pl.LazyFrame:
+    """A log as a lazy frame.
+
+    Args:
+        source: Polars frame; anything with `.pl()`, such as a DuckDB relation; a .parquet, .csv or .jsonl path (with
+            wildcards); or "FILE.duckdb::QUERY", which needs the `duckdb` package.
+        what: What it is called in messages.
+    """
+    if isinstance(source, pl.LazyFrame):
+        return source
+    if isinstance(source, pl.DataFrame):
+        return source.lazy()
+    if hasattr(source, "pl"):
+        frame: pl.DataFrame = source.pl()
+        return frame.lazy()
+    text = str(source)
+    if "::" in text:
+        file, query = text.split("::", 1)
+        return _duckdb(file, query, what)
+    scans: dict[str, Callable[[str], pl.LazyFrame]] = {
+        ".parquet": pl.scan_parquet,
+        ".csv": pl.scan_csv,
+        ".jsonl": pl.scan_ndjson,
+    }
+    scan = scans.get(Path(text).suffix)
+    if scan is None:
+        raise InvalidInput(f"{what}: expected a .parquet, .csv or .jsonl file, received {text!r}.")
+    try:
+        lazy = scan(text)
+        lazy.collect_schema()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InvalidInput(f"{what}: cannot read {text}: {error}") from None
+    return lazy
+
+
+def _duckdb(file: str, query: str, what: str) -> pl.LazyFrame:
+    try:
+        import duckdb
+    except ImportError:
+        raise Unavailable(f"{what}: DuckDB is not installed. pip install 'tfrec-bert[experiments]'") from None
+    if not Path(file).is_file():
+        raise InvalidInput(f"{what}: there is no database {file}.")
+    with duckdb.connect(file, read_only=True) as connection:
+        try:
+            frame: pl.DataFrame = connection.sql(query).pl()
+        except duckdb.Error as error:
+            raise InvalidInput(f"{what}: the query failed: {error}") from None
+    return frame.lazy()
+
+
+def user_table(spec: ExperimentSpec, exposures: Any, outcomes: Any) -> UserTable:
+    """Reads both logs and makes the analysis table. Users seen in more than one arm are left out, and counted.
+
+    Args:
+        spec: The experiment.
+        exposures: Log with user_id, arm, timestamp (see `read_log`).
+        outcomes: Log with user_id, event, timestamp, and value where a metric sums it. Events before a user's first
+            exposure only feed CUPED.
+
+    Raises:
+        InvalidInput: a missing column, arms that the experiment does not have, an arm without a user, or no outcome
+            of any exposed user.
+    """
+    shown = typed(read_log(exposures, "exposures"), "exposures", [schema.USER_ID, ARM, schema.TIMESTAMP])
+    needs_value = any(metric.aggregate == "sum" for metric in spec.metrics)
+    columns = [schema.USER_ID, schema.EVENT, schema.TIMESTAMP, *([schema.VALUE] if needs_value else [])]
+    acted = typed(read_log(outcomes, "outcomes"), "outcomes", columns)
+    users, counts = _exposed(spec, shown)
+    table, more, days = _outcomes(spec, users, acted)
+    return UserTable(table, counts | more, days)
+
+
+def typed(log: pl.LazyFrame, what: str, columns: list[str]) -> pl.LazyFrame:
+    """The named columns of a log: ids and kinds as strings, timestamp as int64 µs, value as float64."""
+    found = log.collect_schema()
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise InvalidInput(f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, found))}. Rename it.")
+    keep = [pl.col(name).cast(pl.String) for name in columns if name in (schema.USER_ID, ARM, schema.EVENT)]
+    keep.append(_microseconds(log, found[schema.TIMESTAMP], what))
+    if schema.VALUE in columns:
+        keep.append(pl.col(schema.VALUE).cast(pl.Float64, strict=False))
+    return log.select(keep)
+
+
+def _microseconds(log: pl.LazyFrame, dtype: pl.DataType, what: str) -> pl.Expr:
+    """Times as int64 µs; whole numbers are s, ms or µs by their size, as everywhere in tfrec."""
+    column = pl.col(schema.TIMESTAMP)
+    if dtype.is_temporal():
+        return column.cast(pl.Datetime("us")).cast(pl.Int64)
+    if not dtype.is_numeric():
+        raise InvalidInput(f"{what}: expected timestamp to be a time or a whole number, received {dtype}.")
+    middle = log.select(column.cast(pl.Float64).median()).collect().item() or 0
+    unit = 1_000_000 if middle < 1e11 else 1_000 if middle < 1e14 else 1
+    return (column.cast(pl.Float64) * unit).cast(pl.Int64, strict=False)
+
+
+def _exposed(spec: ExperimentSpec, log: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    real = log.drop_nulls()
+    per_user = (
+        real.group_by(schema.USER_ID)
+        .agg(
+            pl.col(ARM).first(),
+            (pl.col(ARM).min() != pl.col(ARM).max()).alias("both"),
+            pl.col(schema.TIMESTAMP).min().alias(FIRST),
+            pl.len().cast(pl.Int64).alias(EXPOSURES),
+        )
+        .collect(engine="streaming")
+    )
+    total = int(log.select(pl.len()).collect().item())
+    used = int(per_user[EXPOSURES].sum())
+    strange = per_user.filter(~pl.col(ARM).is_in(list(spec.arms)))
+    if strange.height:
+        raise InvalidInput(
+            f"{strange.height} users are in arms that the experiment does not have, e.g. {strange[ARM][0]!r}; it has "
+            f"{', '.join(spec.arms)}. Is this the log of another experiment?"
+        )
+    mixed = int(per_user["both"].sum())
+    users = per_user.filter(~pl.col("both")).drop("both").sort(schema.USER_ID)
+    sizes = dict(users[ARM].value_counts().iter_rows())
+    for arm in spec.arms:
+        if sizes.get(arm, 0) < 2:
+            raise InvalidInput(
+                f"Arm {arm!r} has {sizes.get(arm, 0)} users, expected at least 2; the log has {sizes or 'none'}"
+                f"{f' beside {mixed} users in more than one arm' if mixed else ''}. Is it the whole log?"
+            )
+    counts = {
+        "exposures": used,
+        "invalid_exposures": total - used,
+        "repeated_exposures": used - per_user.height,
+        "users": users.height,
+        "users_in_both_arms": mixed,
+    }
+    return users, counts
+
+
+def _outcomes(
+    spec: ExperimentSpec, users: pl.DataFrame, log: pl.LazyFrame
+) -> tuple[pl.DataFrame, dict[str, int], list[str]]:
+    time, first = pl.col(schema.TIMESTAMP), pl.col(FIRST)
+    after = time >= first
+    if spec.outcome_days is not None:
+        after &= time < first + spec.outcome_days * DAY
+    before = (time < first) & (time >= first - spec.covariate_days * DAY)
+    joined = log.filter(pl.all_horizontal(pl.col(schema.USER_ID, schema.EVENT, schema.TIMESTAMP).is_not_null())).join(
+        users.lazy().select(schema.USER_ID, FIRST), on=schema.USER_ID, how="left"
+    )
+    columns = []
+    for metric in spec.metrics:
+        for suffix, period in (("", after), ("/before", before)):
+            columns.append(_total(metric.event, metric.aggregate, period).alias(f"{metric.name}{suffix}"))
+            if metric.per and metric.per != EXPOSURES:
+                columns.append(_total(metric.per, "count", period).alias(f"{metric.name}/per{suffix}"))
+    tallies = [
+        pl.len().alias("outcomes"),
+        (time < first).sum().alias("outcomes_before_exposure"),
+        ((time >= first) & ~after).sum().alias("outcomes_too_late"),
+        after.sum().alias("after"),
+    ]
+    # One pass: the users that were never exposed are one group, since their first exposure is null.
+    known = pl.when(first.is_not_null()).then(pl.col(schema.USER_ID))
+    totals = joined.group_by(known.alias(schema.USER_ID)).agg(*columns, *tallies)
+    day_list = joined.filter(first.is_not_null() & (time >= first)).select((time // DAY).unique())
+    grouped, days, rows = pl.collect_all([totals, day_list, log.select(pl.len())], engine="streaming")
+    others = grouped.filter(pl.col(schema.USER_ID).is_null())
+    mine = grouped.drop_nulls(schema.USER_ID)
+    if not mine.height:
+        raise InvalidInput(
+            f"None of {users.height} exposed users has an outcome (the log has {grouped['outcomes'].sum()} of others). "
+            "Do both logs use the same user ids?"
+        )
+    names = [name for name in mine.columns if "/" in name or name in {metric.name for metric in spec.metrics}]
+    table = users.join(
+        mine.select(schema.USER_ID, "after", *names), on=schema.USER_ID, how="left", maintain_order="left"
+    )
+    table = table.with_columns(pl.col("after", *names).fill_null(0))
+    for metric in spec.metrics:
+        if metric.per == EXPOSURES:
+            table = table.with_columns(pl.col(EXPOSURES).cast(pl.Float64).alias(f"{metric.name}/per"))
+    counts = {
+        "outcomes": int(grouped["outcomes"].sum()),
+        "invalid_outcomes": int(rows.item()) - int(grouped["outcomes"].sum()),
+        "outcomes_of_others": int(others["outcomes"].sum()),
+        "outcomes_before_exposure": int(mine["outcomes_before_exposure"].sum()),
+        "outcomes_too_late": int(mine["outcomes_too_late"].sum()),
+        "users_without_outcome": int((table["after"] == 0).sum()),
+    }
+    return table.drop("after"), counts, _missing_days(users, days.to_series())
+
+
+def _total(event: str, aggregate: str, period: pl.Expr) -> pl.Expr:
+    chosen = period & (pl.col(schema.EVENT) == event)
+    if aggregate == "sum":
+        return pl.when(chosen).then(pl.col(schema.VALUE)).otherwise(0.0).sum().cast(pl.Float64)
+    counted = chosen.any() if aggregate == "any" else chosen.sum()
+    return counted.cast(pl.Float64)
+
+
+def _missing_days(users: pl.DataFrame, days: pl.Series) -> list[str]:
+    if not len(days):
+        return []
+    begin, end = int(users[FIRST].min()) // DAY, int(days.max())  # type: ignore[arg-type]
+    there = set(days.to_list())
+    absent = pl.Series([day for day in range(begin, end + 1) if day not in there], dtype=pl.Int32)
+    return [str(day) for day in absent.cast(pl.Date)]

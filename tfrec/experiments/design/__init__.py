@@ -1,0 +1,1 @@
+"""Who is in which arm: the specification, the assignment, and an OpenFeature provider."""

@@ -1,0 +1,91 @@
+"""Our assignment as an OpenFeature provider, so that any OpenFeature client asks for arms the usual way.
+
+A file of its own, since it needs `openfeature-sdk` (the `experiments` extra) when imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from tfrec.errors import Unavailable
+from tfrec.experiments.design.assignment import assign, check_exclusive
+from tfrec.experiments.design.spec import ExperimentSpec
+
+try:
+    from openfeature.evaluation_context import EvaluationContext
+    from openfeature.exception import FlagNotFoundError, TargetingKeyMissingError, TypeMismatchError
+    from openfeature.flag_evaluation import FlagResolutionDetails, Reason
+    from openfeature.provider import AbstractProvider, Metadata
+except ImportError:
+    raise Unavailable("OpenFeature is not installed. pip install 'tfrec-bert[experiments]'") from None
+
+
+class ExperimentProvider(AbstractProvider):
+    """Answers string flags named after experiments with the arm of the targeting key, the user's id.
+
+    Users who are not in the experiment get the caller's default with reason DEFAULT. A flag that is no experiment, a
+    missing targeting key and other types of flag are OpenFeature's errors, so the client returns the default.
+
+    Args:
+        specs: The experiments; raises `InvalidInput` when they get in each other's way (see `check_exclusive`).
+
+    Example:
+        >>> from openfeature.evaluation_context import EvaluationContext
+        >>> spec = ExperimentSpec.from_dict({"name": "e", "metrics": [{"name": "m", "event": "click"}]})
+        >>> found = ExperimentProvider([spec]).resolve_string_details("e", "control", EvaluationContext("u1"))
+        >>> found.value == assign(spec, "u1")
+        True
+    """
+
+    def __init__(self, specs: Sequence[ExperimentSpec]) -> None:
+        super().__init__()
+        check_exclusive(specs)
+        self._specs = {spec.name: spec for spec in specs}
+
+    def get_metadata(self) -> Metadata:
+        """The provider's name."""
+        return Metadata(name="tfrec experiments")
+
+    def resolve_string_details(
+        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[str]:
+        """The arm of the user in the experiment `flag_key`."""
+        if flag_key not in self._specs:
+            raise FlagNotFoundError(f"{flag_key!r} is not an experiment; there are {', '.join(self._specs)}.")
+        if evaluation_context is None or not evaluation_context.targeting_key:
+            raise TargetingKeyMissingError("The targeting key has to be the user's id.")
+        arm = assign(self._specs[flag_key], evaluation_context.targeting_key)
+        if arm is None:
+            return FlagResolutionDetails(value=default_value, reason=Reason.DEFAULT)
+        return FlagResolutionDetails(value=arm, variant=arm, reason=Reason.SPLIT)
+
+    def resolve_boolean_details(
+        self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[bool]:
+        """Raises: experiments are strings."""
+        self._not_a_string(flag_key)
+
+    def resolve_integer_details(
+        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[int]:
+        """Raises: experiments are strings."""
+        self._not_a_string(flag_key)
+
+    def resolve_float_details(
+        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[float]:
+        """Raises: experiments are strings."""
+        self._not_a_string(flag_key)
+
+    def resolve_object_details(
+        self,
+        flag_key: str,
+        default_value: Sequence[Any] | Mapping[str, Any],
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[Any]:
+        """Raises: experiments are strings."""
+        self._not_a_string(flag_key)
+
+    def _not_a_string(self, flag_key: str) -> NoReturn:
+        raise TypeMismatchError(f"{flag_key!r} is an experiment: ask for a string, the name of the arm.")

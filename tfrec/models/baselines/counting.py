@@ -1,0 +1,157 @@
+"""Baselines that are counted, not trained: popularity, text similarity, co-occurrence, and the last two together."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from tfrec.data.dataset import Histories, PreparedDataset, stretches
+from tfrec.errors import InvalidInput
+from tfrec.models.shared.neighbours import count_pairs, unit_rows
+
+WINDOW = 10
+DECAY = 0.8
+HISTORY = 50
+TEXT_WEIGHT = 0.3
+TEXT_TEMPERATURE = 0.1
+"""Width of the kernel exp((cos − 1) / 0.1), which leaves near-identical texts and little else."""
+_BLOCK = 2048
+
+
+class Popularity:
+    """Every history gets the same scores: how many target events each item has in training."""
+
+    name = "popularity"
+    num_items: int
+    counts: np.ndarray
+
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts; `text_vectors` is not used."""
+        training = dataset.training()
+        self.num_items = dataset.num_items
+        self.counts = np.bincount(training.items[training.is_target], minlength=self.num_items).astype(np.float32)
+        return self
+
+    def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
+        """float32 `[len(rows), num_items]`, each row the same. Read-only."""
+        return np.broadcast_to(self.counts, (len(rows), self.num_items))
+
+
+class LastItemText:
+    """The cosine of each item's text vector to that of the last item in the history; 0 without one.
+
+    The last item itself gets no special treatment: its cosine is 1, so it comes first unless seen items are masked.
+    """
+
+    name = "text"
+    num_items: int
+    vectors: np.ndarray
+
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Keeps the vectors, float `[num_items, dim]`, at length 1; raises `InvalidInput` without them."""
+        self.num_items = dataset.num_items
+        self.vectors = unit_rows(_checked(text_vectors, self.num_items))
+        return self
+
+    def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
+        """float32 `[len(rows), num_items]`."""
+        rows = np.asarray(rows)
+        last = histories.offsets[rows + 1] - 1
+        real = last >= histories.offsets[rows]
+        scores = np.zeros((len(rows), self.num_items), np.float32)
+        scores[real] = self.vectors[histories.items[last[real]]] @ self.vectors.T
+        return scores
+
+
+class Cooccurrence:
+    """Items that stand near the history's items in training sequences.
+
+    `C[i, j]` counts how often j stands within `window` events of i, before or after it. The score of j is the sum of
+    `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only the newest 50 events are read; the older ones
+    would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by those of i:
+    on Amazon Scientific that cost 7% of the validation NDCG with seen items masked, 14% without.
+
+    Args:
+        window: int. Events to each side that count as near.
+        decay: float. Weight of an event relative to the one after it.
+    """
+
+    name = "cooccurrence"
+    num_items: int
+
+    def __init__(self, window: int = WINDOW, decay: float = DECAY) -> None:
+        self.window, self.decay = window, decay
+
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts the pairs of the training sequences; `text_vectors` is not used."""
+        self.num_items = dataset.num_items
+        keys, counts = count_pairs(dataset.training(), self.num_items, self.window)
+        self._columns = (keys % self.num_items).astype(np.int32)
+        self._values = counts.astype(np.float32)
+        self._starts = np.searchsorted(keys, np.arange(self.num_items + 1) * self.num_items)
+        return self
+
+    def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
+        """float32 `[len(rows), num_items]`."""
+        query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
+        lengths = self._starts[items + 1] - self._starts[items]
+        places = stretches(self._starts[items], lengths)
+        cells = np.repeat(query * self.num_items, lengths) + self._columns[places]
+        size = len(rows) * self.num_items
+        summed = np.bincount(cells, weights=np.repeat(weights, lengths) * self._values[places], minlength=size)
+        return summed.astype(np.float32).reshape(len(rows), self.num_items)
+
+
+class CooccurrenceText(Cooccurrence):
+    """Co-occurrence and text: `P[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
+
+    `P[i, j]` is the share of j among what stands near i, so that the weight of the text means the same on sparse and
+    dense logs. Near-identical texts count, unrelated ones do not, and items without any training event are found too.
+    """
+
+    name = "cooccurrence_text"
+
+    def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
+        """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
+        self.vectors = unit_rows(_checked(text_vectors, dataset.num_items))
+        super().fit(dataset)
+        lengths = np.diff(self._starts)
+        item = np.repeat(np.arange(self.num_items), lengths)
+        self._values /= np.bincount(item, weights=self._values, minlength=self.num_items)[item].astype(np.float32)
+        return self
+
+    def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
+        """float32 `[len(rows), num_items]`."""
+        scores = super().scores(histories, rows)
+        query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
+        weights = (TEXT_WEIGHT * weights).astype(np.float32)
+        distinct, place = np.unique(items, return_inverse=True)
+        for start in range(0, len(distinct), _BLOCK):  # a block at a time, so that memory stays bounded
+            near = self.vectors[distinct[start : start + _BLOCK]] @ self.vectors.T
+            near = np.exp((near - 1) / TEXT_TEMPERATURE)
+            here = np.flatnonzero((place >= start) & (place < start + len(near)))
+            for part in np.split(here, np.flatnonzero(np.diff(query[here])) + 1 if len(here) else []):
+                if len(part):
+                    scores[query[part[0]]] += weights[part] @ near[place[part] - start]
+        return scores
+
+
+def _weighted_history(
+    histories: Histories, rows: np.ndarray, decay: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The newest events of the rows, flat: which row of the batch, item, and weight `decay^k`."""
+    stop = histories.offsets[rows + 1]
+    lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
+    places = stretches(stop - lengths, lengths)
+    age = np.repeat(stop, lengths) - 1 - places
+    return np.repeat(np.arange(len(rows)), lengths), histories.items[places], decay**age
+
+
+def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:
+    shape = None if vectors is None else np.shape(vectors)
+    if vectors is None or len(np.shape(vectors)) != 2 or len(vectors) != num_items:
+        raise InvalidInput(
+            f"Expected text vectors of shape [{num_items}, dim], received {shape}. Encode the texts of this dataset."
+        )
+    return vectors

@@ -1,0 +1,1 @@
+"""BehaviourTextModel: the behaviour text through a BERT encoder to a sigmoid or softmax head."""

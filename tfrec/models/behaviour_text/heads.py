@@ -1,0 +1,102 @@
+"""The two heads of BehaviourTextModel: the encoder's vectors through dropout and MLP to probabilities.
+
+Each is a model of its own, so that it also fits on vectors kept from a frozen encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.keras import keras
+from tfrec.models.behaviour_text.item_mentions import NamedBias
+from tfrec.models.next_item.transformer import StepDropout
+
+BEHAVIOUR, CANDIDATE, NAMED = "behaviour", "candidate", "named"
+"""Names of the heads' inputs: the vectors of the texts, and the items that the behaviour text names."""
+
+SCALE = 8.0
+"""Of the cosines in the softmax head's logits; chosen on MovieLens' validation users between 5 and 16."""
+
+
+class CosineClasses(keras.layers.Layer):
+    """Logits `scale · cosine(vector, class) + bias`; the classes can so be started at the vectors of their texts.
+
+    Args:
+        num_classes: int.
+        scale: float.
+
+    Call arguments:
+        vectors: float `[batch, dim]`.
+
+    Returns:
+        float32 `[batch, num_classes]`.
+
+    Example:
+        >>> layer = CosineClasses(2, scale=2.0)
+        >>> layer.build((None, 2))
+        >>> layer.kernel.assign([[1.0, 0.0], [0.0, 3.0]])
+        <...>
+        >>> layer(tf.constant([[0.0, 5.0]])).numpy()
+        array([[0., 2.]], dtype=float32)
+    """
+
+    def __init__(self, num_classes: int, scale: float = SCALE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes, self.scale = num_classes, scale
+
+    def build(self, input_shape: Any) -> None:
+        start = keras.initializers.RandomNormal(stddev=0.02, seed=23)
+        self.kernel = self.add_weight("kernel", shape=(self.num_classes, input_shape[-1]), initializer=start)
+        self.bias = self.add_weight("bias", shape=(self.num_classes,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, vectors: tf.Tensor) -> tf.Tensor:
+        classes = tf.math.l2_normalize(self.kernel, axis=-1)
+        vectors = tf.math.l2_normalize(tf.cast(vectors, classes.dtype), axis=-1)
+        return self.scale * tf.linalg.matmul(vectors, classes, transpose_b=True) + self.bias
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_classes": self.num_classes, "scale": self.scale}
+
+
+def softmax_head(
+    dim: int, names: np.ndarray, count: int, units: Sequence[int], dropout: float, seed: int, policy: str
+) -> keras.Model:
+    """behaviour float32 `[batch, dim]`, named int32 `[batch, events]` → probabilities `[batch, num_items]`."""
+    behaviour = keras.Input((dim,), name=BEHAVIOUR)
+    named = keras.Input((None,), dtype=tf.int32, name=NAMED)
+    # encoders differ in scale by a factor of twenty; normalised, one learning rate fits all
+    hidden = keras.layers.LayerNormalization(name="behaviour_norm")(behaviour)
+    hidden = _mlp(hidden, units, dropout, seed, policy)
+    start = keras.initializers.GlorotUniform(seed=seed + len(units))
+    query = keras.layers.Dense(dim, use_bias=False, kernel_initializer=start, dtype=policy, name="query")(hidden)
+    logits = CosineClasses(len(names), dtype="float32", name="logits")(query)
+    logits = NamedBias(names, count, dtype="float32", name="named_bias")([logits, named])
+    output = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+    return keras.Model({BEHAVIOUR: behaviour, NAMED: named}, output, name="mlp")
+
+
+def sigmoid_head(dim: int, apart: bool, units: Sequence[int], dropout: float, seed: int, policy: str) -> keras.Model:
+    """behaviour and, where it is read apart, candidate, float32 `[batch, dim]` → probability `[batch]`."""
+    names = (BEHAVIOUR, CANDIDATE) if apart else (BEHAVIOUR,)
+    inputs = {name: keras.Input((dim,), name=name) for name in names}
+    normed = [keras.layers.LayerNormalization(name=f"{name}_norm")(vector) for name, vector in inputs.items()]
+    hidden = keras.layers.Concatenate()([*normed, keras.layers.Multiply()(normed)]) if apart else normed[0]
+    hidden = _mlp(hidden, units, dropout, seed, policy)
+    # from zeros: before training, the output is the share of positives
+    output = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros", dtype="float32", name="logits")(hidden)
+    return keras.Model(inputs, keras.layers.Reshape((), name=schema.PROBABILITY)(output), name="mlp")
+
+
+def _mlp(hidden: Any, units: Sequence[int], dropout: float, seed: int, policy: str) -> Any:
+    hidden = StepDropout(dropout, seed * 100, dtype=policy)(hidden)
+    for i, width in enumerate(units):
+        start = keras.initializers.GlorotUniform(seed=seed + i)
+        hidden = keras.layers.Dense(width, "gelu", kernel_initializer=start, dtype=policy, name=f"hidden_{i}")(hidden)
+        hidden = StepDropout(dropout, seed * 100 + i + 1, dtype=policy)(hidden)
+    return hidden

@@ -1,0 +1,1 @@
+"""ClickRanker: the second stage, one probability a behaviour for a few candidates."""

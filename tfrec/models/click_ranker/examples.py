@@ -1,0 +1,188 @@
+"""What ClickRanker learns from and is judged by: candidates in front of users, and what they did with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.config import RankerConfig, RunConfig
+from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.impressions import without_kind
+from tfrec.errors import InvalidInput
+from tfrec.models.behaviour_text.examples import Impressions, Negatives
+from tfrec.models.click_ranker.labels import fulfilled, labels_ahead, labels_of_impressions, spread, windows
+from tfrec.models.click_ranker.predictor import recent_events
+
+
+@dataclass(frozen=True)
+class RankerExamples:
+    """Candidates with labels, each behind a beginning of a history.
+
+    Attributes:
+        histories: Without impressions.
+        rows: int64 `[n]`. stops: int64 `[n]`, one after the newest event that is read.
+        candidates: int32 `[n, candidates]`, −1 is padding.
+        labels: float32 `[n, candidates, behaviours]`, −1 at padding.
+        context: `context_*` columns `[n]`, of the event that the example is about.
+        given: bool. Whether the candidates are impressions, not sampled.
+    """
+
+    histories: Histories
+    rows: np.ndarray
+    stops: np.ndarray
+    candidates: np.ndarray
+    labels: np.ndarray
+    context: dict[str, np.ndarray]
+    given: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def impression_kind(event_kinds: Sequence[str]) -> int:
+    """Index of the kind `impression`; −1 where there is none."""
+    return list(event_kinds).index(schema.IMPRESSION) if schema.IMPRESSION in event_kinds else -1
+
+
+def training_examples(dataset: PreparedDataset, behaviours: Sequence[str], horizon: int) -> RankerExamples:
+    """Every impression of training, or, without impressions, every target event that has an event before it.
+
+    A target's labels are what the user does with the item within `horizon` events; an impression's, what the user does
+    with the item until it is shown again. A candidate for each example; `TrainingNegatives` adds the sampled ones.
+
+    Raises:
+        InvalidInput: there is no such event.
+    """
+    training = dataset.training()
+    table = fulfilled(dataset.event_kinds, behaviours)
+    kind = impression_kind(dataset.event_kinds)
+    clean, before = without_kind(training, kind)
+    rows_of = np.repeat(np.arange(len(training)), training.lengths)
+    given = kind >= 0 and bool((training.events == kind).any())
+    if given:
+        shown = training.events == kind
+        acts = table[training.events] * training.is_target[:, None]
+        labels = labels_of_impressions(rows_of, training.items, shown, acts, dataset.num_items)
+        at = np.flatnonzero(shown)
+        stops = before[at]
+    else:
+        place = np.arange(len(clean.items)) - clean.offsets[:-1][rows_of]
+        at = np.flatnonzero((place > 0) & clean.is_target & (table[clean.events].sum(axis=1) > 0))
+        labels, stops = labels_ahead(clean, at, table, horizon), at
+    if not len(at):
+        raise InvalidInput("No user has a training event and a target after it: nothing to learn from. Add events.")
+    items = training.items[at]
+    context = {name: values[at] for name, values in training.context.items()}
+    return RankerExamples(clean, rows_of[at], stops, items[:, None], labels[:, None], context, given)
+
+
+class TrainingNegatives:
+    """Draws the negatives of examples whose candidate is an event: items that the user never took, and items of the
+    history that are not taken again within the horizon (without them, whatever is in the history is a positive).
+    """
+
+    def __init__(self, examples: RankerExamples, num_items: int, config: RankerConfig) -> None:
+        histories, self.config, self.horizon = examples.histories, config, config.horizon
+        self._histories = histories
+        self._never = Negatives(num_items, np.repeat(np.arange(len(histories)), histories.lengths), histories.items)
+
+    def draw(self, examples: RankerExamples, rng: np.random.Generator) -> RankerExamples:
+        """The examples with more candidates, whose labels are 0."""
+        items = [examples.candidates]
+        if self.config.negatives:
+            items.append(self._sampled(examples.rows, rng))
+        if self.config.history_negatives:
+            items.append(self._from_history(examples, rng))
+        candidates = np.concatenate(items, axis=1).astype(np.int32)
+        labels = np.zeros((*candidates.shape, examples.labels.shape[2]), np.float32)
+        labels[:, : examples.labels.shape[1]] = examples.labels
+        labels[candidates < 0] = -1
+        return replace(examples, candidates=candidates, labels=labels)
+
+    def _sampled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        drawn = self._never.draw(rows, self.config.negatives, rng)
+        popular = self._histories.items[rng.integers(0, len(self._histories.items), drawn.shape)]
+        wanted = (rng.random(drawn.shape) < self.config.popular_negatives) & ~self._never.is_taken(rows, popular)
+        return np.where(wanted, popular, drawn)
+
+    def _from_history(self, examples: RankerExamples, rng: np.random.Generator) -> np.ndarray:
+        h, stops = self._histories, examples.stops
+        starts = np.maximum(h.offsets[examples.rows], stops - 50)
+        shape = (len(stops), self.config.history_negatives)
+        places = starts[:, None] + (rng.random(shape) * (stops - starts)[:, None]).astype(np.int64)
+        drawn = np.where((stops > starts)[:, None], h.items[np.minimum(places, len(h.items) - 1)], schema.PADDING)
+        ends = h.offsets[examples.rows + 1]
+        for step in range(self.horizon):
+            ahead = np.minimum(stops + step, len(h.items) - 1)
+            taken = (h.items[ahead][:, None] == drawn) & (stops + step < ends)[:, None]
+            drawn = np.where(taken, schema.PADDING, drawn)
+        return drawn
+
+
+def judged_examples(
+    dataset: PreparedDataset, split: str, behaviours: Sequence[str], config: RunConfig
+) -> RankerExamples | None:
+    """What a ClickRanker is judged by on a split; None without queries.
+
+    Given impressions: those in front of the users of the split's queries, in its window. Else each target of a query
+    beside `evaluation.negatives` seeded items that are neither in its history nor among its targets. Labels are what
+    the user does in the window; the history ends where the window begins.
+    """
+    queries, kind = dataset.queries(split), impression_kind(dataset.event_kinds)
+    if not len(queries):
+        return None
+    table, whole = fulfilled(dataset.event_kinds, behaviours), dataset.histories()
+    at, query = spread(*windows(dataset, split, queries))
+    history, _ = without_kind(queries.history, kind)
+    acts = table[whole.events[at]] * whole.is_target[at][:, None]
+    shown = whole.events[at] == kind
+    if shown.any():
+        labels = labels_of_impressions(query, whole.items[at], shown, acts, dataset.num_items)[:, None]
+        rows, candidates, first = query[shown], whole.items[at[shown]][:, None], at[shown]
+    else:
+        pairs = Impressions.sample(
+            replace(queries, history=history), dataset.num_items, config.evaluation.negatives, config.training.seed
+        )
+        width = 1 + config.evaluation.negatives
+        rows, candidates = pairs.rows.reshape(-1, width)[:, 0], pairs.items.reshape(-1, width)
+        labels = np.zeros((*candidates.shape, len(behaviours)), np.float32)
+        labels[:, 0], first = _labels_of_targets(rows, candidates[:, 0], at, query, acts, whole, dataset.num_items)
+    context = {name: values[first] for name, values in whole.context.items()}
+    stops = history.offsets[rows + 1]
+    return RankerExamples(history, rows, stops, candidates.astype(np.int32), labels, context, bool(shown.any()))
+
+
+def _labels_of_targets(
+    rows: np.ndarray,
+    items: np.ndarray,
+    at: np.ndarray,
+    query: np.ndarray,
+    acts: np.ndarray,
+    whole: Histories,
+    num_items: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the user of each target does with it in the window, and the position of the first such act."""
+    wanted = rows.astype(np.int64) * num_items + items
+    order = np.argsort(wanted)
+    found = query.astype(np.int64) * num_items + whole.items[at]
+    place = np.minimum(np.searchsorted(wanted[order], found), len(order) - 1)
+    hit = (wanted[order][place] == found) & acts.any(axis=1)
+    labels, first = np.zeros((len(items), acts.shape[1]), np.float32), np.full(len(items), len(whole.items))
+    np.maximum.at(labels, order[place[hit]], acts[hit])
+    np.minimum.at(first, order[place[hit]], at[hit])
+    return labels, np.minimum(first, len(whole.items) - 1)
+
+
+def inputs_of(examples: RankerExamples, picked: np.ndarray, max_history: int) -> dict[str, np.ndarray]:
+    """The model's inputs, context apart, for some of the examples."""
+    inputs = recent_events(examples.histories, examples.rows[picked], examples.stops[picked], max_history)
+    return {**inputs, schema.CANDIDATES: examples.candidates[picked]}
+
+
+def some(examples: RankerExamples, picked: np.ndarray) -> RankerExamples:
+    """Some of the examples, over the same histories."""
+    flat = {name: getattr(examples, name)[picked] for name in ("rows", "stops", "candidates", "labels")}
+    return replace(examples, context={name: values[picked] for name, values in examples.context.items()}, **flat)

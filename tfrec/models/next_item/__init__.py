@@ -1,0 +1,1 @@
+"""NextItemModel: a history of items to scores of the whole catalogue."""

@@ -1,0 +1,219 @@
+"""Fits a NextItemModel and then its encoder with it; the run gets an encoder of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import TextEncoder, load_encoder
+from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
+from tfrec.encoders.microbatched_encoder import PartwiseEncoder
+from tfrec.encoders.tokenization.token_table import TokenTable
+from tfrec.encoders.transformers.lora import add_lora, merged
+from tfrec.errors import InvalidInput
+from tfrec.keras import keras
+from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
+from tfrec.models.next_item.fit import EpochCheckpoint, build_next_item_model, fit_next_item
+from tfrec.models.next_item.input_pipeline import augmentation_of, batches
+from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
+from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.validation import finally_balanced, validation
+from tfrec.models.next_item.windows import Windows
+from tfrec.progress import say
+from tfrec.runs.run import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
+from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.fit_result import FitResult
+from tfrec.training.layerwise_adamw import LayerwiseOptimizer
+from tfrec.training.schedules import warm_cosine
+from tfrec.training.target_kinds import label_shares
+
+
+def fit_end_to_end(
+    dataset: PreparedDataset,
+    encoder: TextEncoder | None,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    *,
+    workdir: Path,
+    resume: bool = False,
+) -> tuple[FitResult, TextEncoder]:
+    """Fits with the frozen encoder for `training.epochs`, then recommender and encoder for `training.encoder_epochs`.
+
+    The first stage costs little, and its head does not spoil the encoder with its first gradients; with
+    `training.start_from` an earlier run stands in its place. The second goes on with the encoder at
+    `training.encoder_learning_rate` and the recommender at no more than ten times that. The catalogue is read anew
+    before each validation. The weights that validate best are kept, the frozen start among them: where tuning does not
+    help, the run is as good as without.
+
+    Args:
+        dataset: Training sequences and validation queries.
+        encoder: What reads the texts; its layers have to be known.
+        text_vectors: float32 `[num_items, text_dim]`, of that encoder.
+        config: Sections `encoder`, `model` and `training`.
+        workdir: Folder for checkpoints, weights, history and the tuned encoder.
+        resume: Whether to go on from the checkpoints in `workdir`.
+
+    Returns:
+        The fit, and the tuned encoder in the folder it was written to.
+
+    Raises:
+        InvalidInput: There is no encoder to train, or a knob that does not go together with training it.
+        TfrecError: The loss or a gradient is not finite; the last epoch's checkpoint stays.
+    """
+    started = time.monotonic()
+    if encoder is None or text_vectors is None:
+        raise InvalidInput("encoder.trainable=true needs a model that reads text. Set model.use_text=true.")
+    _refuse(config)
+    passes = passes_of(dataset, encoder, config)
+    if config.training.start_from:
+        frozen = FitResult(build_next_item_model(dataset, text_vectors, config))
+    else:
+        frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume, goes_on=True)
+    fit = EndToEndFit(dataset, passes, frozen.model, config, workdir)
+    result = fit.run(frozen.history, started, resume)
+
+    folder = workdir / ENCODER_FOLDER
+    save_tuned(folder, encoder, merged(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned")
+    tuned = load_encoder(folder, precision=config.encoder.precision)
+    vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
+    np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
+    np.save(workdir / TEXT_VECTORS_FILE, vectors)
+    result.model.items.text.assign(vectors)
+    if config.training.balance and result.metrics_valid:
+        result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
+    return result, tuned
+
+
+def _refuse(config: RunConfig) -> None:
+    knobs = config.training
+    for name, value, wanted in (("ema", knobs.ema, 0.0), ("strategy", knobs.strategy, "none")):
+        if value != wanted:
+            raise InvalidInput(
+                f"encoder.trainable=true does not work with training.{name}={value}. Set it to {wanted}."
+            )
+
+
+def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> PartwiseEncoder:
+    """The encoder over the catalogue's texts as `config` wants it trained: precision, adapters, memory."""
+    knobs = config.training
+    keras.utils.set_random_seed(knobs.seed)
+    model, shape = trainable_model(encoder, "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32")
+    if config.encoder.lora_rank:
+        add_lora(model, shape, config.encoder.lora_rank, seed=knobs.seed)
+    tokens = TokenTable(encoder, dataset.texts, config.encoder.seq_length)
+    return PartwiseEncoder(model, shape, tokens, memory=int(knobs.encoder_memory * 2**30))
+
+
+class EndToEndFit:
+    """The second stage: recommender and encoder together.
+
+    Args:
+        dataset: Training sequences and validation queries.
+        passes: The encoder over the catalogue's texts.
+        recommender: Fitted already, or not.
+        config: Sections `model` and `training`.
+        workdir: Folder for checkpoints and history.
+    """
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        passes: PartwiseEncoder,
+        recommender: NextItemModel,
+        config: RunConfig,
+        workdir: Path,
+    ) -> None:
+        self.config, self.workdir, self.recommender = config, workdir, recommender
+        knobs = config.training
+        shares = label_shares(dataset, config.training.behaviour_weights)
+        self.windows = Windows.cut(dataset.training(), config.model.max_history, shares)
+        self.batch_size = knobs.encoder_batch_size_for(len(self.windows))
+        self.steps = self.windows.steps(self.batch_size)
+        total = self.steps * knobs.encoder_epochs
+        counts = dataset.items[schema.TRAIN_COUNT].to_numpy()
+        sampler = CandidateSampler(knobs.encoder_negatives, counts, knobs.encoder_sample, knobs.seed)
+        frozen = unfreezing(len(passes.groups), knobs.encoder_unfreeze * total)
+        self.model = EndToEndModel(recommender, passes, sampler, frozen, knobs.augmentation.words)
+        recommender.contrastive = knobs.contrastive
+        self.augmentation = augmentation_of(config, recommender, dataset.training())
+        slow, fast = knobs.encoder_learning_rate, min(knobs.learning_rate, 10 * knobs.encoder_learning_rate)
+        schedule = warm_cosine(fast, int(knobs.warmup * total), total)
+        head = keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
+        groups = [group.trainable_variables for group in passes.groups]
+        everything = passes.variables()
+        groups[-1] = groups[-1] + everything[sum(map(len, groups)) :]
+        rate = warm_cosine(slow, int(knobs.warmup * total), total)
+        layerwise = LayerwiseOptimizer(
+            groups, lambda step: float(rate(step)), knobs.encoder_layer_decay, knobs.weight_decay
+        )
+        self.model.compile(head, layerwise)
+        self._measure = validation(recommender, dataset, config)
+
+    def validate(self) -> dict[str, float]:
+        """The catalogue read anew, and measured."""
+        self.model.refresh("bfloat16" if self.config.training.mixed_bfloat16 else "float32")
+        return self._measure()
+
+    def run(self, rows: list[dict[str, Any]], started: float, resume: bool) -> FitResult:
+        """Fits; returns the recommender with the weights that validated best, the encoder having them too."""
+        knobs, folder = self.config.training, self.workdir / "checkpoint"
+        path, before = folder / "best-joint", len(rows)
+        monitor = "loss" if knobs.monitor == "loss" else "ndcg@10"
+        best = BestWeights(self.validate, monitor, path, first_epoch=0, patience=knobs.patience)
+        checkpoint = EpochCheckpoint(folder / "joint", self.model, best)
+        epoch, kept = checkpoint.restore() if resume else (0, [])
+        if not epoch:
+            epoch, kept = before, rows
+            self._start(best)
+        checkpoint.rows = kept
+        callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
+        if knobs.time_budget:
+            callbacks.append(TimeBudget(max(0.0, knobs.time_budget - (time.monotonic() - started) / 60)))
+        callbacks += [best, History(self.workdir / HISTORY_FILE, kept), checkpoint]
+        epochs = before + knobs.encoder_epochs
+        if epoch < epochs and not checkpoint.stopped:
+            self.model.fit(
+                batches(self.windows, self.config, self.batch_size, epoch, epochs, self.augmentation),
+                initial_epoch=epoch,
+                epochs=epochs,
+                steps_per_epoch=self.steps,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        self.model.load_weights(str(path))
+        return FitResult(self.recommender, kept, best.best_metrics)
+
+    def _start(self, best: BestWeights) -> None:
+        """The frozen start is the first candidate for the best."""
+        metrics = self._measure()
+        if metrics:
+            value = -metrics["loss"] if best.monitor == "loss" else metrics[best.monitor]
+            best.restore({"best": value, "best_metrics": metrics, "waited": 0})
+            say("Before the encoder is trained: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        best.path.parent.mkdir(parents=True, exist_ok=True)
+        self.model.save_weights(str(best.path))
+
+
+def unfreezing(groups: int, steps: float) -> Callable[[int], int]:
+    """Step to how many of the lowest groups are frozen: all but the topmost at first, one less at a time, none from
+    `steps` on.
+
+    Example:
+        >>> [unfreezing(3, 10)(step) for step in (0, 4, 5, 9, 10)]
+        [2, 2, 1, 1, 0]
+        >>> unfreezing(3, 0)(0)
+        0
+    """
+
+    def frozen(step: int) -> int:
+        return 0 if step >= steps else groups - 1 - math.floor((groups - 1) * step / steps)
+
+    return frozen

@@ -1,0 +1,99 @@
+"""The batches that a fit of NextItemModel learns from, changed and in two views where the configuration asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import Histories
+from tfrec.models.next_item.augmentation import NEIGHBOURS, VIEWS, Augmentation
+from tfrec.models.next_item.losses.contrastive import VIEWS as NUMBER_OF_VIEWS
+from tfrec.models.next_item.losses.contrastive import view_name
+from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.windows import Windows
+from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
+from tfrec.progress import say
+
+
+def batches(
+    windows: Windows,
+    config: RunConfig,
+    batch_size: int,
+    first_epoch: int,
+    epochs: int,
+    augmentation: Augmentation | None = None,
+) -> tf.data.Dataset:
+    """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed, the epoch and their number in
+    it alone."""
+    knobs = config.training
+    views = Augmentation(VIEWS.model_copy(update={"sitting": knobs.augmentation.sitting}))
+
+    def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        for epoch in range(first_epoch, epochs):
+            rng = np.random.default_rng([knobs.seed, epoch, 1])  # another stream than that of the order
+            for number, rows in enumerate(windows.epoch(batch_size, knobs.seed, epoch)):
+                chances = np.random.default_rng([knobs.seed, epoch, 2, number])
+                inputs, labels = windows.batch(rows, rng, augmentation, chances)
+                if knobs.contrastive:
+                    inputs = {**inputs, **_views(windows, rows, views, chances)}
+                yield inputs, labels
+
+    whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
+    history = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
+    inputs = dict(history)
+    if augmentation is not None and augmentation.reads:
+        inputs |= {schema.RECORDED_ITEMS: whole, schema.RECORDED_EVENTS: whole, schema.READ_PLACES: whole}
+    if knobs.contrastive:
+        inputs[schema.VIEW_USERS] = tf.TensorSpec([None], tf.int32)
+        for number in range(NUMBER_OF_VIEWS):
+            inputs |= {view_name(number, name): spec for name, spec in history.items()}
+    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, whole)).prefetch(4)
+
+
+def _views(windows: Windows, rows: np.ndarray, views: Augmentation, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    users = np.searchsorted(windows.histories.offsets, windows.start[rows], side="right") - 1
+    found: dict[str, np.ndarray] = {schema.VIEW_USERS: users.astype(np.int32)}
+    for number in range(NUMBER_OF_VIEWS):
+        inputs, _ = windows.batch(rows, None, views, rng)
+        for name in (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.HISTORY_GAPS):
+            found[view_name(number, name)] = inputs[name]
+    return found
+
+
+def augmentation_of(config: RunConfig, model: NextItemModel, training: Histories) -> Augmentation | None:
+    """What `training.augmentation` asks for; None where no sequence is changed.
+
+    Args:
+        config: Its `training` section.
+        model: Its text vectors, and its memory where there is one, give the neighbours that items are substituted by.
+        training: The training sequences.
+    """
+    knobs = config.training.augmentation
+    if knobs.reorder and not training.clock:
+        say("Events have no clock, so there are no sittings: training.augmentation.reorder does nothing.")
+    if not (knobs.crop or knobs.drop or knobs.mask or knobs.substitute or knobs.reorder):
+        return None
+    return Augmentation(knobs, substitutes(model, training) if knobs.substitute else None)
+
+
+def substitutes(model: NextItemModel, training: Histories) -> np.ndarray:
+    """int32 `[num_items, n]`: up to eight neighbours by shared histories, up to eight by text; −1 where there are fewer
+    and for an item that is there twice."""
+    memory, most = model.memory, min(NEIGHBOURS, model.num_items - 1)
+    tables = [np.full((model.num_items, 1), -1, np.int32)]
+    if memory is not None and memory.k:
+        tables.append(memory.near.numpy()[:, :most])
+    else:
+        tables.append(history_neighbours(training, model.num_items, most, 10)[0])
+    if memory is not None and memory.text_k:
+        tables.append(memory.alike.numpy()[:, :most])
+    elif model.text_dim:
+        tables.append(text_neighbours(softly_whitened(model.items.text.numpy()), most)[0])
+    found = np.concatenate(tables, axis=1)
+    found.sort(axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
+    return found

@@ -1,0 +1,1 @@
+"""What a fit of NextItemModel minimises: full, sampled, pairwise and contrastive losses."""

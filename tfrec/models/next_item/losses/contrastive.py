@@ -1,0 +1,80 @@
+"""A loss that tells the state after one changed view of a sequence by the state after another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from tfrec import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfrec.models.next_item.model import NextItemModel
+
+VIEWS = 2
+TEMPERATURE = 0.1
+
+
+def view_name(number: int, name: str) -> str:
+    """What an input of the model is called in the batch for view `number`.
+
+    Example:
+        >>> view_name(1, "history_items")
+        'view_1_history_items'
+    """
+    return f"view_{number}_{name}"
+
+
+def contrastive_term(
+    model: NextItemModel, inputs: dict[str, tf.Tensor], read: Callable[[tf.Tensor], tf.Tensor], training: bool
+) -> tf.Tensor:
+    """`model.contrastive` times the loss of telling each sequence's second view among those of the batch, and back.
+
+    The state of a view is the transformer's output at its newest event (CL4SRec, Xie et al. 2022,
+    https://arxiv.org/abs/2010.14395).
+
+    Args:
+        model: Its transformer is read.
+        inputs: `view_users` int32 `[batch]`, and for both views the model's inputs under `view_name`; a view's events
+            are those whose kind is not −1.
+        read: Items int32 `[batch, length]` to their vectors float32 `[batch, length, dim]`, 0 for −1.
+        training: Whether dropout is on.
+    """
+    states = []
+    for number in range(VIEWS):
+        names = (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.HISTORY_GAPS)
+        items, kinds, gaps = (inputs[view_name(number, name)] for name in names)
+        hidden = model.body([read(items), kinds, gaps], training=training)
+        last = tf.reduce_sum(tf.cast(kinds >= 0, tf.int32), axis=1) - 1
+        states.append(tf.gather(hidden, tf.maximum(last, 0), axis=1, batch_dims=1))
+    return model.contrastive * info_nce(states[0], states[1], inputs[schema.VIEW_USERS])
+
+
+def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: float = TEMPERATURE) -> tf.Tensor:
+    """Mean cross-entropy of finding each row's partner among all other rows of both views, by cosine (NT-Xent, Chen et
+    al. 2020, https://arxiv.org/abs/2002.05709).
+
+    Args:
+        one, other: float32 `[batch, dim]`, a row a sequence.
+        users: int32 `[batch]`. Sequences of the same user are not told from each other.
+        temperature: float.
+
+    Returns:
+        float32 scalar; 0 for a batch of one user.
+
+    Example:
+        >>> states = tf.eye(2)
+        >>> round(float(info_nce(states, states, tf.constant([0, 1]), 1.0)), 4)  # log(e + 1 + 1) − 1
+        0.5514
+    """
+    states = tf.math.l2_normalize(tf.concat([one, other], axis=0), axis=-1)
+    logits = tf.matmul(states, states, transpose_b=True) / temperature
+    batch = tf.shape(one)[0]
+    row = tf.range(2 * batch)
+    partner = (row + batch) % (2 * batch)
+    whose = tf.concat([users, users], axis=0)
+    same = (whose[:, None] == whose[None, :]) & (partner[:, None] != row[None, :])
+    logits = tf.where(same, tf.constant(-1e9, logits.dtype), logits)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(partner, logits))

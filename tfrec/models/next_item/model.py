@@ -1,0 +1,313 @@
+"""NextItemModel: what people did, read through what items say, to the item they take next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.keras import keras
+from tfrec.models.next_item.history_ops import newest_places
+from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
+from tfrec.models.next_item.losses.contrastive import contrastive_term
+from tfrec.models.next_item.losses.full_softmax import add_at, as_recorded, full_loss, steps_of
+from tfrec.models.next_item.losses.sampled_loss import sampled_loss
+from tfrec.models.next_item.neighbour_memory import NeighbourMemory
+from tfrec.models.next_item.popularity_bias import PopularityBias
+from tfrec.models.next_item.repeat_bias import RepeatBias
+from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding, StepDropout
+from tfrec.models.shared.item_table import ItemTable, lookup
+
+
+class NextItemModel(keras.Model):
+    """A causal transformer over a user's history, with a cosine softmax over the catalogue.
+
+    Item vector = P · text + id (`ItemTable`). A history of item vectors, event kinds and, when asked, time gaps goes
+    through a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score of an item
+    is the cosine to the newest position's output, divided by a learned temperature, plus what the history's neighbours
+    say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`), plus one on
+    the most popular items where validation asks for it (`PopularityBias`).
+
+    Args:
+        num_items: int. Items in the catalogue.
+        num_event_kinds: int. Kinds of event in the data.
+        text_dim: int. Width of the text vectors; 0 for none.
+        dim: int. Width of the model; must be divisible by `heads` and, with text, at most `text_dim`.
+        layers: int. Transformer blocks.
+        heads: int. Attention heads.
+        max_history: int. Events the transformer reads, the newest ones.
+        memory_history: int. Events that the bias on repeats reads, the newest ones; at least `max_history`. The memory
+            reads as many, but no more than 200. In training both read what the transformer reads.
+        dropout: float in [0, 1).
+        temperature: float. Where the learned temperature starts.
+        use_id: bool. Whether items have a vector of their own beside their text.
+        id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
+        id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step.
+        item_dropout: float in [0, 1). Share of the numbers of all item vectors left out of a training step's scores.
+        repeat_bias: bool. Whether to learn the bias on items already in the history.
+        repeat_kinds: bool. Whether it differs by the kind of the newest event on the item.
+        neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
+        text_neighbours: int. Neighbours of an item by text; 0 for none.
+        neighbour_window: int. Distance within which two events were counted for them.
+        popular: int. Most popular items whose scores may be raised; 0 for none.
+        time_gaps: bool. Whether to read time gaps. Off by default: the served signatures carry no times, so a served
+            model reads every gap as 0.
+        seed: int. Of the initial weights and the dropout masks.
+        dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores stay float32.
+
+    Inputs (a dict, padded on the right):
+        history_items: int32 `[batch, length]`, oldest first, −1 is padding.
+        history_events: int32 `[batch, length]`, −1 is padding or an unknown kind.
+        history_gaps: float32 `[batch, length]`, log(1 + seconds since the event before).
+
+    Returns:
+        float32 `[batch, length, dim]`: at each position the state after the prefix that ends there. `query` turns the
+        newest into a query; the query of an empty history is 0, so that all items score 0 beside their popularity.
+
+    Example:
+        >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
+        >>> model.scores({"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]],
+        ...               "history_gaps": [[0.0, 0.0, 0.0]]}).shape
+        TensorShape([1, 5])
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        num_event_kinds: int,
+        text_dim: int = 0,
+        dim: int = 256,
+        layers: int = 1,
+        heads: int = 4,
+        max_history: int = 50,
+        memory_history: int = 50,
+        dropout: float = 0.3,
+        temperature: float = 0.05,
+        use_id: bool = True,
+        id_rate: float = 0.2,
+        id_dropout: float = 0.0,
+        item_dropout: float = 0.1,
+        repeat_bias: bool = True,
+        repeat_kinds: bool = True,
+        neighbours: int = 0,
+        text_neighbours: int = 0,
+        neighbour_window: int = 10,
+        popular: int = 0,
+        time_gaps: bool = False,
+        seed: int = 0,
+        dtype_policy: str = "float32",
+        name: str = "next_item_model",
+    ) -> None:
+        config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+
+        # === Layers ===
+        items = ItemTable(num_items, text_dim, dim, use_id, id_rate, 0.02, id_dropout, seed * 100 + 97, name="items")
+        embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
+        drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
+        blocks = [
+            CausalBlock(heads, dropout, seed * 100 + i, dtype=dtype_policy, name=f"block_{i}") for i in range(layers)
+        ]
+        norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name="final_norm")
+
+        # === Functional model ===
+        vectors = keras.Input((None, dim), dtype="float32", name="vectors")
+        kinds = keras.Input((None,), dtype="int32", name=schema.HISTORY_EVENTS)
+        gaps = keras.Input((None,), dtype="float32", name=schema.HISTORY_GAPS)
+        hidden = drop(embed(vectors, kinds, gaps))
+        for block in blocks:
+            hidden = block(hidden)
+        body = keras.Model([vectors, kinds, gaps], norm(hidden), name="body")
+
+        indices = keras.Input((None,), dtype="int32", name=schema.HISTORY_ITEMS)
+        positions = body([items(indices), kinds, gaps])
+        super().__init__(
+            inputs={schema.HISTORY_ITEMS: indices, schema.HISTORY_EVENTS: kinds, schema.HISTORY_GAPS: gaps},
+            outputs=positions,
+            name=name,
+        )
+        self.items, self.body = items, body
+        self.drop_items = StepDropout(item_dropout, seed * 100 + 98, name="item_dropout")
+        self.drop_items(tf.zeros([1, 1]))
+        self.log_temperature = self.add_weight(
+            "log_temperature", (), initializer=keras.initializers.Constant(float(np.log(temperature)))
+        )
+
+        # What is added to the scores is built here, before weights are loaded or saved.
+        no_item = tf.fill([1, 1], -1)
+        self.repeats: RepeatBias | None = None
+        if repeat_bias:
+            self.repeats = RepeatBias(num_event_kinds if repeat_kinds else 0, name="repeat_bias")
+        remembers = bool(neighbours or text_neighbours)
+        self.memory = (
+            NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
+            if remembers
+            else None
+        )
+        self.popularity = PopularityBias(popular, name="popularity") if popular else None
+        if self.repeats is not None:
+            self.repeats(no_item)
+        if self.memory is not None:
+            self.memory(no_item)
+
+        # Items that training never sees are no negatives: they would be pushed away for being new.
+        self.unseen = self.add_weight("unseen", shape=(num_items,), initializer="zeros", trainable=False)
+        self.loss_mean = keras.metrics.Mean(name="loss")
+
+        # === Config ===
+        self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
+        self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
+        self._init_config = config
+        self.sampler: CandidateSampler | None = None
+        self.sampled_kind = "softmax"
+        self.contrastive = 0.0  # weight of `contrastive_term` in training
+
+    def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
+        inputs = self._kept({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
+        return self._newest(self(inputs, training=False), inputs[schema.HISTORY_ITEMS] >= 0)
+
+    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor, kinds: tf.Tensor | None = None) -> tf.Tensor:
+        """Query of histories given as vectors: of `text_to_vector`, for items that the catalogue does not know, or rows
+        of `history_vectors`.
+
+        Args:
+            vectors: float32 `[batch, length, dim]`, oldest first, padded on the right.
+            mask: bool `[batch, length]`, true at real events.
+            kinds: int32 `[batch, length]`, event kinds, −1 for an unknown one. None for all unknown.
+
+        Returns:
+            float32 `[batch, dim]`; 0 where a history is empty.
+        """
+        vectors = vectors * tf.cast(mask, vectors.dtype)[..., None]
+        kinds = tf.fill(tf.shape(mask), -1) if kinds is None else kinds
+        return self._newest(self.body([vectors, kinds, tf.zeros(tf.shape(mask))], training=False), mask)
+
+    def item_vectors(self) -> tf.Tensor:
+        """All items as they are scored, float32 `[num_items, dim]`, of unit length."""
+        return tf.math.l2_normalize(self.items.vectors(), axis=-1)
+
+    def history_vectors(self) -> tf.Tensor:
+        """All items as a history reads them, float32 `[num_items, dim]`, of the length their text gives them."""
+        return self.items.vectors()
+
+    def text_to_vector(self, text_vectors: tf.Tensor) -> tf.Tensor:
+        """Items known by their text alone, as a history reads them: float32 `[..., text_dim]` to `[..., dim]`."""
+        return self.items.of_text(text_vectors)
+
+    def adjustment(
+        self, history_items: tf.Tensor, history_events: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What to add to the scores of which items beside the cosine: repeats, neighbours and popularity.
+
+        Args:
+            history_items: int32 `[batch, length]`, −1 is padding.
+            history_events: int32 `[batch, length]`, −1 is padding or an unknown kind. None for all unknown.
+
+        Returns:
+            indices: int32 `[batch, m]`, 0 at padding. values: float32 `[batch, m]`, 0 at padding. Those of an item that
+            occurs several times add up; m is fixed by the length and the model.
+        """
+        history_items = tf.convert_to_tensor(history_items)
+        parts = [] if self.repeats is None else [self.repeats(history_items, history_events)]
+        parts += [layer(history_items) for layer in (self.memory, self.popularity) if layer is not None]
+        if not parts:
+            return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
+        return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
+
+    def scores(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
+        """Scores of the whole catalogue for each history, float32 `[batch, num_items]`.
+
+        Args:
+            inputs: As the model's.
+            vectors: `history_vectors()`, for a caller who asks often; None computes them.
+        """
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        items = inputs[schema.HISTORY_ITEMS]
+        scores = self.cosines(inputs, vectors)
+        if self.memory is not None:
+            scores += self.memory.of_whole(items)
+        if self.popularity is not None:
+            scores += self.popularity.weight * self.popularity.part_of_whole(self.num_items)
+        return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
+
+    def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
+        """As `scores`, without what the memory and the biases on repeats and popularity add."""
+        kept = self._kept(inputs)
+        vectors = self.history_vectors() if vectors is None else vectors
+        query = self._newest(self._read(vectors, kept, training=False), kept[schema.HISTORY_ITEMS] >= 0)
+        return tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+
+    def next_item_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
+        """Mean cross-entropy of the next item over the full catalogue.
+
+        Args:
+            inputs: as the model's.
+            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
+
+        Returns:
+            float32 scalar; 0 when no position has a label.
+        """
+        vectors = self.items.vectors(
+            training, steps_of(self)
+        )  # projected once a step, for the history and for the scores
+        items, events, positions = as_recorded(inputs, self._scaled(self._read(vectors, inputs, training)))
+        loss = full_loss(self, items, events, labels, positions, vectors, training)
+        if self.contrastive and training:
+            loss += contrastive_term(self, inputs, lambda view: lookup(vectors, view), training)
+        return loss
+
+    def learn_from(self, sampler: CandidateSampler, kind: str = "softmax") -> None:
+        """Lets `fit` score what `sampler` draws in the place of the catalogue, by "softmax", "gbce" or "bpr"."""
+        self.sampler, self.sampled_kind = sampler, kind
+
+    def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimiser step on (inputs, labels); `model.fit` calls it."""
+        inputs, labels = data
+        with tf.GradientTape() as tape:
+            if self.sampler is None:
+                loss = self.next_item_loss(inputs, labels, training=True)
+            else:
+                loss = sampled_loss(self, inputs, labels, self.sampler, self.sampled_kind)
+            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
+        gradients = tape.gradient(shared, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.loss_mean.update_state(loss)
+        return {"loss": self.loss_mean.result()}
+
+    def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The loss on (inputs, labels) without dropout; `model.evaluate` calls it."""
+        inputs, labels = data
+        self.loss_mean.update_state(self.next_item_loss(inputs, labels, training=False))
+        return {"loss": self.loss_mean.result()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running mean of the loss, which Keras resets at the start of an epoch."""
+        return [self.loss_mean]
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(self._init_config)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NextItemModel:
+        return cls(**config)
+
+    def _read(self, vectors: tf.Tensor, inputs: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """The model's output, given the vectors of all items."""
+        history = lookup(vectors, inputs[schema.HISTORY_ITEMS])
+        return self.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
+
+    def _kept(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The newest `max_history` events of longer histories."""
+        places = newest_places(inputs[schema.HISTORY_ITEMS], self.max_history)
+        return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
+
+    def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:
+        return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)
+
+    def _newest(self, positions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
+        return self._scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]

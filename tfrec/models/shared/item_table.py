@@ -1,0 +1,140 @@
+"""The catalogue as vectors: a linear reading of the text, and what the id adds to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec.keras import keras
+from tfrec.models.next_item.transformer import StepDropout
+from tfrec.models.shared.text_dropout import TextVersions
+
+
+class ItemTable(keras.layers.Layer):
+    """Item vectors: P · (text − mean) + id.
+
+    P starts at the principal components of the text vectors, whose spectrum is kept, and the id part at 0, so that an
+    untrained table compares items by their text, and an item without events goes on doing so.
+
+    An optimiser like Adam moves every weight by about the learning rate, whatever its gradient. The table has more
+    weights than all the rest together and overfits first, so it is slowed: it holds `weight / rate`, and its gradient
+    step is `rate` times that of the other layers.
+
+    Args:
+        num_items: int. Items in the catalogue.
+        text_dim: int. Width of the text vectors; 0 for a model without text.
+        dim: int. Width of the item vectors.
+        use_id: bool. Whether items have a vector of their own.
+        id_rate: float. Speed of the id part relative to the learning rate; 1 without text, where ids are all there is.
+        projection_rate: float. Speed of P; 0 keeps it at the principal components.
+        id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step, so that P learns
+            to do without (after DropoutNet, Volkovs et al. 2017).
+        seed: int. Of what is left out.
+
+    Call arguments:
+        indices: int32 of any shape. Catalogue positions; −1 is padding and gives a vector of zeros.
+
+    Returns:
+        float32 `indices.shape + [dim]`, of the text's length: near-1 vectors of items that say something.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        text_dim: int,
+        dim: int,
+        use_id: bool = True,
+        id_rate: float = 0.2,
+        projection_rate: float = 0.02,
+        id_dropout: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not text_dim and not use_id:
+            raise ValueError("Expected text vectors, ids or both; received neither.")
+        self.num_items, self.text_dim, self.dim, self.use_id = num_items, text_dim, dim, use_id
+        self.id_rate = id_rate if text_dim else 1.0
+        self.projection_rate = projection_rate
+        self.id_dropout, self.seed = id_dropout if text_dim else 0.0, seed
+
+    def build(self, input_shape: Any) -> None:
+        if self.text_dim:
+            self.text = self.add_weight("text", shape=(self.num_items, self.text_dim), trainable=False)
+            self.mean = self.add_weight("mean", shape=(self.text_dim,), initializer="zeros", trainable=False)
+            self.components = self.add_weight("components", shape=(self.text_dim, self.dim), trainable=False)
+            if self.projection_rate:
+                self.projection = self.add_weight("projection", (self.text_dim, self.dim), initializer="zeros")
+        if self.use_id:
+            start = "zeros" if self.text_dim else keras.initializers.RandomNormal(stddev=0.02, seed=17)
+            self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
+        self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
+        self.drop_ids(tf.zeros([1, 1]))
+        self.versions: TextVersions | None = None
+        super().build(input_shape)
+
+    def start_from(self, text_vectors: np.ndarray) -> None:
+        """Sets the text vectors, float32 `[num_items, text_dim]`, and starts P at their principal components."""
+        mean = text_vectors.mean(axis=0)
+        centred = (text_vectors - mean).astype(np.float64)
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        components = vectors[:, ::-1][:, : self.dim]
+        # eigh leaves the sign of each component open; the largest entry is made positive so that runs agree
+        largest = np.abs(components).argmax(axis=0)
+        components = components * np.sign(components[largest, np.arange(components.shape[1])])
+        self.text.assign(text_vectors)
+        self.mean.assign(mean)
+        self.components.assign(components.astype(np.float32))
+
+    def vectors(self, training: bool = False, step: tf.Tensor | int = 0) -> tf.Tensor:
+        """All item vectors, float32 `[num_items, dim]`; in training some without their id part, or from the shortened
+        text that `versions` draws for the step."""
+        parts = []
+        if self.text_dim:
+            parts.append(self.of_text(self.text_of(None, training, step)))
+        if self.use_id:
+            parts.append(self.id_part(None, training))
+        return tf.add_n(parts)
+
+    def text_of(self, indices: tf.Tensor | None, training: bool, step: tf.Tensor | int) -> tf.Tensor:
+        """Text vectors of all items or of int32 `[n]` of them, float32 `[n, text_dim]`; in training as `versions` draws
+        them, if it is set."""
+        text = self.text if indices is None else tf.gather(self.text, indices)
+        return self.versions.draw(text, indices, step) if training and self.versions is not None else text
+
+    def id_part(self, indices: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0."""
+        ids = (self.ids if indices is None else tf.gather(self.ids, indices)) * self.id_rate
+        if training and self.id_dropout:
+            ids = tf.where(self.drop_ids(tf.ones([tf.shape(ids)[0], 1]), training=True) > 0, ids, 0.0)
+        return ids
+
+    def of_text(self, text_vectors: tf.Tensor) -> tf.Tensor:
+        """Vectors of items known by their text alone: float32 `[..., text_dim]` to `[..., dim]`.
+
+        Where the table's rows go on after the text, as with embeddings of images, the rest is taken to be its mean.
+        """
+        if not self.text_dim:
+            raise ValueError("Expected a model with text; this one was built with use_text=False.")
+        projection = self.components
+        if self.projection_rate:
+            projection = projection + self.projection * self.projection_rate
+        width = text_vectors.shape[-1]
+        return tf.linalg.matmul(text_vectors - self.mean[:width], projection[:width])
+
+    def call(self, indices: tf.Tensor) -> tf.Tensor:
+        return lookup(self.vectors(), indices)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"num_items": self.num_items, "text_dim": self.text_dim, "dim": self.dim, "use_id": self.use_id}
+        rates = {"id_rate": self.id_rate, "projection_rate": self.projection_rate}
+        dropped = {"id_dropout": self.id_dropout, "seed": self.seed}
+        return {**super().get_config(), **config, **rates, **dropped}
+
+
+def lookup(vectors: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Rows of `vectors` float32 `[items, dim]` at `indices` int32 of any shape; zeros where an index is −1."""
+    found = tf.gather(vectors, tf.maximum(indices, 0))
+    return found * tf.cast(indices >= 0, found.dtype)[..., None]

@@ -1,0 +1,1 @@
+"""Pages and pictures without a template engine: HTML and SVG."""

@@ -1,0 +1,188 @@
+"""`evaluate_run`: the metrics file of a run, beside the untrained baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.errors import InvalidInput
+from tfrec.evaluation import RankingResult, evaluate_protocols
+from tfrec.files import write_json
+from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
+from tfrec.retrieval.scorer import Scorer
+from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
+from tfrec.retrieval import should_exclude_seen
+from tfrec.runs.cold_start import cold_slices
+from tfrec.runs.run import Run
+from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
+from tfrec.runs.mlflow_tracking import add_to_record
+from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
+
+HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
+
+
+def evaluate_run(
+    run: Run,
+    dataset: PreparedDataset,
+    split: str = schema.TEST,
+    out: str | Path | None = None,
+    *,
+    trained_baselines: bool = False,
+    ranker: Run | None = None,
+) -> dict[str, Any]:
+    """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
+
+    Args:
+        run: The trained run.
+        dataset: The dataset it was trained on.
+        split: "valid" or "test".
+        out: Where the metrics are written; `metrics.json` in the run's folder by default. The per-user top-k and the
+            ranks of the targets go to `predictions.parquet` in the run's folder.
+        trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) too; they come under
+            "baselines_trained".
+        ranker: A run of click-ranker on the same catalogue; the metrics of the lists that it puts in order come under
+            "two_stage".
+
+    Returns:
+        The content of the metrics file, values in 0…1 (novelty in bits).
+    """
+    if split not in (schema.VALID, schema.TEST):
+        raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
+    run.refuse_other_catalogue(dataset)
+    if ranker is not None:
+        check_ranker(run, ranker)
+    if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
+        from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
+
+        metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
+    elif run.kind == "click-ranker":
+        from tfrec.models.click_ranker.evaluate import evaluate_click_ranker
+
+        metrics = evaluate_click_ranker(run.model, dataset, split, run.config)
+    else:
+        metrics = _ranking(run, dataset, split)
+        if trained_baselines:
+            metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
+    if ranker is not None:
+        metrics["two_stage"] = _two_stage(run, ranker, dataset, split)
+    file = Path(out or run.path / "metrics.json")
+    write_json(file, metrics)
+    add_to_record(run.path, file, metrics, f"{split}.")
+    return metrics
+
+
+def _two_stage(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    """The headline of the lists that the ranker puts in order, and how it was set up."""
+    queries, measured = dataset.queries(split), {}
+    for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", serves_without_seen(run, dataset))):
+        scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
+        (result,) = _measure(scorer, queries, dataset, run, (masked,), brief=bool(name))
+        measured[name] = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+    return {
+        **measured[""],
+        "ndcg@10_served": measured["_served"]["ndcg@10"],
+        "protocol": two_stage_protocol(ranker),
+    }
+
+
+def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    queries = dataset.queries(split)
+    if not len(queries.user_ids):
+        raise InvalidInput(f"The {split} split has no query: no user has a history and a target. Add events.")
+    masked = run.config.evaluation.exclude_seen
+    served = serves_without_seen(run, dataset)
+    scorer = run.scorer(dataset)
+    protocols = [masked] if masked == served else [masked, served]
+    result, *other = _measure(scorer, queries, dataset, run, protocols)
+    as_served = other[0] if other else result
+    result.predictions.write_parquet(run.path / "predictions.parquet")
+    return {
+        **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
+        "ndcg@10_served": float(as_served.metrics["ndcg@10"]),
+        "users": len(queries.user_ids),
+        "items": dataset.num_items,
+        "intervals": {name: [float(low), float(high)] for name, (low, high) in result.intervals.items()},
+        "protocol": {
+            "split": dataset.manifest["split"],
+            "part": split,
+            "ranking": "full",
+            "exclude_seen": masked,
+            "exclude_seen_served": served,
+            "ties": "against the model",
+            "targets": len(queries.target_items),
+        },
+        "beyond": beyond_accuracy(result, dataset, run, queries),
+        "slices": {
+            **cold_slices(scorer, dataset, run, split),
+            **slice_report(result, dataset, run, queries),
+        },
+        "baselines": baselines(dataset, run.untuned_text_vectors, queries, run),
+    }
+
+
+def serves_without_seen(run: Run, dataset: PreparedDataset) -> bool:
+    """What `retrieval.exclude_seen` comes to: true and false as they are, auto by the validation targets."""
+    choice = run.config.retrieval.exclude_seen
+    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
+
+
+def baselines(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, queries: Queries, run: Run
+) -> dict[str, dict[str, float]]:
+    """The untrained baselines on the same queries, each masking seen items or not as validation prefers."""
+    found: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
+    if text_vectors is not None:
+        found["text"] = LastItemText().fit(dataset, text_vectors)
+        found["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
+    return measured_baselines(found, queries, dataset, run)
+
+
+def _trained(dataset: PreparedDataset) -> dict[str, Scorer]:
+    found: dict[str, Scorer] = {"ease": Ease().fit(dataset)} if dataset.num_items <= MOST_ITEMS else {}
+    return {**found, "als": Als().fit(dataset)}
+
+
+def measured_baselines(
+    found: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
+) -> dict[str, dict[str, float]]:
+    """Metrics of fitted scorers, each masking seen items or not as validation prefers."""
+    valid = dataset.queries(schema.VALID)
+    measured: dict[str, dict[str, float]] = {}
+    for name, scorer in found.items():
+        mask = run.config.evaluation.exclude_seen
+        if not mask and len(valid.user_ids):
+            free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
+            mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
+        (result,) = _measure(scorer, queries, dataset, run, (mask,))
+        kept = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+        measured[name] = {**kept, "exclude_seen": bool(mask)}
+    return measured
+
+
+def _measure(
+    scorer: Scorer,
+    queries: Queries,
+    dataset: PreparedDataset,
+    run: Run,
+    exclude_seen: Sequence[bool],
+    *,
+    brief: bool = False,
+) -> list[RankingResult]:
+    """One result for each of `exclude_seen`; a brief one without intervals and lists."""
+    knobs = run.config.evaluation
+    return evaluate_protocols(
+        scorer,
+        queries,
+        exclude_seen,
+        num_items=dataset.num_items,
+        ks=(10,) if brief else sorted({10, *knobs.ks}),
+        train_counts=None if brief else dataset.items[schema.TRAIN_COUNT].to_numpy(),
+        bootstrap=0 if brief else knobs.bootstrap,
+        batch_size=knobs.batch_size,
+        keep_predictions=0 if brief else 100,
+    )

@@ -1,0 +1,108 @@
+"""What is known of the items beside their ids: text vectors, and the catalogue's `*_embedding` columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import EmbeddingStore, TextEncoder
+from tfrec.errors import InvalidInput
+from tfrec.files import cache_dir
+from tfrec.progress import say
+from tfrec.models.next_item.augmentation import shorter_texts
+
+
+def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
+    """The text vectors and, beside them, every column of lists of numbers whose name ends in `_embedding`.
+
+    The rows of a column are brought to the mean length of the text vectors, 1 without text, so that each column counts
+    as much as the text where a model starts. An item without an embedding gets the mean of those that have one.
+
+    Args:
+        dataset: Its `items`.
+        text_vectors: float32 `[num_items, text_dim]`, or None.
+
+    Returns:
+        float32 `[num_items, text_dim + widths of the columns]`; None where there is neither.
+
+    Raises:
+        InvalidInput: A column holds no numbers, lists of unlike lengths, or a number that is not finite.
+    """
+    parts: list[np.ndarray] = [] if text_vectors is None else [np.asarray(text_vectors, np.float32)]
+    scale = 1.0 if text_vectors is None else float(np.linalg.norm(text_vectors, axis=1).mean()) or 1.0
+    for name in embedding_columns(dataset):
+        parts.append(scale * _column(dataset.items, name))
+    return np.concatenate(parts, axis=1) if parts else None
+
+
+def embedding_columns(dataset: PreparedDataset) -> list[str]:
+    """Names of the catalogue's columns that are read as embeddings, in their order."""
+    return [name for name in dataset.items.columns if name.endswith(schema.EMBEDDING_SUFFIX)]
+
+
+def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
+    """float32 `[len(texts), encoder.dim]`, as the `encoder` section wants them; those known already are looked up."""
+    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
+    length = config.encoder.seq_length
+    vectors = store.encode(texts, encoder, seq_length=length, batch_size=config.encoder.batch_size)
+    if config.encoder.storage != "float32":
+        lost = store.error(encoder, length)
+        say(
+            f"Vectors kept as {config.encoder.storage}: {lost['mean_error']:.2%} of their length is lost in the mean, "
+            f"{lost['max_error']:.2%} at most"
+        )
+    return vectors
+
+
+def shortened_features(
+    dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig, features: np.ndarray | None
+) -> np.ndarray | None:
+    """`features` with vectors of shortened texts in the place of the text vectors.
+
+    Returns:
+        float32 `[training.augmentation.shortened, num_items, width]`; None where `training.augmentation.words` is 0.
+    """
+    knobs, found = config.training.augmentation, []
+    if not knobs.words or features is None:
+        return None
+    say(f"Text vectors of {knobs.shortened} × {dataset.num_items} shortened texts")
+    for version in range(knobs.shortened):
+        rng = np.random.default_rng([config.training.seed, version])
+        vectors = text_vectors_of(shorter_texts(dataset.texts, knobs.words, rng), encoder, config)
+        found.append(np.concatenate([vectors, features[:, vectors.shape[1] :]], axis=1))
+    return np.stack(found)
+
+
+def _column(items: pl.DataFrame, name: str) -> np.ndarray:
+    """Rows of unit length, float32 `[num_items, width]`; the mean where there is none."""
+    rows = items[name].to_list()
+    found = [row for row in rows if row is not None]
+    width = len(found[0]) if found and isinstance(found[0], list) else 0
+    wrong = [i for i, row in enumerate(rows) if row is not None and (not isinstance(row, list) or len(row) != width)]
+    if not width or wrong:
+        what = f"item {items[schema.ITEM_ID][wrong[0]]!r} has {rows[wrong[0]]!r:.60}" if wrong else "there is none"
+        raise InvalidInput(
+            f"Column {name} must hold lists of {width or 'as many'} numbers; {what}. Leave it out, or mend it."
+        )
+    try:
+        matrix = np.array([row if row is not None else [0.0] * width for row in rows], np.float32)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"Column {name} must hold lists of numbers, some are not. Leave it out, or mend it."
+        ) from None
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(broken):
+        examples = ", ".join(repr(items[schema.ITEM_ID][int(i)]) for i in broken[:3])
+        raise InvalidInput(
+            f"Column {name} holds numbers that are not finite in {len(broken)} items, e.g. {examples}. "
+            "Leave their embedding empty (null), and they get the mean."
+        )
+    there = np.array([row is not None for row in rows])
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    matrix[~there] = matrix[there].mean(axis=0)
+    return matrix

@@ -1,0 +1,178 @@
+"""A Run: the folder that a training leaves behind, and the trained model read back from it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+
+if TYPE_CHECKING:
+    from tfrec.data import PreparedDataset
+    from tfrec.encoders import TextEncoder
+    from tfrec.keras import keras
+    from tfrec.retrieval.scorer import Scorer
+
+CONFIG_FILE = "config.yaml"
+ITEMS_FILE = "items.parquet"
+MANIFEST_FILE = "manifest.json"
+HISTORY_FILE = "history.csv"
+WEIGHTS_FILE = "weights/model.weights.h5"
+TEXT_VECTORS_FILE = "weights/text_vectors.npy"
+UNTUNED_VECTORS_FILE = "weights/text_vectors_untuned.npy"
+ENCODER_FOLDER = "encoder"
+SEGMENTS_FILE = "segments.parquet"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class Run:
+    """A finished training: its configuration, catalogue and model.
+
+    Args:
+        path: The run's folder. Raises `InvalidInput` when it is not one, or is still in progress.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / MANIFEST_FILE).is_file():
+            partial = self.path.with_name(self.path.name + ".partial")
+            hint = " Its training was interrupted: train with --resume." if partial.is_dir() else ""
+            raise InvalidInput(f"{self.path} is not a run: it has no {MANIFEST_FILE}.{hint}")
+        self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
+        self.config = RunConfig.load(self.path / CONFIG_FILE)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """The run in the folder `path`."""
+        return cls(path)
+
+    @property
+    def kind(self) -> str:
+        """ "next-item", "behaviour-text" or "click-ranker"."""
+        return self.config.model.kind
+
+    @property
+    def event_kinds(self) -> list[str]:
+        """Event kinds the model knows; the position is the index."""
+        return list(self.manifest["event_kinds"])
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """The catalogue; the row is the item index."""
+        return pl.read_parquet(self.path / ITEMS_FILE)
+
+    @property
+    def item_ids(self) -> np.ndarray:
+        """Object `[num_items]`: the ids in catalogue order."""
+        return self.items[schema.ITEM_ID].to_numpy()
+
+    @property
+    def item_counts(self) -> np.ndarray:
+        """int64 `[num_items]`: training events of each item."""
+        return self.items[schema.TRAIN_COUNT].to_numpy().astype(np.int64)
+
+    @cached_property
+    def segments(self) -> pl.DataFrame | None:
+        """`segment_counts` by `retrieval.segment`, or None where the run was trained without."""
+        path = self.path / SEGMENTS_FILE
+        return pl.read_parquet(path) if path.is_file() else None
+
+    @cached_property
+    def text_vectors(self) -> np.ndarray | None:
+        """float32 `[num_items, text_dim]`, or None for a model without text."""
+        path = self.path / TEXT_VECTORS_FILE
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+
+    @cached_property
+    def untuned_text_vectors(self) -> np.ndarray | None:
+        """As `text_vectors`, of the encoder as it was before this training: what untrained baselines read."""
+        path = self.path / UNTUNED_VECTORS_FILE
+        return np.load(path, allow_pickle=False) if path.is_file() else self.text_vectors
+
+    def encoder(self) -> TextEncoder:
+        """The text encoder of the model, in the configured precision: the run's own where it was trained too, else the
+        one in the configuration."""
+        from tfrec.encoders import load_encoder
+
+        own = self.path / ENCODER_FOLDER
+        knobs = self.config.encoder
+        encoder = load_encoder(own if own.is_dir() else knobs.name, precision=knobs.precision)
+        expected = self.manifest["encoder_hash"]
+        if expected and encoder.hash != expected:
+            raise InvalidInput(
+                f"The encoder {knobs.name!r} is not the one this run was trained with (hash "
+                f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
+            )
+        return encoder
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained Keras model."""
+        if self.kind != "behaviour-text":
+            from tfrec.models import ClickRanker, NextItemModel
+
+            kind = NextItemModel if self.kind == "next-item" else ClickRanker
+            try:
+                model: keras.Model = kind.from_config(self.manifest["model"])
+            except TypeError as error:
+                raise self._of_another_version(error) from None
+        else:
+            from tfrec.models.behaviour_text.model import build_behaviour_text_model
+
+            head = self.config.model.head
+            model = build_behaviour_text_model(self.encoder(), head, self.items[schema.TEXT].to_list(), self.config)
+        try:
+            model.load_weights(str(self.path / WEIGHTS_FILE))
+        except (ValueError, KeyError) as error:
+            raise self._of_another_version(error) from None
+        return model
+
+    def _of_another_version(self, error: Exception) -> InvalidInput:
+        """What to say when config or weights are not those of today's model."""
+        reason = str(error).splitlines()[0]
+        trained = self.manifest.get("versions", {}).get("tfrec")
+        return InvalidInput(
+            f"{self.path} does not fit the model of this version of tfrec ({reason}). It was trained with tfrec "
+            f"{trained}, commit {self.manifest.get('git_commit')}. Use that one, or train again."
+        )
+
+    def refuse_other_catalogue(self, dataset: PreparedDataset) -> None:
+        """Raises `InvalidInput` for a dataset with another catalogue than the one the run was trained on."""
+        if not np.array_equal(dataset.item_ids, self.item_ids):
+            raise InvalidInput(
+                f"{dataset.path} has another catalogue than the run {self.path} ({dataset.num_items} items, expected "
+                f"{len(self.items)}). Use the dataset the run was trained on, or train again."
+            )
+
+    def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
+        """The model behind the interface that `recommend` and `evaluate` use.
+
+        Raises `InvalidInput` for the sigmoid head, which judges given candidates and does not rank the catalogue, and
+        for a dataset with another catalogue.
+        """
+        if dataset is not None:
+            self.refuse_other_catalogue(dataset)
+        if self.kind == "next-item":
+            from tfrec.models.next_item.scorer import NextItemScorer
+
+            return NextItemScorer(self.model)
+        if self.kind == "click-ranker":
+            raise InvalidInput(
+                "A click-ranker judges given candidates and does not rank the catalogue. "
+                "Put it behind a next-item run, with --ranker."
+            )
+        if self.config.model.head == "sigmoid":
+            raise InvalidInput(
+                "The sigmoid head judges given candidates and does not rank the catalogue. "
+                "Train with --head softmax or --model next-item for lists."
+            )
+        from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
+
+        return BehaviourTextScorer(self.model, self.items[schema.TEXT].to_list(), self.event_kinds)

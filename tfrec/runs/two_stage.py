@@ -1,0 +1,62 @@
+"""A retrieval run and a ranker run as one Scorer, and what the second stage changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tfrec.data.dataset import PreparedDataset
+from tfrec.errors import InvalidInput
+from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.retrieval.two_stage_scorer import TwoStage, head_weights
+from tfrec.models.click_ranker.examples import impression_kind
+from tfrec.runs.run import Run
+
+
+def check_ranker(run: Run, ranker: Run) -> None:
+    """Raises `InvalidInput` unless `ranker` is a click-ranker over the catalogue of `run`, which retrieves."""
+    if ranker.kind != "click-ranker":
+        raise InvalidInput(f"--ranker must be a run of click-ranker, {ranker.path} is one of {ranker.kind}.")
+    if run.kind == "click-ranker":
+        raise InvalidInput(f"--run must be a run that retrieves, e.g. next-item; {run.path} is one of click-ranker.")
+    if not np.array_equal(run.item_ids, ranker.item_ids):
+        raise InvalidInput(
+            f"{ranker.path} was trained on another catalogue than {run.path} ({len(ranker.items)} items, expected "
+            f"{len(run.items)}). Train both on the same data."
+        )
+
+
+def two_stage_scorer(run: Run, ranker: Run, dataset: PreparedDataset, *, exclude_seen: bool) -> TwoStage:
+    """The run retrieves, the ranker puts its candidates in order, as the ranker's `retrieval` section says.
+
+    Args:
+        run: A run that ranks the catalogue. ranker: A run of click-ranker on the same catalogue.
+        dataset: What the histories come from.
+        exclude_seen: Whether seen items are no candidates.
+
+    Raises:
+        InvalidInput: the runs do not fit together, or a weight names no behaviour of the ranker.
+    """
+    check_ranker(run, ranker)
+    knobs, model = ranker.config.retrieval, ranker.model
+    return TwoStage(
+        run.scorer(dataset),
+        ClickRankerJudge(model),
+        head_weights(model.behaviours, knobs.behaviour_weights),
+        candidates=knobs.candidates,
+        first_stage=knobs.first_stage,
+        exclude_seen=exclude_seen,
+        impressions=impression_kind(dataset.event_kinds),
+    )
+
+
+def two_stage_protocol(ranker: Run) -> dict[str, Any]:
+    """How the second stage was set up, for a metrics file."""
+    knobs = ranker.config.retrieval
+    weights = head_weights(ranker.model.behaviours, knobs.behaviour_weights)
+    return {
+        "candidates": knobs.candidates,
+        "behaviour_weights": dict(zip(ranker.model.behaviours, weights.tolist())),
+        "first_stage": knobs.first_stage,
+    }

@@ -1,0 +1,1 @@
+"""An export loaded and called as TensorFlow Serving does it, without our Python."""

@@ -1,0 +1,1 @@
+"""From a run to a version that TensorFlow Serving loads, with the files beside it."""

@@ -1,0 +1,264 @@
+"""A trained run to a version folder that TensorFlow Serving can load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from tfrec import __version__, schema
+from tfrec.errors import InvalidInput
+from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
+from tfrec.serving.exporting.export_ranker import check_stages, export_click_ranker, second_stage
+from tfrec.serving.exporting.server_config_files import write_serving_files
+from tfrec.serving.saved_model.allowed_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
+from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, example_requests, to_json
+from tfrec.serving.saved_model.signatures import described, input_widths
+from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
+
+if TYPE_CHECKING:
+    from tfrec.data.dataset import Histories
+    from tfrec.models.baselines.segment_popularity import PopularLists
+    from tfrec.runs import Run
+    from tfrec.serving.modules.behaviour_text import BehaviourTextServing
+    from tfrec.serving.modules.item_index import Catalogue
+    from tfrec.serving.modules.next_item import NextItemServing
+
+EXPORT_FILE: Final = "tfrec.json"
+PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
+WARMUP_BATCHES: Final = (1, 5)
+
+
+def export(
+    run: Run,
+    out: str | Path,
+    *,
+    version: int | None = None,
+    exclude_seen: bool | None = None,
+    histories: Histories | None = None,
+    force: bool = False,
+    ranker: Run | None = None,
+) -> Path:
+    """Writes `out/VERSION`, whole or not at all, and the serving configuration beside it.
+
+    Args:
+        run: A finished run, of any kind of model.
+        out: `saved_models/NAME`; NAME is the model's name in TF Serving.
+        version: A positive integer; None for the one after the highest there.
+        exclude_seen: Whether answers leave out items of the history; None for `retrieval.exclude_seen`, where auto is
+            what the run's training or evaluation found, else true.
+        histories: Whose queries an approximate index (`export.index`) is measured with; None for one item each.
+        force: Replace the version when it exists.
+        ranker: A run of click-ranker on the same catalogue: what a next-item run finds is put in its order.
+
+    Returns:
+        The version folder.
+
+    Raises:
+        InvalidInput: when the version exists or is no positive integer, the filter attribute is no column of the
+            items, the run knows no segments though `retrieval.segment` is set, the model uses an op that TF Serving has
+            not, or the index finds too little. Nothing is left then.
+    """
+    out = Path(out)
+    number = next_version(out) if version is None else version
+    if number < 1:
+        raise InvalidInput(f"Expected a positive integer as the version, received {number}.")
+    folder = out / str(number)
+    refuse_existing(folder, force)
+    seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
+    if ranker is not None:
+        check_stages(run, ranker)
+    if run.kind == "click-ranker":
+        module, facts, requests = export_click_ranker(run, _catalogue(run))
+    elif run.kind == "next-item":
+        module, facts, requests = _next_item(run, seen, histories, ranker)
+    else:
+        module, facts, requests = _behaviour_text(run)
+    with atomic_folder(folder, force) as work:
+        _write(work, out.name, module, requests)
+        ops = used_ops(work)
+        refuse_unservable(ops)
+        write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
+    write_serving_files(out)
+    return folder
+
+
+def next_version(out: str | Path) -> int:
+    """The integer after the highest version in `out`; 1 where there is none."""
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InvalidInput(f"Expected a folder to export to, {out} is a file. Choose another name.")
+    versions = [int(p.name) for p in out.iterdir() if p.name.isdecimal()] if out.is_dir() else []
+    return max(versions, default=0) + 1
+
+
+def _write(work: Path, name: str, module: Any, requests: list[Any]) -> None:
+    import tensorflow as tf
+
+    tf.saved_model.save(module, str(work), signatures=module.functions)
+    extra = work / "assets.extra"
+    extra.mkdir()
+    warmup = [(sig, {k: v[:n] for k, v in inputs.items()}) for sig, inputs in requests for n in WARMUP_BATCHES]
+    write_warmup(extra / WARMUP_FILE, name, warmup)
+    write_json(extra / EXAMPLES_FILE, [_answered(module, signature, inputs) for signature, inputs in requests])
+
+
+def _answered(module: Any, signature: str, inputs: Arrays) -> Example:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value.tolist(), tf.string) for name, value in inputs.items()}
+    outputs = module.functions[signature](**tensors)
+    return {
+        "signature": signature,
+        "inputs": {name: to_json(value) for name, value in inputs.items()},
+        "outputs": {name: to_json(value.numpy()) for name, value in sorted(outputs.items())},
+    }
+
+
+def _next_item(
+    run: Run, exclude_seen: bool, histories: Histories | None, ranker: Run | None
+) -> tuple[NextItemServing | BehaviourTextServing, dict[str, Any], list[tuple[str, Arrays]]]:
+    from tfrec.serving.exporting.build_index import build_index
+    from tfrec.serving.modules.next_item import NextItemServing
+    from tfrec.serving.modules.two_stage import TwoStageServing
+
+    sizes, catalogue = run.config.export, _catalogue(run)
+    if sizes.history_length is None:
+        sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
+    popular = _popular_lists(run, sizes.max_k + sizes.exclude_length)
+    search, report = build_index(run.model, sizes, exclude_seen=exclude_seen, histories=histories)
+    stages, about = (NextItemServing, {}) if ranker is None else (TwoStageServing, second_stage(ranker, sizes))
+    module = stages(
+        run.model,
+        catalogue,
+        event_kinds=run.event_kinds,
+        config=sizes,
+        exclude_seen=exclude_seen,
+        encoder=run.encoder() if run.config.model.use_text else None,
+        seq_length=run.config.encoder.seq_length,
+        chunk_size=run.config.retrieval.chunk_size,
+        search=search,
+        popular=popular,
+        **about,
+    )
+    values = sorted({value for row in catalogue.attribute or [] for value in row if value})
+    requests = example_requests(
+        input_widths(module),
+        item_ids=catalogue.item_ids,
+        event_kinds=run.event_kinds,
+        texts=[text for text in catalogue.texts if text] or ["text"],
+        attribute_values=values,
+        segments=popular.segments if popular else (),
+    )
+    facts = {
+        "exclude_seen": exclude_seen,
+        "index": report.as_dict() if report else {"kind": "exact"},
+        "filter_attribute": sizes.filter_attribute,
+        "segment": run.config.retrieval.segment,
+        "event_kinds": run.event_kinds,
+        "sizes": {
+            "max_k": module.k,
+            "history_length": sizes.history_length,
+            "exclude_length": sizes.exclude_length,
+            "candidates_length": sizes.candidates_length,
+            "allow_length": sizes.allow_length,
+        },
+        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
+        "signatures": described(module),
+    }
+    if ranker is not None:
+        facts["ranker"] = {"behaviours": about["ranker"].weights, **{k: v for k, v in about.items() if k != "ranker"}}
+    return module, facts, requests
+
+
+def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], list[tuple[str, Arrays]]]:
+    from tfrec.data.behaviour_text import behaviour_text
+    from tfrec.serving.modules.behaviour_text import BehaviourTextServing
+
+    head, catalogue = run.config.model.head, _catalogue(run)
+    ids = catalogue.item_ids if head == "softmax" else ()
+    module = BehaviourTextServing(run.model, head, ids, run.config.export.max_k)
+    kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
+    pairs = [(texts[i], texts[(i + 1) % len(texts)]) for i in range(min(20, len(texts)))]
+    behaviours = [behaviour_text([kinds[0], kinds[-1]], pair) for pair in pairs]
+    requests = example_requests(input_widths(module), texts=behaviours)
+    facts = {
+        "head": head,
+        "event_kinds": run.event_kinds,
+        "sizes": {"max_k": module.k},
+        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
+        "signatures": described(module),
+    }
+    return module, facts, requests
+
+
+def _catalogue(run: Run) -> Catalogue:
+    from tfrec.serving.modules.item_index import Catalogue
+
+    column = run.config.export.filter_attribute
+    ids = [str(item) for item in run.item_ids]
+    return Catalogue(
+        item_ids=ids,
+        texts=[text or "" for text in run.items[schema.TEXT].to_list()],
+        counts=run.item_counts,
+        attribute=_attribute(run.items, column) if column and run.kind == "next-item" else None,
+    )
+
+
+def _popular_lists(run: Run, most: int) -> PopularLists | None:
+    """The popular items of each segment; None without `retrieval.segment`."""
+    from tfrec.models.baselines.segment_popularity import SegmentPopularity
+
+    column = run.config.retrieval.segment
+    if column is None:
+        return None
+    if run.segments is None:
+        raise InvalidInput(
+            f"retrieval.segment is {column!r}, but {run.path} was trained without it. Train with --set "
+            f"retrieval.segment={column}, or leave it out."
+        )
+    return SegmentPopularity(run.segments, run.item_counts, {}).lists(most)
+
+
+def _attribute(items: pl.DataFrame, column: str) -> Sequence[Sequence[str]]:
+    """Each item's values of a column of single values or of lists, as strings."""
+    if column not in items.columns:
+        raise InvalidInput(
+            f"export.filter_attribute is {column!r}, but the items have only {', '.join(items.columns)}. "
+            f"Name one of them, or leave it out."
+        )
+    rows = [row if isinstance(row, list) else [row] for row in items[column].to_list()]
+    return [[str(value) for value in row if value is not None] for row in rows]
+
+
+def _exclude_seen(run: Run) -> bool:
+    choice = run.config.retrieval.exclude_seen
+    if choice != "auto":
+        return choice == "true"
+    if "exclude_seen" in run.manifest:
+        return bool(run.manifest["exclude_seen"])
+    metrics = run.path / "metrics.json"
+    protocol = read_json(metrics).get("protocol", {}) if metrics.is_file() else {}
+    return bool(protocol.get("exclude_seen_served", True))
+
+
+def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:
+    versions = {"tfrec": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "name": name,
+        "version": number,
+        "kind": run.kind,
+        "versions": versions,
+        "minimum_server": MINIMUM_SERVER,
+        "encoder_sha256": run.manifest.get("encoder_hash"),
+        "ops": ops,
+        "text_ops": [op for op in ops if op in TEXT_OPS],
+    }

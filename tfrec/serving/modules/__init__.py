@@ -1,0 +1,1 @@
+"""The tf.Modules whose signatures an export has, one a model family."""

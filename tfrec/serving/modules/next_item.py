@@ -1,0 +1,276 @@
+"""NextItemModel as TensorFlow Serving sees it: strings in, strings out, everything it needs inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.config import ExportConfig
+from tfrec.models.baselines.segment_popularity import PopularLists
+from tfrec.serving.modules.approximate_item_index import ApproximateItemIndex, Search
+from tfrec.serving.modules.item_index import Catalogue, ItemIndex, attribute_codes
+from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
+
+UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
+"""What `rank` answers for an unknown or "" candidate: the lowest finite float32, as JSON has no −inf."""
+
+Tensors = dict[str, tf.Tensor]
+
+
+class NextItemServing(tf.Module):
+    """The signatures of a NextItemModel export.
+
+    Ids, events and texts that are unknown or "" are dropped, the rest of a history moves together, and the model reads
+    its newest events. A row without any usable event gets the popular items (`fallback`), their counts as scores.
+    Exclusions and the allow-list hold there too. Where fewer than K items are left, `count` says how many; the rest of
+    the row is "" with score 0. Ties go to the item first in the catalogue. Time gaps are not sent: the model reads 0.
+
+    Args:
+        model: A NextItemModel.
+        catalogue: The items.
+        event_kinds: Event kinds by index; others are read as "kind unknown".
+        config: The fixed sizes. K is at most the number of items.
+        exclude_seen: Whether items of the history are left out of the answers.
+        encoder: A TextEncoder; None leaves out the signatures that read text.
+        seq_length: Tokens a text is cut to.
+        chunk_size: Items scored at a time; None as in `TopK`.
+        search: An index over the model's item vectors; None for the exact scan.
+        popular: Lists of `K + E` items a segment, for `recommend_popular`; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        catalogue: Catalogue,
+        *,
+        event_kinds: Sequence[str],
+        config: ExportConfig,
+        exclude_seen: bool,
+        encoder: Any = None,
+        seq_length: int = 64,
+        chunk_size: int | None = None,
+        search: Search | None = None,
+        popular: PopularLists | None = None,
+    ) -> None:
+        super().__init__(name="next_item_serving")
+        ids = [str(item) for item in catalogue.item_ids]
+        self.config = config
+        self.k = min(config.max_k, len(ids))
+        self.exclude_seen = exclude_seen
+        self.seq_length = seq_length
+        self.reads_text = encoder is not None and bool(getattr(model, "text_dim", True))
+        self._ids = tf.constant([*ids, ""])  # the last one is what "no item" is called
+        self._id_table = index_table(ids)
+        self._event_table = index_table(list(event_kinds))
+        self._text_table = hash_table(list(catalogue.texts)) if self.reads_text else None
+
+        vectors = model.item_vectors(), model.history_vectors(), catalogue.counts
+        sizes: dict[str, Any] = {"k": self.k, "chunk_size": chunk_size, "diversity": config.diversity}
+        self._index = ApproximateItemIndex(*vectors, search=search, **sizes) if search else ItemIndex(*vectors, **sizes)
+        self._popular = popular
+        self._segment_table = index_table(popular.segments) if popular else None
+        self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
+
+        # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
+        # The text vectors and ids of the catalogue are in the index already.
+        spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
+        kept = [weight for weight in model.variables if id(weight) not in spare]
+        self._tracked = kept
+        self._text_objects = _saved_objects(encoder) if self.reads_text else []
+        self._untracked = _Untracked(model, encoder)
+        self.functions = self._signatures()
+
+    def _signatures(self) -> dict[str, Callable[..., Tensors]]:
+        sizes = self.config
+        history = {
+            schema.HISTORY_ITEM_IDS: _strings(sizes.history_length, schema.HISTORY_ITEM_IDS),
+            schema.HISTORY_EVENTS: _strings(sizes.history_length, schema.HISTORY_EVENTS),
+        }
+        exclude = {schema.EXCLUDE_ITEM_IDS: _strings(sizes.exclude_length, schema.EXCLUDE_ITEM_IDS)}
+        allow = {schema.ALLOW_VALUES: _strings(sizes.allow_length, schema.ALLOW_VALUES)}
+        candidates = {schema.CANDIDATE_ITEM_IDS: _strings(sizes.candidates_length, schema.CANDIDATE_ITEM_IDS)}
+        recommend = _signature(self.recommend, {**history, **exclude})
+        functions = {
+            schema.SIGNATURE_DEFAULT: recommend,
+            schema.SIGNATURE_RECOMMEND: recommend,
+            schema.SIGNATURE_RANK: _signature(self.rank, {**history, **candidates}),
+            schema.SIGNATURE_SIMILAR_ITEMS: _signature(
+                self.similar_items, {schema.ITEM_IDS: _strings(None, schema.ITEM_IDS)}
+            ),
+        }
+        if self._codes is not None:
+            functions[schema.SIGNATURE_RECOMMEND_FILTERED] = _signature(
+                self.recommend_filtered, {**history, **exclude, **allow}
+            )
+        if self._popular is not None:
+            functions[schema.SIGNATURE_RECOMMEND_POPULAR] = _signature(
+                self.recommend_popular, {schema.SEGMENT: _strings(None, schema.SEGMENT), **exclude}
+            )
+        if self.reads_text:
+            functions[schema.SIGNATURE_RECOMMEND_FROM_TEXT] = _signature(
+                self.recommend_from_text,
+                {schema.HISTORY_TEXTS: _strings(sizes.history_length, schema.HISTORY_TEXTS)},
+            )
+            functions[schema.SIGNATURE_EMBED] = _signature(self.embed, {schema.TEXTS: _strings(None, schema.TEXTS)})
+        return functions
+
+    def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
+        """The best K items after a history: strings `[B, H]`, `[B, H]` and `[B, E]`."""
+        return self._recommend(history_item_ids, history_events, exclude_item_ids, None)
+
+    def recommend_filtered(
+        self,
+        history_item_ids: tf.Tensor,
+        history_events: tf.Tensor,
+        exclude_item_ids: tf.Tensor,
+        allow_values: tf.Tensor,
+    ) -> Tensors:
+        """As `recommend`, among the items that have one of the values `[B, A]` of the attribute chosen at export."""
+        return self._recommend(history_item_ids, history_events, exclude_item_ids, self._allowed(allow_values))
+
+    def _recommend(
+        self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor, allow: Any
+    ) -> Tensors:
+        seen = self._indices(self._id_table, history_item_ids)
+        query, boost, usable = self._read(seen, history_events)
+        return self._answer(query, boost, usable, self._excluded(seen, exclude_item_ids), allow)
+
+    def _excluded(self, seen: tf.Tensor, exclude_item_ids: tf.Tensor) -> tf.Tensor:
+        """What is left out of a list: the items asked for, and those seen where the export says so."""
+        exclude = self._indices(self._id_table, exclude_item_ids)
+        return tf.concat([exclude, seen], axis=1) if self.exclude_seen else exclude
+
+    def recommend_popular(self, segment: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
+        """The K items that are most popular in a segment, strings `[B]`, for people without a history.
+
+        `fallback` is true where the segment is unknown or "", and the popular items of everybody come.
+        """
+        assert self._popular is not None
+        place = self._indices(self._segment_table, segment)
+        row = tf.where(place >= 0, place, len(self._popular.segments))
+        items, scores = tf.gather(self._popular.items, row), tf.gather(self._popular.scores, row)
+        exclude = self._indices(self._id_table, exclude_item_ids)
+        left_out = tf.reduce_any(items[:, :, None] == exclude[:, None, :], axis=2)
+        order = tf.argsort(tf.cast(left_out, tf.int32), axis=1, stable=True)[:, : self.k]
+        count = tf.minimum(tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1), self.k)
+        indices, values = tf.gather(items, order, batch_dims=1), tf.gather(scores, order, batch_dims=1)
+        return {**self._named(indices, values, count), schema.FALLBACK: place < 0}
+
+    def recommend_from_text(self, history_texts: tf.Tensor) -> Tensors:
+        """The best K items after a history of texts, strings `[B, H]`: new items and new users need no id.
+
+        A text that is exactly an item's text counts as that item where repeats and exclusions are concerned.
+        """
+        texts = tf.strings.strip(history_texts)
+        real = texts != ""
+        vectors = self._untracked.model.text_to_vector(self._encode(tf.boolean_mask(texts, real)))
+        places = tf.cast(tf.where(real), tf.int32)
+        shape = tf.concat([tf.shape(texts), [self._index.dim]], axis=0)
+        spread = tf.ensure_shape(
+            tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._index.dim]
+        )
+        model = self._untracked.model
+        spread, mask = compact(real, spread, real, length=model.max_history, pads=(0.0, False))
+        query = model.query_from_vectors(spread, mask)
+        seen = tf.where(real, self._indices(self._text_table, fingerprint(texts)), -1)
+        (known,) = compact(seen >= 0, seen, length=model.memory_history, pads=(-1,))
+        boost = model.adjustment(known)
+        exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
+        return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
+
+    def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
+        """Scores `[B, C]` of given candidates; popularity without a usable history, `UNKNOWN_SCORE` for unknown ids."""
+        seen = self._indices(self._id_table, history_item_ids)
+        query, (places, values), usable = self._read(seen, history_events)
+        candidates = self._indices(self._id_table, candidate_item_ids)
+        at = tf.maximum(candidates, 0)
+        scores = tf.einsum("bd,bcd->bc", query, self._index.scored(at))
+        same = tf.cast(places[:, None, :] == at[:, :, None], tf.float32)
+        scores += tf.einsum("bch,bh->bc", same, values)
+        scores = tf.where(usable[:, None], scores, self._index.popularity(at))
+        return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
+
+    def similar_items(self, item_ids: tf.Tensor) -> Tensors:
+        """The K items whose vectors have the highest cosine to each item's, itself left out; none for unknown ids."""
+        index = self._indices(self._id_table, item_ids)
+        result = self._index.similar(index)
+        return self._named(result.indices, result.scores, result.count)
+
+    def embed(self, texts: tf.Tensor) -> Tensors:
+        """The encoder's vectors `[B, dim]` of texts `[B]`."""
+        return {schema.EMBEDDINGS: self._encode(texts)}
+
+    def _indices(self, table: tf.lookup.StaticHashTable, keys: tf.Tensor) -> tf.Tensor:
+        return tf.cast(table.lookup(keys), tf.int32)
+
+    def _read(self, seen: tf.Tensor, events: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Query, what is added for repeats and neighbours, and whether there was anything to read."""
+        model = self._untracked.model
+        kinds = self._indices(self._event_table, events)
+        items, events = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
+        read, kinds = compact(items >= 0, items, events, length=model.max_history, pads=(-1, -1))
+        # What is padding in every row is not read: the transformer's work grows with the length.
+        longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(read >= 0, tf.int32), axis=1)), 1)
+        read, kinds = read[:, :longest], kinds[:, :longest]
+        query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
+        return query, model.adjustment(items, events), tf.reduce_any(items >= 0, axis=1)
+
+    def _answer(
+        self,
+        query: tf.Tensor,
+        boost: tuple[tf.Tensor, tf.Tensor],
+        usable: tf.Tensor,
+        exclude: tf.Tensor,
+        allow: tf.Tensor | None = None,
+    ) -> Tensors:
+        result = self._index.top(query, usable, exclude=exclude, allow=allow, boost=boost)
+        return {**self._named(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}
+
+    def _named(self, indices: tf.Tensor, scores: tf.Tensor, count: tf.Tensor) -> Tensors:
+        real = tf.range(self.k)[None, :] < count[:, None]
+        names = tf.gather(self._ids, tf.where(real, indices, tf.size(self._ids) - 1))
+        return {schema.ITEM_IDS: names, schema.SCORES: tf.where(real, scores, 0.0), schema.COUNT: count}
+
+    def _allowed(self, values: tf.Tensor) -> tf.Tensor:
+        """bool `[B, N]`: items that have one of the values. No known value allows no item."""
+        assert self._codes is not None
+        wanted = self._indices(self._attribute_table, values)
+        table = tf.reduce_any(tf.one_hot(wanted, self._attribute_values + 1, on_value=True, off_value=False), axis=1)
+        allowed = tf.gather(table, self._codes[:, 0], axis=1)
+        for column in range(1, self._codes.shape[1]):
+            allowed |= tf.gather(table, self._codes[:, column], axis=1)
+        return allowed
+
+    def _encode(self, texts: tf.Tensor) -> tf.Tensor:
+        """float32 `[n, dim]`; n may be 0, which tokenisers do not take, so a text is added and left out again."""
+        encoder = self._untracked.encoder
+        count = tf.size(texts)
+        texts = tf.cond(count > 0, lambda: texts, lambda: tf.constant([""]))
+        inputs = encoder.inputs(texts, min(self.seq_length, encoder.max_seq_length))
+        longest = tf.reduce_max(tf.reduce_sum(inputs[schema.INPUT_MASK], axis=1))
+        short = {name: value[:, :longest] for name, value in inputs.items()}
+        return encoder.encoder(short)[schema.POOLED_OUTPUT][:count]
+
+
+class _Untracked:
+    """Hides Keras objects from the SavedModel's object graph; what they hold is tracked one by one."""
+
+    def __init__(self, model: Any, encoder: Any) -> None:
+        self.model, self.encoder = model, encoder
+
+
+def _saved_objects(encoder: Any) -> list[Any]:
+    """The loaded SavedModels behind an encoder, with their tables and variables."""
+    return [getattr(part, "resolved_object", part) for part in (encoder.preprocessor, encoder.encoder)]
+
+
+def _strings(width: int | None, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None] if width is None else [None, width], tf.string, name)
+
+
+def _signature(function: Callable[..., Tensors], specs: dict[str, tf.TensorSpec]) -> Callable[..., Tensors]:
+    return tf.function(function).get_concrete_function(**specs)

@@ -1,0 +1,1 @@
+"""What is in a SavedModel: ops, signatures, warm-up, safety, size."""

@@ -1,0 +1,109 @@
+"""Which ops an export may use: TensorFlow's own and TF Text's, as TF Serving links them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from tfrec.errors import InvalidInput
+from tfrec.serving.saved_model.safety import REFUSED_OPS
+
+MINIMUM_SERVER: Final = "2.20"
+"""The first TF Serving release that links a TF Text with all of `TEXT_OPS`."""
+
+TEXT_OPS: Final = (
+    "CaseFoldUTF8",
+    "ConstrainedSequence",
+    "FastBertNormalize",
+    "FastWordpieceTokenizeWithOffsets",
+    "FindSourceOffsets",
+    "MaxSpanningTree",
+    "NormalizeUTF8",
+    "NormalizeUTF8WithOffsetsMap",
+    "PhraseTokenize",
+    "RegexSplitWithOffsets",
+    "RougeL",
+    "SentenceFragments",
+    "SentenceFragmentsV2",
+    "SentencepieceDetokenizeOp",
+    "SentencepieceIdToStringOp",
+    "SentencepieceOp",
+    "SentencepieceStringToIdOp",
+    "SentencepieceTokenizeOp",
+    "SentencepieceTokenizeWithOffsetsOp",
+    "SentencepieceVocabSizeOp",
+    "SplitMergeTokenizeWithOffsets",
+    "TFText>BoiseTagsToOffsets",
+    "TFText>ByteSplitByOffsets",
+    "TFText>ByteSplitWithOffsets",
+    "TFText>FastSentencepieceDetokenize",
+    "TFText>FastSentencepieceTokenize",
+    "TFText>FastWordpieceDetokenize",
+    "TFText>NgramsStringJoin",
+    "TFText>OffsetsToBoiseTags",
+    "TFText>PhraseDetokenize",
+    "TFText>RoundRobinGenerateMasks",
+    "TFText>RoundRobinTrim",
+    "TFText>Utf8Binarize",
+    "TFText>WhitespaceTokenizeWithOffsetsV2",
+    "TokenizerFromLogits",
+    "UnicodeScriptTokenizeWithOffsets",
+    "WhitespaceTokenizeWithOffsets",
+    "WordpieceTokenizeWithOffsets",
+)
+
+
+def used_ops(folder: str | Path) -> list[str]:
+    """The names of all ops in the SavedModel's graphs and functions, sorted.
+
+    Args:
+        folder: A folder that holds `saved_model.pb`.
+
+    Raises:
+        InvalidInput: when the file is missing or is no SavedModel.
+    """
+    meta_graphs = read_saved_model(folder).meta_graphs
+    names: set[str] = set()
+    for meta in meta_graphs:
+        names.update(node.op for node in meta.graph_def.node)
+        for function in meta.graph_def.library.function:
+            names.update(node.op for node in function.node_def)
+    return sorted(names)
+
+
+def read_saved_model(folder: str | Path) -> Any:
+    """Parses `saved_model.pb`; raises `InvalidInput` when it is missing or broken."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = Path(folder) / "saved_model.pb"
+    try:
+        return SavedModel.FromString(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(
+            f"Expected a version folder with a saved_model.pb, e.g. saved_models/NAME/1; "
+            f"cannot read {path}: {error.strerror}."
+        ) from None
+    except DecodeError as error:
+        raise InvalidInput(f"{path} is not a SavedModel: {error}. Export it again.") from None
+
+
+def refuse_unservable(ops: Iterable[str]) -> None:
+    """Raises `InvalidInput` naming every op that a plain TF Serving could not or should not run.
+
+    Example:
+        >>> refuse_unservable(["MatMul", "CaseFoldUTF8"])
+    """
+    import tensorflow as tf
+
+    bad = sorted(
+        op
+        for op in set(ops)
+        if op in REFUSED_OPS or not (op in TEXT_OPS or op.startswith("_") or hasattr(tf.raw_ops, op))
+    )
+    if bad:
+        raise InvalidInput(
+            f"Expected only ops of TensorFlow and TF Text (TF Serving {MINIMUM_SERVER} links no others); "
+            f"the model uses {', '.join(bad)}. Replace them with plain TensorFlow, then export again."
+        )

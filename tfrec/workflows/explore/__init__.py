@@ -1,0 +1,1 @@
+"""The explorer: what a run recommends and why, as answers and as a Streamlit page."""

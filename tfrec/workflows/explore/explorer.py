@@ -1,0 +1,279 @@
+"""Looking around in a trained run: search, recommend and explain, new items, comparisons. `tfrec explore` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import tensorflow as tf
+
+from tfrec import schema
+from tfrec.data.padding import history_batch
+from tfrec.errors import InvalidInput
+from tfrec.retrieval import TopKResult, diversify, top_k_numpy
+from tfrec.workflows.explore.filter_columns import facets, labels
+
+if TYPE_CHECKING:
+    from tfrec.data import PreparedDataset
+    from tfrec.runs import Run
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Card:
+    """An item, as it is shown: its id, a title, the other columns by name, and its training events."""
+
+    item_id: str
+    title: str
+    facts: dict[str, str]
+    events: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """An item of the history that speaks for a recommendation.
+
+    Args:
+        card: The item of the history.
+        together: How often training histories have the two near each other; 0 where that is not among what the model
+            remembers.
+        alike: Cosine of their vectors.
+    """
+
+    card: Card
+    together: int
+    alike: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A place of a list.
+
+    Args:
+        card: The item.
+        rank: From 1.
+        score: What it was ranked by: the model's score, or the training events where `fallback` holds.
+        taste: The part of the score that is the cosine of the history and the item; the rest is repeats and neighbours.
+        because: The items of the history nearest to it, at most two.
+        seen: Whether it is in the history.
+        fallback: Whether the history had nothing to read, so that popular items came.
+    """
+
+    card: Card
+    rank: int
+    score: float
+    taste: float
+    because: tuple[Reason, ...]
+    seen: bool
+    fallback: bool
+
+
+class Explorer:
+    """Answers what one asks when looking at a next-item run.
+
+    Args:
+        run: A next-item run. Raises `InvalidInput` for another kind.
+    """
+
+    def __init__(self, run: Run) -> None:
+        if run.kind != "next-item":
+            raise InvalidInput(f"tfrec explore looks at next-item runs, received {run.kind!r}.")
+        self.run = run
+        self.ids = [str(item) for item in run.item_ids]
+        self.counts = run.item_counts
+        self._place = {item: place for place, item in enumerate(self.ids)}
+        self._history_vectors = run.model.history_vectors()
+        self._unit = run.model.item_vectors().numpy()
+        names = [name for name in schema.TITLES if name in run.items.columns]
+        texts = run.items[schema.TEXT].to_list()
+        titles = run.items[names[0]].cast(pl.String).to_list() if names else texts
+        self.titles = [title or text or item for title, text, item in zip(titles, texts, self.ids)]
+        self._words = [f"{title} {text}".lower() for title, text in zip(self.titles, texts)]
+        self.facets = facets(run.items)
+
+    def card(self, item_id: str) -> Card:
+        """The item's card; raises `InvalidInput` for an unknown id."""
+        if item_id not in self._place:
+            raise InvalidInput(f"The catalogue has no item {item_id!r}. Search for it by its text.")
+        place = self._place[item_id]
+        row = self.run.items.row(place, named=True)
+        hidden = {schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
+        shown = {name: ", ".join(labels(value)) for name, value in row.items() if name not in hidden}
+        text = shown.pop(schema.TEXT, "")
+        facts = {name: value for name, value in shown.items() if value} or ({schema.TEXT: text} if text else {})
+        return Card(item_id, self.titles[place], facts, int(self.counts[place]))
+
+    def search(self, text: str, limit: int = 20) -> list[str]:
+        """Ids of the items whose title or text has all the words, or that have the id; the popular first.
+
+        Nothing found, a model that reads text finds the items most alike in meaning. No words give the popular items.
+        """
+        words = text.lower().split()
+        order = np.argsort(-self.counts, kind="stable")
+        found = [self.ids[place] for place in order if all(word in self._words[place] for word in words)]
+        exact = [text.strip()] if text.strip() in self._place else []
+        found = exact + [item for item in found if item not in exact]
+        if not found and self.reads_text:
+            found = [card.item_id for card, _ in self.similar_to_text(text, limit)]
+        return found[:limit]
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the model reads item text, so that it can place an item that it does not know."""
+        return bool(self.run.model.text_dim)
+
+    def recommend(
+        self,
+        history: Sequence[str],
+        events: Sequence[str] | None = None,
+        *,
+        k: int = 10,
+        diversity: float = 0.0,
+        exclude_seen: bool = True,
+        where: Mapping[str, Sequence[str]] | None = None,
+    ) -> list[Recommendation]:
+        """The best items after a history, and why.
+
+        Args:
+            history: Item ids, oldest first; unknown ones are left out.
+            events: The kind of each event; None for the run's first kind.
+            k: int. Places; fewer where the filters leave fewer.
+            diversity: float in 0…1, strength of `diversify`; picked from the best 3k.
+            exclude_seen: Whether items of the history are left out.
+            where: Column of `facets` to values of it; an item needs one of the values of each column.
+
+        Raises:
+            InvalidInput: `k` below 1, `diversity` outside 0…1, or an unknown column.
+        """
+        if k < 1 or not 0 <= diversity <= 1:
+            raise InvalidInput(f"Expected k of at least 1 and diversity in 0…1, received {k} and {diversity}.")
+        kinds = events if events is not None else [self.run.event_kinds[0]] * len(history)
+        known = [(self._place[item], kind) for item, kind in zip(history, kinds, strict=True) if item in self._place]
+        seen = np.array([place for place, _ in known], np.int64)
+        scores, taste = self._scores(known)
+        allowed = self._allowed(where or {})
+        if exclude_seen:
+            allowed[seen] = False
+        chosen = self._choose(np.where(allowed, scores, -np.inf), k, diversity if known else 0.0)
+        return [
+            Recommendation(
+                card=self.card(self.ids[place]),
+                rank=rank,
+                score=float(scores[place]),
+                taste=float(taste[place]),
+                because=self._because(int(place), seen),
+                seen=bool((seen == place).any()),
+                fallback=not known,
+            )
+            for rank, place in enumerate(chosen, 1)
+        ]
+
+    def similar(self, item_id: str, k: int = 10) -> list[tuple[Card, float]]:
+        """The items most alike to one of the catalogue, itself left out, with their cosines."""
+        self.card(item_id)
+        place = self._place[item_id]
+        cosines = self._unit @ self._unit[place]
+        cosines[place] = -np.inf
+        return self._cards(cosines, k)
+
+    def similar_to_text(self, text: str, k: int = 10) -> list[tuple[Card, float]]:
+        """The items most alike to one that has only this text, with their cosines."""
+        return self._cards(self._unit @ self._of_text(text), k)
+
+    def who_would_like(self, text: str, dataset: PreparedDataset, k: int = 10) -> list[tuple[str, float, int]]:
+        """The users whose histories point most at an item that has only this text.
+
+        Args:
+            text: What the item says.
+            dataset: Whose users; their whole histories are read.
+            k: int. Users, at most.
+
+        Returns:
+            (user id, score, place the item would take among the catalogue by the cosine alone, from 1), best first.
+        """
+        vector, histories = self._of_text(text), dataset.histories()
+        rows = np.flatnonzero(histories.lengths > 0)
+        model = self.run.model
+        queries = [
+            model.query(_untimed(history_batch(histories, rows[at : at + _BATCH], model.max_history))).numpy()
+            for at in range(0, len(rows), _BATCH)
+        ]
+        query = np.concatenate(queries) if queries else np.zeros([0, len(vector)], np.float32)
+        # The length of a query is the same for all; only directions tell users apart.
+        scores = query @ vector
+        best = np.argsort(-scores, kind="stable")[:k]
+        places = 1 + (query[best] @ self._unit.T > scores[best, None]).sum(axis=1)
+        users = histories.user_ids[rows[best]]
+        return [(str(user), float(score), int(at)) for user, score, at in zip(users, scores[best], places)]
+
+    def _scores(self, known: list[tuple[int, str]]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the whole catalogue, and the part of them that is the cosine; popularity without a history."""
+        if not known:
+            counts = self.counts.astype(np.float32)
+            return counts, np.zeros_like(counts)
+        model = self.run.model
+        code = {kind: number for number, kind in enumerate(self.run.event_kinds)}
+        newest = known[-model.memory_history :]
+        inputs = {
+            schema.HISTORY_ITEMS: np.array([[place for place, _ in newest]], np.int32),
+            schema.HISTORY_EVENTS: np.array([[code.get(kind, -1) for _, kind in newest]], np.int32),
+            schema.HISTORY_GAPS: np.zeros([1, len(newest)], np.float32),
+        }
+        whole = model.scores(inputs, self._history_vectors).numpy()[0]
+        return whole, model.query(inputs).numpy()[0] @ self._unit.T
+
+    def _choose(self, scores: np.ndarray, k: int, diversity: float) -> np.ndarray:
+        pool = min(3 * k if diversity else k, len(scores))
+        indices, best, count = top_k_numpy(scores[None].astype(np.float32), pool)
+        if diversity:
+            found = TopKResult(tf.constant(best), tf.constant(indices), tf.constant(count))
+            indices = diversify(found, self._unit[np.maximum(indices, 0)], min(k, pool), diversity).indices.numpy()
+        return indices[0][indices[0] >= 0]
+
+    def _allowed(self, where: Mapping[str, Sequence[str]]) -> np.ndarray:
+        allowed = np.ones(len(self.ids), bool)
+        for column, values in where.items():
+            if column not in self.facets:
+                raise InvalidInput(f"Expected a filter on one of {', '.join(self.facets)}, received {column!r}.")
+            if values:
+                allowed &= np.array([bool(set(values) & row) for row in self.facets[column].of_item])
+        return allowed
+
+    def _because(self, place: int, seen: np.ndarray, most: int = 2) -> tuple[Reason, ...]:
+        """What was taken together with the item most often comes first, then what is most alike."""
+        others = np.unique(seen[seen != place])
+        cosines = self._unit[others] @ self._unit[place]
+        together = np.zeros(len(others))
+        memory = self.run.model.memory
+        if memory is not None and memory.k and len(others):
+            near, counts = tf.gather(memory.near, others).numpy(), tf.gather(memory.counts, others).numpy()
+            together = np.where(near == place, counts, 0).sum(axis=1)
+        best = np.lexsort((-cosines, -together))[:most]
+        return tuple(Reason(self.card(self.ids[others[i]]), int(together[i]), float(cosines[i])) for i in best)
+
+    def _cards(self, cosines: np.ndarray, k: int) -> list[tuple[Card, float]]:
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return [(self.card(self.ids[i]), float(cosines[i])) for i in best if np.isfinite(cosines[i])]
+
+    def _of_text(self, text: str) -> np.ndarray:
+        if not self.reads_text:
+            raise InvalidInput(
+                "This run was trained with model.use_text=false: it cannot place a new item by its text."
+            )
+        config = self.run.config.encoder
+        read = self._encoder().encode([text], batch_size=config.batch_size, seq_length=config.seq_length)
+        vector = self.run.model.text_to_vector(read).numpy()[0]
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+    def _encoder(self) -> Any:
+        if not hasattr(self, "_loaded_encoder"):
+            self._loaded_encoder = self.run.encoder()
+        return self._loaded_encoder
+
+
+def _untimed(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {**inputs, schema.HISTORY_GAPS: np.zeros_like(inputs[schema.HISTORY_GAPS])}

@@ -1,0 +1,226 @@
+"""`run_report`: an evaluated run as one self-contained page, from the files of the run and its data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.data.dataset import PreparedDataset
+from tfrec.errors import InvalidInput
+from tfrec.evaluation.beyond_accuracy import padded_lists
+from tfrec.files import read_json
+from tfrec.reporting.html_page import Section, render_report
+from tfrec.reporting.svg_charts import bars, forest, lines
+
+EXAMPLES = 4
+SHOWN = 6
+_WORDS = 80
+
+
+def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Path | None = None) -> str:
+    """The page of a run that `tfrec evaluate` has measured.
+
+    Metrics with intervals beside the baselines, learning curves, calibration (sigmoid head), slices with their
+    intervals, coverage and popularity of the lists, examples with item texts, data quality, configuration and versions.
+    Nothing is loaded but files; no TensorFlow. The same files give the same bytes.
+
+    Args:
+        run: The run's folder.
+        dataset: The data it was measured on: for examples and data quality.
+        metrics_file: What `evaluate_run` wrote last; metrics.json of the run by default.
+
+    Raises:
+        InvalidInput: the run has no metrics.json.
+    """
+    folder = Path(run)
+    file = Path(metrics_file) if metrics_file else folder / "metrics.json"
+    if not file.is_file():
+        raise InvalidInput(f"{folder} has no metrics.json. Measure it first: tfrec evaluate --run {folder}.")
+    metrics = read_json(file)
+    sections = [_metrics(metrics), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
+    sections += _slices(metrics.get("slices", {}))
+    predictions = folder / "predictions.parquet"
+    if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
+        table = pl.read_parquet(predictions)
+        items = pl.read_parquet(folder / "items.parquet")
+        sections += [_lists(table, items, metrics.get("beyond", {})), _examples(table, items, dataset)]
+    sections += [_quality(dataset.report), *_setup(folder)]
+    return render_report(f"Run {folder.name}", sections)
+
+
+def _metrics(metrics: Mapping[str, Any]) -> Section:
+    bounds = metrics.get("intervals", {})
+    names = [name for name, value in metrics.items() if isinstance(value, float)]
+    baselines = metrics.get("baselines", {})
+    rows = []
+    for name in names:
+        low, high = bounds.get(name, ("–", "–"))
+        rows.append([name, metrics[name], low, high, *(values.get(name, "–") for values in baselines.values())])
+    protocol = ", ".join(f"{key} {value}" for key, value in metrics["protocol"].items())
+    picture = forest(
+        "With 95% intervals over users",
+        [(name, metrics[name], *bounds[name]) for name in names if name in bounds and "novelty" not in name],
+    )
+    counts = f"{metrics['users']:,} users, {metrics['items']:,} items."
+    headers = ["metric", "this run", "low", "high", *baselines]
+    return Section("Metrics", [f"{counts} {protocol}."], headers, rows, [picture] if bounds else [])
+
+
+def _behaviours(metrics: Mapping[str, Any]) -> list[Section]:
+    """The heads of a click-ranker, each beside popularity and with its calibration."""
+    heads = metrics.get("behaviours", {})
+    popularity = metrics.get("baselines", {}).get("popularity", {}).get("behaviours", {})
+    names = ("auc", "log_loss", "log_loss_uncalibrated", "ece", "ece_uncalibrated")
+    rows = [
+        [head, found["positives"], *("–" if found[name] is None else found[name] for name in names),
+         *(popularity.get(head, {}).get(name) or "–" for name in ("auc", "log_loss"))]
+        for head, found in heads.items()
+    ]  # fmt: skip
+    headers = ["behaviour", "positives", *names, "auc of popularity", "log_loss of popularity"]
+    curves = {
+        head: [(row["probability"], row["positive_rate"]) for row in found["calibration"]]
+        for head, found in heads.items()
+    }
+    if not heads:
+        return []
+    picture = lines("Positive rate over predicted probability", curves, "predicted probability", diagonal=True)
+    return [Section("Behaviours", headers=headers, rows=rows, figures=[picture])]
+
+
+def _learning(folder: Path) -> list[Section]:
+    file = folder / "history.csv"
+    if not file.is_file():
+        return []
+    history = pl.read_csv(file, infer_schema_length=None)
+    if "epoch" not in history.columns or not history.height:
+        return []
+    curves = {
+        name: [(float(x), float(y)) for x, y in history.select("epoch", name).drop_nulls().iter_rows()]
+        for name in history.columns
+        if name not in ("epoch", "seconds") and history[name].dtype.is_numeric()
+    }
+    groups = {
+        "Loss": {name: points for name, points in curves.items() if "loss" in name},
+        "Validation": {name: points for name, points in curves.items() if "loss" not in name},
+    }
+    pictures = [lines(title, group, "epoch") for title, group in groups.items() if any(group.values())]
+    return [Section("Learning curves", figures=pictures)] if pictures else []
+
+
+def _calibration(metrics: Mapping[str, Any]) -> list[Section]:
+    table = metrics.get("calibration")
+    if not table:
+        return []
+    points = [(row["probability"], row["positive_rate"]) for row in table]
+    picture = lines("Positive rate over predicted probability; the dashed line is perfect", {"model": points},
+                    "predicted probability", diagonal=True)  # fmt: skip
+    rows = [list(row.values()) for row in table]
+    return [Section("Calibration", headers=list(table[0]), rows=rows, figures=[picture])]
+
+
+def _slices(slices: Mapping[str, Any]) -> list[Section]:
+    sections = []
+    for what in ("users", "targets"):
+        for grouping, groups in slices.get(what, {}).items():
+            rows, marks = [], []
+            for name, row in groups.items():
+                error, value = row.get("ndcg@10_se"), row["ndcg@10"]
+                rows.append([name, row["users"], *(_cell(row[f"{m}@10"]) for m in ("ndcg", "recall", "mrr"))])
+                if error is not None and value is not None:
+                    marks.append((f"{name} ({row['users']:,})", value, value - 1.96 * error, value + 1.96 * error))
+            pictures = [forest("ndcg@10 with 95% intervals", marks)] if marks else []
+            headers = ["slice", "users", "ndcg@10", "recall@10", "mrr@10"]
+            words = _gap(slices.get("disparity", {}).get(grouping)) if what == "users" else []
+            sections.append(Section(f"{what.capitalize()} by {grouping}", words, headers, rows, pictures))
+    for name, rows in slices.get("exposure", {}).items():
+        table = [[_cell(value) for value in row.values()] for row in rows]
+        sections.append(Section(f"Exposure by {name}", headers=list(rows[0]), rows=table))
+    cold = [[name, row["users"], row["ndcg@10"]] for name, row in slices.items() if name.startswith("cold")]
+    return [*sections, *([Section("Cold slices", headers=["slice", "users", "ndcg@10"], rows=cold)] if cold else [])]
+
+
+def _gap(found: Mapping[str, Any] | None) -> list[str]:
+    if not found or found["gap"] is None:
+        return []
+    error = found["gap_se"]
+    return [
+        f"Best: {found['best']}; worst: {found['worst']}; gap {found['gap']:.4f}"
+        + (f" ± {1.96 * error:.4f}." if error is not None else ".")
+        + (f" Too few users to judge: {', '.join(found['left_out'])}." if found["left_out"] else "")
+    ]
+
+
+def _lists(predictions: pl.DataFrame, items: pl.DataFrame, beyond: Mapping[str, Any]) -> Section:
+    """Coverage as lists grow, and what share of the places each tenth of the catalogue has."""
+    most = int(predictions["items"].list.len().to_numpy().max())
+    table = padded_lists(predictions, max(most, 1))
+    coverage = []
+    for k in range(1, most + 1):
+        shown = np.unique(table[:, :k])
+        coverage.append((float(k), float((shown >= 0).sum() / items.height)))
+    counts = items[schema.TRAIN_COUNT].to_numpy().astype(np.float64)
+    order = np.argsort(-counts, kind="stable")
+    top = table[:, :10]
+    shown_times = np.bincount(top[top >= 0], minlength=items.height)[order]
+    places, events = (
+        [float(part.sum() / max(values.sum(), 1)) for part in np.array_split(values, min(10, items.height))]
+        for values in (shown_times, counts[order])
+    )
+    labels = [f"tenth {place + 1} by popularity" for place in range(len(places))]
+    pictures = [
+        lines("Share of the catalogue in any list, by length of the lists", {"coverage": coverage}, "items a list"),
+        bars("Share of the places of top-10 lists", list(zip(labels, places))),
+        bars("Share of the training events", list(zip(labels, events))),
+    ]
+    rows = [[name, _cell(value)] for name, value in beyond.items()]
+    return Section("What the lists are like", headers=["metric", "value"], rows=rows, figures=pictures)
+
+
+def _examples(predictions: pl.DataFrame, items: pl.DataFrame, dataset: PreparedDataset) -> Section:
+    """Users at even steps through the predictions: what they had, what was recommended, what they took."""
+    texts = [text[:_WORDS] or item for text, item in zip(items[schema.TEXT].to_list(), items[schema.ITEM_ID].to_list())]
+    histories = dataset.histories()
+    place = {user: row for row, user in enumerate(histories.user_ids)}
+    rows = []
+    for at in np.unique(np.linspace(0, predictions.height - 1, min(EXAMPLES, predictions.height)).astype(int)):
+        found = predictions.row(int(at), named=True)
+        wanted = set(found["targets"])
+        row = place.get(found[schema.USER_ID])
+        past = np.empty(0, np.int32) if row is None else histories.items[histories.row(row)]
+        had = [texts[item] for item in past if item not in wanted][-SHOWN:]
+        listed = [texts[item] + (" ✓" if item in wanted else "") for item in found["items"][:SHOWN]]
+        ranks = ", ".join("not ranked" if rank is None else f"rank {rank:,}" for rank in found["ranks"][:SHOWN])
+        took = "; ".join(texts[item] for item in found["targets"][:SHOWN])
+        rows.append([found[schema.USER_ID], " · ".join(had), " · ".join(listed), f"{took} ({ranks})"])
+    note = "Users at even steps through the queries. ✓ is what the user took."
+    return Section("Examples", [note], ["user", "had, newest last", "recommended, best first", "took"], rows)
+
+
+def _quality(report: Mapping[str, Any]) -> Section:
+    events, items = report["events"], report["items"]
+    rows: list[Sequence[object]] = [["events read", events["read"]], ["events kept", events["kept"]]]
+    rows += [[f"events dropped: {name}", found["count"]] for name, found in events["dropped"].items()]
+    rows += [["users", report["users"]["kept"]], ["items", items["catalogue"]]]
+    rows += [["items without text", items["without_text"]["count"]], ["items without events", items["without_events"]]]
+    return Section("Data quality", list(report["notes"]), ["what", "count"], rows)
+
+
+def _setup(folder: Path) -> list[Section]:
+    manifest = read_json(folder / "manifest.json")
+    config = (folder / "config.yaml").read_text(encoding="utf-8").splitlines()
+    facts = [[name, str(value)] for name, value in manifest.items() if not isinstance(value, (dict, list))]
+    versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
+    return [
+        Section("Run", headers=["what", "value"], rows=facts),
+        Section("Versions", headers=["package", "version"], rows=versions),
+        Section("Configuration", headers=["config.yaml"], rows=[[line.replace(" ", "\u00a0")] for line in config]),
+    ]
+
+
+def _cell(value: object) -> object:
+    return "–" if value is None else value
