@@ -60,7 +60,7 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
 def measure(data: Any) -> dict[str, float]:
     """Median seconds of a try both ways, and those that `ScoreParts` takes to get ready."""
     from tfrec.config import RunConfig
-    from tfrec.models.next_item.fit import build_next_item_model
+    from tfrec.models.next_item.build import build_next_item_model
     from tfrec.models.next_item.score_weights.decomposition import ScoreParts
     from tfrec.models.next_item.score_weights.weights import Balance
 

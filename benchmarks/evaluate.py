@@ -53,7 +53,7 @@ def block(folder: Path, start: int, stop: int, items: int) -> np.ndarray:
 
 def with_tfrec(folder: Path) -> dict[str, float]:
     """Seconds and the metrics of tfrec."""
-    from tfrec.data.dataset import Histories, Queries
+    from tfrec.data.histories import Histories, Queries
     from tfrec.evaluation import evaluate_beyond, evaluate_ranking
 
     data = np.load(folder / "data.npz")

@@ -61,7 +61,7 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.encoders import EmbeddingStore, load_encoder
-    from tfrec.models.next_item.fit import build_next_item_model
+    from tfrec.models.next_item.build import build_next_item_model
     from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
 
     bf16 = str(mode.endswith("bfloat16")).lower()

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 
 
 def queries(count):

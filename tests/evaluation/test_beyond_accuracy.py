@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from tfrec import InvalidInput
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import category_matrix, evaluate_beyond, evaluate_ranking
 from tfrec.evaluation.catalogue_metrics import catalogue_metrics, gini, head_items, item_group_exposure
 from tfrec.evaluation.list_metrics import hits

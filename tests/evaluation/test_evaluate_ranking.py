@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_protocols, evaluate_ranking
 from tfrec.evaluation import evaluate_ranking as ranking
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks

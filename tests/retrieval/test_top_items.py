@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfrec import InvalidInput
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 from tfrec.retrieval import recommend, should_exclude_seen
 from tfrec.retrieval.top_items import seen_items
 

@@ -13,7 +13,8 @@ from tfrec.config import RunConfig
 from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
 from tfrec.runs import Run, evaluate_run, train
-from tfrec.models.next_item.fit import fit_next_item, repeat_log_odds
+from tfrec.models.next_item.fit import fit_next_item
+from tfrec.models.shared.history_statistics import repeat_log_odds
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 

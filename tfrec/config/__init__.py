@@ -10,15 +10,15 @@ import yaml
 from pydantic import Field, ValidationError
 
 from tfrec.config.base import Section
-from tfrec.config.data_and_text import AdaptationConfig, DataConfig, EncoderConfig, PretrainingConfig
-from tfrec.config.models_and_training import (
-    AugmentationConfig,
-    ModelConfig,
-    RankerConfig,
-    TrackingConfig,
-    TrainingConfig,
-)
-from tfrec.config.use import EvaluationConfig, ExportConfig, RetrainConfig, RetrievalConfig
+from tfrec.config.data import DataConfig
+from tfrec.config.encoder import AdaptationConfig, EncoderConfig, PretrainingConfig
+from tfrec.config.evaluation import EvaluationConfig
+from tfrec.config.export import ExportConfig
+from tfrec.config.model import ModelConfig, RankerConfig
+from tfrec.config.retrain import RetrainConfig
+from tfrec.config.retrieval import RetrievalConfig
+from tfrec.config.tracking import TrackingConfig
+from tfrec.config.training import AugmentationConfig, TrainingConfig
 from tfrec.errors import InvalidInput
 
 __all__ = [

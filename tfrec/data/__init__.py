@@ -1,9 +1,10 @@
 """Raw logs and catalogues to a PreparedDataset, and the arrays that models read from it."""
 
 from tfrec.data.behaviour_text import behaviour_text
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
 from tfrec.data.datasets.complete_journey import read_complete_journey
 from tfrec.data.datasets.movielens import read_movielens_100k
+from tfrec.data.histories import Histories, Queries
 from tfrec.data.ingest.item_text import normalise_text
 from tfrec.data.ingest.splits import check_leakage
 from tfrec.data.padding import history_batch

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 
 
 def without_kind(histories: Histories, kind: int) -> tuple[Histories, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 
 
 def history_batch(histories: Histories, rows: np.ndarray, max_history: int) -> dict[str, np.ndarray]:

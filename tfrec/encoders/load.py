@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfrec.encoders.checkpoints.import_encoder import import_encoder
-from tfrec.encoders.checkpoints.save_encoder import ABOUT
+from tfrec.encoders.folder_layout import ABOUT
 from tfrec.encoders.hub_handles import PAIR_SIGN
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text as tf_text  # noqa: F401  registers the preprocessors' ops
 
-from tfrec.encoders.checkpoints.save_encoder import ABOUT, ENCODER, PREPROCESSOR
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
 from tfrec.encoders.hub_handles import resolve, split_pair
 from tfrec.encoders.runtimes import PRECISIONS, Reader, reader_of
 from tfrec.encoders.transformers.config import BackboneConfig, described

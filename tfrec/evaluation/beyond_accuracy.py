@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import list_metrics as per_list
 from tfrec.evaluation.catalogue_metrics import catalogue_metrics

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, Queries, stretches
+from tfrec.data.histories import Histories, Queries, stretches
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 from tfrec.retrieval.scorer import Scorer

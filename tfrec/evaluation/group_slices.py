@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.catalogue_metrics import head_items
 from tfrec.evaluation.ranking_metrics import ranking_metrics

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 MIXING = 0.01

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tfrec import __version__
 from tfrec.config import AdaptationConfig, RunConfig
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.encoders import load_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
 from tfrec.encoders.microbatched_encoder import PartwiseEncoder

@@ -25,7 +25,7 @@ from tfrec.keras import keras
 from tfrec.pretraining.corpus import Corpus
 from tfrec.pretraining.language_model_trainer import LanguageTrainer
 from tfrec.progress import say
-from tfrec.runs.run import CONFIG_FILE
+from tfrec.training.run_layout import CONFIG_FILE
 
 CARD_FILE = "pretraining.json"
 

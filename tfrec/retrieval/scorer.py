@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 
 
 class Scorer(Protocol):

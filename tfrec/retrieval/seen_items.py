@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Queries
 
 REPEAT_SHARE = 0.01
 

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset, stretches
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, stretches
 from tfrec.errors import InvalidInput
 from tfrec.progress import track
 from tfrec.retrieval.scorer import Scorer

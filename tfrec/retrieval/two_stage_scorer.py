@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.impressions import without_kind
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.scorer import Scorer

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.baselines.counting import LastItemText
 from tfrec.retrieval.scorer import Scorer

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import write_json

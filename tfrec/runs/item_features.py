@@ -14,7 +14,7 @@ from tfrec.encoders import EmbeddingStore, TextEncoder
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 from tfrec.progress import say
-from tfrec.models.next_item.augmentation import shorter_texts
+from tfrec.models.shared.shorter_texts import shorter_texts
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, category_matrix, evaluate_beyond
 from tfrec.evaluation.beyond_accuracy import flat_ranks, padded_lists

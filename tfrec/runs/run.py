@@ -13,6 +13,7 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
+from tfrec.training.run_layout import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, WEIGHTS_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE, ENCODER_FOLDER, SEGMENTS_FILE
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
     from tfrec.keras import keras
     from tfrec.retrieval.scorer import Scorer
 
-CONFIG_FILE = "config.yaml"
-ITEMS_FILE = "items.parquet"
-MANIFEST_FILE = "manifest.json"
-HISTORY_FILE = "history.csv"
-WEIGHTS_FILE = "weights/model.weights.h5"
-TEXT_VECTORS_FILE = "weights/text_vectors.npy"
-UNTUNED_VECTORS_FILE = "weights/text_vectors_untuned.npy"
-ENCODER_FOLDER = "encoder"
-SEGMENTS_FILE = "segments.parquet"
-TENSORBOARD_FOLDER = "tensorboard"
 
 
 class Run:

@@ -25,16 +25,8 @@ from tfrec.runs.item_features import embedding_columns, item_features, shortened
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.runs.tensorboard_projector import item_space, write_projector
 from tfrec.training.fit_result import FitResult
-from tfrec.runs.run import (
-    CONFIG_FILE,
-    ITEMS_FILE,
-    MANIFEST_FILE,
-    SEGMENTS_FILE,
-    TENSORBOARD_FOLDER,
-    TEXT_VECTORS_FILE,
-    WEIGHTS_FILE,
-    Run,
-)
+from tfrec.runs.run import Run
+from tfrec.training.run_layout import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, SEGMENTS_FILE, TENSORBOARD_FOLDER, TEXT_VECTORS_FILE, WEIGHTS_FILE
 from tfrec.runs.mlflow_tracking import record_run, store_of
 
 PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tfrec.config import RunConfig
 from tfrec.data import PreparedDataset, Queries, check_leakage, prepare
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.ingest.splits import global_time, leave_one_out
 from tfrec.errors import InvalidInput
 

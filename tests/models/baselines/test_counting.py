@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from tfrec import InvalidInput
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
 
 ITEMS = 6

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec.data import prepare
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.models.baselines.segment_popularity import SegmentPopularity, segment_counts, segments_of
 

@@ -12,9 +12,10 @@ from tfrec.data import Histories, Queries, prepare
 from tfrec.errors import InvalidInput
 from tfrec.models.behaviour_text import fit as module
 from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
-from tfrec.models.behaviour_text.examples import Examples, Impressions, Negatives
+from tfrec.models.behaviour_text.examples import Examples
 from tfrec.models.behaviour_text.fit import fit_behaviour_text
 from tfrec.training.callbacks import History
+from tfrec.training.sampled_negatives import Impressions, Negatives
 
 WORDS = ["tea", "coffee", "cake", "soap", "brush", "lamp", "chair", "table", "phone", "cable"]
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.config import RunConfig
 from tfrec.data import behaviour_text
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras

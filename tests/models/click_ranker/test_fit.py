@@ -12,7 +12,8 @@ from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.models import ClickRankerJudge
 from tfrec.models.click_ranker import fit as module
-from tfrec.models.click_ranker.evaluate import evaluate_click_ranker, head_metrics, mean_over_heads, platt
+from tfrec.models.click_ranker.calibration import head_metrics, platt
+from tfrec.models.click_ranker.evaluate import evaluate_click_ranker, mean_over_heads
 from tfrec.runs import Run, evaluate_run, train
 
 SMALL = ["model.kind=click-ranker", "ranker.dim=8", "model.mlp_units=[8]", "model.max_history=6", "model.dropout=0.1"]

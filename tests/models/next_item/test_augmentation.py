@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from tfrec.config import AugmentationConfig
-from tfrec.data.dataset import Histories
-from tfrec.models.next_item.augmentation import Augmentation, shorter_texts
+from tfrec.data.histories import Histories
+from tfrec.models.next_item.augmentation import Augmentation
 from tfrec.models.next_item.windows import Windows
+from tfrec.models.shared.shorter_texts import shorter_texts
 
 
 def histories(lengths, minutes=None, items=None):

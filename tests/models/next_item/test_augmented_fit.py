@@ -11,7 +11,8 @@ from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.encoders import load_encoder
 from tfrec.encoders.tokenization.token_table import TokenTable
-from tfrec.models.next_item.fit import build_next_item_model, fit_next_item
+from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches, substitutes
 from tfrec.models.next_item.windows import Windows
 from tfrec.runs import train

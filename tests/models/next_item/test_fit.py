@@ -12,11 +12,13 @@ from numpy.testing import assert_allclose
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.evaluation import evaluate_ranking
-from tfrec.models.next_item import fit as next_item
+from tfrec.models.next_item import build as next_item_build
 from tfrec.models.next_item import validation as next_item_validation
-from tfrec.models.next_item.fit import build_next_item_model, fit_next_item, memory_length
+from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.score_weights.search import Balance
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.shared.history_statistics import memory_length
 from tfrec.models.shared.neighbours import text_neighbours
 
 ITEMS = 24
@@ -80,14 +82,14 @@ def test_a_validation_of_a_large_catalogue_asks_some_of_the_queries(dataset, con
 
 
 def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vectors, monkeypatch):
-    monkeypatch.setattr(next_item, "COMPARED", ITEMS - 1)
+    monkeypatch.setattr(next_item_build, "COMPARED", ITEMS - 1)
     asked = []
 
     def near(given):
         asked.append(given)
         return iter([(np.arange(0, 12), np.arange(0, 12)), (np.arange(12, ITEMS), np.arange(12, ITEMS))])
 
-    monkeypatch.setattr(next_item, "neighbourhoods", near)
+    monkeypatch.setattr(next_item_build, "neighbourhoods", near)
     memory = build_next_item_model(dataset, vectors, config.with_values(["model.text_neighbours=3"])).memory
     (texts,) = asked
     first, strengths = text_neighbours(texts[:12], 3)
@@ -110,8 +112,8 @@ def test_as_many_events_are_read_as_most_histories_have():
 def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
     dataset, config, vectors, monkeypatch, before, data, expected
 ):
-    monkeypatch.setattr(next_item, "repeat_log_odds", lambda *arguments: data)
-    monkeypatch.setattr(next_item, "start_from", lambda model, *arguments: model.repeats.start_at(before))
+    monkeypatch.setattr(next_item_build, "repeat_log_odds", lambda *arguments: data)
+    monkeypatch.setattr(next_item_build, "start_from", lambda model, *arguments: model.repeats.start_at(before))
     model = build_next_item_model(dataset, vectors, config.with_values(["training.start_from=run"]))
     assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
 

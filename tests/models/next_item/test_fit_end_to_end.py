@@ -15,8 +15,8 @@ from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput, TfrecError
+from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
-from tfrec.models.next_item.fit import build_next_item_model
 from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
 from tfrec.models.next_item.input_pipeline import batches
 from tfrec.runs import Run, evaluate_run, train

@@ -57,7 +57,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from pathlib import Path
 from tfrec.config import RunConfig
 from tfrec.data import PreparedDataset
-from tfrec.models.next_item.fit import fit_next_item, strategy
+from tfrec.models.next_item.fit import fit_next_item
+from tfrec.training.distribution import strategy
 data, out, *values = sys.argv[1:]
 config = RunConfig().with_values(values)
 result = fit_next_item(PreparedDataset.load(data), None, config, workdir=Path(out))

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding, StepDropout
+from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable
+from tfrec.models.shared.step_dropout import StepDropout
 
 
 def test_item_table_starts_at_the_principal_components():

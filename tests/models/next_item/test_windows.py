@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.models.next_item.windows import Windows
 
 

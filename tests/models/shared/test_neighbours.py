@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 
 ITEMS = 6

@@ -80,7 +80,7 @@ def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(reb
 
 
 def test_histories_measure_the_index_where_there_are_some(rebuilt):
-    from tfrec.data.dataset import Histories
+    from tfrec.data.histories import Histories
 
     items = np.array([3, 8, 1, 0, 5], np.int64)
     flat = np.zeros(5, np.int64)

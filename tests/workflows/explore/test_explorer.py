@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.workflows.explore.explorer import Explorer
 from tfrec.workflows.explore.filter_columns import facets, labels

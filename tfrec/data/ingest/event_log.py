@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfrec import schema
 from tfrec.config import DataConfig
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.ingest import clean
 from tfrec.data.ingest.index_ids import Vocabulary, encode, ordered
 from tfrec.data.ingest.read import require

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 Ints = NDArray[np.int64]

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.ingest.splits import Split, Window
 from tfrec.files import write_json
 from tfrec.reporting.html_page import Section, render_report

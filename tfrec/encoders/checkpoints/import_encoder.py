@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
-from tfrec.encoders.checkpoints.save_encoder import ABOUT, ENCODER, PREPROCESSOR, save_encoder
+from tfrec.encoders.checkpoints.save_encoder import save_encoder
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
 from tfrec.encoders.hub_handles import PAIR_SIGN, resolve
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_pair

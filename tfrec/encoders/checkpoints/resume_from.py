@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfrec.encoders.checkpoints.huggingface import load_weights, read_checkpoint
-from tfrec.encoders.checkpoints.save_encoder import ABOUT, VOCABULARY
 from tfrec.encoders.checkpoints.save_fine_tuned import trainable_model
+from tfrec.encoders.folder_layout import ABOUT, VOCABULARY
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_folder
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces

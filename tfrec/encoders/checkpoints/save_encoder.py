@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
 from tfrec.encoders.transformers.config import BackboneConfig, describe
 from tfrec.files import atomic_folder, write_json
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
-
-PREPROCESSOR, ENCODER, ABOUT = "preprocessor", "encoder", "tfrec_encoder.json"
-VOCABULARY = "vocabulary.json"
 
 
 def save_encoder(

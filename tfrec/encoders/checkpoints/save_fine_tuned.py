@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrec.encoders.checkpoints.save_encoder import (
-    ABOUT,
-    ENCODER,
-    PREPROCESSOR,
-    VOCABULARY,
-    about_encoder,
-    save_encoder_part,
-)
+from tfrec.encoders.checkpoints.save_encoder import about_encoder, save_encoder_part
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.runtimes import restored
 from tfrec.encoders.text_encoder import TextEncoder
 from tfrec.encoders.transformers.build import build_backbone

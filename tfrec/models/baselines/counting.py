@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, PreparedDataset, stretches
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, stretches
 from tfrec.errors import InvalidInput
 from tfrec.models.shared.neighbours import count_pairs, unit_rows
 

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, PreparedDataset, stretches
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, stretches
 from tfrec.errors import InvalidInput, Unavailable
 
 MOST_ITEMS = 20_000

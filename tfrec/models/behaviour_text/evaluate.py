@@ -10,13 +10,14 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_probabilities
-from tfrec.models.behaviour_text.examples import Impressions
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE
 from tfrec.models.behaviour_text.model import BehaviourTextModel
 from tfrec.models.behaviour_text.text_features import query_texts, read_texts
 from tfrec.progress import track
+from tfrec.training.sampled_negatives import Impressions
 
 
 def evaluate_behaviour_text_sigmoid(

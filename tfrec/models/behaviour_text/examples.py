@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 HORIZON = 5
@@ -63,76 +63,3 @@ class Examples:
         first = np.searchsorted(self.pair_texts, np.arange(len(self)))
         counts = np.bincount(self.pair_texts, minlength=len(self))
         return first + (rng.random(len(self)) * counts).astype(np.int64)
-
-
-class Negatives:
-    """Draws items that a user did not take, uniformly over the catalogue.
-
-    Args:
-        num_items: int.
-        rows: int `[n]`, user of each taken item. items: int `[n]`.
-
-    A user who took the whole catalogue has no negatives, and gets any items.
-
-    Example:
-        >>> Negatives(3, np.array([0, 0]), np.array([0, 2])).draw(np.array([0]), 2, np.random.default_rng(0))
-        array([[1, 1]])
-    """
-
-    def __init__(self, num_items: int, rows: np.ndarray, items: np.ndarray) -> None:
-        self.num_items = num_items
-        self._taken = np.unique(np.asarray(rows, np.int64) * num_items + items)
-
-    def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[len(rows), count]`: negatives for the users `rows`."""
-        drawn = rng.integers(0, self.num_items, (len(rows), count))
-        for _ in range(10):
-            taken = self.is_taken(rows, drawn)
-            if not taken.any():
-                break
-            drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
-        else:  # users who took most of the catalogue: of what is left, exactly
-            for place in np.argwhere(self.is_taken(rows, drawn)):
-                left = self._left(int(rows[place[0]]))
-                if len(left):
-                    drawn[tuple(place)] = rng.choice(left)
-        return drawn
-
-    def is_taken(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        keys = np.asarray(rows, np.int64)[:, None] * self.num_items + items
-        place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
-        return self._taken[place] == keys
-
-    def _left(self, row: int) -> np.ndarray:
-        """The items that user `row` did not take."""
-        first, stop = np.searchsorted(self._taken, [row * self.num_items, (row + 1) * self.num_items])
-        return np.setdiff1d(np.arange(self.num_items), self._taken[first:stop] - row * self.num_items)
-
-
-@dataclass(frozen=True)
-class Impressions:
-    """Candidates of queries, with what happened: each target and its sampled negatives, query after query.
-
-    Attributes:
-        rows: int64 `[n]`, query. items: int64 `[n]`. labels: float32 `[n]`.
-    """
-
-    rows: np.ndarray
-    items: np.ndarray
-    labels: np.ndarray
-
-    @classmethod
-    def sample(cls, queries: Queries, num_items: int, negatives: int, seed: int) -> Impressions:
-        """Each target of each query with `negatives` items that are in neither the history nor the targets."""
-        seen = np.repeat(np.arange(len(queries)), np.diff(queries.history.offsets))
-        rows = np.repeat(np.arange(len(queries)), np.diff(queries.target_offsets))
-        taken = Negatives(
-            num_items,
-            np.concatenate([seen, rows]),
-            np.concatenate([queries.history.items, queries.target_items]),
-        )
-        drawn = taken.draw(rows, negatives, np.random.default_rng(seed))
-        items = np.concatenate([queries.target_items[:, None], drawn], axis=1)
-        labels = np.zeros(items.shape, np.float32)
-        labels[:, 0] = 1
-        return cls(np.repeat(rows, 1 + negatives), items.ravel(), labels.ravel())

@@ -17,13 +17,16 @@ from tfrec.encoders import load_encoder
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.input_pipeline import Batches, Material
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
-from tfrec.models.behaviour_text.optimizers import adamw, two_speeds
+from tfrec.models.behaviour_text.optimizers import two_speeds
 from tfrec.models.behaviour_text.text_features import query_texts, read_names, read_texts
 from tfrec.models.behaviour_text.validation import Validation
-from tfrec.models.next_item.fit import EpochCheckpoint, repeat_log_odds, strategy
-from tfrec.runs.run import HISTORY_FILE, TENSORBOARD_FOLDER
+from tfrec.models.shared.history_statistics import repeat_log_odds
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.distribution import strategy
+from tfrec.training.epoch_checkpoint import EpochCheckpoint
 from tfrec.training.fit_result import FitResult
+from tfrec.training.optimizers import adamw
+from tfrec.training.run_layout import HISTORY_FILE, TENSORBOARD_FOLDER
 
 
 def fit_behaviour_text(

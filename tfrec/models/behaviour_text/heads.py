@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.item_mentions import NamedBias
-from tfrec.models.next_item.transformer import StepDropout
+from tfrec.models.shared.step_dropout import StepDropout
 
 BEHAVIOUR, CANDIDATE, NAMED = "behaviour", "candidate", "named"
 """Names of the heads' inputs: the vectors of the texts, and the items that the behaviour text names."""

@@ -11,9 +11,10 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.models.behaviour_text.examples import Examples, Negatives
+from tfrec.models.behaviour_text.examples import Examples
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED
 from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_texts
+from tfrec.training.sampled_negatives import Negatives
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray]
 Order = Callable[[np.random.Generator], np.ndarray]

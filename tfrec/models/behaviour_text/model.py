@@ -36,7 +36,7 @@ import tensorflow_hub as hub
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.behaviour_text import behaviour_text
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_texts
 

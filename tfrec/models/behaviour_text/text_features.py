@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.item_mentions import ItemsInText
 from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_texts

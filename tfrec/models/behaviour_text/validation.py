@@ -8,14 +8,15 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import Histories, PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.behaviour_text.evaluate import judge, mlp_probabilities, probabilities
-from tfrec.models.behaviour_text.examples import Impressions
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_text.model import BehaviourTextModel
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
 from tfrec.retrieval.scorer import Scorer
+from tfrec.training.sampled_negatives import Impressions
 
 MOST_QUERIES = 2000
 """Most validation queries read after each epoch; a seeded sample of more."""

@@ -12,8 +12,8 @@ from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.click_ranker.context_features import ContextFeatures
 from tfrec.models.click_ranker.layers import Experts, Occurrences
-from tfrec.models.next_item.transformer import StepDropout
 from tfrec.models.shared.item_table import ItemTable, lookup
+from tfrec.models.shared.step_dropout import StepDropout
 
 CATEGORY_DIM = 8
 """Width of the embedding of a context category."""

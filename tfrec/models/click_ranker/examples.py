@@ -9,12 +9,13 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.config import RankerConfig, RunConfig
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.data.impressions import without_kind
 from tfrec.errors import InvalidInput
-from tfrec.models.behaviour_text.examples import Impressions, Negatives
 from tfrec.models.click_ranker.labels import fulfilled, labels_ahead, labels_of_impressions, spread, windows
 from tfrec.models.click_ranker.predictor import recent_events
+from tfrec.training.sampled_negatives import Impressions, Negatives
 
 
 @dataclass(frozen=True)

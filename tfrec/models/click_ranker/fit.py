@@ -14,9 +14,9 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.behaviour_text.optimizers import adamw
+from tfrec.models.click_ranker.calibration import calibrate, head_metrics
 from tfrec.models.click_ranker.context_features import ContextFeatures
-from tfrec.models.click_ranker.evaluate import calibrate, head_metrics, mean_over_heads
+from tfrec.models.click_ranker.evaluate import mean_over_heads
 from tfrec.models.click_ranker.examples import (
     RankerExamples,
     TrainingNegatives,
@@ -28,10 +28,13 @@ from tfrec.models.click_ranker.examples import (
 from tfrec.models.click_ranker.labels import fulfilled
 from tfrec.models.click_ranker.model import ClickRanker, behaviour_loss
 from tfrec.models.click_ranker.predictor import ClickRankerJudge
-from tfrec.models.next_item.fit import EpochCheckpoint, memory_length, strategy
-from tfrec.runs.run import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
+from tfrec.models.shared.history_statistics import memory_length
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.distribution import strategy
+from tfrec.training.epoch_checkpoint import EpochCheckpoint
 from tfrec.training.fit_result import FitResult
+from tfrec.training.optimizers import adamw
+from tfrec.training.run_layout import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 from tfrec.training.target_kinds import behaviour_weights, behaviours_to_learn
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset, Queries, stretches
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories, Queries, stretches
 
 
 def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.models.click_ranker.model import ClickRanker
 from tfrec.models.shared.item_table import lookup
 

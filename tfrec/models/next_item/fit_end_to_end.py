@@ -20,18 +20,20 @@ from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.encoders.transformers.lora import add_lora, merged
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
-from tfrec.models.next_item.fit import EpochCheckpoint, build_next_item_model, fit_next_item
+from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import finally_balanced, validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
-from tfrec.runs.run import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
+from tfrec.training.epoch_checkpoint import EpochCheckpoint
 from tfrec.training.fit_result import FitResult
 from tfrec.training.layerwise_adamw import LayerwiseOptimizer
+from tfrec.training.run_layout import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
 from tfrec.training.schedules import warm_cosine
 from tfrec.training.target_kinds import label_shares
 

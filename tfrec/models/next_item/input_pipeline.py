@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.models.next_item.augmentation import NEIGHBOURS, VIEWS, Augmentation
 from tfrec.models.next_item.losses.contrastive import VIEWS as NUMBER_OF_VIEWS
 from tfrec.models.next_item.losses.contrastive import view_name

@@ -12,13 +12,15 @@ from tfrec.keras import keras
 from tfrec.models.next_item.history_ops import newest_places
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.losses.contrastive import contrastive_term
-from tfrec.models.next_item.losses.full_softmax import add_at, as_recorded, full_loss, steps_of
+from tfrec.models.next_item.losses.full_softmax import add_at, full_loss
+from tfrec.models.next_item.losses.recorded_history import as_recorded, steps_of
 from tfrec.models.next_item.losses.sampled_loss import sampled_loss
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.popularity_bias import PopularityBias
 from tfrec.models.next_item.repeat_bias import RepeatBias
-from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding, StepDropout
+from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable, lookup
+from tfrec.models.shared.step_dropout import StepDropout
 
 
 class NextItemModel(keras.Model):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.models.next_item.model import NextItemModel
 

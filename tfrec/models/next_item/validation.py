@@ -9,7 +9,8 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.dataset import PreparedDataset, Queries
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Queries
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.search import balance, balances

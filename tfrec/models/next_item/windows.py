@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.models.next_item.augmentation import Augmentation
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.transformer import StepDropout
+from tfrec.models.shared.step_dropout import StepDropout
 from tfrec.models.shared.text_dropout import TextVersions
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tfrec.data.dataset import Histories
+from tfrec.data.histories import Histories
 
 TEMPERATURE = 0.3
 """Width of the kernel exp((cos − 1) / 0.3) of text vectors that are softly whitened."""

@@ -18,7 +18,7 @@ from tfrec.retrieval.chunked_scan import TopKResult
 from tfrec.retrieval.top_k import exact_top_k
 
 if TYPE_CHECKING:
-    from tfrec.data.dataset import Histories
+    from tfrec.data.histories import Histories
     from tfrec.serving.modules.approximate_item_index import Search
 
 QUERIES: Final = 1000

@@ -20,7 +20,7 @@ from tfrec.serving.saved_model.signatures import described, input_widths
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
-    from tfrec.data.dataset import Histories
+    from tfrec.data.histories import Histories
     from tfrec.models.baselines.segment_popularity import PopularLists
     from tfrec.runs import Run
     from tfrec.serving.modules.behaviour_text import BehaviourTextServing

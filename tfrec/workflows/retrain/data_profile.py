@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.files import atomic_folder, read_json, write_json
 
 PROFILE_FILE = "profile.json"

@@ -9,7 +9,8 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.config import RetrainConfig
-from tfrec.data.dataset import Histories, PreparedDataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, compare_systems, evaluate_ranking
 from tfrec.models.baselines.counting import Popularity

@@ -6,7 +6,7 @@ import numpy as np  # isort: skip
 import pytest
 from numpy.testing import assert_allclose
 
-from tfrec.data.dataset import Histories, Queries
+from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models import NextItemModel
 from tfrec.models.next_item.score_weights.decomposition import ScoreParts

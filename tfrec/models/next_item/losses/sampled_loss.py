@@ -15,8 +15,9 @@ from tfrec.models.next_item.losses.candidate_sampler import (
 )
 from tfrec.models.next_item.losses.chunked_sum import chunked_sum
 from tfrec.models.next_item.losses.contrastive import VIEWS, contrastive_term, view_name
-from tfrec.models.next_item.losses.full_softmax import LOGITS_AT_ONCE, as_recorded, steps_of
+from tfrec.models.next_item.losses.full_softmax import LOGITS_AT_ONCE
 from tfrec.models.next_item.losses.pairwise import bpr, generalised_bce
+from tfrec.models.next_item.losses.recorded_history import as_recorded, steps_of
 from tfrec.models.shared.item_table import lookup
 
 if TYPE_CHECKING:

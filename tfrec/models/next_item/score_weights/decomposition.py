@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.data.dataset import Queries
+from tfrec.data.histories import Queries
 from tfrec.data.padding import history_batch
 from tfrec.evaluation.evaluate_ranking import without_seen
 from tfrec.evaluation.ranking_metrics import ranking_metrics, ranks_of

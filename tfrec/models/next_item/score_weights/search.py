@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfrec.data.dataset import Queries
+from tfrec.data.histories import Queries
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.decomposition import ScoreParts
 from tfrec.models.next_item.score_weights.weights import Balance

@@ -1,0 +1,86 @@
+"""A NextItemModel for a dataset, with what is computed from the data before any training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.errors import InvalidInput
+from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.warm_start import start_from
+from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
+from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
+from tfrec.retrieval.approximate.kmeans import neighbourhoods
+
+COMPARED = 100_000
+"""Items of which each text is compared with each other: three minutes. Of more, those in lists near to its own are."""
+
+
+def build_next_item_model(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig
+) -> NextItemModel:
+    """A NextItemModel for the dataset, its text path started at the principal components of `text_vectors`.
+
+    Args:
+        dataset: The catalogue and the event kinds.
+        text_vectors: float32 `[num_items, text_dim]`; None builds a model of ids alone.
+        config: Its `model` section gives the sizes; a width above that of the text vectors is cut to it.
+    """
+    knobs = config.model
+    text_dim = 0 if text_vectors is None else text_vectors.shape[1]
+    dim = min(knobs.dim, text_dim) if text_dim else knobs.dim
+    if dim % knobs.heads:
+        raise InvalidInput(
+            f"model.heads must divide the width; received {knobs.heads} heads and width {dim}. Set model.heads=1?"
+        )
+    training = dataset.training()
+    model = NextItemModel(
+        num_items=dataset.num_items,
+        num_event_kinds=len(dataset.event_kinds),
+        text_dim=text_dim,
+        dim=dim,
+        layers=knobs.layers,
+        heads=knobs.heads,
+        max_history=knobs.max_history,
+        memory_history=knobs.memory_history or memory_length(training.lengths, knobs.max_history),
+        dropout=knobs.dropout,
+        temperature=knobs.temperature,
+        use_id=knobs.use_id or not text_dim,
+        id_rate=knobs.id_rate,
+        id_dropout=knobs.id_dropout,
+        item_dropout=knobs.item_dropout,
+        repeat_bias=knobs.repeat_bias,
+        repeat_kinds=knobs.repeat_kinds,
+        neighbours=min(knobs.neighbours, dataset.num_items - 1),
+        text_neighbours=min(knobs.text_neighbours, dataset.num_items - 1) if text_dim else 0,
+        neighbour_window=knobs.neighbour_window,
+        popular=min(knobs.popular, dataset.num_items),
+        seed=config.training.seed,
+        dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
+    )
+    if text_vectors is not None:
+        model.items.start_from(text_vectors)
+    counts = np.bincount(training.items, minlength=dataset.num_items)
+    model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
+    if model.repeats is not None:
+        repeats = min(0.0, repeat_log_odds(training, dataset.num_items))
+        model.repeats.start_at(repeats)
+    if model.popularity is not None:
+        wanted = training.items[training.is_target]
+        model.popularity.remember(np.bincount(wanted, minlength=dataset.num_items))
+    if model.memory is not None:
+        near = alike = None
+        if model.memory.k:
+            near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
+        if model.memory.text_k and text_vectors is not None:
+            texts = softly_whitened(text_vectors)
+            where = neighbourhoods(texts) if dataset.num_items > COMPARED else None
+            alike = text_neighbours(texts, model.memory.text_k, where)
+        model.memory.remember(near, alike, counts)
+    if config.training.start_from:
+        start_from(model, dataset, config.training.start_from)
+        # No step leads out of a mask, so whether there is one is told by the data, not by the run before.
+        if model.repeats is not None and (float(model.repeats.numbers[1]) < NEVER / 2) != (repeats == NEVER):
+            model.repeats.start_at(repeats)
+    return model
