@@ -80,6 +80,7 @@ def train(
             write_json(partial / "data.json", {"fingerprint": dataset.manifest["fingerprint"]})
             if config.retrieval.segment:
                 segment_counts(dataset, config.retrieval.segment).write_parquet(partial / SEGMENTS_FILE)
+        earlier = Run(config.training.start_from) if config.training.start_from else None
         encoder, text_vectors = _texts(dataset, config, partial)
         encoded = time.monotonic()
         if config.model.kind == "behaviour-text":
@@ -95,7 +96,9 @@ def train(
                 raise InvalidInput(f"encoder.trainable reads text alone, the items have {columns}. Leave one out.")
             from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 
-            result, encoder = fit_end_to_end(dataset, encoder, text_vectors, config, workdir=partial, resume=resume)
+            result, encoder = fit_end_to_end(
+                dataset, encoder, text_vectors, config, workdir=partial, resume=resume, earlier=earlier
+            )
         else:
             features = item_features(dataset, text_vectors)
             shortened = None if encoder is None else shortened_features(dataset, encoder, config, features)
@@ -107,6 +110,7 @@ def train(
                 resume=resume,
                 after_epoch=after_epoch,
                 shortened=shortened,
+                earlier=earlier,
             )
         timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
         _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)

@@ -114,7 +114,7 @@ def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
 ):
     monkeypatch.setattr(next_item_build, "repeat_log_odds", lambda *arguments: data)
     monkeypatch.setattr(next_item_build, "start_from", lambda model, *arguments: model.repeats.start_at(before))
-    model = build_next_item_model(dataset, vectors, config.with_values(["training.start_from=run"]))
+    model = build_next_item_model(dataset, vectors, config, earlier=object())
     assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
 
 

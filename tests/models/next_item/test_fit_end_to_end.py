@@ -225,7 +225,7 @@ def test_a_run_from_before_a_knob_existed_can_be_started_from(dataset, config, t
     manifest = json.loads((old / "manifest.json").read_text())
     del manifest["model"]["repeat_kinds"]
     (old / "manifest.json").write_text(json.dumps(manifest))
-    model = build_next_item_model(dataset, tuned.text_vectors, config.with_values([f"training.start_from={old}"]))
+    model = build_next_item_model(dataset, tuned.text_vectors, config, Run(old))
     for one, other in zip(model.body.get_weights(), tuned.model.body.get_weights(), strict=True):
         assert_allclose(one, other)
 

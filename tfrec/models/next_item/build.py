@@ -8,7 +8,7 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.warm_start import start_from
+from tfrec.models.next_item.warm_start import EarlierRun, start_from
 from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.retrieval.approximate.kmeans import neighbourhoods
@@ -18,7 +18,7 @@ COMPARED = 100_000
 
 
 def build_next_item_model(
-    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: EarlierRun | None = None
 ) -> NextItemModel:
     """A NextItemModel for the dataset, its text path started at the principal components of `text_vectors`.
 
@@ -26,6 +26,7 @@ def build_next_item_model(
         dataset: The catalogue and the event kinds.
         text_vectors: float32 `[num_items, text_dim]`; None builds a model of ids alone.
         config: Its `model` section gives the sizes; a width above that of the text vectors is cut to it.
+        earlier: The run of `training.start_from`, whose weights are the first ones; None starts anew.
     """
     knobs = config.model
     text_dim = 0 if text_vectors is None else text_vectors.shape[1]
@@ -78,8 +79,8 @@ def build_next_item_model(
             where = neighbourhoods(texts) if dataset.num_items > COMPARED else None
             alike = text_neighbours(texts, model.memory.text_k, where)
         model.memory.remember(near, alike, counts)
-    if config.training.start_from:
-        start_from(model, dataset, config.training.start_from)
+    if earlier is not None:
+        start_from(model, dataset, earlier)
         # No step leads out of a mask, so whether there is one is told by the data, not by the run before.
         if model.repeats is not None and (float(model.repeats.numbers[1]) < NEVER / 2) != (repeats == NEVER):
             model.repeats.start_at(repeats)

@@ -17,6 +17,7 @@ from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import finally_balanced, validation
+from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.progress import say
@@ -40,6 +41,7 @@ def fit_next_item(
     goes_on: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
     shortened: np.ndarray | None = None,
+    earlier: EarlierRun | None = None,
 ) -> FitResult:
     """Fits on the training split and keeps the weights that validate best.
 
@@ -56,6 +58,7 @@ def fit_next_item(
         after_epoch: Called with each epoch and its metrics, last of all; may raise to stop.
         shortened: float32 `[versions, num_items, text_dim]`, of `shorter_texts`, read in training in turn with
             `text_vectors`.
+        earlier: The run of `training.start_from`.
     """
     knobs = config.training
     warn_of_unlearnt(dataset)
@@ -70,7 +73,7 @@ def fit_next_item(
         say(f"Each step draws {knobs.sample} negatives (training.negatives=mixed): the whole catalogue would take long")
     with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
-        model = build_next_item_model(dataset, text_vectors, config)
+        model = build_next_item_model(dataset, text_vectors, config, earlier)
         if negatives != "all":
             counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
             model.learn_from(CandidateSampler(negatives, counts, knobs.sample, knobs.seed), knobs.loss)

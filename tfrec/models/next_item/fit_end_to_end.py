@@ -27,6 +27,7 @@ from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import finally_balanced, validation
+from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
@@ -46,6 +47,7 @@ def fit_end_to_end(
     *,
     workdir: Path,
     resume: bool = False,
+    earlier: EarlierRun | None = None,
 ) -> tuple[FitResult, TextEncoder]:
     """Fits with the frozen encoder for `training.epochs`, then recommender and encoder for `training.encoder_epochs`.
 
@@ -62,6 +64,7 @@ def fit_end_to_end(
         config: Sections `encoder`, `model` and `training`.
         workdir: Folder for checkpoints, weights, history and the tuned encoder.
         resume: Whether to go on from the checkpoints in `workdir`.
+        earlier: The run of `training.start_from`, in place of the first stage.
 
     Returns:
         The fit, and the tuned encoder in the folder it was written to.
@@ -75,8 +78,8 @@ def fit_end_to_end(
         raise InvalidInput("encoder.trainable=true needs a model that reads text. Set model.use_text=true.")
     _refuse(config)
     passes = passes_of(dataset, encoder, config)
-    if config.training.start_from:
-        frozen = FitResult(build_next_item_model(dataset, text_vectors, config))
+    if earlier is not None:
+        frozen = FitResult(build_next_item_model(dataset, text_vectors, config, earlier))
     else:
         frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume, goes_on=True)
     fit = EndToEndFit(dataset, passes, frozen.model, config, workdir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.progress import say
-from tfrec.runs.run import Run
 
 _FREE = (
     *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history", "popular"),
@@ -20,7 +20,23 @@ _FREE = (
 """What may differ between the two models: no weight that is taken over depends on it."""
 
 
-def start_from(model: NextItemModel, dataset: PreparedDataset, path: str | Path) -> None:
+class EarlierRun(Protocol):
+    """What is read of the run that a training starts from; `tfrec.Run` has it."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def event_kinds(self) -> list[str]: ...
+    @property
+    def item_ids(self) -> np.ndarray: ...
+    @property
+    def model(self) -> Any: ...
+
+
+def start_from(model: NextItemModel, dataset: PreparedDataset, run: EarlierRun) -> None:
     """Gives `model` the weights of a run: those of items by their ids, all others as they are.
 
     Items that the run does not know keep their start, at their text alone. Text vectors, neighbours and popularity stay
@@ -30,28 +46,29 @@ def start_from(model: NextItemModel, dataset: PreparedDataset, path: str | Path)
     Args:
         model: Built for `dataset`.
         dataset: The catalogue and the event kinds of the new training.
-        path: The run's folder.
+        run: The earlier run.
 
     Raises:
         InvalidInput: It is no run of a next-item model of the same shape and event kinds.
     """
-    run = Run(path)
     if run.kind != "next-item":
-        raise InvalidInput(f"training.start_from: expected a next-item run; {path} is one of {run.kind}.")
+        raise InvalidInput(f"training.start_from: expected a next-item run; {run.path} is one of {run.kind}.")
     theirs, ours = run.manifest["model"], model.get_config()
     differ = [name for name in ours if name not in _FREE and theirs.get(name, ours[name]) != ours[name]]
     if differ:
         told = ", ".join(f"{name} {theirs[name]} there and {ours[name]} here" for name in differ)
-        raise InvalidInput(f"training.start_from: the model of {path} has another shape: {told}. Use its config.yaml.")
+        raise InvalidInput(
+            f"training.start_from: the model of {run.path} has another shape: {told}. Use its config.yaml."
+        )
     if run.event_kinds != dataset.event_kinds:
         raise InvalidInput(
-            f"training.start_from: {path} knows the event kinds {run.event_kinds}, the dataset has "
+            f"training.start_from: {run.path} knows the event kinds {run.event_kinds}, the dataset has "
             f"{dataset.event_kinds}. Train anew."
         )
     _copy(run, model, dataset)
 
 
-def _copy(run: Run, model: NextItemModel, dataset: PreparedDataset) -> None:
+def _copy(run: EarlierRun, model: NextItemModel, dataset: PreparedDataset) -> None:
     old: NextItemModel = run.model
     model.body.set_weights(old.body.get_weights())
     model.log_temperature.assign(old.log_temperature)
