@@ -70,7 +70,7 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     )
     dataset, encoder = PreparedDataset.load(data), load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, EmbeddingStore().encode(dataset.texts, encoder), config)
-    fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, data)
+    fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
 
     def step(number: int) -> int:
         chosen = np.random.default_rng(number).choice(len(fit.windows), fit.batch_size, replace=False)

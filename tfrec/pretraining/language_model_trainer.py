@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,13 +15,12 @@ from tfrec.config import PretrainingConfig
 from tfrec.encoders.tokenization.whole_word_masking import WholeWordMasking
 from tfrec.encoders.transformers.language_model import LanguageModel
 from tfrec.errors import TfrecError
-from tfrec.files import write_json
 from tfrec.keras import keras
 from tfrec.progress import track
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 from tfrec.training.callbacks import finite
+from tfrec.training.checkpoint_folder import CheckpointFolder
 
-_STATE = "state.json"
 _MEASURING = 1 << 30  # in the place of a step, in the seeds of held-out masks
 
 
@@ -78,7 +75,7 @@ class LanguageTrainer:
         head_steps: int = 0,
     ) -> None:
         self.model, self._preprocessor, self._masking = model, preprocessor, masking
-        self._knobs, self._folder, self._head_steps = knobs, folder, head_steps
+        self._knobs, self._head_steps = knobs, head_steps
         self.rows: list[dict[str, float]] = []
         self.done = 0
         rate = LinearWarmup(knobs.learning_rate, int(knobs.warmup * knobs.steps), knobs.steps)
@@ -92,7 +89,7 @@ class LanguageTrainer:
         self._head = [each for each in self._variables if id(each) not in inside]
         self._head_optimizer = keras.optimizers.Adam(knobs.learning_rate, global_clipnorm=1.0)
         self._head_optimizer.build(self._head)
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=self._optimizer, head=self._head_optimizer)
+        self._checkpoint = CheckpointFolder(folder, model=model, optimizer=self._optimizer, head=self._head_optimizer)
 
     def fit_head(self, texts: Iterator[str]) -> None:
         """As `fit`, of the head's steps alone."""
@@ -142,26 +139,15 @@ class LanguageTrainer:
 
     def restore(self) -> None:
         """Takes up the last complete checkpoint, if there is one."""
-        path = self._folder / _STATE
-        if path.is_file():
-            state = json.loads(path.read_text())
-            self._checkpoint.read(str(self._folder / state["name"])).assert_consumed()
+        if state := self._checkpoint.read():
             self.done, self.rows = state["step"], state["rows"]
 
     def _save(self, step: int, row: dict[str, float]) -> None:
         if not finite(self.model):
             raise self._broken("A weight became no number", step)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.write(str(self._folder / f"step-{step}"))
         self.rows.append(row)
-        write_json(self._folder / _STATE, {"step": step, "name": f"step-{step}", "rows": self.rows})
+        self._checkpoint.write(f"step-{step}", {"step": step, "rows": self.rows})
         self.done = step
-        # Also what a run left behind that was killed while it wrote.
-        for path in self._folder.glob("step-*"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif not path.name.startswith(f"step-{step}."):
-                path.unlink()
 
     def _broken(self, what: str, step: int) -> TfrecError:
         kept = f"the checkpoint of step {self.rows[-1]['step']} is kept" if self.rows else "there is no checkpoint yet"

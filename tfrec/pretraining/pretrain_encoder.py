@@ -25,7 +25,8 @@ from tfrec.keras import keras
 from tfrec.pretraining.corpus import Corpus
 from tfrec.pretraining.language_model_trainer import LanguageTrainer
 from tfrec.progress import say
-from tfrec.training.run_layout import CONFIG_FILE
+from tfrec.training.checkpoint_folder import STATE_FILE
+from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE
 
 CARD_FILE = "pretraining.json"
 
@@ -84,7 +85,9 @@ def pretrain_encoder(
             write_json(partial / "data.json", about)
         _train(out, partial, knobs, corpus, source, resume, force)
     except BaseException:
-        if not (partial / "checkpoint" / "state.json").exists() and not resume:  # nothing to resume from: leave nothing
+        if (
+            not (partial / CHECKPOINT_FOLDER / STATE_FILE).exists() and not resume
+        ):  # nothing to resume from: leave nothing
             shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(partial)
@@ -117,7 +120,7 @@ def _train(
     preprocessor = vocabulary.preprocessor(min(128, shape.max_positions))
     model = LanguageModel(encoder, shape)
     head_steps = knobs.head_steps if source and shape.family == "bert" else 0
-    trainer = LanguageTrainer(model, preprocessor, masking, knobs, partial / "checkpoint", head_steps)
+    trainer = LanguageTrainer(model, preprocessor, masking, knobs, partial / CHECKPOINT_FOLDER, head_steps)
     held_out = list(islice(corpus.texts(held_out=True), knobs.max_held_out))
     before = partial / "before.json"
     if resume:

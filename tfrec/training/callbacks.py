@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,15 +48,36 @@ class BestWeights(keras.callbacks.Callback):
     def _choose(self, metrics: dict[str, float], logs: dict[str, Any] | None) -> None:
         if logs is not None:
             logs.update({f"valid_{name}": value for name, value in metrics.items()})
-        value = -metrics["loss"] if self.monitor == "loss" and metrics else metrics.get(self.monitor, -np.inf)
+        value = self._value(metrics)
         if not metrics or value > self.best:
             self.best, self.best_metrics, self.waited = value if metrics else self.best, metrics, 0
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.model.save_weights(str(self.path))
+            self._save(self.model)
             return
         self.waited += 1
         if self.waited >= self.patience:
             self.model.stop_training = True
+
+    def begin_with(self, model: keras.Model, metrics: dict[str, float]) -> None:
+        """Makes the model as it is before the first epoch the one to beat; without metrics, does nothing."""
+        if metrics:
+            self.best, self.best_metrics, self.waited = self._value(metrics), metrics, 0
+            self._save(model)
+
+    def _value(self, metrics: dict[str, float]) -> float:
+        """The metric that chooses, turned so that higher is better."""
+        if self.monitor == "loss" and metrics:
+            return -metrics["loss"]
+        return metrics.get(self.monitor, -np.inf)
+
+    def _save(self, model: keras.Model) -> None:
+        """Writes the weights under a temporary name first, so that a kill leaves the best so far whole."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.suffix:
+            model.save_weights(str(self.path))  # TensorFlow's own form, which does so itself
+            return
+        temporary = self.path.with_name(f".{self.path.name}")
+        model.save_weights(str(temporary))
+        os.replace(temporary, self.path)
 
     def state(self) -> dict[str, Any]:
         """What a resumed fit needs to go on choosing as if it had not been interrupted."""
@@ -68,26 +90,57 @@ class BestWeights(keras.callbacks.Callback):
         self.best_metrics, self.waited = state["best_metrics"], state["waited"]
 
 
-class TimeBudget(keras.callbacks.Callback):
-    """Stops at the end of the epoch after which another would not fit into `minutes`, judged by the longest so far."""
+class Stopwatch:
+    """The seconds that a fit has taken, those before it was interrupted among them."""
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self) -> None:
+        self._started, self._before = time.monotonic(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self._before + time.monotonic() - self._started
+
+    def go_on_from(self, seconds: float) -> None:
+        """Counts `seconds` of an interrupted process on top of this one's."""
+        self._before = seconds
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Stops at the end of the epoch after which another would not fit into `minutes`, going by the longest so far.
+
+    Args:
+        minutes: float; infinity never stops.
+        stopwatch: What measures the time used; None for a new one that starts with the training.
+    """
+
+    def __init__(self, minutes: float, stopwatch: Stopwatch | None = None) -> None:
         super().__init__()
-        self.seconds = minutes * 60
+        self.seconds, self.stopwatch = minutes * 60, stopwatch
         self.longest = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.started = time.monotonic()
+        self.stopwatch = self.stopwatch or Stopwatch()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch_started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.monotonic()
-        self.longest = max(self.longest, now - self.epoch_started)
-        if now - self.started + self.longest > self.seconds:
+        assert self.stopwatch is not None
+        self.longest = max(self.longest, time.monotonic() - self.epoch_started)
+        if self.stopwatch.seconds + self.longest > self.seconds:
             say(f"Stopping after epoch {epoch + 1}: the time budget of {self.seconds / 60:g} minutes is used up.")
             self.model.stop_training = True
+
+    def state(self) -> dict[str, float]:
+        """Seconds used and the longest epoch, for a resumed fit to go on counting."""
+        return {"seconds": self.stopwatch.seconds if self.stopwatch else 0.0, "longest_epoch": self.longest}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Takes up `state`."""
+        self.stopwatch = self.stopwatch or Stopwatch()
+        self.stopwatch.go_on_from(state["seconds"])
+        self.longest = state["longest_epoch"]
 
 
 def finite(model: keras.Model) -> bool:

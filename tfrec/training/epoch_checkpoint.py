@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from tfrec.files import write_json
 from tfrec.keras import keras
-from tfrec.training.callbacks import BestWeights
+from tfrec.training.callbacks import BestWeights, TimeBudget
+from tfrec.training.checkpoint_folder import CheckpointFolder
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Model, optimiser and the state of the choice, written after every epoch; the state file is written last."""
+    """Writes model, optimizer, history, the choice of the best epoch and the time used, after every epoch.
 
-    def __init__(self, folder: Path, model: keras.Model, best: BestWeights) -> None:
+    Args:
+        folder: Where the checkpoint is.
+        model: Compiled.
+        best: Its choice so far is kept.
+        budget: The time used so far is kept.
+
+    Attributes:
+        rows: The history up to this epoch; `restore` fills it.
+        stopped: Whether the fit was over, before its last epoch, when the checkpoint was written.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, best: BestWeights, budget: TimeBudget) -> None:
         super().__init__()
-        self.folder, self.best = folder, best
+        self.best, self.budget = best, budget
         self.rows: list[dict[str, Any]] = []
         self.stopped = False
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        self._folder = CheckpointFolder(folder, model=model, optimizer=model.optimizer)
 
-    def restore(self) -> tuple[int, list[dict[str, Any]]]:
-        """Takes up the last complete checkpoint; returns the epochs done and their history."""
-        path = self.folder / "state.json"
-        if not path.is_file():
-            return 0, []
-        state = json.loads(path.read_text())
-        self._checkpoint.restore(str(self.folder / state["name"])).expect_partial()
+    def restore(self) -> int | None:
+        """Takes up the last complete checkpoint; returns the epochs done, or None where there is no checkpoint."""
+        state = self._folder.read()
+        if state is None:
+            return None
         self.best.restore(state["best"])
-        self.stopped = state["stopped"]
-        return state["epoch"], state["rows"]
+        self.budget.restore(state["time"])
+        self.rows, self.stopped = state["rows"], state["stopped"]
+        return int(state["epoch"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"epoch-{epoch + 1}"
-        self._checkpoint.write(str(self.folder / name))
-        state = {"epoch": epoch + 1, "name": name, "stopped": self.model.stop_training}
-        write_json(self.folder / "state.json", {**state, "best": self.best.state(), "rows": self.rows})
-        for old in self.folder.glob(f"epoch-{epoch}.*"):
-            old.unlink()
+        state = {"epoch": epoch + 1, "stopped": self.model.stop_training, "best": self.best.state()}
+        self._folder.write(f"epoch-{epoch + 1}", {**state, "time": self.budget.state(), "rows": self.rows})

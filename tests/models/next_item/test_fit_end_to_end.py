@@ -49,7 +49,7 @@ def tuned(dataset, config, tmp_path_factory):
     """A run whose encoder moved: the frozen start is never the best here, as the first validation is not counted."""
     folder = tmp_path_factory.mktemp("tuned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BestWeights, "restore", lambda self, state: None)
+        patch.setattr(BestWeights, "begin_with", lambda self, model, metrics: None)
         faster = ["training.encoder_learning_rate=0.002", "training.encoder_epochs=3"]
         return train(dataset, folder / "run", config.with_values(faster))
 
@@ -98,7 +98,7 @@ def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, 
     [pytest.param([], id="all weights"), pytest.param(["encoder.lora_rank=2"], id="lora", marks=pytest.mark.nightly)],
 )
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more, dies_at):
-    monkeypatch.setattr("tfrec.models.next_item.fit_end_to_end.EndToEndFit._start", lambda self, best: None)
+    monkeypatch.setattr(BestWeights, "begin_with", lambda self, model, metrics: None)
     config = config.with_values([*more, "training.encoder_learning_rate=0.002"])
     whole = train(dataset, tmp_path / "whole", config)
 
@@ -126,13 +126,11 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(d
 
 
 @pytest.fixture(scope="module")
-def fit(dataset, config, tmp_path_factory):
+def fit(dataset, config):
     """Before its first step."""
     encoder = load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
-    return EndToEndFit(
-        dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path_factory.mktemp("fit")
-    )
+    return EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
 
 
 @pytest.mark.slow
@@ -151,16 +149,14 @@ def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monke
 
 
 @pytest.mark.slow
-def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_when_it_is_done_again(
-    dataset, config, tmp_path
-):
+def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_when_it_is_done_again(dataset, config):
     changed = [f"training.augmentation.{name}=0.3" for name in ("crop", "drop", "mask", "substitute", "words")]
     config = config.with_values([*changed, "training.contrastive=0.5"])
     encoder = load_encoder(config.encoder.name)
     losses, read = [], []
     for _ in range(2):
         recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
-        fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config, tmp_path)
+        fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
         given = batches(fit.windows, config, 8, 0, 1, fit.augmentation)
         losses.append([float(fit.model.train_step(batch)["loss"]) for batch in given.take(2)])
         read.append(fit.model.passes._now.lengths.sum())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,17 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import load_encoder
-from tfrec.keras import keras
 from tfrec.models.behaviour_text.input_pipeline import Batches, Material
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
 from tfrec.models.behaviour_text.optimizers import two_speeds
 from tfrec.models.behaviour_text.text_features import query_texts, read_names, read_texts
 from tfrec.models.behaviour_text.validation import Validation
 from tfrec.models.shared.history_statistics import repeat_log_odds
-from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.distribution import strategy
-from tfrec.training.epoch_checkpoint import EpochCheckpoint
+from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.optimizers import adamw
-from tfrec.training.run_layout import HISTORY_FILE, TENSORBOARD_FOLDER
+from tfrec.training.run_layout import CHECKPOINT_FOLDER
 
 
 def fit_behaviour_text(
@@ -57,7 +53,7 @@ def fit_behaviour_text(
         fit.mlp()
     if config.encoder.trainable or not fit.model.reads_apart:
         fit.jointly()
-    return FitResult(model=fit.model, history=fit.rows, metrics_valid=fit.metrics)
+    return FitResult(model=fit.model, history=fit.loop.rows, metrics_valid=fit.loop.metrics)
 
 
 class _Fit:
@@ -65,7 +61,7 @@ class _Fit:
 
     def __init__(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, resume: bool) -> None:
         self.dataset, self.config, self.workdir, self.resume = dataset, config, workdir, resume
-        self.started = time.monotonic()
+        self.loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget)
         self.material = Material(dataset, config)
         self.strategy = strategy(config.training.strategy)
         self.model = self.trained = self._build()
@@ -76,9 +72,6 @@ class _Fit:
                 self.trained = self._build()
         self.validation = Validation(self.model, dataset, config)
         self.loss = "binary_crossentropy" if self.material.sigmoid else "sparse_categorical_crossentropy"
-        self.rows: list[dict[str, Any]] = []
-        self.metrics: dict[str, float] = {}
-        self.best = -np.inf
 
     def _build(self) -> BehaviourTextModel:
         head = self.config.model.head
@@ -114,7 +107,17 @@ class _Fit:
             self._copy()
             return self.validation.of_kept(kept)
 
-        self._fit(mlp, "mlp", batches, steps, knobs.epochs, validate)
+        self._fit(
+            Stage(
+                name="mlp",
+                model=mlp,
+                batches=batches.dataset,
+                steps=steps,
+                epochs=knobs.epochs,
+                validate=validate,
+                **self._choice,
+            )
+        )
 
     def jointly(self) -> None:
         """Stage two: the whole model, on strings."""
@@ -130,53 +133,34 @@ class _Fit:
             self._copy()
             return self.validation.of_model()
 
-        self._fit(self.trained, "joint", batches, steps, knobs.encoder_epochs, validate)
-
-    def _fit(
-        self,
-        model: keras.Model,
-        stage: str,
-        batches: Batches,
-        steps: int,
-        epochs: int,
-        validate: Callable[[], dict[str, float]],
-    ) -> None:
-        path = self.workdir / "checkpoint" / f"best-{stage}"  # not .h5, which a model not fitted yet cannot load
-        patience = self.config.training.patience
-        best = BestWeights(validate, self.validation.monitor, path, first_epoch=0, patience=patience)
-        before = len(self.rows)  # epochs of the stage before; their numbers go on
-        if self.metrics:
-            best.restore({"best": self.best, "best_metrics": self.metrics, "waited": 0})
-        checkpoint = EpochCheckpoint(self.workdir / "checkpoint" / stage, model, best)
-        epoch, rows = checkpoint.restore() if self.resume else (0, [])
-        if not epoch:
-            epoch, rows = before, self.rows
-            if self.metrics:
-                model.save_weights(str(path))
-        self.rows = checkpoint.rows = rows
-        callbacks = [StopOnNaN(), *self._budget(), best, History(self.workdir / HISTORY_FILE, rows)]
-        callbacks += [keras.callbacks.TensorBoard(str(self.workdir / TENSORBOARD_FOLDER / stage), write_graph=False)]
-        if epoch < before + epochs and not checkpoint.stopped:
-            model.fit(
-                batches.dataset(epoch, before + epochs),
-                initial_epoch=epoch,
-                epochs=before + epochs,
-                steps_per_epoch=steps,
-                callbacks=[*callbacks, checkpoint],
-                verbose=0,
+        self._fit(
+            Stage(
+                name="joint",
+                model=self.trained,
+                batches=batches.dataset,
+                steps=steps,
+                epochs=knobs.encoder_epochs,
+                validate=validate,
+                start=lambda: self.loop.metrics,
+                **self._choice,
             )
-        model.stop_training = False
-        model.load_weights(str(path))
-        self._copy()
-        self.metrics, self.best = best.best_metrics, best.best
+        )
 
-    def _budget(self) -> list[TimeBudget]:
-        minutes = self.config.training.time_budget
-        return [TimeBudget(max(0.0, minutes - (time.monotonic() - self.started) / 60))] if minutes else []
+    @property
+    def _choice(self) -> dict[str, Any]:
+        """How both stages choose their best epoch."""
+        patience = self.config.training.patience
+        # not .h5, which a model not fitted yet cannot load
+        return {"monitor": self.validation.monitor, "patience": patience, "weights": "best"}
+
+    def _fit(self, stage: Stage) -> None:
+        best = self.loop.run(stage)
+        stage.model.load_weights(str(best))
+        self._copy()
 
     def _read(self) -> dict[str, np.ndarray]:
         """What the model reads in every text that stage one needs; kept in the checkpoint, for a resumed fit."""
-        path = self.workdir / "checkpoint" / "read.npz"
+        path = self.workdir / CHECKPOINT_FOLDER / "read.npz"
         if self.resume and path.is_file():
             with np.load(path, allow_pickle=False) as stored:
                 return dict(stored)

@@ -29,12 +29,10 @@ from tfrec.models.click_ranker.labels import fulfilled
 from tfrec.models.click_ranker.model import ClickRanker, behaviour_loss
 from tfrec.models.click_ranker.predictor import ClickRankerJudge
 from tfrec.models.shared.history_statistics import memory_length
-from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.distribution import strategy
-from tfrec.training.epoch_checkpoint import EpochCheckpoint
+from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.optimizers import adamw
-from tfrec.training.run_layout import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 from tfrec.training.target_kinds import behaviour_weights, behaviours_to_learn
 
 
@@ -100,6 +98,7 @@ def fit_click_ranker(
     knobs = config.training
     if knobs.monitor == "ndcg@10":
         raise InvalidInput("click-ranker ranks no catalogue: training.monitor must be auto, auc or loss.")
+    loop = FitLoop(workdir, resume=resume, time_budget=knobs.time_budget)
     behaviours = behaviours_to_learn(dataset, config.ranker.behaviours)
     weights = behaviour_weights(dataset, knobs.behaviour_weights)
     weight_of = dict(zip(dataset.event_kinds, weights.tolist()))
@@ -115,34 +114,23 @@ def fit_click_ranker(
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     batches.context = model.context
     judged = judged_examples(dataset, schema.VALID, behaviours, config)
-    best = BestWeights(
-        _validation(model, judged),
-        monitor="loss" if knobs.monitor == "loss" else "auc",
-        path=workdir / WEIGHTS_FILE,
-        first_epoch=0,
-        patience=knobs.patience,
-    )
-    checkpoint = EpochCheckpoint(workdir / "checkpoint", model, best)
-    epoch, rows = checkpoint.restore() if resume else (0, [])
-    checkpoint.rows = rows
-    callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
-    callbacks += [best, History(workdir / HISTORY_FILE, rows)]
-    callbacks += [keras.callbacks.TensorBoard(str(workdir / TENSORBOARD_FOLDER), write_graph=False), checkpoint]
-    if epoch < knobs.epochs and not checkpoint.stopped:
-        model.fit(
-            batches.dataset(epoch, knobs.epochs),
-            initial_epoch=epoch,
+    best = loop.run(
+        Stage(
+            model=model,
+            batches=batches.dataset,
+            steps=batches.steps,
             epochs=knobs.epochs,
-            steps_per_epoch=batches.steps,
-            callbacks=callbacks,
-            verbose=0,
+            validate=_validation(model, judged),
+            monitor="loss" if knobs.monitor == "loss" else "auc",
+            patience=knobs.patience,
         )
+    )
     chosen = ClickRanker.from_config(model.get_config())  # outside the strategy: one device reads it from here on
-    chosen.load_weights(str(workdir / WEIGHTS_FILE))
-    metrics: dict[str, Any] = dict(best.best_metrics)
+    chosen.load_weights(str(best))
+    metrics: dict[str, Any] = dict(loop.metrics)
     if judged is not None and config.ranker.calibration == "platt":
         metrics["calibration"] = calibrate(chosen, judged)
-    return FitResult(model=chosen, history=rows, metrics_valid=metrics)
+    return FitResult(model=chosen, history=loop.rows, metrics_valid=metrics)
 
 
 def events_read(dataset: PreparedDataset, config: RunConfig) -> int:

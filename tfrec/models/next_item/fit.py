@@ -21,12 +21,10 @@ from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.progress import say
-from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
 from tfrec.training.distribution import strategy
-from tfrec.training.epoch_checkpoint import EpochCheckpoint
+from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.lazy_adam import LazyAdam
-from tfrec.training.run_layout import HISTORY_FILE, TENSORBOARD_FOLDER, WEIGHTS_FILE
 from tfrec.training.schedules import warm_cosine
 from tfrec.training.target_kinds import label_shares, warn_of_unlearnt
 
@@ -38,12 +36,11 @@ def fit_next_item(
     *,
     workdir: Path,
     resume: bool = False,
-    goes_on: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
     shortened: np.ndarray | None = None,
     earlier: EarlierRun | None = None,
 ) -> FitResult:
-    """Fits on the training split and keeps the weights that validate best.
+    """Fits on the training split, keeps the weights that validate best, and balances the parts of their score.
 
     Every random choice depends on the seed and the position in the run alone, and a checkpoint is written after every
     epoch: a fit that is killed and resumed ends with the weights of one that was not.
@@ -54,12 +51,28 @@ def fit_next_item(
         config: Sections `model` and `training`.
         workdir: Folder for checkpoint, weights and history.
         resume: Whether to go on from the checkpoint in `workdir`, if there is one.
-        goes_on: Whether the model is trained on after this, so that its parts are not balanced yet.
         after_epoch: Called with each epoch and its metrics, last of all; may raise to stop.
         shortened: float32 `[versions, num_items, text_dim]`, of `shorter_texts`, read in training in turn with
             `text_vectors`.
         earlier: The run of `training.start_from`.
     """
+    loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
+    result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier)
+    if config.training.balance and result.metrics_valid:
+        result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
+    return result
+
+
+def fit_frozen(
+    dataset: PreparedDataset,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    loop: FitLoop,
+    *,
+    shortened: np.ndarray | None = None,
+    earlier: EarlierRun | None = None,
+) -> FitResult:
+    """As `fit_next_item`, but for the balance: what training the encoder goes on from."""
     knobs = config.training
     warn_of_unlearnt(dataset)
     shares = label_shares(dataset, knobs.behaviour_weights)
@@ -85,35 +98,21 @@ def fit_next_item(
         model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
     augmentation = augmentation_of(config, model, dataset.training())
-    best = BestWeights(
-        validation(model, dataset, config),
-        monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
-        path=workdir / WEIGHTS_FILE,
-        first_epoch=int(knobs.validate_from * knobs.epochs),
-        patience=knobs.patience,
-    )
-    checkpoint = EpochCheckpoint(workdir / "checkpoint", model, best)
-    epoch, rows = checkpoint.restore() if resume else (0, [])
-    checkpoint.rows = rows
-    callbacks = [StopOnNaN(), *([TimeBudget(knobs.time_budget)] if knobs.time_budget else [])]
-    callbacks += [best, History(workdir / HISTORY_FILE, rows)]
-    callbacks += [keras.callbacks.TensorBoard(str(workdir / TENSORBOARD_FOLDER), write_graph=False), checkpoint]
-    callbacks += [keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)] if after_epoch else []
-    if epoch < knobs.epochs and not checkpoint.stopped:
-        model.fit(
-            batches(windows, config, batch_size, epoch, knobs.epochs, augmentation),
-            initial_epoch=epoch,
+    best = loop.run(
+        Stage(
+            model=model,
+            batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
+            steps=steps,
             epochs=knobs.epochs,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            verbose=0,
+            validate=validation(model, dataset, config),
+            monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
+            patience=knobs.patience,
+            validate_from=int(knobs.validate_from * knobs.epochs),
         )
+    )
     chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
-    chosen.load_weights(str(workdir / WEIGHTS_FILE))
-    metrics = best.best_metrics
-    if knobs.balance and metrics and not goes_on:
-        metrics = finally_balanced(chosen, dataset, config, metrics)
-    return FitResult(model=chosen, history=rows, metrics_valid=metrics)
+    chosen.load_weights(str(best))
+    return FitResult(model=chosen, history=loop.rows, metrics_valid=loop.metrics)
 
 
 def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +20,7 @@ from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
-from tfrec.models.next_item.fit import fit_next_item
+from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
@@ -30,11 +28,10 @@ from tfrec.models.next_item.validation import finally_balanced, validation
 from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
-from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
-from tfrec.training.epoch_checkpoint import EpochCheckpoint
+from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.layerwise_adamw import LayerwiseOptimizer
-from tfrec.training.run_layout import ENCODER_FOLDER, HISTORY_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
+from tfrec.training.run_layout import ENCODER_FOLDER, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE
 from tfrec.training.schedules import warm_cosine
 from tfrec.training.target_kinds import label_shares
 
@@ -73,17 +70,16 @@ def fit_end_to_end(
         InvalidInput: There is no encoder to train, or a knob that does not go together with training it.
         TfrecError: The loss or a gradient is not finite; the last epoch's checkpoint stays.
     """
-    started = time.monotonic()
     if encoder is None or text_vectors is None:
         raise InvalidInput("encoder.trainable=true needs a model that reads text. Set model.use_text=true.")
     _refuse(config)
+    loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget)
     passes = passes_of(dataset, encoder, config)
     if earlier is not None:
-        frozen = FitResult(build_next_item_model(dataset, text_vectors, config, earlier))
+        recommender = build_next_item_model(dataset, text_vectors, config, earlier)
     else:
-        frozen = fit_next_item(dataset, text_vectors, config, workdir=workdir, resume=resume, goes_on=True)
-    fit = EndToEndFit(dataset, passes, frozen.model, config, workdir)
-    result = fit.run(frozen.history, started, resume)
+        recommender = fit_frozen(dataset, text_vectors, config, loop).model
+    result = EndToEndFit(dataset, passes, recommender, config).run(loop)
 
     folder = workdir / ENCODER_FOLDER
     save_tuned(folder, encoder, merged(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned")
@@ -125,7 +121,6 @@ class EndToEndFit:
         passes: The encoder over the catalogue's texts.
         recommender: Fitted already, or not.
         config: Sections `model` and `training`.
-        workdir: Folder for checkpoints and history.
     """
 
     def __init__(
@@ -134,9 +129,8 @@ class EndToEndFit:
         passes: PartwiseEncoder,
         recommender: NextItemModel,
         config: RunConfig,
-        workdir: Path,
     ) -> None:
-        self.config, self.workdir, self.recommender = config, workdir, recommender
+        self.config, self.recommender = config, recommender
         knobs = config.training
         shares = label_shares(dataset, config.training.behaviour_weights)
         self.windows = Windows.cut(dataset.training(), config.model.max_history, shares)
@@ -167,44 +161,34 @@ class EndToEndFit:
         self.model.refresh("bfloat16" if self.config.training.mixed_bfloat16 else "float32")
         return self._measure()
 
-    def run(self, rows: list[dict[str, Any]], started: float, resume: bool) -> FitResult:
-        """Fits; returns the recommender with the weights that validated best, the encoder having them too."""
-        knobs, folder = self.config.training, self.workdir / "checkpoint"
-        path, before = folder / "best-joint", len(rows)
-        monitor = "loss" if knobs.monitor == "loss" else "ndcg@10"
-        best = BestWeights(self.validate, monitor, path, first_epoch=0, patience=knobs.patience)
-        checkpoint = EpochCheckpoint(folder / "joint", self.model, best)
-        epoch, kept = checkpoint.restore() if resume else (0, [])
-        if not epoch:
-            epoch, kept = before, rows
-            self._start(best)
-        checkpoint.rows = kept
-        callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
-        if knobs.time_budget:
-            callbacks.append(TimeBudget(max(0.0, knobs.time_budget - (time.monotonic() - started) / 60)))
-        callbacks += [best, History(self.workdir / HISTORY_FILE, kept), checkpoint]
-        epochs = before + knobs.encoder_epochs
-        if epoch < epochs and not checkpoint.stopped:
-            self.model.fit(
-                batches(self.windows, self.config, self.batch_size, epoch, epochs, self.augmentation),
-                initial_epoch=epoch,
-                epochs=epochs,
-                steps_per_epoch=self.steps,
-                callbacks=callbacks,
-                verbose=0,
-            )
-        self.model.load_weights(str(path))
-        return FitResult(self.recommender, kept, best.best_metrics)
-
-    def _start(self, best: BestWeights) -> None:
-        """The frozen start is the first candidate for the best."""
+    def measure_start(self) -> dict[str, float]:
+        """What the recommender is measured at before the encoder is trained."""
         metrics = self._measure()
         if metrics:
-            value = -metrics["loss"] if best.monitor == "loss" else metrics[best.monitor]
-            best.restore({"best": value, "best_metrics": metrics, "waited": 0})
             say("Before the encoder is trained: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-        best.path.parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(str(best.path))
+        return metrics
+
+    def run(self, loop: FitLoop) -> FitResult:
+        """Fits; returns the recommender with the weights that validated best, the encoder having them too."""
+        knobs = self.config.training
+        best = loop.run(
+            Stage(
+                name="joint",
+                model=self.model,
+                batches=lambda first, stop: batches(
+                    self.windows, self.config, self.batch_size, first, stop, self.augmentation
+                ),
+                steps=self.steps,
+                epochs=knobs.encoder_epochs,
+                validate=self.validate,
+                monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
+                patience=knobs.patience,
+                start=self.measure_start,
+                weights="best",
+            )
+        )
+        self.model.load_weights(str(best))
+        return FitResult(self.recommender, loop.rows, loop.metrics)
 
 
 def unfreezing(groups: int, steps: float) -> Callable[[int], int]:
