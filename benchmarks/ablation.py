@@ -79,7 +79,7 @@ class Rows:
 
     def __init__(self, data: Any, config: Any, test: bool) -> None:
         from tfrec.encoders import load_encoder
-        from tfrec.runs.item_features import item_features, text_vectors_of
+        from tfrec.models.shared.item_features import item_features, text_vectors_of
 
         self.data, self.test = data, test
         self.encoder = load_encoder(config.encoder.name)
@@ -88,7 +88,7 @@ class Rows:
     def run(self, config: Any) -> dict[str, Any]:
         """Metrics, seconds, epochs, and the validation NDCG@10 of each user."""
         from tfrec.models.next_item.fit import fit_next_item
-        from tfrec.runs.item_features import shortened_features
+        from tfrec.models.shared.item_features import shortened_features
 
         features = self.features if config.model.use_text else None
         shortened = shortened_features(self.data, self.encoder, config, features)

@@ -21,7 +21,7 @@ from tfrec.files import refuse_existing, write_json
 from tfrec.models.baselines.segment_popularity import segment_counts
 from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
-from tfrec.runs.item_features import embedding_columns, item_features, shortened_features, text_vectors_of
+from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features, text_vectors_of
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.runs.tensorboard_projector import item_space, write_projector
 from tfrec.training.fit_result import FitResult

@@ -13,8 +13,8 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import EmbeddingStore, TextEncoder
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
-from tfrec.progress import say
 from tfrec.models.shared.shorter_texts import shorter_texts
+from tfrec.progress import say
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from tfrec.errors import InvalidInput
 from tfrec.models import NextItemModel
-from tfrec.runs.item_features import item_features
+from tfrec.models.shared.item_features import item_features
 
 TEXT = np.array([[3.0, 4.0], [0.0, 5.0], [5.0, 0.0]], np.float32)
 
