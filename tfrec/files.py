@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their hashes."""
+"""Atomic writes of files and folders, locks, JSON and hashes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ from tfrec.errors import InvalidInput
 
 
 def cache_dir() -> Path:
-    """Where downloads and embeddings are kept: `$TFREC_CACHE`, else `$XDG_CACHE_HOME/tfrec`, else `~/.cache/tfrec`."""
+    """The cache for downloads and embeddings: `$TFREC_CACHE`, `$XDG_CACHE_HOME/tfrec` or `~/.cache/tfrec`."""
     if chosen := os.environ.get("TFREC_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfrec"
 
 
 def refuse_existing(path: str | Path, force: bool = False) -> None:
-    """Raises `InvalidInput` when `path` exists and `force` is off; call it before any work."""
+    """Raises `InvalidInput` if `path` exists and `force` is false. Call it before any long work."""
     if Path(path).exists() and not force:
         raise InvalidInput(f"{path} exists already. Choose another name, or pass --force to replace it.")
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Makes `folder` where it is not there; within it no other process is within it for the same folder: it waits."""
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Holds an exclusive lock on `folder`, creating the folder if needed; other processes wait for it.
+
+    On a file system without locks nothing is locked.
+    """
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
+        with contextlib.suppress(OSError):  # the file system has no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -46,17 +49,23 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
-    """Yields an empty folder beside `path` that becomes `path` on success and vanishes on any failure.
+    """Yields an empty temporary folder that is renamed to `path` on success and deleted on failure.
 
-    A kill leaves at most a folder named `.NAME.tmp-…`, never a half-written `path`. With `force`, an existing `path`
-    is replaced only once the new one is complete.
+    A killed process leaves at most a folder named `.NAME.tmp-…`, never a half-written `path`.
+
+    Args:
+        path: Final path of the folder. The temporary folder is created in its parent.
+        force: Whether to replace an existing `path`, once the new folder is complete.
+
+    Raises:
+        InvalidInput: `path` exists and `force` is false, or the disk is full.
     """
     path = Path(path)
     refuse_existing(path, force)
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
     try:
-        work.chmod(0o755)  # mkdtemp makes 0700, which a server under another user cannot read
+        work.chmod(0o755)  # mkdtemp creates the folder with 0700, unreadable for a server under another user
         yield work
         old = None
         if path.exists():
@@ -74,12 +83,12 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes readable JSON, keys in the given order, through a temporary name."""
+    """Writes indented JSON atomically, with the keys in their given order."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text through a temporary name."""
+    """Writes UTF-8 text atomically: to a temporary file, which is then renamed."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
@@ -87,7 +96,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Reads JSON; raises `InvalidInput` when the file is missing or broken."""
+    """Reads a JSON file. Raises `InvalidInput` if it is missing or not valid JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -97,13 +106,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of one file's bytes, as hex."""
+    """SHA-256 of a file's bytes, as hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_sha256(path: str | Path) -> str:
-    """SHA-256 over the names and bytes of every file below `path`, in name order, as hex."""
+    """SHA-256 over the relative names and contents of all files below `path`, in name order, as hex."""
     root = Path(path)
     digest = hashlib.sha256()
     for file in sorted(p for p in root.rglob("*") if p.is_file()):

@@ -1,4 +1,4 @@
-"""The one place that says which Keras: `from tfrec.keras import keras`."""
+"""The Keras that the whole package uses (Keras 2, from `tf_keras`): `from tfrec.keras import keras`."""
 
 import tf_keras as keras
 

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], description: str, total: int | None = None, seconds: float = 10.0) -> Iterator[T]:
-    """Yields `items` while showing how far it is, on standard error.
+    """Yields `items` and reports progress on standard error.
 
     Args:
-        items: What to go through.
-        description: What is being done, e.g. "Encoding items".
-        total: How many there are; taken from `len(items)` when it has one.
-        seconds: Not on a terminal: at most one line each so many seconds, and one at the end.
+        items: The items to iterate over.
+        description: Label of the work, e.g. "Encoding items".
+        total: Number of items. Defaults to `len(items)` where it is defined.
+        seconds: Minimum interval between two lines when standard error is not a terminal. A final line is always
+            printed.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -39,5 +40,5 @@ def track(items: Iterable[T], description: str, total: int | None = None, second
 
 
 def say(message: str) -> None:
-    """One line about what happens now, on standard error."""
+    """Prints one message to standard error at once."""
     print(message, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The strings that rooms share: column names, event kinds, tensor and signature names. Nothing else lives here."""
+"""Strings shared across the package: column names, event kinds, tensor names and signature names."""
 
 from typing import Final
 
@@ -14,9 +14,9 @@ CONTEXT_PREFIX: Final = "context_"
 EMBEDDING_SUFFIX: Final = "_embedding"
 
 TITLES: Final = ("title", "name", "product_title", "headline")
-"""Columns that name an item rather than group it, the better first."""
+"""Columns that name an item rather than group it, in order of preference."""
 
-# Columns of a PreparedDataset, beside the ones above.
+# Further columns of a PreparedDataset.
 ITEMS: Final = "items"
 EVENTS: Final = "events"
 TIMESTAMPS: Final = "timestamps"
@@ -33,7 +33,7 @@ HELD_OUT: Final = "held_out"
 RANK: Final = "rank"
 SCORE: Final = "score"
 
-# Event kinds with defaults. Any other string is accepted and reported.
+# Event kinds with default behaviour. Any other string is accepted too, and reported.
 VIEW: Final = "view"
 CLICK: Final = "click"
 FAVOURITE: Final = "favourite"
@@ -52,9 +52,9 @@ EVENT_KINDS: Final = (
     IMPRESSION,
 )  # fmt: skip
 CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG, IMPRESSION})
-"""Kinds that are never a target by default."""
+"""Kinds that are not prediction targets by default."""
 FUNNEL: Final = (VIEW, CLICK, FAVOURITE, CART, PURCHASE)
-"""Kinds of which a later one implies the ones before it: who buys an item has looked at it."""
+"""Purchase funnel, in order: each kind implies the ones before it (a user who buys an item has viewed it)."""
 
 # Splits.
 TRAIN: Final = "train"
@@ -88,7 +88,7 @@ PADDING: Final = -1
 BEHAVIOUR_TEXT: Final = "behaviour_text"
 CANDIDATE_TEXT: Final = "candidate_text"
 
-# Signatures of an export and their tensors.
+# Signatures of an exported model and their tensors.
 SIGNATURE_DEFAULT: Final = "serving_default"
 SIGNATURE_RECOMMEND: Final = "recommend"
 SIGNATURE_RECOMMEND_FILTERED: Final = "recommend_filtered"

@@ -10,7 +10,7 @@ from tfrec.encoders.hub_handles import PAIR_SIGN
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair
 from tfrec.errors import InvalidInput
-from tfrec.files import cache_dir, one_at_a_time
+from tfrec.files import cache_dir, folder_lock
 
 # Goes up when the same checkpoint would be written in another way.
 _LAYOUT = 2
@@ -53,7 +53,7 @@ def load_encoder(
 def _preset_folder(name: str) -> Path:
     folder = cache_dir() / "encoders" / f"{name}-{_LAYOUT}"
     if not (folder / ABOUT).is_file():
-        with one_at_a_time(folder.parent):
+        with folder_lock(folder.parent):
             if not (folder / ABOUT).is_file():  # else another process made it while this one waited
                 import_encoder(name, folder, force=True)
     return folder
