@@ -85,7 +85,7 @@ def test_pandas_and_lazy_frames_prepare_to_the_same_bytes(tmp_path):
     assert folder_sha256(tmp_path / "pandas") == folder_sha256(tmp_path / "polars") == folder_sha256(tmp_path / "lazy")
 
 
-def test_the_fingerprint_moves_with_data_and_configuration(tmp_path):
+def test_the_fingerprint_changes_with_data_and_configuration(tmp_path):
     first = prepare(EVENTS, ITEMS, tmp_path / "1").manifest["fingerprint"]
     assert prepare(EVENTS, ITEMS, tmp_path / "2").manifest["fingerprint"] == first
     assert prepare(EVENTS[:-1], ITEMS, tmp_path / "3").manifest["fingerprint"] != first
@@ -113,7 +113,7 @@ RETAIL_CONFIG = (
 )
 
 
-def test_a_raw_retail_log_survives_the_defaults(tmp_path):
+def test_a_raw_retail_log_prepares_with_the_defaults(tmp_path):
     (tmp_path / "log.csv").write_text(RETAIL)
     (tmp_path / "items.csv").write_text("StockCode,Description\n85123A,WHITE HEART\n22752,SEVEN BOXES\n")
     dataset = prepare(tmp_path / "log.csv", tmp_path / "items.csv", tmp_path / "d", config=configured(*RETAIL_CONFIG))
@@ -133,13 +133,13 @@ def test_a_raw_retail_log_survives_the_defaults(tmp_path):
     check_leakage(dataset)
 
 
-def test_float_ids_of_pandas_are_whole_numbers_and_their_gaps_are_blank(tmp_path):
+def test_float_ids_from_pandas_become_integers_and_missing_ones_are_blank(tmp_path):
     events = pd.DataFrame({"user_id": [17850.0, np.nan, 17850.0], "item_id": [1, 2, 2], "timestamp": [1, 2, 3]})
     dataset = prepare(events, pl.DataFrame({"item_id": [1, 2]}), tmp_path / "d")
     assert named(dataset) == {"17850": ["1", "2"]}
 
 
-def test_targets_are_all_kinds_but_returns_tags_and_purchases_of_nothing(tmp_path):
+def test_targets_are_all_kinds_except_returns_tags_and_purchases_of_no_value(tmp_path):
     log = pl.DataFrame(
         {
             "user_id": ["u"] * 6,
@@ -196,15 +196,15 @@ def test_strict_refuses_what_would_be_dropped(tmp_path, events, items):
         (EVENTS.drop("timestamp"), ITEMS, {}, "no column 'timestamp'"),
         (EVENTS, ITEMS.drop("item_id"), {}, "items have no column 'item_id'"),
         (EVENTS.clear(), ITEMS, {}, "events are empty"),
-        (EVENTS.with_columns(item_id=pl.lit("")), ITEMS, {}, "No usable event is left of 7: 7 blank item id"),
+        (EVENTS.with_columns(item_id=pl.lit("")), ITEMS, {}, "None of 7 events is usable: 7 blank item id"),
         ("nowhere.csv", ITEMS, {}, "no file nowhere.csv"),
         (EVENTS, ITEMS, {"split": "random"}, "Expected split to be one of"),
         (EVENTS, ITEMS, {"split": "global-time"}, "needs a clock"),
         (EVENTS, ITEMS, {"split": "given"}, "no column 'split'"),
-        (EVENTS, ITEMS, {"config": configured("data.targets=[share]")}, "No event is of a target kind"),
+        (EVENTS, ITEMS, {"config": configured("data.targets=[share]")}, "No event has a target kind"),
         (EVENTS, ITEMS, {"config": configured("data.text_template='{name}'")}, "which the items do not have"),
-        (EVENTS, ITEMS, {"config": configured("data.min_item_events=9")}, "No event is left of 7"),
-        (EVENTS.with_columns(timestamp=pl.lit("soon")), ITEMS, {}, "No timestamp of the first 7 could be read"),
+        (EVENTS, ITEMS, {"config": configured("data.min_item_events=9")}, "Cleaning left none of 7 events"),
+        (EVENTS.with_columns(timestamp=pl.lit("soon")), ITEMS, {}, "None of the first 7 timestamps could be read"),
         (3, ITEMS, {}, "received int"),
     ],
 )
@@ -220,7 +220,7 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path, events, items, opti
         ("e.csv", b"", "is empty"),
         ("e.parquet", b"not parquet", "Cannot read the events|cannot read"),
         ("e.jsonl", b"{broken", "Cannot read the events|cannot read"),
-        ("e.xlsx", b"x", "format of e.xlsx is not known"),
+        ("e.xlsx", b"x", "e.xlsx has an unknown format"),
         ("e.csv", b"user_id,item_id,timestamp\n", "events are empty"),
     ],
 )
@@ -251,14 +251,14 @@ def test_an_empty_catalogue_leaves_the_items_of_the_events_without_text(tmp_path
     assert dataset.report["items"]["only_in_events"]["count"] == 3
 
 
-def test_kinds_that_only_unusable_rows_have_are_no_kinds(tmp_path):
+def test_kinds_that_occur_only_in_unusable_rows_are_dropped(tmp_path):
     lost = EVENTS.head(1).with_columns(user_id=pl.lit(""), event=pl.lit("cart"))
     dataset = prepare(EVENTS.with_columns(event=" " + pl.col("event")).vstack(lost), ITEMS, tmp_path / "d")
     assert dataset.event_kinds == ["view", "purchase"]
     assert dataset.histories().events.tolist() == [0, 1, 0, 0, 0, 0, 1]
 
 
-def test_loading_something_else_says_what_to_do(tmp_path):
+def test_loading_another_folder_says_what_to_do(tmp_path):
     with pytest.raises(InvalidInput, match="not a prepared dataset"):
         PreparedDataset.load(tmp_path)
 
@@ -279,6 +279,6 @@ def test_context_columns_stay_with_their_events(tmp_path):
     assert prepare(EVENTS, ITEMS, tmp_path / "without").histories().context == {}
 
 
-def test_rows_that_differ_in_their_context_alone_are_no_duplicates(tmp_path):
+def test_rows_that_differ_only_in_context_are_not_duplicates(tmp_path):
     log = EVENTS.head(3).vstack(EVENTS.head(1)).with_columns(context_page=pl.Series(["1", "2", "3", "4"]))
     assert prepare(log, ITEMS, tmp_path / "d").report["events"]["kept"] == 4

@@ -1,4 +1,4 @@
-"""A sample of queries keeps to each query what is its own."""
+"""A sample of queries keeps each query's own history and targets."""
 
 import numpy as np
 from numpy.testing import assert_array_equal
@@ -7,7 +7,7 @@ from tfrec.data.histories import Histories, Queries
 
 
 def queries(count):
-    """Query i has i + 1 events and i % 3 + 1 targets, all of them numbers that tell i."""
+    """Query i has i + 1 events and i % 3 + 1 targets, numbered so that each identifies i."""
     lengths, targets = np.arange(count) + 1, np.arange(count) % 3 + 1
     items = np.repeat(np.arange(count), lengths).astype(np.int32)
     zeros = np.zeros(len(items), np.int64)
@@ -29,7 +29,7 @@ def test_a_sample_keeps_histories_and_targets_and_the_order():
         assert_array_equal(wanted, [number + 100] * (number % 3 + 1))
 
 
-def test_samples_depend_on_the_seed_alone_and_few_queries_stay_as_they_are():
+def test_samples_depend_only_on_the_seed_and_small_query_sets_are_unchanged():
     whole = queries(40)
     assert_array_equal(whole.sample(7, seed=3).user_ids, whole.sample(7, seed=3).user_ids)
     assert whole.sample(7, seed=3).user_ids.tolist() != whole.sample(7, seed=4).user_ids.tolist()

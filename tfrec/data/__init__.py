@@ -1,4 +1,4 @@
-"""Raw logs and catalogues to a PreparedDataset, and the arrays that models read from it."""
+"""Turns raw logs and catalogues into a PreparedDataset, and serves it to models as arrays."""
 
 from tfrec.data.behaviour_text import behaviour_text
 from tfrec.data.dataset import PreparedDataset

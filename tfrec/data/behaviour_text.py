@@ -1,4 +1,4 @@
-"""A user's behaviour as one text: what was browsed, bought, favourited, in order."""
+"""Renders a user's behaviour as one text: what was viewed, bought and favourited, in order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ VERBS = {
     schema.TAG: "tagged",
 }
 
-
 BETWEEN_EVENTS = "; "
-"""What stands between two events."""
+"""Separator between two events of a behaviour text."""
 
 
 def event_text(text: str) -> str:
-    """An item's text as a behaviour text shows it: whitespace folded, and nothing that looks like the next event.
+    """An item's text as it appears in a behaviour text: whitespace collapsed, and no event separator inside.
 
     Example:
         >>> event_text("Tea  pot; blue")
@@ -37,15 +36,15 @@ def event_text(text: str) -> str:
 
 
 def behaviour_text(kinds: Sequence[str], texts: Sequence[str], max_words: int = 96) -> str:
-    """Renders a history as `"bought: X; viewed: Y"`, oldest first, newest last.
+    """Renders a history as `"bought: X; viewed: Y"`, oldest event first.
 
-    What does not fit into `max_words` is cut from the oldest, whole events at a time; a newest event that is too
-    long alone is cut at its end. Items without text are left out. An empty history is "".
+    If the text would exceed `max_words`, the oldest events are dropped, whole events at a time; a newest event that
+    is too long by itself is truncated. Items without text are skipped. An empty history gives "".
 
     Args:
-        kinds: Event kinds, oldest first. A kind without a verb of its own stands for itself.
-        texts: Item texts, same length.
-        max_words: Most words (separated by whitespace) of the result.
+        kinds: Event kinds, oldest first. A kind that is not in `VERBS` is written as it is.
+        texts: Item texts, one per event.
+        max_words: Maximum number of whitespace-separated words in the result.
 
     Example:
         >>> behaviour_text(["view", "purchase"], ["Tea pot", "Green tea"])

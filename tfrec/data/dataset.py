@@ -1,4 +1,4 @@
-"""PreparedDataset: cleaned events, catalogue and splits in a folder, and the arrays that models read."""
+"""PreparedDataset: a folder with cleaned events, catalogue and splits, served to models as arrays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ SLICES = ("warm", "cold_items", "cold_users")
 
 
 class PreparedDataset:
-    """A folder written by `prepare`, read back lazily.
+    """A folder written by `prepare`. Its files are read on first use.
 
     Args:
-        path: The folder. Raises `InvalidInput` when it is not a prepared dataset.
+        path: The folder.
+
+    Raises:
+        InvalidInput: The folder is not a prepared dataset, or has another format version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,44 +53,44 @@ class PreparedDataset:
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """Counts and examples of what was found and dropped."""
+        """The report of `prepare`: counts, and examples of the rows that were dropped."""
         report: dict[str, Any] = read_json(self.path / REPORT_FILE)
         return report
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        """The catalogue: item_id, text, train_count and the given columns; the row is the item index."""
+        """The catalogue: item_id, text, train_count and the given columns. The row number is the item index."""
         return pl.read_parquet(self.path / ITEMS_FILE)
 
     @property
     def num_items(self) -> int:
-        """Items in the catalogue."""
+        """Number of items in the catalogue."""
         return self.items.height
 
     @cached_property
     def item_ids(self) -> np.ndarray:
-        """Object `[num_items]`."""
+        """Item ids in catalogue order, object `[num_items]`."""
         return self.items[schema.ITEM_ID].to_numpy()
 
     @cached_property
     def texts(self) -> list[str]:
-        """Item texts in catalogue order; empty where there is none."""
+        """Item texts in catalogue order; "" for an item without text."""
         return self.items[schema.TEXT].to_list()
 
     @cached_property
     def users(self) -> pl.DataFrame | None:
-        """The given user columns, one row a user in the order of `histories()`; None when none were given."""
+        """The given user columns, one row per user in the order of `histories()`; None if none were given."""
         file = self.path / USERS_FILE
         return pl.read_parquet(file) if file.is_file() else None
 
     @property
     def event_kinds(self) -> list[str]:
-        """Names of the event kinds; the position is the index used in `Histories.events`."""
+        """Names of the event kinds. `Histories.events` holds indices into this list."""
         return list(self.manifest["event_kinds"])
 
     @property
     def clock(self) -> bool:
-        """Whether timestamps are times, not only an order."""
+        """Whether timestamps are real times rather than order numbers."""
         return bool(self.manifest["clock"])
 
     @cached_property
@@ -112,31 +115,32 @@ class PreparedDataset:
         )
 
     def histories(self) -> Histories:
-        """Every user's whole sequence."""
+        """The complete event sequence of every user."""
         return self._sequences
 
     def training(self) -> Histories:
-        """The part of each user's sequence that models may learn from; users with none are left out.
+        """The part of each user's sequence that models may train on.
 
-        Events of held-out items are not in it.
+        It excludes events of held-out items, and users without training events.
         """
         frame = self._split(schema.TRAIN)
-        seen = self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
+        training = self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
         if schema.HELD_OUT not in self.items.columns:
-            return seen
-        return seen.without(self.items[schema.HELD_OUT].to_numpy())
+            return training
+        return training.without(self.items[schema.HELD_OUT].to_numpy())
 
     def queries(self, split: str, slice: str = "warm") -> Queries:
-        """The queries of a split.
+        """The evaluation queries of a split. Queries without a target in the slice are left out.
 
         Args:
             split: "valid" or "test".
-            slice: "warm": users with a history, targets seen in training (the headline). "cold_items": the same users,
-                targets first seen in the window, or held out by `data.held_out_items`. "cold_users": users without a
-                history, warm targets. In a leave-one-out split all targets but held-out ones count as warm, as
-                published protocols have it.
+            slice: "warm": users with a history and targets seen in training (the headline metrics). "cold_items": the
+                same users, with targets first seen in the window or held out by `data.held_out_items`. "cold_users":
+                users without a history, with warm targets. In a leave-one-out split every target counts as warm unless
+                it is held out, as in published protocols.
 
-        Queries without a target in the slice are left out.
+        Raises:
+            InvalidInput: An unknown split or slice.
         """
         if split not in (schema.VALID, schema.TEST) or slice not in SLICES:
             raise InvalidInput(f"Expected split valid or test and slice in {SLICES}, received {split!r}, {slice!r}.")

@@ -1,4 +1,4 @@
-"""Histories and queries: many users' events in flat arrays with offsets."""
+"""Histories and queries: the events of many users in flat arrays with offsets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import numpy as np
 
 
 def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The positions of stretches, back to back: `start, start + 1, …` for each.
+    """Concatenates the ranges `starts[i], …, starts[i] + lengths[i] − 1`.
+
+    Args:
+        starts: int `[ranges]`.
+        lengths: int `[ranges]`.
+
+    Returns:
+        int `[sum of lengths]`.
 
     Example:
         >>> stretches(np.array([3, 9]), np.array([2, 1])).tolist()
@@ -23,20 +30,20 @@ def _offsets(lengths: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Histories:
-    """Event sequences of users, oldest first, back to back.
+    """Event sequences of users, oldest event first, concatenated into flat arrays.
 
-    Row i holds the flat positions `offsets[i]` to `offsets[i + 1]`.
+    The events of row i are at the flat positions `offsets[i]` to `offsets[i + 1] − 1`.
 
     Attributes:
         user_ids: object `[rows]`, strings.
         offsets: int64 `[rows + 1]`.
-        items: int32 `[events]`, catalogue indices.
+        items: int32 `[events]`, item indices.
         events: int16 `[events]`, indices into `PreparedDataset.event_kinds`.
-        timestamps: int64 `[events]`, microseconds since 1970, or the place in the order where there is no clock.
-        values: float32 `[events]`, NaN where there is none.
-        is_target: bool `[events]`, whether the event's kind is one that models learn to predict.
-        clock: bool. Whether timestamps are times.
-        context: the events' `context_*` columns by name, each `[events]`, of the type they came in (strings from CSV).
+        timestamps: int64 `[events]`, microseconds since 1970, or order numbers without a clock.
+        values: float32 `[events]`, NaN for an event without a value.
+        is_target: bool `[events]`, whether models learn to predict the event.
+        clock: bool. Whether timestamps are real times.
+        context: The `context_*` columns by name, each `[events]`, in their input type (strings from CSV).
     """
 
     user_ids: np.ndarray
@@ -54,15 +61,20 @@ class Histories:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Events a row, int64 `[rows]`."""
+        """Number of events in each row, int64 `[rows]`."""
         return np.diff(self.offsets)
 
     def row(self, index: int) -> slice:
-        """Flat positions of one row."""
+        """The flat positions of one row."""
         return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
 
     def prefixes(self, rows: np.ndarray, lengths: np.ndarray) -> Histories:
-        """The first `lengths[i]` events of row `rows[i]`, each a row of the result."""
+        """The first `lengths[i]` events of each row `rows[i]`, as new histories.
+
+        Args:
+            rows: int `[n]`. A row may be repeated.
+            lengths: int `[n]`.
+        """
         positions, offsets = stretches(self.offsets[rows], lengths), _offsets(lengths)
         return Histories(
             user_ids=self.user_ids[rows],
@@ -77,7 +89,7 @@ class Histories:
         )
 
     def without(self, items: np.ndarray) -> Histories:
-        """The events whose item is not marked in bool `[num_items]`; every row stays, if empty."""
+        """The histories without the events of the items marked in bool `[num_items]`. Rows may become empty."""
         kept = ~items[self.items]
         before = np.concatenate([[0], np.cumsum(kept)])
         flat = {name: getattr(self, name)[kept] for name in ("items", "events", "timestamps", "values", "is_target")}
@@ -87,11 +99,13 @@ class Histories:
 
 @dataclass(frozen=True)
 class Queries:
-    """What a model is asked in an evaluation: histories, and the items each user took next.
+    """Evaluation queries: the history the model sees, and the items the user chose next.
 
     Attributes:
-        history: one row a query, the events the model may see.
-        target_offsets: int64 `[queries + 1]`. target_items: int32, flat; distinct within a query.
+        history: The events the model may see, one row per query.
+        target_offsets: int64 `[queries + 1]`. The targets of query i are at `target_offsets[i]` to
+            `target_offsets[i + 1] − 1`.
+        target_items: int32 `[targets]`, item indices, distinct within a query.
     """
 
     history: Histories
@@ -100,14 +114,17 @@ class Queries:
 
     @property
     def user_ids(self) -> np.ndarray:
-        """Object `[queries]`."""
+        """User ids of the queries, object `[queries]`."""
         return self.history.user_ids
 
     def __len__(self) -> int:
         return len(self.history)
 
     def sample(self, most: int, seed: int) -> Queries:
-        """At most `most` of them, drawn with `seed`, in their order; itself where there are no more."""
+        """A random sample of at most `most` queries, in their original order.
+
+        Returns the queries themselves if there are no more than `most`.
+        """
         if len(self) <= most:
             return self
         rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
@@ -115,7 +132,10 @@ class Queries:
         return Queries(self.history.prefixes(rows, self.history.lengths[rows]), offsets, self.target_items[flat])
 
     def targets_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where in `target_items` the targets of int `[n]` rows are, back to back, and int64 `[n + 1]`, where in that
-        each row's begin."""
+        """Positions in `target_items` of the targets of the queries `rows`, int `[n]`.
+
+        Returns:
+            positions: int64 `[targets of the rows]`, concatenated. offsets: int64 `[n + 1]`, where each row's begin.
+        """
         counts = np.diff(self.target_offsets)[rows]
         return stretches(self.target_offsets[rows], counts), _offsets(counts)

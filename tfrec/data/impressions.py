@@ -1,4 +1,4 @@
-"""What was shown, told apart from what was done."""
+"""Separates impressions, which record what was shown, from what users did."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tfrec.data.histories import Histories
 
 
 def without_kind(histories: Histories, kind: int) -> tuple[Histories, np.ndarray]:
-    """The histories without the events of one kind; every row stays, if empty.
+    """The histories without the events of one kind. Rows may become empty.
 
     Args:
-        histories: Any.
-        kind: int. Index of the event kind; −1 for none, which changes nothing.
+        histories: The histories to filter.
+        kind: int. Index of the event kind to remove; −1 removes nothing.
 
     Returns:
-        The histories, and int64 `[events + 1]`: how many kept events stand before each flat position, which turns a
-        position of the old histories into one of the new.
+        histories: The filtered histories. before: int64 `[events + 1]`, the number of kept events before each old flat
+        position; it maps old positions to new ones.
 
     Example:
         >>> h = Histories(np.array(["u"], object), np.array([0, 3]), np.array([5, 6, 7]), np.array([0, 1, 0]),

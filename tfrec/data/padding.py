@@ -1,4 +1,4 @@
-"""Rows of histories to the padded arrays that models take."""
+"""Padded batches of histories, the input of the models."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tfrec.data.histories import Histories
 
 
 def history_batch(histories: Histories, rows: np.ndarray, max_history: int) -> dict[str, np.ndarray]:
-    """The newest events of some rows, oldest first, padded on the right.
+    """A padded batch of the newest events of the given rows, oldest first, padded on the right.
 
     Args:
-        histories: Where the rows come from.
+        histories: The histories to read from.
         rows: int `[batch]`.
-        max_history: int. Events kept of a row, the newest.
+        max_history: int. Maximum number of events per row; the newest are kept.
 
     Returns:
-        `history_items` int32, `history_events` int32 (both −1 at padding) and `history_gaps` float32 (log(1 + seconds
-        since the user's event before); 0 at a user's first event, at padding and without a clock), each
-        `[batch, length]` with length the longest of the batch, at least 1.
+        `history_items` int32 and `history_events` int32, −1 at padding, and `history_gaps` float32, `log(1 + seconds
+        since the user's previous event)`, 0 at a user's first event, at padding and without a clock. Each has the shape
+        `[batch, length]`, where length is that of the longest row of the batch, at least 1.
     """
     first = histories.offsets[rows]
     stop = histories.offsets[np.asarray(rows) + 1]

@@ -1,4 +1,4 @@
-"""From raw logs to a PreparedDataset: read, validate, clean, split, write."""
+"""`prepare`: reads, validates, cleans and splits a raw log, and writes a PreparedDataset."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tfrec.progress import say
 
 SPLITS = (schema.LEAVE_ONE_OUT, schema.GLOBAL_TIME, schema.GIVEN)
 LOOKS_AHEAD = (
-    "leave-one-out looks into the future: what one user is trained on may lie after what another is asked. "
-    "Use global-time where there is a clock and you want the numbers of a live system."
+    "leave-one-out looks into the future: training events of one user may be later than test events of another. "
+    "Use global-time, if the log has a clock, to estimate how a live system would perform."
 )
 
 
@@ -40,25 +40,30 @@ def prepare(
     config: RunConfig | None = None,
     force: bool = False,
 ) -> PreparedDataset:
-    """Cleans a behaviour log and a catalogue, splits the log and writes both as a folder.
+    """Cleans a behaviour log and a catalogue, splits the log, and writes both to a folder.
 
-    Invalid rows (blank ids, times that cannot be read) and exact duplicates are dropped and counted, or, with
-    `data.strict`, refused. Items that occur only in events are kept with empty text. Events of equal user and time
-    stay in the order in which they came. The same input and configuration give the same bytes.
+    Invalid rows (blank ids, unreadable timestamps) and exact duplicates are dropped and counted; with `data.strict`
+    they are an error. Items that occur only in events are kept, with empty text. Events of one user with equal
+    timestamps keep their input order. The same input and configuration produce the same bytes.
 
     Args:
-        events: Path (CSV, TSV, Parquet, JSONL; also gzipped) or pandas or Polars frame with user_id, item_id,
-            timestamp, and optionally event, value, split, and context_* columns, which are kept beside each event.
-        items: The catalogue: item_id and any columns.
-        out: Folder to write, whole or not at all.
-        users: Optional: user_id and any columns.
-        split: "leave-one-out", "global-time" or "given" (by the events' column split: train, valid, test).
-            None: global-time where there is a clock, else leave-one-out.
-        config: Section `data` is used.
-        force: Replace an existing folder.
+        events: A path (CSV, TSV, Parquet or JSONL; CSV, TSV and JSONL also gzipped) or a pandas or Polars frame with
+            the columns user_id, item_id and timestamp, and optionally event, value, split and context_* (kept with
+            each event).
+        items: The catalogue, in the same formats: item_id and any other columns.
+        out: Folder to write, atomically.
+        users: Optional table of users: user_id and any other columns.
+        split: "leave-one-out", "global-time" or "given" (the events' column split says train, valid or test).
+            Defaults to global-time if the log has a clock, else to leave-one-out.
+        config: Configuration; only its section `data` is used.
+        force: Whether to replace an existing folder.
+
+    Returns:
+        The dataset that was written.
 
     Raises:
-        InvalidInput: Unreadable or empty input, a missing column, nothing left, or a split that cannot be made.
+        InvalidInput: The input is unreadable or empty, a column is missing, no event is left after cleaning, or the
+            split is not possible.
 
     Example:
         >>> import tempfile
@@ -102,13 +107,13 @@ def prepare(
 
 
 def _refuse_when_strict(strict: bool, item_problems: dict[str, Any], event_problems: dict[str, Any]) -> None:
-    found = {f"items: {k}": v for k, v in item_problems.items()} | {
+    problems = {f"items: {k}": v for k, v in item_problems.items()} | {
         f"events: {k}": v for k, v in event_problems.items()
     }
-    if strict and found:
-        lines = [f"  {name}: {p['count']} rows, e.g. {p['examples'][0]}" for name, p in found.items()]
+    if strict and problems:
+        lines = [f"  {name}: {p['count']} rows, e.g. {p['examples'][0]}" for name, p in problems.items()]
         raise InvalidInput(
-            "data.strict is on and rows are not valid:\n" + "\n".join(lines) + "\nCorrect them, or turn strict off."
+            "data.strict is on, and there are invalid rows:\n" + "\n".join(lines) + "\nFix them, or turn strict off."
         )
 
 
@@ -166,7 +171,7 @@ def _report(
     notes = [LOOKS_AHEAD] if split == schema.LEAVE_ONE_OUT else []
     notes += log.notes
     if len(parts.test.user) == 0 or len(parts.valid.user) == 0:
-        notes.append("A held-out split has no user: nothing can be validated or tested on it.")
+        notes.append("A held-out split has no users, so models cannot be validated or tested on it.")
     return {
         "split": split,
         "clock": h.clock,

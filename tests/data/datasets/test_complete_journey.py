@@ -1,4 +1,4 @@
-"""The Complete Journey's files become our columns; made-up files, no download."""
+"""The Complete Journey's files are converted to our columns. The files are made up; nothing is downloaded."""
 
 import datetime as dt
 
@@ -40,7 +40,7 @@ def journey(tmp_path):
     return tmp_path
 
 
-def test_purchases_come_in_the_order_of_time_and_coupons_are_a_kind_of_their_own(journey):
+def test_purchases_are_in_time_order_and_coupon_purchases_have_their_own_kind(journey):
     events, items = read_complete_journey(journey)
     assert events.rows() == [
         ("7", "501", "coupon_purchase", NOON, 1.0, "1", "30"),
@@ -50,7 +50,7 @@ def test_purchases_come_in_the_order_of_time_and_coupons_are_a_kind_of_their_own
     assert items.rows()[0] == ("500", "GREEN TEA", "TEA", "GROCERY", "Private", "20 CT")
 
 
-def test_what_it_gives_can_be_prepared(journey, tmp_path):
+def test_the_frames_can_be_prepared(journey, tmp_path):
     data = prepare(*read_complete_journey(journey), tmp_path / "data", split="leave-one-out")
     assert data.texts == ["GREEN TEA TEA GROCERY Private 20 CT", "PASTRY National"]
     assert data.report["events"]["not_targets"] == 1  # the line of quantity 0

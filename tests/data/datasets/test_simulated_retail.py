@@ -1,4 +1,4 @@
-"""A raw retail log, simulated, goes through `prepare` with the defaults and a split by time."""
+"""A simulated raw retail log goes through `prepare` with the defaults and a split by time."""
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ def test_the_seed_decides_the_retail_log(raw):
     assert not retail_log(users=250, products=150, seed=2)[0].equals(raw[0])
 
 
-def test_the_log_is_as_raw_as_promised(raw):
+def test_the_log_is_as_dirty_as_documented(raw):
     log, catalogue = raw
     returned = ((log["event"] == "return") | (log["value"] < 0)).mean()
     assert 0.1 < log["user_id"].is_null().mean() < 0.3
@@ -52,13 +52,13 @@ def test_blank_users_and_repeated_rows_are_dropped_and_services_kept(raw, datase
     check_leakage(dataset)
 
 
-def test_what_was_sent_back_is_history_but_no_target(raw, dataset):
+def test_returns_are_history_but_not_targets(raw, dataset):
     sent_back = raw[0].drop_nulls("user_id").unique().filter((pl.col("event") == "return") | (pl.col("value") < 0))
     h = dataset.histories()
     assert (~h.is_target).sum() == dataset.report["events"]["not_targets"] == sent_back.height
 
 
-def test_people_buy_again_and_time_splits_what_they_buy(dataset):
+def test_users_buy_again_and_the_split_is_by_time(dataset):
     queries, cut = dataset.queries("test"), dataset.manifest["cuts"]["test"]
     ends = queries.history.offsets[1:] - 1
     assert len(queries) > 30 and (queries.history.timestamps[ends] < cut).all()

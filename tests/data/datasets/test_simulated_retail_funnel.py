@@ -1,4 +1,4 @@
-"""The simulated shop: what comes before a purchase, and what was shown."""
+"""The simulated shop: the steps before a purchase, and impressions."""
 
 import polars as pl
 import pytest
@@ -17,7 +17,7 @@ def test_the_seed_decides_the_log(log):
     assert not retail_behaviours(users=80, products=60, impressions=True, seed=4)[0].equals(log)
 
 
-def test_everything_bought_or_favourited_was_looked_at_and_everything_looked_at_was_shown(log):
+def test_purchases_and_favourites_follow_views_and_views_follow_impressions(log):
     for kind, before, seconds in (("purchase", "view", 1800), ("favourite", "view", 60), ("view", "impression", 60)):
         acts = log.filter(pl.col("event") == kind)
         earlier = log.filter(pl.col("event") == before).rename({"timestamp": "then"})
@@ -28,13 +28,13 @@ def test_everything_bought_or_favourited_was_looked_at_and_everything_looked_at_
         assert joined.select(keys).unique().height == acts.select(keys).unique().height, kind
 
 
-def test_people_by_phone_buy_less_of_what_they_look_at(log):
+def test_users_on_a_phone_buy_less_of_what_they_view(log):
     counted = log.group_by("context_device", "event").len().pivot("event", index="context_device", values="len")
     share = dict(counted.select("context_device", pl.col("purchase") / pl.col("view")).iter_rows())
     assert share["phone"] < 0.5 * min(share["desktop"], share["tablet"])
 
 
-def test_impressions_are_context_and_no_targets(log, tmp_path):
+def test_impressions_are_context_and_not_targets(log, tmp_path):
     items = retail_behaviours(users=80, products=60, impressions=True, seed=3)[1]
     dataset = prepare(log, items, tmp_path / "data", split="global-time")
     h = dataset.histories()

@@ -46,18 +46,18 @@ def test_near_duplicates_follow_the_same_event_closely(rows, seconds):
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 8))
 @example([(0, 0, 0), (0, 1, 60)], 1)  # sixty seconds apart is not within a minute
-def test_inhuman_users_exceed_the_rate_in_some_minute(rows, limit):
+def test_users_above_the_rate_in_any_minute_are_dropped(rows, limit):
     frame = log(rows)
     times = {}
     for user, _, _, time, _ in frame.rows():
         times.setdefault(user, []).append(time)
     fast = {u for u, ts in times.items() if any(sum(0 <= t - s < 60_000_000 for t in ts) > limit for s in ts)}
-    assert clean.inhuman(frame, limit).tolist() == [user in fast for user in frame["user"]]
+    assert clean.inhuman_rate(frame, limit).tolist() == [user in fast for user in frame["user"]]
 
 
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 4), st.integers(1, 4))
-def test_the_core_is_what_survives_repeated_removal(rows, users, items):
+def test_the_k_core_survives_repeated_removal(rows, users, items):
     frame = log(rows)
     left = dict(enumerate(frame.select("user", "item_id").rows()))
     while True:

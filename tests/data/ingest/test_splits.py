@@ -119,7 +119,7 @@ def asked(dataset, split, slice):
     }
 
 
-def test_cold_items_and_cold_users_are_asked_apart(by_time):
+def test_cold_items_and_cold_users_are_separate_queries(by_time):
     assert asked(by_time, "valid", "warm") == {"a": (["x", "y", "x"], ["y"])}
     assert asked(by_time, "valid", "cold_items") == {"a": (["x", "y", "x"], ["new"])}
     assert asked(by_time, "valid", "cold_users") == {"c": ([], ["y"])}
@@ -138,7 +138,7 @@ def test_a_given_split_is_followed(tmp_path):
     check_leakage(dataset)
 
 
-def test_a_given_split_against_time_is_refused(tmp_path):
+def test_a_given_split_that_goes_back_in_time_is_refused(tmp_path):
     log = timed_log().with_columns(split=pl.Series(["valid"] + ["train"] * 5 + ["valid"] * 3 + ["test"] * 5))
     with pytest.raises(InvalidInput, match="given split leaks: 1 users .* e.g. 'a'"):
         prepare(log, pl.DataFrame({"item_id": ["x"]}), tmp_path / "d", split="given")
@@ -156,13 +156,17 @@ def test_a_malformed_split_column_is_refused(tmp_path, names, message):
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("splits/train", pl.col("history_length") + 1, "1 users the valid history is shorter than what was trained"),
+        (
+            "splits/train",
+            pl.col("history_length") + 1,
+            "1 users the valid history is shorter than the training history",
+        ),
         ("splits/valid", pl.col("history_length") + 1, "a valid target does not lie after its history"),
         ("splits/test", pl.col("history_length") + 1, "does not lie after|passes the time cut"),
         ("items", pl.col("train_count") + 1, "train_count of 4 items"),
     ],
 )
-def test_leakage_written_into_the_folder_is_found(by_time, file, change, message):
+def test_leakage_in_the_files_is_detected(by_time, file, change, message):
     path = by_time.path / f"{file}.parquet"
     pl.read_parquet(path).with_columns(change).write_parquet(path)
     with pytest.raises(InvalidInput, match=message):
@@ -194,7 +198,7 @@ def test_queries_refuse_unknown_names(by_time):
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "global-time"])
-def test_held_out_items_are_never_trained_on_and_asked_apart(tmp_path, split):
+def test_held_out_items_are_never_trained_on_and_are_separate_queries(tmp_path, split):
     rng = np.random.default_rng(3)
     rows = [(f"u{u}", f"i{i}", START + t) for u in range(40) for t, i in enumerate(rng.integers(0, 20, 8) + u)]
     log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")

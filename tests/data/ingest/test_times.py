@@ -26,7 +26,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize(("stamps", "clock", "microseconds"), TIMES.values(), ids=TIMES.keys())
-def test_times_are_understood(tmp_path, stamps, clock, microseconds):
+def test_time_formats_and_units_are_recognised(tmp_path, stamps, clock, microseconds):
     log = pl.DataFrame({"user_id": ["u"] * 3, "item_id": ["a", "b", "c"], "timestamp": stamps})
     dataset = prepare(log, pl.DataFrame({"item_id": ["a"]}), tmp_path / "d", split="leave-one-out")
     assert dataset.manifest["clock"] is clock

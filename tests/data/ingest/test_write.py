@@ -1,4 +1,4 @@
-"""What a full disk or a kill in the middle of `prepare` leaves: nothing, or the folder that was there before."""
+"""A full disk or a kill during `prepare` leaves either nothing or the previous folder."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ RUN = "import sys; from tfrec.cli import main; sys.argv[0] = 'tfrec'; main()"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
-def test_a_full_disk_is_an_os_error_as_everywhere_else():
+def test_a_full_disk_is_an_os_error():
     with pytest.raises(OSError, match="No space left") as caught:
         write.parquet(pl.DataFrame({"a": range(9)}), "/dev/full")
     assert caught.value.errno == errno.ENOSPC
@@ -27,7 +27,7 @@ def test_a_full_disk_is_an_os_error_as_everywhere_else():
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("full", ["items.parquet", "sequences.parquet", "valid.parquet"])
-def test_a_disk_that_fills_up_in_the_middle_leaves_what_was_there(tmp_path, monkeypatch, full):
+def test_a_disk_that_fills_up_during_the_write_leaves_the_old_folder(tmp_path, monkeypatch, full):
     events, items = shop_log(500)
     before = prepare(events, items, tmp_path / "d").manifest["fingerprint"]
     real = pl.DataFrame.write_parquet
@@ -43,7 +43,7 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_what_was_there(tmp_path, monk
     assert PreparedDataset.load(tmp_path / "d").manifest["fingerprint"] == before
 
 
-def test_a_write_that_the_system_refuses_is_one_line_and_exit_code_2(tmp_path):
+def test_a_failed_write_is_one_line_and_exit_code_2(tmp_path):
     events, items = write_shop_log(tmp_path / "log", 50_000)
 
     def limited():
@@ -60,7 +60,8 @@ def test_a_kill_in_the_middle_leaves_no_half_written_dataset(tmp_path):
     events, items = write_shop_log(tmp_path / "log", 500)
     code = (
         "import sys, time\n"
-        "from tfrec.data import prepare, write\n"
+        "from tfrec.data import prepare\n"
+        "from tfrec.data.ingest import write\n"
         "write.split = lambda *arguments: (print('writing', flush=True), time.sleep(60))\n"
         "prepare(*sys.argv[1:])"
     )

@@ -1,1 +1,1 @@
-"""Named data sets: readers of public logs, and simulated ones for tests and tutorials."""
+"""Named data sets: readers of public logs, and simulated logs for tests and tutorials."""

@@ -1,4 +1,4 @@
-"""The Complete Journey (84.51°): a year of groceries of 2,469 households, in our columns."""
+"""The Complete Journey (84.51°): one year of grocery purchases by 2,469 households, in our columns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tfrec import schema
 from tfrec.errors import InvalidInput
 
 COUPON = "coupon_purchase"
-"""Event kind of a purchase on which a coupon of the shop was redeemed."""
+"""Event kind of a purchase with a redeemed store coupon."""
 _TEXTS = ["product_type", "product_category", "department", "brand", "package_size"]
 
 
 def read_complete_journey(folder: str | Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Reads `transactions.parquet` and `products.parquet` below `folder`.
 
-    The data hold purchases alone, no views and no favourites. Lines of quantity 0 or less (corrections) stay, as their
-    value says what they are: `prepare` makes no target of a purchase of value ≤ 0.
+    The data contain only purchases, no views or favourites. Lines with a quantity of 0 or less (corrections) are kept:
+    `prepare` does not use purchases of value ≤ 0 as targets.
 
     Returns:
-        events: user_id, item_id, event ("purchase", or "coupon_purchase" where a coupon of the shop was redeemed),
-        timestamp (datetime, the same for a basket), value (quantity, float32), context_store, context_basket; in the
-        order of time. items: item_id, product_type, product_category, department, brand, package_size; all strings.
+        events: user_id, item_id, event ("purchase", or "coupon_purchase" with a redeemed store coupon), timestamp
+        (datetime, the same for a whole basket), value (quantity, float32), context_store, context_basket; in time
+        order. items: item_id, product_type, product_category, department, brand, package_size; all strings.
 
     Raises:
         InvalidInput: A file is missing or has other columns.
@@ -50,7 +50,7 @@ def read_complete_journey(folder: str | Path) -> tuple[pl.DataFrame, pl.DataFram
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     if not path.is_file():
         raise InvalidInput(
-            f"{path} is missing; expected the folder that tfrec.downloads.complete_journey_folder() returns."
+            f"{path} is missing. Pass the folder that tfrec.downloads.complete_journey_folder() returns."
         )
     frame = pl.read_parquet(path)
     missing = [name for name in columns if name not in frame.columns]

@@ -1,4 +1,4 @@
-"""MovieLens-100K as RecBole ships it, in our columns."""
+"""MovieLens-100K from the files that RecBole ships, in our columns."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def read_movielens_100k(folder: str | Path) -> tuple[pl.DataFrame, pl.DataFrame]
 
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     if not path.is_file():
-        raise InvalidInput(
-            f"{path} is missing; expected the folder that tfrec.downloads.movielens_100k_folder() returns."
-        )
+        raise InvalidInput(f"{path} is missing. Pass the folder that tfrec.downloads.movielens_100k_folder() returns.")
     frame = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
     frame = frame.rename({name: name.split(":")[0] for name in frame.columns})  # RecBole writes "name:type"
     missing = [name for name in columns if name not in frame.columns]

@@ -1,4 +1,7 @@
-"""A simulated raw retail log: what a shop exports before anyone has cleaned it. No real person or shop is in it."""
+"""A simulated raw retail log, as a shop would export it before any cleaning. It contains no real person or shop.
+
+The constants are chosen by hand to resemble gift-shop logs such as UCI's Online Retail; none is fitted to data.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tfrec import schema
 
 START = dt.datetime(2022, 12, 1)
 SERVICES = {"POST": 0.05, "M": 0.02, "D": 0.01, "BANK CHARGES": 0.005}
-"""Codes that shops book as if they were products, and the share of orders that hold them."""
+"""Service codes that shops book as products, and the share of orders that contain them."""
 KINDS = (
     "mug", "lantern", "cushion", "apron", "lunch bag", "cake tin", "teapot", "candle", "picture frame", "doormat",
     "jigsaw", "bunting", "wall clock", "storage jar", "hot water bottle", "garden trowel", "doll", "necklace",
@@ -34,28 +37,28 @@ THEMES = (
 )
 LOOKS = ("red", "blue", "white", "pink", "green", "small", "large", "set of 3", "ceramic", "wooden", "metal", "glass")
 PEAKS = {"christmas": 345, "easter": 95, "garden trowel": 140, "hot water bottle": 340, "bird house": 110}
-"""Day of the year around which a theme or kind sells several times as well."""
+"""Day of the year around which a theme or kind sells several times as often."""
 
 
 def retail_log(
     users: int = 1200, products: int = 600, *, days: int = 370, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Simulates a gift shop's raw log, in the order of the invoices, and its catalogue.
+    """Simulates the raw log of a gift shop, in invoice order, and its catalogue.
 
-    Customers like a few kinds and themes of products, which the descriptions name; they buy baskets at one minute,
-    and again what they bought before. Popularity follows a power law and the seasons. A fifth of the orders has a
-    blank user; one line in fifty is sent back, as a purchase of negative value or as an event `return`; a few lines
-    are services (POST, M, D, BANK CHARGES) that no catalogue holds; one line in a hundred is there twice.
+    Customers like a few kinds and themes of products, which the descriptions name. They buy whole baskets in one
+    minute, and buy products again. Popularity follows a power law and the seasons. The log is dirty: a fifth of the
+    orders have a blank user; one line in fifty is returned, as a purchase of negative value or as a `return` event;
+    some lines are services (POST, M, D, BANK CHARGES) that are not in the catalogue; one line in a hundred is repeated.
 
     Args:
-        users: Customers. Some of them order every week, most a few times.
-        products: Items of the catalogue.
-        days: Length of the log.
-        seed: The same seed gives the same log.
+        users: int. Number of customers. Some order every week, most only a few times.
+        products: int. Number of items in the catalogue.
+        days: int. Length of the log in days.
+        seed: int. The same seed gives the same log.
 
     Returns:
-        events: user_id, item_id, event (purchase, return), timestamp (string, to the minute), value (float64,
-        quantity). items: item_id, description.
+        events: user_id, item_id, event (purchase or return), timestamp (string, to the minute), value (quantity,
+        float64). items: item_id, description.
 
     Example:
         >>> log, catalogue = retail_log(users=50, products=80)
@@ -66,7 +69,7 @@ def retail_log(
     shop = _shop(products, rng)
     lines = _Lines()
     for user in range(users):
-        _customer(str(12_000 + user), shop, days, lines, rng)
+        _add_orders(str(12_000 + user), shop, days, lines, rng)
     return lines.frame(rng), shop.catalogue
 
 
@@ -102,7 +105,8 @@ def _shop(products: int, rng: np.random.Generator) -> _Shop:
     return _Shop(catalogue, kind, theme, rng.normal(0, 1.0, products) + season)
 
 
-def _customer(name: str, shop: _Shop, days: int, lines: _Lines, rng: np.random.Generator) -> None:
+def _add_orders(name: str, shop: _Shop, days: int, lines: _Lines, rng: np.random.Generator) -> None:
+    """Draws a customer with their taste and appends all their orders to `lines`."""
     taste = 2.5 * np.isin(shop.kind, rng.choice(len(KINDS), 3)) + 1.5 * np.isin(shop.theme, rng.choice(len(THEMES), 2))
     chance = np.exp(shop.months + taste + rng.normal(0, 0.5, len(shop.kind)))
     chance = np.cumsum(chance, axis=1) / chance.sum(axis=1, keepdims=True)

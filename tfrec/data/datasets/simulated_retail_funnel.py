@@ -1,4 +1,4 @@
-"""The simulated retail log with what comes before a purchase: looks, favourites, and what was shown in vain."""
+"""The simulated retail log with the steps before a purchase: impressions, views and favourites."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ DEVICES = ("phone", "desktop", "tablet")
 def retail_behaviours(
     users: int = 400, products: int = 200, *, days: int = 370, impressions: bool = False, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Simulates a web shop on top of `retail_log`: no real person or shop is in it.
+    """Simulates a web shop on top of `retail_log`. It contains no real person or shop.
 
-    Everyone who buys has looked at the item in the half hour before; a third of them favourited it first. Beside each
-    purchase two more items are looked at: one that shares a word of its description, and one by popularity; one in six
-    of those is favourited. People who shop by phone buy less of what they look at: of four lines, three stay looks.
+    Each purchase is preceded by a view in the half hour before, and in a third of the cases by a favourite. With each
+    purchase two more items are viewed: one that shares the last word of its description, and a popular one; one in six
+    of these becomes a favourite. Users on a phone buy less: three quarters of their purchases are dropped, and only the
+    views and favourites remain.
 
     Args:
-        users, products, days, seed: As of `retail_log`.
-        impressions: Whether each look has an impression a minute before, and two more that nobody looked at.
+        users: int. As in `retail_log`.
+        products: int. As in `retail_log`.
+        days: int. As in `retail_log`.
+        impressions: Whether to add an impression a minute before each view, and two impressions without a view.
+        seed: int. As in `retail_log`.
 
     Returns:
-        events: user_id, item_id, event (view, favourite, purchase, and impression), timestamp (int64, seconds),
-        context_device (string). items: item_id, description.
+        events: user_id, item_id, event (view, favourite, purchase and, if asked for, impression), timestamp (int64,
+        seconds), context_device (string). items: item_id, description.
 
     Example:
         >>> log, catalogue = retail_behaviours(users=30, products=40)
@@ -47,17 +51,17 @@ def retail_behaviours(
     time = bought[schema.TIMESTAMP].str.to_datetime("%Y-%m-%d %H:%M").dt.epoch("s").to_numpy()
     user_device = {name: DEVICES[rng.choice(3, p=[0.4, 0.4, 0.2])] for name in names.unique().sort()}
     phone = np.array([user_device[name] == "phone" for name in names])
-    near, popular = _alike(catalogue, item, rng), item[rng.permutation(len(item))]
+    similar, popular = _similar_items(catalogue, item, rng), item[rng.permutation(len(item))]
     bought_now = ~phone | (rng.random(len(item)) < 0.25)
     user = names.to_numpy()
     rows: list[tuple[np.ndarray, np.ndarray, str, np.ndarray]] = []
-    for shown, likes in ((item, 1 / 3), (near, 1 / 6), (popular, 1 / 6)):
-        ahead = rng.integers(3, 30, len(shown)) * 60
-        rows.append((user, shown, schema.VIEW, time - ahead))
-        liked = rng.random(len(shown)) < likes
-        rows.append((user[liked], shown[liked], schema.FAVOURITE, (time - ahead + 60)[liked]))
+    for viewed, favourite_rate in ((item, 1 / 3), (similar, 1 / 6), (popular, 1 / 6)):
+        ahead = rng.integers(3, 30, len(viewed)) * 60
+        rows.append((user, viewed, schema.VIEW, time - ahead))
+        liked = rng.random(len(viewed)) < favourite_rate
+        rows.append((user[liked], viewed[liked], schema.FAVOURITE, (time - ahead + 60)[liked]))
         if impressions:
-            rows.append((user, shown, schema.IMPRESSION, time - ahead - 60))
+            rows.append((user, viewed, schema.IMPRESSION, time - ahead - 60))
             for _ in range(2):
                 unseen = item[rng.permutation(len(item))]
                 rows.append((user, unseen, schema.IMPRESSION, time - ahead - 60))
@@ -72,8 +76,8 @@ def retail_behaviours(
     return log.with_columns(pl.col(schema.USER_ID).replace_strict(user_device).alias("context_device")), catalogue
 
 
-def _alike(catalogue: pl.DataFrame, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each item another that shares the last word of its description, where there is one."""
+def _similar_items(catalogue: pl.DataFrame, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each item, a random one whose description has the same last word; it may be the item itself."""
     last = catalogue["description"].str.split(" ").list.last().to_numpy()
     order = np.argsort(last, kind="stable")
     first, count = np.unique(last[order], return_index=True)[1], np.unique(last, return_counts=True)[1]

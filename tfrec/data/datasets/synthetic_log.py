@@ -1,4 +1,4 @@
-"""Synthetic shop logs of any size, dirty as real ones are."""
+"""Synthetic shop logs of any size, as dirty as real ones, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ WORDS = ("red", "blue", "small", "large", "steel", "oak", "lamp", "kettle", "cha
 def shop_log(
     events: int, users: int | None = None, items: int | None = None, *, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A shop's log over 90 days and its catalogue, in no order.
+    """An unordered shop log of 90 days, and its catalogue.
 
-    Popularity of items and activity of users follow a power law; 1% of the rows have a blank user and 2% repeat
-    another row of their block.
+    Item popularity and user activity follow power laws. 1% of the rows have a blank user, and 2% repeat another row of
+    their block.
 
     Args:
-        events: Rows of the log.
-        users: How many; an eighth of the events by default.
-        items: How many; one for each hundred events by default, at most 200,000.
-        seed: The same seed gives the same log.
+        events: int. Number of rows in the log.
+        users: int. Number of users. Defaults to an eighth of the events.
+        items: int. Number of items. Defaults to a hundredth of the events, at least 10 and at most 200,000.
+        seed: int. The same seed gives the same log.
 
     Returns:
-        events: user_id, item_id, event (view, cart, purchase), timestamp (int64, seconds), value (float32, money).
+        events: user_id, item_id, event (view, cart or purchase), timestamp (int64, seconds), value (price, float32).
         items: item_id, title.
 
     Raises:
@@ -51,18 +51,18 @@ def shop_log(
 
 def _sizes(events: int, users: int | None, items: int | None) -> tuple[int, int]:
     if events < 1:
-        raise InvalidInput(f"Expected at least 1 event; received {events}. Ask for more.")
+        raise InvalidInput(f"Expected at least 1 event; received {events}.")
     return users or max(1, events // 8), items or min(200_000, max(10, events // 100))
 
 
 def _blocks(events: int, users: int, items: int, seed: int) -> Iterator[pl.DataFrame]:
-    """The log in blocks, each with random numbers of its own, so that no more than one has to be in memory."""
+    """Yields the log in blocks, each with its own random generator, so that only one must be in memory."""
     for number, start in enumerate(range(0, events, BLOCK)):
         yield _block(min(BLOCK, events - start), users, items, np.random.default_rng([seed, number]))
 
 
 def _block(events: int, users: int, items: int, rng: np.random.Generator) -> pl.DataFrame:
-    # A power of a uniform number is a power law, and many times as fast to draw as a weighted choice.
+    # A power of a uniform number follows a power law, and is many times faster to draw than a weighted choice.
     user = (users * rng.random(events) ** 2).astype(np.int64)
     item = (items * rng.random(events) ** 3).astype(np.int64)
     kind = rng.choice(len(KINDS), events, p=[0.85, 0.1, 0.05])
@@ -90,9 +90,14 @@ def _catalogue(items: int, seed: int) -> pl.DataFrame:
 
 
 def write_shop_log(folder: str | Path, events: int, *, seed: int = 0) -> tuple[Path, Path]:
-    """Writes `events.parquet` and `items.parquet` of `shop_log` below `folder` and returns their paths.
+    """Writes `shop_log` to `events.parquet` and `items.parquet` below `folder`, and returns the two paths.
 
-    The log is written a block at a time: 50 million events take no more memory than one million.
+    The log is written block by block, so that 50 million events need no more memory than one million.
+
+    Args:
+        folder: Folder to write to; it is created if needed.
+        events: int. Number of rows in the log.
+        seed: int. The same seed gives the same files.
     """
     users, items = _sizes(events, None, None)
     folder = Path(folder)

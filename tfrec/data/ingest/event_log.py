@@ -1,4 +1,4 @@
-"""The log as integers: ids become positions early, so that a long log fits into memory."""
+"""Builds the cleaned log. Ids are replaced by integers early, so that a long log fits into memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,28 @@ from tfrec import schema
 from tfrec.config import DataConfig
 from tfrec.data.histories import Histories
 from tfrec.data.ingest import clean
-from tfrec.data.ingest.index_ids import Vocabulary, encode, ordered
+from tfrec.data.ingest.index_ids import Vocabulary, index_ids, sort_stable
 from tfrec.data.ingest.read import require
-from tfrec.data.ingest.validate import EXAMPLES, problems, typed_events
+from tfrec.data.ingest.validate import EXAMPLES, invalid_rows, typed_events
 from tfrec.errors import InvalidInput
 
 
 @dataclass
 class Log:
-    """A cleaned log. `part` is 0 train, 1 valid, 2 test an event, when the split was given.
+    """A cleaned log.
 
-    `context` holds the context_* columns, a row an event, which ClickRanker reads.
+    Attributes:
+        histories: The events, one row per user.
+        kinds: Names of the event kinds, indexed by `Histories.events`.
+        unknown_items: Ids that occur in events but not in the catalogue; their indices follow the catalogue's.
+        part: int8 `[events]`, 0 train, 1 valid, 2 test; None unless the split is given.
+        context: The context_* columns, one row per event, for ClickRanker.
+        rows_read: Number of rows in the source.
+        timestamp_unit: The unit of the source's timestamps, or "order".
+        unused_columns: Columns of the source that were ignored.
+        problems: Invalid rows by reason: count and examples.
+        dropped: Rows removed by cleaning rules, by rule: count and examples.
+        notes: Messages for the user.
     """
 
     histories: Histories
@@ -40,33 +51,44 @@ class Log:
 
 
 def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, given_split: bool = False) -> Log:
-    """Validates and cleans raw events against a catalogue whose ids are distinct strings.
+    """Validates and cleans raw events.
 
-    Users are sorted by id; each one's events by time, equal times in the order in which they came.
+    Users are sorted by id, and the events of each user by time; equal times keep their input order.
+
+    Args:
+        raw: The events with our column names, as `read` returns them.
+        catalogue: The items; their ids are distinct strings.
+        config: The `data` section of the configuration.
+        given_split: Whether the column split assigns events to train, valid and test.
+
+    Raises:
+        InvalidInput: A column is missing or has an unusable type, or no event is left.
     """
     if given_split:
         require(raw, "events", [schema.SPLIT])
     typed, facts = typed_events(raw, config)
     if not given_split:
         typed = typed.drop(schema.SPLIT, strict=False)
-    encoded, names = encode(typed, catalogue[schema.ITEM_ID], config.default_event)
-    rows = encoded.height
+    indexed, names = index_ids(typed, catalogue[schema.ITEM_ID], config.default_event)
+    rows = indexed.height
     if not rows:
         raise InvalidInput("events are empty. At least one row is needed.")
-    found = problems(raw, typed, encoded)
-    encoded = encoded.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
-    if encoded.is_empty():
-        raise InvalidInput(f"No usable event is left of {rows}: {_counted(found)}. Check the columns of the events.")
-    encoded, names = _present_kinds(encoded, names)
+    problems = invalid_rows(raw, typed, indexed)
+    indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
+    if indexed.is_empty():
+        raise InvalidInput(f"None of {rows} events is usable: {_summary(problems)}. Check the columns of the events.")
+    indexed, names = _drop_absent_kinds(indexed, names)
     order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
-    cleaned, dropped, repeated, notes = _clean(ordered(encoded, order), names.kinds, config, bool(facts["clock"]))
-    del encoded
+    cleaned, dropped, repeated, notes = _clean(sort_stable(indexed, order), names.kinds, config, bool(facts["clock"]))
+    del indexed
     if repeated:
-        found["exact_duplicate"] = repeated
-    for rule in (found, dropped):
+        problems["exact_duplicate"] = repeated
+    for rule in (problems, dropped):
         _name_examples(rule, names)
     if cleaned.is_empty():
-        raise InvalidInput(f"No event is left of {rows}: {_counted(found | dropped)}. Loosen the cleaning rules.")
+        raise InvalidInput(
+            f"Cleaning left none of {rows} events: {_summary(problems | dropped)}. Relax the cleaning rules."
+        )
     histories, unknown = _histories(cleaned, names, len(catalogue), config, facts)
     part = cleaned[schema.SPLIT].to_numpy() if given_split else None
     return Log(
@@ -78,14 +100,14 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
         rows,
         facts["timestamp_unit"],
         facts["unused_columns"],
-        found,
+        problems,
         dropped,
         notes,
     )
 
 
-def _present_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
-    """Without the kinds that only unusable rows had."""
+def _drop_absent_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
+    """Removes the kinds that occurred only in unusable rows."""
     counts = np.bincount(log[schema.EVENT].to_numpy(), minlength=len(names.kinds))
     if counts.all():
         return log, names
@@ -102,24 +124,24 @@ def _clean(
 
     def drop(log: pl.DataFrame, bad: NDArray[np.bool_], name: str) -> pl.DataFrame:
         if bad.any():
-            shown = log.filter(pl.Series(bad)).head(EXAMPLES)
-            dropped[name] = {"count": int(bad.sum()), "examples": list(shown.iter_rows(named=True))}
+            examples = log.filter(pl.Series(bad)).head(EXAMPLES)
+            dropped[name] = {"count": int(bad.sum()), "examples": list(examples.iter_rows(named=True))}
             log = log.filter(pl.Series(~bad))
         return log
 
     log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
     repeated = dropped.pop("exact_duplicate", None)
-    clocked = {
+    clock_rules = {
         "near_duplicate_seconds": config.near_duplicate_seconds,
         "max_events_per_minute": config.max_events_per_minute,
     }
-    if not clock and any(value is not None for value in clocked.values()):
-        names = [f"data.{name}" for name, value in clocked.items() if value is not None]
+    if not clock and any(value is not None for value in clock_rules.values()):
+        names = [f"data.{name}" for name, value in clock_rules.items() if value is not None]
         notes.append(f"{' and '.join(names)} is off: the timestamps are order numbers, not a clock.")
     if clock and config.near_duplicate_seconds is not None:
         log = drop(log, clean.near_duplicates(log, config.near_duplicate_seconds), "near_duplicate")
     if clock and config.max_events_per_minute is not None:
-        log = drop(log, clean.inhuman(log, config.max_events_per_minute), "inhuman_rate")
+        log = drop(log, clean.inhuman_rate(log, config.max_events_per_minute), "inhuman_rate")
     if config.min_user_events > 1 or config.min_item_events > 1:
         log = drop(log, clean.outside_core(log, config.min_user_events, config.min_item_events), "outside_core")
     if config.normalise_ratings and schema.RATING in kinds:
@@ -128,14 +150,17 @@ def _clean(
 
 
 def _histories(
-    log: pl.DataFrame, names: Vocabulary, known: int, config: DataConfig, facts: dict[str, Any]
+    log: pl.DataFrame, names: Vocabulary, catalogue_size: int, config: DataConfig, facts: dict[str, Any]
 ) -> tuple[Histories, list[str]]:
-    """CSR arrays; users and unknown items that lost all their events are gone, the catalogue stays whole."""
+    """Histories, and the ids of the remaining unknown items.
+
+    Users and unknown items without events are removed; the catalogue keeps all its items.
+    """
     user, item = log[schema.USER].to_numpy(), log[schema.ITEM_ID].to_numpy()
     starts = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]]))
     occurring = np.zeros(len(names.items), bool)
     occurring[item] = True
-    occurring[:known] = True
+    occurring[:catalogue_size] = True
     if not occurring.all():
         item = (np.cumsum(occurring) - 1).astype(np.int32)[item]
     histories = Histories(
@@ -148,25 +173,26 @@ def _histories(
         _is_target(log, names.kinds, config, bool(facts["default_event_used"])),
         bool(facts["clock"]),
     )
-    return histories, names.items.gather(np.flatnonzero(occurring[known:]) + known).to_list()
+    return histories, names.items.gather(np.flatnonzero(occurring[catalogue_size:]) + catalogue_size).to_list()
 
 
 def _is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
     chosen = [k for k in kinds if k not in schema.CONTEXT_ONLY_KINDS] if config.targets is None else config.targets
     if not set(chosen) & set(kinds):
-        raise InvalidInput(f"No event is of a target kind: targets are {chosen}, found {kinds}. Set data.targets.")
+        raise InvalidInput(f"No event has a target kind: expected one of {chosen}; found {kinds}. Set data.targets.")
     kind = log[schema.EVENT].to_numpy()
     target = np.isin(kinds, chosen)[kind]
-    # A purchase of nothing or less is a return; so is a row of a log that names no kinds, as raw retail logs are.
-    bought = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
-    is_bought = np.isin(kinds, bought)[kind]
-    undone = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
-    return np.asarray(target & ~(is_bought & undone))
+    # A purchase with a value of 0 or less is a return. Raw retail logs have no event column: there the rule applies to
+    # every row.
+    purchase_kinds = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
+    is_purchase = np.isin(kinds, purchase_kinds)[kind]
+    is_return = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
+    return np.asarray(target & ~(is_purchase & is_return))
 
 
-def _name_examples(found: dict[str, Any], names: Vocabulary) -> None:
-    """Examples that are still integers get their ids back."""
-    for problem in found.values():
+def _name_examples(problems: dict[str, Any], names: Vocabulary) -> None:
+    """Replaces integers by ids in the examples, in place."""
+    for problem in problems.values():
         for row in problem["examples"]:
             if isinstance(row, dict) and schema.USER in row:
                 row[schema.USER_ID] = names.users[row.pop(schema.USER)]
@@ -176,5 +202,6 @@ def _name_examples(found: dict[str, Any], names: Vocabulary) -> None:
                     row[name] = row[name] if isinstance(row[name], (int, str, type(None))) else str(row[name])
 
 
-def _counted(found: dict[str, Any]) -> str:
-    return ", ".join(f"{problem['count']} {name.replace('_', ' ')}" for name, problem in found.items()) or "none"
+def _summary(problems: dict[str, Any]) -> str:
+    counts = [f"{problem['count']} {name.replace('_', ' ')}" for name, problem in problems.items()]
+    return ", ".join(counts) or "none"

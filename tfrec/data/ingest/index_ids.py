@@ -1,4 +1,4 @@
-"""Ids to integers and rows to their order: two passes over the source, and no sort of strings but the distinct ones."""
+"""Replaces ids by integers and sorts rows: two passes over the source, and only distinct strings are ever sorted."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ PARTS = [schema.TRAIN, schema.VALID, schema.TEST]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the integers stand for. `users` are sorted; `items` are the catalogue's, then the unknown ones, sorted."""
+    """The ids behind the integers. `users` is sorted; `items` is the catalogue, then the unknown items, sorted."""
 
     users: pl.Series
     items: pl.Series
     kinds: list[str]
 
 
-def encode(typed: pl.LazyFrame, catalogue: pl.Series, default_event: str) -> tuple[pl.DataFrame, Vocabulary]:
-    """All rows as integers, in the order of the source; null where a row cannot be used.
+def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, default_event: str) -> tuple[pl.DataFrame, Vocabulary]:
+    """Replaces the ids of all rows by integers, in the order of the source; unusable ids become null.
 
     Args:
-        typed: user_id, item_id and event (strings, as they came), timestamp, value, context_* and maybe split.
-        catalogue: Distinct strings.
-        default_event: Kind of events whose own is blank.
+        typed: The columns user_id, item_id and event (raw strings), timestamp, value, context_* and optionally split.
+        catalogue: Item ids, distinct strings.
+        default_event: Kind of the events whose kind is blank.
 
     Returns:
-        The frame: user (uint32), item_id (int32), event (int16), timestamp (int64), value (float32), context_*, split
-        (int8). And its vocabulary.
+        frame: user (uint32), item_id (int32), event (int16), timestamp (int64), value (float32), context_* and, if
+        given, split (int8). vocabulary: the ids of the integers.
     """
     distinct = _distinct(typed)
     users = _not_blank(distinct[schema.USER_ID]).sort()
-    used = _not_blank(distinct[schema.ITEM_ID])
-    items = pl.concat([catalogue, used.filter(~used.is_in(catalogue.implode())).sort()])
+    occurring = _not_blank(distinct[schema.ITEM_ID])
+    items = pl.concat([catalogue, occurring.filter(~occurring.is_in(catalogue.implode())).sort()])
     raw_kinds = distinct[schema.EVENT].drop_nulls().sort()
     kinds, code_of_kind = _kinds(raw_kinds, default_event)
     columns = [
@@ -60,8 +60,8 @@ def encode(typed: pl.LazyFrame, catalogue: pl.Series, default_event: str) -> tup
 def _distinct(typed: pl.LazyFrame) -> dict[str, pl.Series]:
     names = [schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.SPLIT]
     names = [name for name in names if name in typed.collect_schema()]
-    found = collect_all([typed.select(pl.col(name).cast(pl.String)).unique() for name in names], "events")
-    return {name: frame.to_series() for name, frame in zip(names, found)}
+    frames = collect_all([typed.select(pl.col(name).cast(pl.String)).unique() for name in names], "events")
+    return {name: frame.to_series() for name, frame in zip(names, frames)}
 
 
 def _not_blank(texts: pl.Series) -> pl.Series:
@@ -69,7 +69,7 @@ def _not_blank(texts: pl.Series) -> pl.Series:
 
 
 def _kinds(raw: pl.Series, default: str) -> tuple[list[str], NDArray[np.int16]]:
-    """The kinds, ours first; and the code of each raw kind, the last one that of null."""
+    """The kinds, those of the schema first, and the code of each raw kind; the last code is that of null."""
     stripped = [text.strip() or default for text in raw.to_list()] + [default]
     present = set(stripped)
     kinds = [k for k in schema.EVENT_KINDS if k in present] + sorted(present - set(schema.EVENT_KINDS))
@@ -81,37 +81,42 @@ def _code(name: str, values: pl.Series, dtype: type[pl.DataType]) -> pl.Expr:
     return text.cast(pl.Enum(values), strict=False).to_physical().cast(dtype)
 
 
-def _require_parts(found: pl.Series) -> None:
-    wrong = [name for name in found.sort().to_list() if name not in PARTS]
+def _require_parts(names: pl.Series) -> None:
+    wrong = [name for name in names.sort().to_list() if name not in PARTS]
     if wrong:
         raise InvalidInput(f"Expected the column split to hold train, valid and test; found {wrong[:5]}. Rename them.")
 
 
-def ordered(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """The rows, at least one, sorted by integer columns without nulls, equal rows in the order in which they came.
+def sort_stable(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Sorts the rows by integer columns; rows with equal keys keep their order.
 
-    The keys are packed into one 64-bit number where they fit, which sorts many times as fast as several columns.
+    Where the keys fit, they are packed into one 64-bit number, which sorts many times faster than several columns.
+
+    Args:
+        frame: At least one row.
+        keys: Names of integer columns without nulls, most significant first.
 
     Example:
-        >>> ordered(pl.DataFrame({"user": [1, 0, 0], "timestamp": [5, 7, 3]}), ["user", "timestamp"]).rows()
+        >>> sort_stable(pl.DataFrame({"user": [1, 0, 0], "timestamp": [5, 7, 3]}), ["user", "timestamp"]).rows()
         [(0, 3), (0, 7), (1, 5)]
     """
     packed = _packed(frame, keys)
     if packed is None:
         return frame.sort(keys, maintain_order=True)
-    order = np.argsort(packed)  # not stable, so that it may use wide registers; ties are few, and put right below
+    order = np.argsort(packed)  # an unstable sort can use SIMD; the few ties are put in order below
     packed = packed[order]
     tied = np.zeros(len(order) + 1, bool)
     tied[1:-1] = packed[1:] == packed[:-1]
-    among = np.flatnonzero(tied[1:] | tied[:-1])
-    order[among] = order[among][np.lexsort((order[among], packed[among]))]
+    ties = np.flatnonzero(tied[1:] | tied[:-1])
+    order[ties] = order[ties][np.lexsort((order[ties], packed[ties]))]
     del packed, tied
-    places = pl.Series(order.astype(np.uint32) if len(order) < 2**32 else order)
+    positions = pl.Series(order.astype(np.uint32) if len(order) < 2**32 else order)
     del order
-    return frame.select(pl.all().gather(places))
+    return frame.select(pl.all().gather(positions))
 
 
 def _packed(frame: pl.DataFrame, keys: list[str]) -> NDArray[np.uint64] | None:
+    """The keys as one number per row, in the same order; None if they do not fit into 64 bits."""
     packed, bits = np.zeros(frame.height, np.uint64), 0
     for name in keys:
         values = frame[name].to_numpy().astype(np.int64, copy=False)

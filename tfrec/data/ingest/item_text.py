@@ -1,4 +1,4 @@
-"""Item text: rendered from any columns, then normalised."""
+"""Item texts: rendered from columns of the catalogue, then normalised."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import polars as pl
 from tfrec.errors import InvalidInput
 from tfrec.schema import ITEM_ID, TRAIN_COUNT
 
-# Every pattern stops at the next "<", so that hostile text stays linear in its length.
+# Every pattern stops at the next "<", so that the run time is linear in the length even of hostile text.
 _HIDDEN = re.compile(r"<(script|style)\b[^<>]*>[^<]*</\1\s*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<![^<>]*>")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
 
 
 def normalise_text(text: str) -> str:
-    """Strips HTML, unescapes entities, folds whitespace and composes Unicode (NFC).
+    """Strips HTML, unescapes entities, collapses whitespace and composes Unicode (NFC).
 
-    Tags are stripped before and after the entities are unescaped, as shops often escape their HTML once more.
-    A lone "<" (as in "width < 5") stays.
+    Tags are stripped both before and after unescaping, as shops often escape their HTML twice.
+    A lone "<" (as in "width < 5") is kept.
 
     Example:
         >>> normalise_text("<p>Salt &amp; Pepper</p>\\n mill")
@@ -39,15 +39,16 @@ def normalise_text(text: str) -> str:
 
 
 def render_texts(items: pl.DataFrame, template: str | None, normalise: bool) -> list[str]:
-    """One text an item, from a template or from all string columns but the id, in column order.
+    """Renders one text per item, from a template or from all string columns except the id.
 
     Args:
-        items: The catalogue, with any columns.
-        template: E.g. `"{title} by {author}"`; lists are joined by ", ", null is empty. None: all string columns.
-        normalise: Whether `normalise_text` is applied to each text.
+        items: The catalogue.
+        template: E.g. `"{title} by {author}"`; lists are joined with ", ", and null is empty. None joins all string
+            columns, in column order.
+        normalise: Whether to apply `normalise_text` to each text.
 
     Raises:
-        InvalidInput: The template is malformed or names a column that the items do not have.
+        InvalidInput: The template is malformed, or names a column that the items do not have.
 
     Example:
         >>> render_texts(pl.DataFrame({"item_id": ["1"], "title": ["Tea"], "price": [2]}), "{title} for {price}", True)
@@ -84,5 +85,5 @@ def _plain(value: object) -> str:
 
 
 def text_columns(items: pl.DataFrame) -> list[str]:
-    """Names of the columns that make up the default text, in order."""
+    """Names of the columns that make up the default text, in column order."""
     return [n for n, t in items.schema.items() if t == pl.String and n not in (ITEM_ID, TRAIN_COUNT)]

@@ -1,4 +1,4 @@
-"""Logs and catalogues from files and frames, read lazily, with our column names."""
+"""Reads logs and catalogues lazily, from files and frames, and renames their columns to ours."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ FORMATS = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .jsonl, .jsonl.gz"
 
 
 def read(source: Source, what: str, columns: Mapping[str, str], text_only: bool = False) -> pl.LazyFrame:
-    """A lazy frame of a file or frame; the caller's frame is never changed.
+    """Opens a file or frame as a lazy frame with our column names. The caller's frame is not changed.
 
     Args:
-        source: Path of a CSV, TSV, Parquet or JSONL file (CSV and JSONL also gzipped), or a pandas or Polars frame.
-        what: "events", "items" or "users", for messages.
-        columns: Our column name to the source's.
-        text_only: Read every CSV column as a string, for logs, whose types are checked row by row later.
+        source: Path of a CSV, TSV, Parquet or JSONL file (CSV, TSV and JSONL also gzipped), or a pandas or Polars
+            frame.
+        what: "events", "items" or "users"; used in error messages.
+        columns: Maps our column names to those of the source.
+        text_only: Whether to read every CSV column as a string. Logs are read so, and checked row by row later.
 
     Raises:
-        InvalidInput: No such file, an unknown format, an unreadable file, or a mapped column that is not there.
+        InvalidInput: The file is missing, unreadable or in an unknown format.
     """
     frame = _scan(source, what, set(columns.values()) | {schema.USER_ID, schema.ITEM_ID}, text_only)
     names = columns_of(frame, what)
-    # The mapping is one for all inputs, so a column missing here may be meant for another; the required ones are
-    # checked by who requires them.
+    # One mapping serves all inputs, so a column that is missing here may belong to another input. Required columns are
+    # checked where they are used.
     chosen = {theirs: ours for ours, theirs in columns.items() if theirs in names and theirs != ours}
     shadowed = [ours for ours in chosen.values() if ours in names and ours not in chosen]
     return frame.drop(shadowed).rename(chosen)
 
 
 def columns_of(frame: pl.LazyFrame, what: str) -> list[str]:
-    """Column names; raises `InvalidInput` when the source turns out to be unreadable."""
+    """The column names. Raises `InvalidInput` if the source turns out to be unreadable."""
     try:
         return frame.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -49,7 +50,13 @@ def columns_of(frame: pl.LazyFrame, what: str) -> list[str]:
 
 
 def require(frame: pl.LazyFrame, what: str, needed: list[str]) -> None:
-    """Raises `InvalidInput` when a needed column is missing, and says how to map it."""
+    """Raises `InvalidInput` if a needed column is missing; the message says how to map it.
+
+    Args:
+        frame: The frame to check.
+        what: "events", "items" or "users"; used in error messages.
+        needed: Names of the needed columns.
+    """
     found = columns_of(frame, what)
     for name in needed:
         if name not in found:
@@ -60,12 +67,12 @@ def require(frame: pl.LazyFrame, what: str, needed: list[str]) -> None:
 
 
 def collect(frame: pl.LazyFrame, what: str) -> pl.DataFrame:
-    """Runs a lazy frame; raises `InvalidInput` instead of Polars' errors about the source."""
+    """Runs a lazy frame. Raises `InvalidInput` instead of Polars' errors if the source is unreadable."""
     return collect_all([frame], what)[0]
 
 
 def collect_all(frames: list[pl.LazyFrame], what: str) -> list[pl.DataFrame]:
-    """Runs several lazy frames, reading what they share once; raises as `collect` does."""
+    """Runs several lazy frames, reading a common source once. Raises the same errors as `collect`."""
     try:
         return pl.collect_all(frames, engine="streaming")
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
@@ -91,7 +98,7 @@ def _scan(source: Source, what: str, id_columns: set[str], text_only: bool) -> p
 
 
 def _plain_pandas(frame: Any) -> Any:
-    """Object columns of mixed types as strings, in a shallow copy: Arrow refuses them, raw logs have them."""
+    """A shallow copy with object columns of mixed types as strings. They are common in raw logs; Arrow rejects them."""
     mixed = {}
     for name in frame.columns:
         column = frame[name]
@@ -104,7 +111,7 @@ def _plain_pandas(frame: Any) -> Any:
 
 def _scan_file(path: Path, what: str, id_columns: set[str], text_only: bool) -> pl.LazyFrame:
     if not path.is_file():
-        raise InvalidInput(f"{what}: there is no file {path}. Give the path of one of {FORMATS}.")
+        raise InvalidInput(f"{what}: there is no file {path}. Give the path of a file of one of {FORMATS}.")
     if path.stat().st_size == 0:
         raise InvalidInput(f"{what}: {path} is empty. A header and at least one row are needed.")
     name = path.name.lower().removesuffix(".gz")
@@ -117,7 +124,7 @@ def _scan_file(path: Path, what: str, id_columns: set[str], text_only: bool) -> 
             return pl.scan_ndjson(path, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InvalidInput(f"{what}: cannot read {path}: {_first_line(error)}") from None
-    raise InvalidInput(f"{what}: the format of {path.name} is not known. Use one of {FORMATS}.")
+    raise InvalidInput(f"{what}: {path.name} has an unknown format. Use one of {FORMATS}.")
 
 
 def _scan_csv(path: Path, separator: str, id_columns: set[str], text_only: bool) -> pl.LazyFrame:

@@ -1,4 +1,4 @@
-"""Splits as prefixes of each user's time-ordered sequence, and the check that training sees no future."""
+"""Splits as prefixes of each user's time-ordered sequence, and a check for leakage from the future."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Window:
-    """One held-out split: row `q` is a user with targets.
+    """A held-out split. Each query is a user with at least one target.
 
     Attributes:
-        user: int64 `[queries]`, row of the sequences. history_length: int64 `[queries]`, events before the window.
-        position: int64 `[targets]`, where each distinct target first occurs in the flat sequences.
-        query: int64 `[targets]`, its query. cold: bool `[targets]`, first seen in the window.
+        user: int64 `[queries]`, the user's row in the histories.
+        history_length: int64 `[queries]`, number of the user's events before the window.
+        position: int64 `[targets]`, flat position of the first occurrence of each distinct target in the window.
+        query: int64 `[targets]`, the query that each target belongs to.
+        cold: bool `[targets]`, whether the item is first seen in the window.
     """
 
     user: Ints
@@ -34,7 +36,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Split:
-    """Training prefix lengths int64 `[users]`, and the two windows. `cuts`: event times where they begin."""
+    """A training prefix per user, and the two windows.
+
+    Attributes:
+        train_length: int64 `[users]`, number of training events of each user.
+        valid: The validation window.
+        test: The test window.
+        cuts: Start of each window in a global-time split, by name, in microseconds; otherwise empty.
+    """
 
     train_length: Ints
     valid: Window
@@ -43,7 +52,10 @@ class Split:
 
 
 def leave_one_out(h: Histories) -> Split:
-    """Last target event is test, the one before it valid; users with fewer than three targets train only."""
+    """Each user's last target event is the test, the one before it the validation target.
+
+    Users with fewer than three target events are used for training only.
+    """
     target = np.flatnonzero(h.is_target)
     seen = np.concatenate([[0], np.cumsum(h.is_target)])
     first, last = seen[h.offsets[:-1]], seen[h.offsets[1:]]
@@ -60,10 +72,15 @@ def leave_one_out(h: Histories) -> Split:
 
 
 def global_time(h: Histories, valid_quantile: float, test_quantile: float) -> Split:
-    """Cut at two quantiles of event time (the higher of two neighbours); an event at a cut is after it.
+    """Splits at two quantiles of event time (rounded up to an event). An event at a cut belongs to the later part.
+
+    Args:
+        h: The histories.
+        valid_quantile: Where the validation window starts, in 0…1.
+        test_quantile: Where the test window starts, above `valid_quantile`.
 
     Raises:
-        InvalidInput: There is no clock, the quantiles are not rising, or training or a window would be empty.
+        InvalidInput: The log has no clock, the quantiles do not increase, or a part would be empty.
     """
     if not h.clock:
         raise InvalidInput(
@@ -79,28 +96,32 @@ def global_time(h: Histories, valid_quantile: float, test_quantile: float) -> Sp
     for index, name in enumerate(("training", "validation", "test")):
         if not (part == index).any():
             raise InvalidInput(
-                f"global-time leaves no {name} events: too many share one time. "
+                f"global-time leaves no {name} events: too many have the same timestamp. "
                 "Choose other data.valid_quantile and data.test_quantile, or --split leave-one-out."
             )
     return _by_part(h, part, {schema.VALID: int(cuts[0]), schema.TEST: int(cuts[1])})
 
 
 def given(h: Histories, part: NDArray[np.int8]) -> Split:
-    """The split column decides: 0 train, 1 valid, 2 test an event.
+    """Splits by the given part of each event.
+
+    Args:
+        h: The histories.
+        part: int8 `[events]`, 0 train, 1 valid, 2 test.
 
     Raises:
-        InvalidInput: A user's training event lies after a held-out one, or a split is empty.
+        InvalidInput: A part is empty, or a user has an event of an earlier part after one of a later part.
     """
     for index, name in enumerate((schema.TRAIN, schema.VALID, schema.TEST)):
         if not (part == index).any():
             raise InvalidInput(f"The split column has no {name!r} event. Each of train, valid and test is needed.")
-    same_user = np.repeat(np.arange(len(h)), h.lengths)
-    back = np.flatnonzero((np.diff(part) < 0) & (np.diff(same_user) == 0))
-    if len(back):
-        users = np.unique(same_user[back])
+    user = np.repeat(np.arange(len(h)), h.lengths)
+    leaks = np.flatnonzero((np.diff(part) < 0) & (np.diff(user) == 0))
+    if len(leaks):
+        users = np.unique(user[leaks])
         raise InvalidInput(
             f"The given split leaks: {len(users)} users have events of an earlier split after those of a later one, "
-            f"e.g. {_examples(h, users)}. Within a user, time must run train, valid, test."
+            f"e.g. {_examples(h, users)}. Each user's events must be train first, then valid, then test."
         )
     return _by_part(h, part, {})
 
@@ -118,7 +139,7 @@ def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Spli
     def window(index: int) -> Window:
         position = np.flatnonzero((part == index) & h.is_target)
         key = user[position] * np.int64(len(first_part)) + h.items[position]
-        position = position[np.sort(np.unique(key, return_index=True)[1])]  # each user's distinct items, in time order
+        position = position[np.sort(np.unique(key, return_index=True)[1])]  # distinct items per user, in time order
         users, query = np.unique(user[position].astype(np.int64), return_inverse=True)
         return Window(users, before(index)[users], position, query, first_part[h.items[position]] == index)
 
@@ -126,19 +147,29 @@ def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Spli
 
 
 def hold_out(h: Histories, split: Split, num_items: int, share: float) -> tuple[Split, NDArray[np.bool_]]:
-    """Marks targets among a seeded share of the items with events as cold; returns the items, bool `[num_items]`."""
+    """Holds out a random share of the items that have events; targets among them become cold.
+
+    Args:
+        h: The histories.
+        split: The split to change.
+        num_items: int. Items in the catalogue.
+        share: float in 0…1. Share of the items with events to hold out. The draw has a fixed seed.
+
+    Returns:
+        split: The split with more cold targets. held: bool `[num_items]`, the held-out items.
+    """
     occurring = np.flatnonzero(np.bincount(h.items, minlength=num_items))
     held = np.zeros(num_items, bool)
     held[np.random.default_rng(0).permutation(occurring)[: round(share * len(occurring))]] = True
 
-    def window(one: Window) -> Window:
-        return replace(one, cold=one.cold | held[h.items[one.position]])
+    def with_cold(window: Window) -> Window:
+        return replace(window, cold=window.cold | held[h.items[window.position]])
 
-    return replace(split, valid=window(split.valid), test=window(split.test)), held
+    return replace(split, valid=with_cold(split.valid), test=with_cold(split.test)), held
 
 
 def in_training(h: Histories, train_length: Ints) -> NDArray[np.bool_]:
-    """Bool `[events]`: whether an event is among the first `train_length[i]` of its user i."""
+    """Whether each event is among the first `train_length[i]` events of its user i, bool `[events]`."""
     steps = np.zeros(len(h.items) + 1, np.int8)
     users = np.flatnonzero(train_length)
     steps[h.offsets[users]] = 1
@@ -147,10 +178,10 @@ def in_training(h: Histories, train_length: Ints) -> NDArray[np.bool_]:
 
 
 def check_leakage(dataset: PreparedDataset) -> None:
-    """Verifies from what is on disk that no history reaches into what is held out.
+    """Verifies, from the files on disk, that no history overlaps with held-out events.
 
     Raises:
-        InvalidInput: Naming how many users or items are wrong, with examples.
+        InvalidInput: There is leakage; the message gives the number of users or items, with examples.
     """
     import polars as pl
 
@@ -163,7 +194,7 @@ def check_leakage(dataset: PreparedDataset) -> None:
         frame = pl.read_parquet(dataset.path / "splits" / f"{name}.parquet")
         users, lengths = frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy()
         late = users[before[users] > lengths]
-        _fail(h, late, f"the {name} history is shorter than what was trained on")
+        _raise_if_any(h, late, f"the {name} history is shorter than the training history")
         before = before.copy()
         before[users] = lengths
         rows = frame.select(schema.TARGET_ITEMS, schema.COLD_TARGET_ITEMS).rows()
@@ -172,10 +203,10 @@ def check_leakage(dataset: PreparedDataset) -> None:
             for user, n, (warm, cold) in zip(users, lengths, rows)
             if not {*warm, *cold} <= set(h.items[h.offsets[user] + n : h.offsets[user + 1]].tolist())
         ]
-        _fail(h, np.array(absent, np.int64), f"a {name} target does not lie after its history")
+        _raise_if_any(h, np.array(absent, np.int64), f"a {name} target does not lie after its history")
         if (cut := dataset.manifest["cuts"].get(name)) is not None:
             ends = (h.offsets[users] + lengths)[lengths > 0] - 1
-            _fail(h, users[lengths > 0][h.timestamps[ends] >= cut], f"the {name} history passes the time cut")
+            _raise_if_any(h, users[lengths > 0][h.timestamps[ends] >= cut], f"the {name} history passes the time cut")
     _check_training(dataset, h, length)
 
 
@@ -183,17 +214,18 @@ def _check_training(dataset: PreparedDataset, h: Histories, length: Ints) -> Non
     users = np.flatnonzero(length)
     cut = dataset.manifest["cuts"].get(schema.VALID)
     if cut is not None:
-        _fail(h, users[h.timestamps[h.offsets[users] + length[users] - 1] >= cut], "training passes the time cut")
+        late = users[h.timestamps[h.offsets[users] + length[users] - 1] >= cut]
+        _raise_if_any(h, late, "training passes the time cut")
     counts = np.bincount(dataset.training().items, minlength=dataset.num_items)
     wrong = np.flatnonzero(counts != dataset.items[schema.TRAIN_COUNT].to_numpy())
     if len(wrong):
         raise InvalidInput(
-            f"Leakage: train_count of {len(wrong)} items does not count the training events alone, "
+            f"Leakage: train_count of {len(wrong)} items does not equal their number of training events, "
             f"e.g. {dataset.item_ids[wrong[:3]].tolist()}. Prepare the data again."
         )
 
 
-def _fail(h: Histories, users: Ints, what: str) -> None:
+def _raise_if_any(h: Histories, users: Ints, what: str) -> None:
     if len(users):
         raise InvalidInput(
             f"Leakage: for {len(users)} users {what}, e.g. {_examples(h, users)}. Prepare the data again."

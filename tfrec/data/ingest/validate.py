@@ -1,4 +1,4 @@
-"""Raw columns to our types; what cannot be used is marked, counted and shown."""
+"""Converts raw columns to our types. Values that cannot be used become null, and are counted and reported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tfrec.data.ingest.read import collect, require
 from tfrec.errors import InvalidInput
 
 EXAMPLES = 5
+"""Rows shown per kind of problem in the report."""
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-# Tried on a sample, the one that reads most wins, the first of equals.
+# The format that parses most of a sample wins; ties go to the first in this list.
 TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
@@ -24,13 +25,13 @@ TIME_FORMATS = (
 
 
 def as_id(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as string ids, blank ones as null."""
+    """A column as string ids; blank ids are null."""
     text = id_text(name, dtype)
     return pl.when(text.str.strip_chars() != "").then(text)
 
 
 def id_text(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as strings. Floats are what pandas makes of integers with gaps, so 17850.0 is the id "17850"."""
+    """A column as strings. pandas turns integers with missing values into floats, so 17850.0 becomes "17850"."""
     column = pl.col(name)
     if not dtype.is_float():
         return column.cast(pl.String)
@@ -43,13 +44,18 @@ def id_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, dict[str, Any]]:
-    """The columns user_id, item_id, event (text as it came), timestamp (int64), value (float32), context_*, split.
+    """Converts the columns of a log to our types.
 
-    A timestamp or value that cannot be used is null; blank ids and kinds are left to who encodes the distinct ones.
+    Unusable timestamps and values become null. Blank ids and kinds are handled later, in `index_ids`.
+
+    Args:
+        frame: The raw log with our column names.
+        config: The `data` section of the configuration.
 
     Returns:
-        The lazy frame, and notes: `clock` (bool), `timestamp_unit`, `default_event` (whether it was used for lack of a
-        column), `unused_columns`.
+        frame: user_id, item_id and event (raw strings), timestamp (int64), value (float32), context_* and split.
+        facts: `clock` (bool), `timestamp_unit` (str), `default_event_used` (bool: the log has no event column) and
+        `unused_columns` (list of str).
 
     Raises:
         InvalidInput: A required column is missing, or its type cannot be used.
@@ -79,7 +85,7 @@ def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame,
 
 
 def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> tuple[pl.Expr, bool, str]:
-    """The time as int64 microseconds (or order number), whether it is a clock, and the unit that was understood."""
+    """The time as int64 microseconds (or order numbers), whether it is a clock, and its unit in the source."""
     column = pl.col(schema.TIMESTAMP)
     unit = config.timestamp_unit
     if dtype == pl.String:
@@ -108,7 +114,7 @@ def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> t
 
 
 def _numeric(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: str) -> tuple[pl.Expr, bool, str]:
-    """Numbers to int64; whole numbers stay exact, fractions of seconds become microseconds."""
+    """Numeric timestamps as int64. Whole numbers stay exact; fractions of seconds become microseconds."""
     number = pl.when(number.is_finite()).then(number)
     if unit == "auto":
         median = collect(frame.select(number.median()), "events").item()
@@ -127,7 +133,7 @@ def _numeric(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: 
 
 
 def unit_of_median(median: float | None) -> str:
-    """The unit that numbers of this size most likely have: today is 1.8e9 s, 1.8e12 ms, 1.8e15 us.
+    """The most likely unit of timestamps with this median: the present is about 1.8e9 s, 1.8e12 ms or 1.8e15 us.
 
     Example:
         >>> unit_of_median(1_700_000_000), unit_of_median(12.0)
@@ -140,18 +146,15 @@ def unit_of_median(median: float | None) -> str:
 
 
 def _time_format(frame: pl.LazyFrame, sample: pl.Series) -> str:
-    def readable(texts: pl.Series) -> list[int]:
-        texts = texts.str.strip_chars()
-        return [_count_readable(texts, form) for form in TIME_FORMATS]
-
-    counts = readable(sample)
+    texts = sample.str.strip_chars()
+    counts = [_count_readable(texts, form) for form in TIME_FORMATS]
     if max(counts) == 0:
         raise InvalidInput(
-            f"No timestamp of the first {len(sample)} could be read, e.g. {sample[0]!r}. "
+            f"None of the first {len(sample)} timestamps could be read, e.g. {sample[0]!r}. "
             "Use integers, ISO 8601 (2024-05-31 18:00:00) or datetimes."
         )
     best = [form for form, count in zip(TIME_FORMATS, counts) if count == max(counts)]
-    if len(best) > 1 and "/" in sample[0]:  # 03/04/2024: only the whole column can tell the month from the day.
+    if len(best) > 1 and "/" in sample[0]:  # 03/04/2024: only the whole column can tell whether the month comes first
         distinct = collect(frame.select(pl.col(schema.TIMESTAMP).drop_nulls().unique()), "events").to_series()
         best.sort(key=lambda form: -_count_readable(distinct.str.strip_chars(), form))
     return best[0]
@@ -159,26 +162,35 @@ def _time_format(frame: pl.LazyFrame, sample: pl.Series) -> str:
 
 def _count_readable(texts: pl.Series, form: str) -> int:
     zone = None if form.endswith("z") else "UTC"
-    read = texts.str.to_datetime(form, time_unit="us", strict=False, time_zone=zone)
-    return len(read) - read.null_count()
+    times = texts.str.to_datetime(form, time_unit="us", strict=False, time_zone=zone)
+    return len(times) - times.null_count()
 
 
-def problems(raw: pl.LazyFrame, typed: pl.LazyFrame, encoded: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Rows that cannot be used, by reason: count and examples as they came."""
+def invalid_rows(raw: pl.LazyFrame, typed: pl.LazyFrame, indexed: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Counts the unusable rows, with examples in their raw form.
+
+    Args:
+        raw: The raw log with our column names.
+        typed: Of `typed_events`.
+        indexed: Of `index_ids`.
+
+    Returns:
+        Reason to {"count": int, "examples": rows as dicts}; reasons without rows are absent.
+    """
     types = typed.collect_schema()
-    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, dict[str, Any]] = {}
     for name, column, what in (
         ("blank_user_id", schema.USER, schema.USER_ID),
         ("blank_item_id", schema.ITEM_ID, schema.ITEM_ID),
         ("unparsable_timestamp", schema.TIMESTAMP, schema.TIMESTAMP),
     ):
-        if not (count := encoded[column].null_count()):
+        if not (count := indexed[column].null_count()):
             continue
         usable = pl.col(what) if what == schema.TIMESTAMP else as_id(what, types[what])
         marked = pl.concat([raw, typed.select(usable.is_null().alias("__bad"))], how="horizontal")
         rows = collect(marked.filter("__bad").drop("__bad").head(EXAMPLES), "events")
-        found[name] = {"count": count, "examples": [_printable(row) for row in rows.iter_rows(named=True)]}
-    return found
+        problems[name] = {"count": count, "examples": [_printable(row) for row in rows.iter_rows(named=True)]}
+    return problems
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
@@ -186,19 +198,19 @@ def _printable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def typed_items(frame: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, dict[str, Any]]]:
-    """The catalogue with string ids; rows without an id and later rows of a known id are dropped and reported."""
+    """The catalogue with string ids. Rows without an id and repeated ids are dropped, and counted by reason."""
     require(frame, "items", [schema.ITEM_ID])
     types = frame.collect_schema()
     items = collect(frame.with_columns(as_id(schema.ITEM_ID, types[schema.ITEM_ID])), "items")
-    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, dict[str, Any]] = {}
     blank = items[schema.ITEM_ID].is_null()
     if blank.any():
         rows = items.filter(blank).head(EXAMPLES).iter_rows(named=True)
-        found["blank_item_id"] = {"count": int(blank.sum()), "examples": [_printable(row) for row in rows]}
+        problems["blank_item_id"] = {"count": int(blank.sum()), "examples": [_printable(row) for row in rows]}
         items = items.filter(~blank)
-    again = ~items[schema.ITEM_ID].is_first_distinct()
-    if again.any():
-        ids = items.filter(again)[schema.ITEM_ID].unique(maintain_order=True).head(EXAMPLES).to_list()
-        found["duplicate_item"] = {"count": int(again.sum()), "examples": ids}
-        items = items.filter(~again)
-    return items, found
+    repeated = ~items[schema.ITEM_ID].is_first_distinct()
+    if repeated.any():
+        ids = items.filter(repeated)[schema.ITEM_ID].unique(maintain_order=True).head(EXAMPLES).to_list()
+        problems["duplicate_item"] = {"count": int(repeated.sum()), "examples": ids}
+        items = items.filter(~repeated)
+    return items, problems

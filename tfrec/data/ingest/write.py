@@ -1,4 +1,4 @@
-"""The files of a PreparedDataset."""
+"""Writes the files of a PreparedDataset."""
 
 from __future__ import annotations
 
@@ -19,25 +19,34 @@ from tfrec.reporting.html_page import Section, render_report
 
 
 def parquet(frame: pl.DataFrame, path: Path) -> None:
-    """One Parquet file whose bytes depend on the values alone, not on how they came to be chunked.
+    """Writes a Parquet file. Its bytes depend only on the values, not on the chunks of the frame.
 
-    Raises `OSError` when the system refuses, as a full disk does.
+    Raises:
+        OSError: The system cannot write the file, e.g. on a full disk.
     """
     try:
         frame.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=1 << 18)
-    except pl.exceptions.PolarsError as error:  # a full disk comes as a ComputeError with the system's number in it
-        if found := re.search(r"\(os error (\d+)\)", str(error)):
-            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+    except (
+        pl.exceptions.PolarsError
+    ) as error:  # Polars reports a full disk as a ComputeError with the errno in its text
+        if match := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
         raise
 
 
 def items(folder: Path, table: pl.DataFrame) -> None:
-    """items.parquet: item_id, text, train_count, then the given columns."""
+    """Writes items.parquet: item_id, text, train_count, then the given columns."""
     parquet(table, folder / "items.parquet")
 
 
 def sequences(folder: Path, h: Histories, context: pl.DataFrame) -> None:
-    """sequences.parquet: one row a user, a list a column; `context` holds columns with a row an event."""
+    """Writes sequences.parquet: one row per user, with one list per column.
+
+    Args:
+        folder: The folder of the dataset.
+        h: The histories.
+        context: The context_* columns, one row per event.
+    """
     flat = {
         schema.ITEMS: h.items,
         schema.EVENTS: h.events,
@@ -54,7 +63,7 @@ def sequences(folder: Path, h: Histories, context: pl.DataFrame) -> None:
 
 
 def split(folder: Path, h: Histories, parts: Split) -> None:
-    """splits/train.parquet, valid.parquet and test.parquet."""
+    """Writes splits/train.parquet, valid.parquet and test.parquet."""
     (folder / "splits").mkdir()
     users = np.flatnonzero(parts.train_length)
     train = {schema.USER: users.astype(np.uint32), schema.HISTORY_LENGTH: parts.train_length[users].astype(np.uint32)}
@@ -75,12 +84,12 @@ def _window(h: Histories, window: Window) -> pl.DataFrame:
             schema.HISTORY_LENGTH: window.history_length.astype(np.uint32),
         }
     )
-    # np.unique made the queries, so they are 0, 1, 2, … in the order of the users.
+    # The queries come from np.unique, so they are 0, 1, 2, … in the order of the users.
     return rows.hstack(lists.sort("query").select(schema.TARGET_ITEMS, schema.COLD_TARGET_ITEMS))
 
 
 def report(folder: Path, content: dict[str, Any]) -> None:
-    """report.json and report.html."""
+    """Writes report.json and report.html."""
     write_json(folder / "report.json", content)
     (folder / "report.html").write_text(render_report("Prepared data", _sections(content)), encoding="utf-8")
 
@@ -89,25 +98,25 @@ def _sections(content: dict[str, Any]) -> list[Section]:
     events, catalogue = content["events"], content["items"]
     dropped = [
         (where, name.replace("_", " "), problem["count"], "; ".join(map(str, problem["examples"][:2])))
-        for where, found in (("events", events["dropped"]), ("items", catalogue["dropped"]))
-        for name, problem in found.items()
+        for where, problems in (("events", events["dropped"]), ("items", catalogue["dropped"]))
+        for name, problem in problems.items()
     ]
     size = [
         ("events read", events["read"]),
         ("events kept", events["kept"]),
-        ("of them no targets", events["not_targets"]),
+        ("events kept as context only", events["not_targets"]),
         ("users", content["users"]["kept"]),
         ("items", catalogue["catalogue"]),
         ("items only in events", catalogue["only_in_events"]["count"]),
         ("items without text", catalogue["without_text"]["count"]),
         ("items without events", catalogue["without_events"]),
     ]
-    halves = [(name, ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items()))
-              for name, counts in content["splits"].items()]  # fmt: skip
+    parts = [(name, ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items()))
+             for name, counts in content["splits"].items()]  # fmt: skip
     return [
         Section("Size", headers=["what", "count"], rows=size),
         Section("Split", [f"{content['split']}. Time unit: {content['timestamp_unit']}.", *content["notes"]],
-                ["part", "holds"], halves),
+                ["part", "contains"], parts),
         Section("Dropped", [] if dropped else ["Nothing."], ["from", "reason", "rows", "examples"], dropped),
         Section("Event kinds", headers=["kind", "events"], rows=list(events["kinds"].items())),
     ]  # fmt: skip
