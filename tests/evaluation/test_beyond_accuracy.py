@@ -1,4 +1,4 @@
-"""List, catalogue and slice metrics against loops anyone can read, trec_eval and scikit-learn."""
+"""List, catalogue and slice metrics against plain loops, trec_eval and scikit-learn."""
 
 import collections
 import math
@@ -163,12 +163,12 @@ def test_exposure_by_group_is_the_discounted_share():
     assert rows["(none)"]["disparity"] is None and rows["a"]["training"] == 0.75
 
 
-def test_hits_are_the_targets_of_the_own_query():
+def test_hits_are_targets_of_the_same_query():
     found = hits(np.array([[3, 1], [1, -1], [0, 3]]), np.array([0, 1, 2, 4]), np.array([1, 3, 3, 2]), 4)
     assert found.tolist() == [[False, True], [False, False], [False, True]]
 
 
-def test_categories_are_shared_by_an_item_and_may_be_missing():
+def test_an_items_categories_share_its_weight_and_may_be_missing():
     matrix, names = category_matrix(["b|a", "", None, "b"])
     assert names == ["a", "b"]
     assert_allclose(matrix, [[0.5, 0.5], [0, 0], [0, 0], [0, 1]])
@@ -191,12 +191,12 @@ def test_a_short_list_is_counted_against_its_full_length():
     [
         ({"ks": (0,)}, "at least 1"),
         ({"ks": (20,)}, "keep_predictions"),
-        ({"vectors": np.eye(3)}, "vectors of 30 items"),
-        ({"categories": np.eye(3)}, "categories of 30 items"),
+        ({"vectors": np.eye(3)}, "vectors for 30 items"),
+        ({"categories": np.eye(3)}, "categories for 30 items"),
         ({"histories": histories([[1]])}, "25 histories"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(world, change, message):
+def test_inconsistent_arguments_are_refused(world, change, message):
     _, _, _, asked, _, counts, _, _ = world
     short = evaluate_ranking(
         Table(world[0]), asked, num_items=ITEMS, ks=(5,), bootstrap=0, keep_predictions=10

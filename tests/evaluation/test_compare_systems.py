@@ -1,4 +1,4 @@
-"""Comparisons against scipy, statsmodels, and how often they are wrong when nothing is different."""
+"""Comparisons against scipy and statsmodels, and their error rate when nothing differs."""
 
 import itertools
 import math
@@ -48,7 +48,7 @@ def test_the_permutation_test_agrees_with_scipy():
     assert paired_permutation(d[:, None], seed=1)[0] == pytest.approx(theirs.pvalue, abs=0.02)
 
 
-def test_the_bootstrap_equals_that_of_scipy():
+def test_the_bootstrap_equals_scipys():
     rng = np.random.default_rng(3)
     a, b = rng.random((1, 200, 1)), rng.random((1, 200, 1))
     theirs = stats.bootstrap(((b - a)[0, :, 0],), np.mean, method="percentile", n_resamples=9999, rng=4)
@@ -101,7 +101,7 @@ def test_a_comparison_by_hand():
     assert table["p_adjusted"].to_list() == adjust(table["p"].to_list()).tolist()
 
 
-def test_users_are_paired_by_id_not_by_place():
+def test_users_are_paired_by_id_not_by_position():
     first = frame([1, 2, 3], ["a", "b", "c"], [[1], [2], [3]])
     second = frame([3, 1, 2], ["c", "a", "b"], [[3], [1], [2]])
     table = compare_systems({"A": [first], "B": [second]}, metrics=["mrr@10"])
@@ -118,9 +118,9 @@ def test_users_are_paired_by_id_not_by_place():
         ({"A": [frame([1])], "B": [frame([1])]}, {"correction": "x"}, "received 'x'"),
         ({"A": [frame([1, 1])], "B": [frame([1, 1], ["u0", "x"])]}, {}, "1 only here, 1 only there"),
         ({"A": [frame([1])], "B": [frame([1], targets=[[7]])]}, {}, "1 of 1 users have other targets"),
-        ({"A": [frame([1])], "B": [frame([1, 1], ["u0", "u0"])]}, {}, "1 users more than once"),
+        ({"A": [frame([1])], "B": [frame([1, 1], ["u0", "u0"])]}, {}, "1 rows repeat a user"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(systems, options, message):
+def test_incomparable_systems_are_refused(systems, options, message):
     with pytest.raises(InvalidInput, match=message):
         compare_systems(systems, **options)

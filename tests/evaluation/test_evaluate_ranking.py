@@ -1,5 +1,6 @@
-"""Ranking metrics against loops, ties against the model, intervals, and what is kept for later."""
+"""Ranking metrics against loops; ties, intervals and stored predictions."""
 
+import importlib
 import math
 
 import numpy as np
@@ -12,12 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tfrec import InvalidInput
 from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_protocols, evaluate_ranking
-from tfrec.evaluation import evaluate_ranking as ranking
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 
 
 class Fixed:
-    """Scores that were written down; row i of the histories gets row i."""
+    """A scorer with fixed scores: row i of the histories gets row i."""
 
     name = "fixed"
 
@@ -28,7 +28,7 @@ class Fixed:
 
     def scores(self, histories, rows):
         found = self.table[rows]
-        found.flags.writeable = False  # whoever masks must copy
+        found.flags.writeable = False  # masking must copy
         return found
 
 
@@ -55,7 +55,7 @@ def measure(scores, targets, histories=None, **options):
 
 
 def expected_ranks(scores, targets):
-    """The worst order that the scores allow: others first where they tie, NaN before everything."""
+    """The worst order that the scores allow: on ties other items first, and NaN before everything."""
     high = [math.inf if math.isnan(s) else s for s in scores]
     order = sorted(range(len(scores)), key=lambda i: (-high[i], i in targets, targets.index(i) if i in targets else 0))
     return [order.index(t) + 1 if scores[t] > -math.inf else None for t in targets]
@@ -137,7 +137,7 @@ def test_batches_do_not_change_the_result(batch_size):
     assert whole.predictions.equals(parts.predictions)
 
 
-def test_histories_of_like_length_are_scored_together_and_results_stay_in_their_order(monkeypatch):
+def test_histories_of_similar_length_are_scored_together_and_results_keep_their_order(monkeypatch):
     scores = np.random.default_rng(0).normal(size=(5, 20))
     histories, asked, scored = [[7] * length for length in (5, 0, 4, 1, 5)], [], Fixed.scores
     monkeypatch.setattr(
@@ -157,7 +157,8 @@ def test_scores_of_a_large_catalogue_are_computed_for_few_queries_at_a_time(monk
     monkeypatch.setattr(
         Fixed, "scores", lambda self, histories, rows: asked.append(len(rows)) or scored(self, histories, rows)
     )
-    monkeypatch.setattr(ranking, "MOST_SCORES", 3 * 20 + 19)
+    module = importlib.import_module("tfrec.evaluation.evaluate_ranking")  # the name in the room is the function
+    monkeypatch.setattr(module, "MOST_SCORES", 3 * 20 + 19)
     assert measure(scores, targets).metrics == whole.metrics
     assert asked == [3, 3, 3, 1]
 
@@ -168,11 +169,13 @@ def test_masked_items_are_in_no_list_and_a_masked_target_is_missed():
     masked = measure(scores, targets, histories, exclude_seen=True, ks=(1, 3))
     assert free.predictions["ranks"].to_list() == [[2], [1]]
     assert masked.predictions["ranks"].to_list() == [[1], [None]]
-    assert masked.metrics["hit_rate@3"] == 0.5  # the catalogue fits the list, and still the masked one is not in it
+    assert (
+        masked.metrics["hit_rate@3"] == 0.5
+    )  # a masked item is not listed even if the list could hold the whole catalogue
     assert masked.metrics["coverage@1"] == pytest.approx(1 / 3)
 
 
-def test_two_protocols_at_once_score_once_and_are_each_alone():
+def test_two_protocols_at_once_score_once_and_equal_separate_evaluations():
     rng = np.random.default_rng(2)
     scores, targets = rng.normal(size=(7, 9)), [[int(item)] for item in rng.integers(0, 9, 7)]
     histories = [rng.integers(0, 9, size=3).tolist() for _ in range(7)]
@@ -216,7 +219,7 @@ def test_novelty_is_the_mean_information_of_a_list():
     assert_allclose(found, [bits[:2].mean(), bits[2], 0])
 
 
-def test_intervals_hold_the_mean_and_narrow_with_more_queries():
+def test_intervals_contain_the_mean_and_narrow_with_more_queries():
     rng = np.random.default_rng(2)
     few, many = rng.random((50, 2)), rng.random((5000, 2))
     wide, narrow = bootstrap_intervals(few, 300, seed=0), bootstrap_intervals(many, 300, seed=0)
@@ -249,6 +252,6 @@ def test_intervals_are_named_like_their_metrics():
         ([[0], [1]], {"num_items": 4}, "another catalogue"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(targets, options, message):
+def test_invalid_input_is_refused(targets, options, message):
     with pytest.raises(InvalidInput, match=message):
         measure([[1.0, 2.0, 3.0]] * 2, targets, **options)

@@ -19,7 +19,7 @@ from tfrec.evaluation.group_slices import (
 )
 
 
-def test_user_slices_are_the_means_of_their_rows():
+def test_a_user_slice_is_the_mean_over_its_users():
     rng = np.random.default_rng(0)
     groups = rng.choice(["x", "y"], 40).tolist() + [None]
     values = rng.random(41)
@@ -51,7 +51,7 @@ def test_target_slices_count_only_their_own_targets():
     assert found["cold"]["recall@10"] == 0.5 and found["cold"]["users"] == 2
 
 
-def test_groups_by_activity_and_popularity():
+def test_groups_by_activity_and_by_popularity():
     assert activity_groups(np.array([0, 1, 5, 5, 2, 3, 1, 1, 1, 2])).tolist().count("hot") == 2
     assert activity_groups(np.array([0, 0])).tolist() == ["cold", "cold"]
     assert popularity_groups(np.array([0, 9, 1, 1, 1])).tolist() == ["cold", "hot", "warm", "warm", "warm"]
@@ -69,7 +69,7 @@ def test_disparity_names_the_groups_and_leaves_out_the_small():
     assert disparity({"a": row(100, 0.4, 0.03)}, "m")["gap"] is None
 
 
-def test_each_target_has_the_kind_of_event_that_took_it(tmp_path):
+def test_each_target_has_the_kind_of_its_first_event_after_the_history(tmp_path):
     rows = [
         ("u", "a", "view", 0),
         ("u", "b", "view", 1),

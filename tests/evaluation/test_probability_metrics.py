@@ -50,7 +50,7 @@ def test_one_bin_by_hand():
     assert found["auc"] == 0.75
 
 
-def test_a_sure_mistake_costs_a_finite_loss():
+def test_a_confident_mistake_has_a_finite_loss():
     assert evaluate_probabilities([1], [0.0])["log_loss"] == pytest.approx(-math.log(1e-7))
 
 
@@ -70,6 +70,6 @@ def test_a_perfect_forecast_has_no_loss():
         ([0, 1], [0.5, np.nan], "NaN"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(labels, given_, message):
+def test_invalid_input_is_refused(labels, given_, message):
     with pytest.raises(InvalidInput, match=message):
         evaluate_probabilities(labels, given_)

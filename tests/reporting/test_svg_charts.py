@@ -1,4 +1,4 @@
-"""Pictures: what is drawn where, and what a screen reader says."""
+"""SVG charts: positions of their elements, and the description for screen readers."""
 
 import math
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +13,7 @@ def marks(picture, tag):
     return [node for node in ElementTree.fromstring(picture).iter() if node.tag == tag]
 
 
-def test_a_forest_puts_estimates_in_order_between_their_bounds():
+def test_a_forest_plot_draws_each_estimate_between_its_bounds():
     picture = forest(
         "lift <b>", [("A", 1.0, 0.5, 1.5), ("B", -1.0, -math.inf, 0.0), ("C", math.nan, math.nan, math.nan)]
     )
@@ -25,7 +25,7 @@ def test_a_forest_puts_estimates_in_order_between_their_bounds():
     assert "A: 1 (0.5 to 1.5)" in marks(picture, "desc")[0].text and marks(picture, "title")[0].text == "lift <b>"
 
 
-def test_curves_leave_out_what_is_not_finite_and_differ_by_dash():
+def test_lines_skip_points_that_are_not_finite_and_differ_by_dash():
     picture = lines(
         "t", {"a": [(0, 1.0), (1, math.nan), (2, 3.0)], "b": [(0, 2.0)], "none": []}, "epoch", diagonal=True
     )
@@ -42,7 +42,7 @@ def test_bars_are_as_long_as_their_values():
     assert two == pytest.approx(2 * one, abs=0.1) and three == 0
 
 
-def test_a_report_with_pictures_fetches_nothing():
+def test_a_report_with_charts_fetches_nothing():
     page = render_report("T", [Section("S", figures=[bars("b", [("a", 1.0)])], headers=["x"], rows=[[1]])])
     assert "<svg" in page and "http" not in page and "<script" not in page and 'scope="col"' in page
     assert "prefers-color-scheme: dark" in page and "@media print" in page

@@ -1,4 +1,4 @@
-"""How good lists and probabilities are: metrics with intervals, slices, calibration, comparisons."""
+"""Metrics of ranked lists and of probabilities: intervals, slices, calibration and comparisons of systems."""
 
 from tfrec.evaluation.beyond_accuracy import BeyondResult, evaluate_beyond
 from tfrec.evaluation.compare_systems import compare_systems

@@ -1,4 +1,4 @@
-"""`evaluate_beyond`: everything about the lists of an evaluation that is not recall or NDCG."""
+"""`evaluate_beyond`: metrics of recommended lists other than recall and NDCG."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tfrec.evaluation.ranking_metrics import UNRANKED, novelty
 
 @dataclass(frozen=True)
 class BeyondResult:
-    """What `evaluate_beyond` found.
+    """The result of `evaluate_beyond`.
 
     Attributes:
-        metrics: Means over the queries (NaN values left out) and the catalogue's figures, as "diversity@10".
-        per_user: One row a query: user_id, targets, and every metric that has a value for each query.
+        metrics: Means over the queries (ignoring NaN) and metrics of the whole catalogue, by name, e.g. "diversity@10".
+        per_user: One row per query: user_id, targets, and every per-query metric.
     """
 
     metrics: dict[str, float]
@@ -38,18 +38,19 @@ def evaluate_beyond(
     categories: np.ndarray | None = None,
     ks: Sequence[int] = (10,),
 ) -> BeyondResult:
-    """precision, map, novelty, popularity, serendipity, diversity, calibration, coverage, Gini of recommended lists.
+    """Computes precision, MAP, novelty, popularity, serendipity, diversity, calibration, coverage and Gini of lists.
 
     Args:
-        predictions: Of `RankingResult`, or predictions.parquet of a run: user_id, items, targets, ranks.
-        train_counts: `[items]`, training events of each item.
-        histories: One row a query, in the same order. Without: no popularity_lift, unexpectedness, miscalibration.
-        vectors: float `[items, dim]`, e.g. text vectors. Without: no diversity, unexpectedness.
-        categories: float `[items, categories]` from `category_matrix`. Without: no miscalibration.
+        predictions: `RankingResult.predictions`, or predictions.parquet of a run: user_id, items, targets, ranks.
+        train_counts: int `[items]`, number of training events of each item.
+        histories: One row per query, in the order of the predictions. Without them popularity_lift, unexpectedness and
+            miscalibration are left out.
+        vectors: float `[items, dim]`, e.g. text vectors. Without them diversity and unexpectedness are left out.
+        categories: float `[items, categories]` from `category_matrix`. Without it miscalibration is left out.
         ks: Lengths of the lists.
 
     Raises:
-        InvalidInput: lists that were kept shorter than the catalogue allows, or arguments of another catalogue.
+        InvalidInput: The stored lists are shorter than needed, or an argument belongs to another catalogue.
 
     Example:
         >>> frame = pl.DataFrame({"user_id": ["u"], "items": [[1, 0]], "targets": [[1]], "ranks": [[1]]})
@@ -65,21 +66,21 @@ def evaluate_beyond(
     metrics: dict[str, float] = {}
     for k in sorted(set(ks)):
         lists = table[:, :k]
-        found = {
+        per_query = {
             **per_list.precision_metrics(ranks, offsets, k),
             "novelty": novelty(lists, train_counts),
             "popularity": per_list.list_popularity(lists, train_counts),
             "serendipity": per_list.serendipity(lists, offsets, targets, train_counts),
         }
         if vectors is not None:
-            found["diversity"] = per_list.intra_list_diversity(lists, vectors)
+            per_query["diversity"] = per_list.intra_list_diversity(lists, vectors)
         if histories is not None:
-            found["popularity_lift"] = per_list.popularity_lift(lists, histories, train_counts)
+            per_query["popularity_lift"] = per_list.popularity_lift(lists, histories, train_counts)
             if vectors is not None:
-                found["unexpectedness"] = per_list.unexpectedness(lists, histories, vectors)
+                per_query["unexpectedness"] = per_list.unexpectedness(lists, histories, vectors)
             if categories is not None:
-                found["miscalibration"] = per_list.miscalibration(lists, histories, categories)
-        columns |= {f"{name}@{k}": column for name, column in found.items()}
+                per_query["miscalibration"] = per_list.miscalibration(lists, histories, categories)
+        columns |= {f"{name}@{k}": column for name, column in per_query.items()}
         metrics |= {f"{name}@{k}": value for name, value in catalogue_metrics(lists, train_counts).items()}
     means = {name: _mean(column) for name, column in columns.items()}
     per_user = pl.DataFrame({schema.USER_ID: predictions[schema.USER_ID], "targets": np.diff(offsets), **columns})
@@ -87,7 +88,7 @@ def evaluate_beyond(
 
 
 def padded_lists(predictions: pl.DataFrame, k: int) -> np.ndarray:
-    """The first `k` items of each row's list, int32 `[rows, k]`, −1 where there are fewer."""
+    """The first `k` items of each row's list, int32 `[rows, k]`, padded with −1."""
     column = predictions["items"]
     lengths = np.minimum(column.list.len().to_numpy().astype(np.int64), k)
     table = np.full((predictions.height, k), -1, np.int32)
@@ -96,10 +97,14 @@ def padded_lists(predictions: pl.DataFrame, k: int) -> np.ndarray:
 
 
 def flat_ranks(predictions: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks of all targets, int64, `UNRANKED` where there is none, and the offsets `[rows + 1]` of each query's."""
+    """Ranks of all targets in a flat array.
+
+    Returns:
+        ranks: int64 `[targets]`, from 1; `UNRANKED` for null. offsets: int64 `[rows + 1]`, where each query's begin.
+    """
     lengths = predictions["ranks"].list.len().to_numpy()
     if not lengths.all():
-        raise InvalidInput("Expected at least one target a query, received a query without. Leave it out.")
+        raise InvalidInput("Expected at least one target per query, received a query without any. Leave it out.")
     ranks = predictions["ranks"].explode().fill_null(UNRANKED).to_numpy().astype(np.int64)
     return ranks, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
@@ -126,9 +131,9 @@ def _check(
         raise InvalidInput("Expected at least one query, received none.")
     for name, table in (("vectors", vectors), ("categories", categories)):
         if table is not None and len(table) != items:
-            raise InvalidInput(f"Expected {name} of {items} items, as in train_counts; received {len(table)}.")
+            raise InvalidInput(f"Expected {name} for {items} items, as in train_counts; received {len(table)} rows.")
     if histories is not None and len(histories) != predictions.height:
-        raise InvalidInput(f"Expected {predictions.height} histories, one a query; received {len(histories)}.")
+        raise InvalidInput(f"Expected {predictions.height} histories, one per query; received {len(histories)}.")
     kept = int(predictions["items"].list.len().to_numpy().max())
     if kept < min(max(ks), items) and kept == predictions["items"].list.len().to_numpy().min():
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""What all lists together do to the catalogue: how much of it they show, how evenly, and whose items."""
+"""Metrics of all lists together: how much of the catalogue they show, how evenly, and from which item groups."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import polars as pl
 from tfrec.errors import InvalidInput
 
 HEAD = 0.2
-"""Share of the catalogue, by training events, that is called its head."""
+"""Share of the items that counts as the head: the most popular 20%, the usual cut of the 80/20 rule."""
 
 
 def gini(values: np.ndarray) -> float:
-    """Inequality of amounts: 0 where all are equal, towards 1 where one has everything; 0 where all are 0.
+    """The Gini index of inequality: 0 if all values are equal, close to 1 if one value has everything.
 
-    `Σ (2i − n − 1) xᵢ / (n Σ x)` over the values in rising order.
+    `Σ (2i − n − 1) xᵢ / (n Σ x)` over the values in ascending order; 0 if all values are 0.
 
     Args:
-        values: `[n]`, none negative.
+        values: float `[n]`, none negative.
 
     Example:
         >>> gini(np.array([0, 0, 0, 4]))
@@ -32,9 +32,9 @@ def gini(values: np.ndarray) -> float:
 
 
 def head_items(train_counts: np.ndarray, share: float = HEAD) -> np.ndarray:
-    """bool `[items]`: the given share of the catalogue with the most training events, at least one item.
+    """Whether each item belongs to the head: the `share` of the items with the most training events, bool `[items]`.
 
-    Ties go to the item that is first in the catalogue; an item without a training event is never in it.
+    Ties go to the item first in the catalogue. Items without training events never belong to the head.
     """
     counts = np.asarray(train_counts)
     head = np.zeros(len(counts), bool)
@@ -43,14 +43,18 @@ def head_items(train_counts: np.ndarray, share: float = HEAD) -> np.ndarray:
 
 
 def catalogue_metrics(lists: np.ndarray, train_counts: np.ndarray) -> dict[str, float]:
-    """coverage, gini, entropy and head_share of the items in all lists.
+    """coverage, gini, entropy and head_share of all lists together.
 
-    coverage: share of the catalogue in any list. gini: inequality of how often items are shown, over the whole
-    catalogue. entropy: of the shown items, in bits, over its maximum, log2 of the items; 1 is even. head_share: share
-    of the places that goes to the head (`head_items`). All are 0 when no list has an item.
+    - coverage: share of the catalogue that occurs in any list.
+    - gini: inequality of how often items are shown, over the whole catalogue.
+    - entropy: entropy of the shown items divided by its maximum, log2 of the catalogue size; 1 is perfectly even.
+    - head_share: share of the list positions that show items of the head (`head_items`).
+
+    All are 0 if no list has an item.
 
     Args:
-        lists: int `[queries, k]`, −1 for no item. train_counts: `[items]`.
+        lists: int `[queries, k]`, −1 for no item.
+        train_counts: int `[items]`, number of training events of each item.
 
     Example:
         >>> catalogue_metrics(np.array([[0, 1], [0, 1]]), np.array([5, 0, 0, 0]))["coverage"]
@@ -71,40 +75,42 @@ def catalogue_metrics(lists: np.ndarray, train_counts: np.ndarray) -> dict[str, 
 def item_group_exposure(
     lists: np.ndarray, groups: Sequence[Any] | np.ndarray, train_counts: np.ndarray, targets: np.ndarray
 ) -> pl.DataFrame:
-    """How the attention that lists give is shared between groups of items.
+    """How the exposure in lists is distributed over groups of items.
 
-    A place's attention is `1 / log2(rank + 1)` (Singh and Joachims, 2018). `disparity` is exposure over merit, where
-    merit is the group's share of the targets: 1 is what users asked for; null where nobody asked.
+    The exposure of a list position is `1 / log2(rank + 1)` (Singh and Joachims, 2018). `disparity` is a group's share
+    of the exposure divided by its share of the targets: 1 matches demand. It is null for a group without targets.
 
     Args:
-        lists: int `[queries, k]`. groups: one label an item; None is the group "(none)".
-        train_counts: `[items]`. targets: int, flat.
+        lists: int `[queries, k]`, −1 for no item.
+        groups: One label per item; None becomes the group "(none)".
+        train_counts: int `[items]`, number of training events of each item.
+        targets: int `[targets]`, item indices of all targets.
 
     Returns:
-        One row a group, in name order: group, items (count), catalogue, training, targets, exposure (shares in 0…1),
-        disparity.
+        One row per group, in name order: group, items (count), catalogue, training, targets and exposure (shares in
+        0…1), disparity.
     """
     if len(groups) != len(train_counts):
-        raise InvalidInput(f"Expected one group an item, {len(train_counts)}, received {len(groups)}.")
+        raise InvalidInput(f"Expected one group per item, {len(train_counts)}; received {len(groups)}.")
     names = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
     labels, code = np.unique(names, return_inverse=True)
-    attention = np.broadcast_to(1 / np.log2(np.arange(2, lists.shape[1] + 2)), lists.shape)
+    weight = np.broadcast_to(1 / np.log2(np.arange(2, lists.shape[1] + 2)), lists.shape)
     real = lists >= 0
 
     def share(codes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         amounts = np.bincount(codes, weights, minlength=len(labels)).astype(np.float64)
         return amounts / max(amounts.sum(), 1e-300)
 
-    exposure, asked = share(code[lists[real]], attention[real]), share(code[targets])
+    exposure, demand = share(code[lists[real]], weight[real]), share(code[targets])
     return pl.DataFrame(
         {
             "group": labels.astype(str),
             "items": np.bincount(code, minlength=len(labels)),
             "catalogue": share(code),
             "training": share(code, np.asarray(train_counts, np.float64)),
-            "targets": asked,
+            "targets": demand,
             "exposure": exposure,
-            "disparity": [float(e / a) if a > 0 else None for e, a in zip(exposure, asked)],
+            "disparity": [float(e / d) if d > 0 else None for e, d in zip(exposure, demand)],
         },
         schema_overrides={"disparity": pl.Float64},
     )

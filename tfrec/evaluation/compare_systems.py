@@ -1,4 +1,4 @@
-"""Systems against a baseline on the same queries: differences, intervals, corrected p-values, effect sizes."""
+"""Compares systems with a baseline on the same queries: differences, intervals, corrected p-values, effect sizes."""
 
 from __future__ import annotations
 
@@ -25,27 +25,30 @@ def compare_systems(
     flips: int = 10_000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Every system against the baseline, on every metric, paired by user; seeds are repeated measures.
+    """Compares every system with the baseline on every metric, paired by user. Seeds are repeated measurements.
 
-    A user's value is the mean over the seeds of a system. The interval resamples users and seeds, the permutation test
-    flips users (see `paired_bootstrap`, `paired_permutation`); p-values of the whole table are corrected together.
+    A user's value is the mean over the seeds of a system. Intervals come from `paired_bootstrap`, which resamples users
+    and seeds, and p-values from `paired_permutation`, which flips the signs of users' differences. The p-values of the
+    whole table are corrected together.
 
     Args:
-        systems: Name to predictions frames (of `RankingResult`, or predictions.parquet), one a seed.
-        baseline: Name; the first by default.
-        metrics: Of recall, ndcg, mrr, hit_rate, precision, map, as "ndcg@10".
+        systems: System name to predictions, one frame per seed (`RankingResult.predictions` or predictions.parquet).
+        baseline: Name of the baseline. Defaults to the first system.
+        metrics: recall, ndcg, mrr, hit_rate, precision or map, with a cutoff, e.g. "ndcg@10".
         correction: "holm", "benjamini-hochberg" or "none".
-        resamples: int. flips: int. seed: int.
+        resamples: int. Number of bootstrap resamples.
+        flips: int. Number of random sign flips of the permutation test.
+        seed: int. Seed of both tests.
 
     Returns:
-        One row a system and metric: system, baseline, metric, users, seeds, value, baseline_value, difference, low,
-        high, relative (difference over the baseline's value), effect_size (d_z: mean over standard deviation of the
-        users' differences; 0 when they are all 0), seed_sd (standard deviation of the system's mean over its seeds, NaN
-        with one), wins, ties, losses (users), p, p_adjusted.
+        One row per system and metric: system, baseline, metric, users, seeds, value, baseline_value, difference, low
+        and high (95% interval of the difference), relative (difference divided by the baseline's value), effect_size
+        (d_z: mean divided by standard deviation of the users' differences; 0 if all are 0), seed_sd (standard deviation
+        of the system's mean over its seeds; NaN with one seed), wins, ties, losses (users), p, p_adjusted.
 
     Raises:
-        InvalidInput: fewer than two systems, an unknown baseline or metric, or predictions of other users or targets,
-            with counts.
+        InvalidInput: Fewer than two systems, an unknown baseline or metric, or predictions for different users or
+            targets.
 
     Example:
         >>> def run(*ranks):
@@ -88,7 +91,7 @@ def _compare(
     rows: list[dict[str, object]] = []
     for place, metric in enumerate(metrics):
         d = differences[:, place]
-        spread = d.std(ddof=1) if len(d) > 1 else 0.0
+        deviation = d.std(ddof=1) if len(d) > 1 else 0.0
         before = float(theirs[..., place].mean())
         rows.append(
             {
@@ -103,7 +106,7 @@ def _compare(
                 "low": float(bounds[place, 0]),
                 "high": float(bounds[place, 1]),
                 "relative": float(d.mean() / before) if before else float("nan"),
-                "effect_size": float(d.mean() / spread) if spread > 1e-12 else 0.0,
+                "effect_size": float(d.mean() / deviation) if deviation > 1e-12 else 0.0,
                 "seed_sd": float(by_seed[:, place].std(ddof=1)) if len(ours) > 1 else float("nan"),
                 "wins": int((d > 1e-12).sum()),
                 "ties": int((np.abs(d) <= 1e-12).sum()),
@@ -115,7 +118,7 @@ def _compare(
 
 
 def _values(frame: pl.DataFrame, anchor: pl.DataFrame, name: str, metrics: Sequence[str]) -> np.ndarray:
-    """float64 `[users, metrics]` in the anchor's order."""
+    """Metric values of each user, float64 `[users, metrics]`, in the order of `anchor`."""
     _require_same(frame, anchor, name)
     aligned = anchor.select(schema.USER_ID).join(frame, on=schema.USER_ID, how="left", maintain_order="left")
     ranks, offsets = flat_ranks(aligned)
@@ -124,10 +127,10 @@ def _values(frame: pl.DataFrame, anchor: pl.DataFrame, name: str, metrics: Seque
         kind, _, k = metric.partition("@")
         if not k.isdigit() or int(k) < 1:
             raise InvalidInput(f"Expected a metric such as ndcg@10, received {metric!r}.")
-        found = {**ranking_metrics(ranks, offsets, int(k)), **precision_metrics(ranks, offsets, int(k))}
-        if kind not in found:
-            raise InvalidInput(f"Expected a metric of {', '.join(found)}; received {metric!r}.")
-        columns.append(found[kind])
+        known = {**ranking_metrics(ranks, offsets, int(k)), **precision_metrics(ranks, offsets, int(k))}
+        if kind not in known:
+            raise InvalidInput(f"Expected one of {', '.join(known)}, such as ndcg@10; received {metric!r}.")
+        columns.append(known[kind])
     return np.stack(columns, axis=1)
 
 
@@ -135,7 +138,7 @@ def _require_same(frame: pl.DataFrame, anchor: pl.DataFrame, name: str) -> None:
     for table in (frame, anchor):
         repeated = table.height - table[schema.USER_ID].n_unique()
         if repeated:
-            raise InvalidInput(f"Expected one query a user, received {repeated} users more than once in {name}.")
+            raise InvalidInput(f"Expected one query per user; in {name} {repeated} rows repeat a user.")
     mine, theirs = set(frame[schema.USER_ID].to_list()), set(anchor[schema.USER_ID].to_list())
     if mine != theirs:
         only, missing = sorted(mine - theirs), sorted(theirs - mine)

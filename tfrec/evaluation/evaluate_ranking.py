@@ -1,4 +1,4 @@
-"""Full-ranking evaluation of any Scorer: every item is ranked, ties are against the model."""
+"""Full-ranking evaluation of any Scorer: every item is ranked, and ties count against the model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from tfrec.retrieval.scorer import Scorer
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 MOST_SCORES = 2**26
-"""Scores that exist at the same time: 256 MB, a few times over. Over 130,000 items a batch is smaller for it."""
+"""Scores per batch at most: 256 MB as float32, of which a few copies exist. It limits the batch size above about
+130,000 items."""
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What `evaluate_ranking` found.
+    """The result of `evaluate_ranking`.
 
     Attributes:
-        metrics: Means over the queries: "recall@10", "ndcg@10", "mrr@10", "hit_rate@10" in 0…1, "novelty@10" in bits,
-            "coverage@10" (share of the catalogue that is in any list), and so for every k; "users" and "items".
-        per_user: One row a query: user_id, targets (how many), and every metric but coverage.
-        intervals: 95% bootstrap intervals (low, high) of the means; empty when not asked for.
-        predictions: One row a query: user_id, items and scores (the best, in order), targets, and their ranks (null
-            where a target was masked or not scored), from which any metric can be recomputed.
+        metrics: For every k, means over the queries: "recall@10", "ndcg@10", "mrr@10" and "hit_rate@10" in 0…1,
+            "novelty@10" in bits, and "coverage@10" (share of the catalogue that occurs in any list); also "users" and
+            "items".
+        per_user: One row per query: user_id, targets (count), and every metric except coverage.
+        intervals: Metric name to the 95% bootstrap interval (low, high) of its mean; empty without bootstrap.
+        predictions: One row per query: user_id, items and scores (best first), targets, and their ranks (null for a
+            target that was masked or not scored). Any ranking metric can be recomputed from it.
     """
 
     metrics: dict[str, float]
@@ -53,26 +55,27 @@ def evaluate_ranking(
     batch_size: int = 512,
     keep_predictions: int = 100,
 ) -> RankingResult:
-    """Ranks the whole catalogue for every query and measures where the targets are.
+    """Ranks the whole catalogue for every query and computes ranking metrics of the targets.
 
-    Several targets a query are allowed. Warning: numbers with and without `exclude_seen` are different protocols and
-    cannot be compared; with it, a target the user has had before counts as missed.
+    A query may have several targets. Warning: metrics with and without `exclude_seen` follow different protocols and
+    must not be compared; with it, a target that is in the user's history counts as missed.
 
     Args:
         scorer: The model or baseline.
-        queries: Histories and targets, at least one target each.
-        num_items: int. Items in the catalogue.
-        exclude_seen: Whether items of the query's own history are masked.
+        queries: Histories and targets; every query has at least one target.
+        num_items: int. Number of items in the catalogue.
+        exclude_seen: Whether to mask the items of each query's history.
         ks: Lengths of the lists.
-        train_counts: `[num_items]`, training events of each item, for novelty; without them it is left out.
-        bootstrap: int. Resamples for the intervals; 0 for none.
-        seed: int. Of the bootstrap.
-        batch_size: int. Queries scored at a time.
-        keep_predictions: int. Items a query kept in `predictions`; 0 keeps only the ranks.
+        train_counts: int `[num_items]`, number of training events of each item, for novelty. Without it novelty is
+            left out.
+        bootstrap: int. Number of bootstrap resamples for the intervals; 0 for no intervals.
+        seed: int. Seed of the bootstrap.
+        batch_size: int. Maximum number of queries scored at a time.
+        keep_predictions: int. Number of items per query in `predictions`; 0 keeps only the ranks.
 
     Raises:
-        InvalidInput: no queries, a query without a target, a target outside the catalogue, a k below 1, or scores of
-            another shape than `[batch, num_items]`.
+        InvalidInput: There are no queries, a query has no target, a target is outside the catalogue, a k is below 1, or
+            the scores do not have the shape `[batch, num_items]`.
     """
     (result,) = evaluate_protocols(
         scorer,
@@ -102,44 +105,53 @@ def evaluate_protocols(
     batch_size: int = 512,
     keep_predictions: int = 100,
 ) -> list[RankingResult]:
-    """`evaluate_ranking` once for each of `exclude_seen`; the scores are computed once for all."""
+    """Runs `evaluate_ranking` for each value in `exclude_seen`, computing the scores only once.
+
+    Args:
+        scorer: As in `evaluate_ranking`, like all other arguments.
+        queries: Histories and targets.
+        exclude_seen: The protocols to evaluate.
+
+    Returns:
+        One result per value in `exclude_seen`, in order.
+    """
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
     batch_size = min(batch_size, max(MOST_SCORES // num_items, 1))
-    found = [_Found.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
-    order = np.argsort(queries.history.lengths, kind="stable")  # alike in a batch, so that little of it is padding
+    rankings = [_Rankings.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
+    order = np.argsort(queries.history.lengths, kind="stable")  # batches of similar lengths need little padding
     cores = os.cpu_count() or 1
     jobs: list[Future[None]] = []
-    with ThreadPoolExecutor(cores) as pool:  # NumPy lets go of the interpreter while it compares and sorts
+    with ThreadPoolExecutor(cores) as pool:  # NumPy releases the GIL while it compares and sorts
         for start in range(0, len(queries), batch_size):
             rows = order[start : start + batch_size]
-            scores = _scores(scorer, queries.history, rows, num_items)  # while the cores rank the rows before
+            scores = _scores(scorer, queries.history, rows, num_items)  # meanwhile the pool ranks the previous batch
             for job in jobs:
                 job.result()
             jobs = [
-                pool.submit(one.add, part, values, queries, masked)
-                for one, masked in zip(found, exclude_seen, strict=True)
+                pool.submit(ranking.add, part, values, queries, masked)
+                for ranking, masked in zip(rankings, exclude_seen, strict=True)
                 for part, values in zip(np.array_split(rows, cores), np.array_split(scores, cores), strict=True)
                 if len(part)
             ]
         for job in jobs:
             job.result()
     return [
-        _result(one, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
-        for one in found
+        _result(ranking, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
+        for ranking in rankings
     ]
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Ranks of all targets, and the best items of each query with their scores."""
+class _Rankings:
+    """Ranks of all targets, and the best items of each query with their scores, filled batch by batch."""
 
     ranks: np.ndarray
     lists: np.ndarray
     scores: np.ndarray
 
     @classmethod
-    def empty(cls, queries: Queries, width: int) -> _Found:
+    def empty(cls, queries: Queries, width: int) -> _Rankings:
         shape = len(queries), width
         return cls(
             np.empty(len(queries.target_items), np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32)
@@ -154,7 +166,7 @@ class _Found:
 
 
 def _result(
-    found: _Found,
+    rankings: _Rankings,
     queries: Queries,
     ks: Sequence[int],
     num_items: int,
@@ -162,10 +174,10 @@ def _result(
     bootstrap: tuple[int, int],
     keep: int,
 ) -> RankingResult:
-    values = _per_query(found.ranks, queries.target_offsets, found.lists, ks, train_counts)
+    values = _per_query(rankings.ranks, queries.target_offsets, rankings.lists, ks, train_counts)
     metrics = {name: float(column.mean()) for name, column in values.items()}
     for k in ks:
-        listed = np.unique(found.lists[:, :k])
+        listed = np.unique(rankings.lists[:, :k])
         metrics[f"coverage@{k}"] = float((listed >= 0).sum() / num_items)
     metrics |= {"users": float(len(queries)), "items": float(num_items)}
     intervals = {}
@@ -175,7 +187,7 @@ def _result(
     per_user = pl.DataFrame(
         {schema.USER_ID: _ids(queries), "targets": np.diff(queries.target_offsets), **values},
     )
-    predictions = _predictions(queries, found.ranks, found.lists, found.scores, keep)
+    predictions = _predictions(queries, rankings.ranks, rankings.lists, rankings.scores, keep)
     return RankingResult(metrics, per_user, intervals, predictions)
 
 
@@ -183,9 +195,9 @@ def _check(queries: Queries, num_items: int, ks: Sequence[int]) -> None:
     if not ks or ks[0] < 1:
         raise InvalidInput(f"Expected ks of at least 1, received {list(ks)}.")
     if not len(queries):
-        raise InvalidInput("Expected at least one query, received none. This split has no user with a target.")
+        raise InvalidInput("Expected at least one query, received none: this split has no user with a target.")
     if (np.diff(queries.target_offsets) < 1).any():
-        raise InvalidInput("Expected at least one target a query, received a query without. Leave it out.")
+        raise InvalidInput("Expected at least one target per query, received a query without any. Leave it out.")
     if queries.target_items.min() < 0 or queries.target_items.max() >= num_items:
         raise InvalidInput(f"Expected targets in 0…{num_items - 1}, received {queries.target_items.max()}.")
 
@@ -195,13 +207,19 @@ def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int
     if scores.shape != (len(rows), num_items):
         raise InvalidInput(
             f"Expected scores of shape {(len(rows), num_items)} from {scorer.name}, received {scores.shape}. "
-            "Was it made for another catalogue?"
+            "Was the scorer made for another catalogue?"
         )
     return scores
 
 
 def without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
-    """A copy of float `[rows, num_items]` in which the items of each whole history have −inf."""
+    """A copy of the scores with −inf for the items of each history.
+
+    Args:
+        scores: float `[len(rows), num_items]`.
+        history: The histories.
+        rows: int, the rows of the histories that were scored.
+    """
     scores, lengths = scores.copy(), history.lengths[rows]
     seen = history.items[stretches(history.offsets[rows], lengths)]
     scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
@@ -236,7 +254,7 @@ def _predictions(queries: Queries, ranks: np.ndarray, lists: np.ndarray, scores:
 
 
 def _lists(values: pl.Series, offsets: np.ndarray) -> pl.Series:
-    """One list a row."""
+    """A series with one list per row; the values of row i are at `offsets[i]` to `offsets[i + 1] − 1`."""
     lengths = np.diff(offsets)
     if len(lengths) and lengths[0] and (lengths == lengths[0]).all():
         return values.reshape((len(lengths), int(lengths[0]))).arr.to_list()
@@ -246,8 +264,8 @@ def _lists(values: pl.Series, offsets: np.ndarray) -> pl.Series:
         if len(values)
         else pl.DataFrame({"row": rows, "value": pl.Series([], dtype=pl.List(values.dtype))})
     )
-    every = pl.DataFrame({"row": np.arange(len(offsets) - 1)})
-    return every.join(grouped, on="row", how="left", maintain_order="left")["value"].fill_null([])
+    all_rows = pl.DataFrame({"row": np.arange(len(offsets) - 1)})
+    return all_rows.join(grouped, on="row", how="left", maintain_order="left")["value"].fill_null([])
 
 
 def _ids(queries: Queries) -> pl.Series:

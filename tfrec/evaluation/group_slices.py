@@ -1,4 +1,4 @@
-"""The same metrics for parts of the users and of the targets, and how far the parts are from each other."""
+"""Metrics for groups of users or targets, and the disparity between groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ NOT_METRICS = (schema.USER_ID, "targets")
 
 
 def activity_groups(lengths: np.ndarray, hot: float = 0.2) -> np.ndarray:
-    """Users by the length of their history: "cold" (none), "hot" (the longest `hot` share, ties in), "warm" (others).
+    """Groups users by history length: "cold" (empty), "hot" (the longest `hot` share and ties), "warm" (the others).
+
+    Args:
+        lengths: int `[users]`, events in each history.
+        hot: float in 0…1. Share of the users in the group "hot".
+
+    Returns:
+        object `[users]`, group names.
 
     Example:
         >>> activity_groups(np.array([0, 1, 2, 3, 9])).tolist()
@@ -30,21 +37,21 @@ def activity_groups(lengths: np.ndarray, hot: float = 0.2) -> np.ndarray:
 
 
 def popularity_groups(train_counts: np.ndarray) -> np.ndarray:
-    """Items by training events: "cold" (none), "hot" (the head, see `head_items`), "warm" (others)."""
+    """Groups items by training events: "cold" (none), "hot" (the head, see `head_items`), "warm" (the others)."""
     counts = np.asarray(train_counts)
     return np.where(counts == 0, "cold", np.where(head_items(counts), "hot", "warm")).astype(object)
 
 
 def user_slices(per_user: pl.DataFrame, groups: Sequence[Any] | np.ndarray) -> dict[str, dict[str, float]]:
-    """Mean of every metric for each group of users, with its standard error and how many users it has.
+    """Mean and standard error of every metric, and the number of users, for each group of users.
 
     Args:
-        per_user: One row a query: user_id, targets, metrics (of `evaluate_ranking` or `evaluate_beyond`).
-        groups: One label a row; None is the group "(none)".
+        per_user: One row per query: user_id, targets, metrics (from `evaluate_ranking` or `evaluate_beyond`).
+        groups: One label per row; None becomes the group "(none)".
 
     Returns:
-        Group name, sorted, to {"users": n, metric: mean, metric + "_se": standard error}. NaN values are left out; a
-        group of one user has no standard error (NaN).
+        Group name, sorted, to {"users": n, metric: mean, metric + "_se": standard error}. NaN values are ignored; the
+        standard error of a group with one user is NaN.
 
     Example:
         >>> frame = pl.DataFrame({"user_id": ["a", "b"], "targets": [1, 1], "ndcg@10": [0.5, 1.0]})
@@ -53,20 +60,20 @@ def user_slices(per_user: pl.DataFrame, groups: Sequence[Any] | np.ndarray) -> d
     """
     labels = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
     if len(labels) != per_user.height:
-        raise InvalidInput(f"Expected one group a user, {per_user.height}, received {len(labels)}.")
+        raise InvalidInput(f"Expected one group per user, {per_user.height}; received {len(labels)}.")
     names = [name for name in per_user.columns if name not in NOT_METRICS]
-    found = {}
+    slices = {}
     for label in sorted(set(labels)):
         part = per_user.filter(pl.Series(labels == label))
         row: dict[str, float] = {"users": part.height}
         for name in names:
             values = part[name].to_numpy()
-            row |= dict(zip((name, f"{name}_se"), _mean(values[~np.isnan(values)])))
-        found[str(label)] = row
-    return found
+            row |= dict(zip((name, f"{name}_se"), _mean_and_error(values[~np.isnan(values)])))
+        slices[str(label)] = row
+    return slices
 
 
-def _mean(values: np.ndarray) -> tuple[float, float]:
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
     mean = float(values.mean()) if len(values) else float("nan")
     return mean, float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
@@ -74,70 +81,73 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
 def target_slices(
     ranks: np.ndarray, offsets: np.ndarray, groups: Sequence[Any] | np.ndarray, k: int
 ) -> dict[str, dict[str, float]]:
-    """recall, ndcg, mrr and hit_rate at `k` where only the targets of one group count.
+    """recall, ndcg, mrr and hit_rate at `k` for each group of targets.
 
-    A user counts in each group in which they have a target. The other targets stay in the ranking, as any item does.
+    A user counts in every group in which they have a target. Targets of other groups stay in the ranking like any item.
 
     Args:
         ranks: int64 `[targets]`, from `target_ranks` or the predictions frame (see `flat_ranks`).
-        offsets: int `[queries + 1]`. groups: one label a target.
-        k: int.
+        offsets: int `[queries + 1]`, where the targets of each query begin.
+        groups: One label per target; None becomes the group "(none)".
+        k: int. Length of the lists.
 
     Returns:
         Group name, sorted, to {"users": n, "targets": n, "recall@k": …, "ndcg@k": …, "mrr@k": …, "hit_rate@k": …}.
     """
     labels = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
     if len(labels) != len(ranks):
-        raise InvalidInput(f"Expected one group a target, {len(ranks)}, received {len(labels)}.")
+        raise InvalidInput(f"Expected one group per target, {len(ranks)}; received {len(labels)}.")
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    found = {}
+    slices = {}
     for label in sorted(set(labels)):
         chosen = labels == label
         users, counts = np.unique(row[chosen], return_counts=True)
         values = ranking_metrics(ranks[chosen], np.concatenate([[0], np.cumsum(counts)]), k)
         means = {f"{name}@{k}": float(column.mean()) for name, column in values.items()}
-        found[str(label)] = {"users": len(users), "targets": int(chosen.sum()), **means}
-    return found
+        slices[str(label)] = {"users": len(users), "targets": int(chosen.sum()), **means}
+    return slices
 
 
 def target_kinds(histories: Histories, queries: Queries) -> np.ndarray:
-    """The kind of event by which each target was taken: int16 `[targets]`, indices into `event_kinds`.
+    """The event kind of each target, int16 `[targets]`, as an index into `event_kinds`.
 
-    It is the first event of a target kind that the user has with the item after the query's history; −1 where the log
-    has none.
+    It is the kind of the user's first target event with the item after the query's history, or −1 if the log has none.
 
     Args:
-        histories: Whole sequences (`PreparedDataset.histories()`), of which each query's history is a beginning.
-        queries: What was asked.
+        histories: Complete sequences (`PreparedDataset.histories()`); each query's history is a prefix of one of them.
+        queries: The evaluated queries.
     """
-    place = {user: row for row, user in enumerate(histories.user_ids)}
+    row_of_user = {user: row for row, user in enumerate(histories.user_ids)}
     kinds = np.full(len(queries.target_items), -1, np.int16)
     for query, (user, length) in enumerate(zip(queries.user_ids, queries.history.lengths)):
-        if user not in place:
-            raise InvalidInput(f"The histories have no user {user!r} of the queries. Pass those of the same dataset.")
-        row = histories.row(place[user])
+        if user not in row_of_user:
+            raise InvalidInput(f"The histories lack user {user!r} of the queries. Pass those of the same dataset.")
+        row = histories.row(row_of_user[user])
         later = slice(row.start + int(length), row.stop)
-        taken = histories.is_target[later]
-        first: dict[int, int] = {}
-        for item, kind in zip(histories.items[later][taken].tolist(), histories.events[later][taken].tolist()):
-            first.setdefault(item, kind)
-        for at in range(int(queries.target_offsets[query]), int(queries.target_offsets[query + 1])):
-            kinds[at] = first.get(int(queries.target_items[at]), -1)
+        is_target = histories.is_target[later]
+        first_kind: dict[int, int] = {}
+        for item, kind in zip(histories.items[later][is_target].tolist(), histories.events[later][is_target].tolist()):
+            first_kind.setdefault(item, kind)
+        for target in range(int(queries.target_offsets[query]), int(queries.target_offsets[query + 1])):
+            kinds[target] = first_kind.get(int(queries.target_items[target]), -1)
     return kinds
 
 
 def disparity(slices: Mapping[str, Mapping[str, float]], metric: str, minimum: int = 30) -> dict[str, Any]:
-    """How unequal a metric is between groups of users.
+    """How much a metric differs between groups of users.
+
+    The groups are independent, so the standard error of the gap is the root of the sum of squares. With many groups the
+    gap is biased upwards, as the difference of a maximum and a minimum always is.
 
     Args:
         slices: From `user_slices`.
-        metric: Its name, e.g. "ndcg@10".
-        minimum: int. Groups with fewer users are left out, and named: their means are mostly noise.
+        metric: Name of the metric, e.g. "ndcg@10".
+        minimum: int. Groups with fewer users are left out, as their means are mostly noise. The default 30 is the usual
+            rule of thumb for a mean to be close to normal.
 
     Returns:
-        best and worst (group names), gap (best − worst), gap_se (its standard error), ratio (worst over best; NaN when
-        the best is 0), left_out (names). Groups are independent, so the gap's standard error is the root of the sum of
-        squares; the gap of many groups is biased upwards, as any maximum is. None values with fewer than two groups.
+        best and worst (group names), gap (best − worst), gap_se (its standard error), ratio (worst / best; NaN if the
+        best is 0) and left_out (names of the small groups). With fewer than two groups all but left_out are None.
 
     Example:
         >>> disparity({"a": {"users": 50, "m": 0.2, "m_se": 0.03}, "b": {"users": 50, "m": 0.1, "m_se": 0.04}}, "m")

@@ -1,7 +1,7 @@
-"""What each list is like beside being right: precise, diverse, unexpected, popular, calibrated.
+"""Metrics of each list: precision, diversity, unexpectedness, serendipity, popularity, miscalibration.
 
-Lists are int `[queries, k]`, catalogue indices, best first, −1 (at the end) for no item. Every function returns one
-value a query, float64 `[queries]`. The formulas are on one page: docs/metrics.md.
+Lists are int `[queries, k]` item indices, best first, padded with −1 at the end. The metrics return one value per
+query, float64 `[queries]`. docs/metrics.md has all formulas.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 MIXING = 0.01
-"""Share of the history's distribution mixed into the list's, so that a missing category costs a finite amount."""
+"""Share of the history's distribution mixed into the list's, so that the divergence is finite if a category is missing
+(Steck, 2018, uses α = 0.01)."""
 _BLOCK = 4096
 
 
 def precision_metrics(ranks: np.ndarray, offsets: np.ndarray, k: int) -> dict[str, np.ndarray]:
     """precision and map at `k`, from the ranks of the targets.
 
-    precision: targets in the top k over k, however short the list. map: the precision at each target in the top k,
-    summed, over all targets (as trec_eval's map_cut).
+    - precision: number of targets in the top k, divided by k, even if the list is shorter.
+    - map: sum of the precisions at each target in the top k, divided by the number of all targets (trec_eval's
+      map_cut).
 
     Args:
-        ranks: int `[all targets]`, from 1, distinct within a query.
-        offsets: int `[queries + 1]`; every query has a target.
-        k: int.
+        ranks: int `[targets]`, from 1, distinct within a query.
+        offsets: int `[queries + 1]`, where the targets of each query begin; every query has a target.
+        k: int. Length of the lists.
 
     Example:
         >>> precision_metrics(np.array([1, 3]), np.array([0, 2]), k=4)["map"]
@@ -47,11 +49,13 @@ def precision_metrics(ranks: np.ndarray, offsets: np.ndarray, k: int) -> dict[st
 
 
 def intra_list_diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """One minus the mean cosine over the pairs of each list (Ziegler et al., 2005); 0 with fewer than two items.
+    """One minus the mean cosine over the pairs of items in each list (Ziegler et al., 2005).
+
+    It is 0 for a list with fewer than two items.
 
     Args:
         lists: int `[queries, k]`.
-        vectors: float `[items, dim]`, of any length; a zero vector has cosine 0 to all.
+        vectors: float `[items, dim]`; only their directions count. A zero vector has cosine 0 to every vector.
 
     Example:
         >>> intra_list_diversity(np.array([[0, 1], [0, -1]]), np.eye(2))
@@ -63,7 +67,7 @@ def intra_list_diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         part = lists[start : start + _BLOCK]
         real = part >= 0
         members = np.where(real[..., None], unit[np.maximum(part, 0)], 0)
-        # The pairs' cosines are what the square of the sum has beside the squares of the members.
+        # ‖Σ v‖² = Σ ‖v‖² + the sum of the cosines over all ordered pairs.
         together = np.square(members.sum(axis=1, dtype=np.float64)).sum(axis=1)
         alone = np.square(members, dtype=np.float64).sum(axis=(1, 2))
         pairs = real.sum(axis=1) * (real.sum(axis=1) - 1.0)
@@ -72,13 +76,15 @@ def intra_list_diversity(lists: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 def unexpectedness(lists: np.ndarray, histories: Histories, vectors: np.ndarray, recent: int = 50) -> np.ndarray:
-    """How far the items of a list are from the user's own: the mean of one minus the highest cosine to the history.
+    """How far the items of a list are from the user's history: the mean of one minus the highest cosine to it.
 
-    After Kaminskas and Bridge (2016). An empty list has 0; with an empty history every item has 1.
+    After Kaminskas and Bridge (2016). An empty list has 0; with an empty history every item counts 1.
 
     Args:
-        lists: int `[queries, k]`. histories: one row a query. vectors: float `[items, dim]`.
-        recent: int. Events of the history that are compared, the last ones.
+        lists: int `[queries, k]`.
+        histories: One row per query.
+        vectors: float `[items, dim]`; only their directions count.
+        recent: int. Number of the newest events of the history to compare with.
     """
     unit = unit_vectors(vectors)
     result = np.zeros(len(lists))
@@ -95,14 +101,16 @@ def unexpectedness(lists: np.ndarray, histories: Histories, vectors: np.ndarray,
 def serendipity(
     lists: np.ndarray, target_offsets: np.ndarray, targets: np.ndarray, train_counts: np.ndarray
 ) -> np.ndarray:
-    """Targets in the list that the equally long list of the most popular items would not have shown, over k.
+    """Number of targets in the list that are not among the k most popular items, divided by k.
 
-    After Ge, Delgado-Battenfeld and Jannach (2010), with popularity as the primitive recommender. Ties of popularity go
-    to the item that is first in the catalogue.
+    After Ge, Delgado-Battenfeld and Jannach (2010), with popularity as the primitive recommender. Ties in popularity go
+    to the item first in the catalogue.
 
     Args:
-        lists: int `[queries, k]`. target_offsets: int `[queries + 1]`. targets: int, flat, distinct within a query.
-        train_counts: `[items]`, training events of each item.
+        lists: int `[queries, k]`.
+        target_offsets: int `[queries + 1]`, where the targets of each query begin.
+        targets: int `[targets]`, item indices, distinct within a query.
+        train_counts: int `[items]`, number of training events of each item.
 
     Example:
         >>> serendipity(np.array([[2, 0]]), np.array([0, 2]), np.array([0, 2]), np.array([9, 8, 1]))
@@ -111,37 +119,39 @@ def serendipity(
     k = lists.shape[1]
     obvious = np.zeros(len(train_counts), bool)
     obvious[np.argsort(-np.asarray(train_counts, np.float64), kind="stable")[:k]] = True
-    found = hits(lists, target_offsets, targets, len(train_counts))
-    return (found & ~obvious[np.maximum(lists, 0)]).sum(axis=1) / k
+    is_hit = hits(lists, target_offsets, targets, len(train_counts))
+    return (is_hit & ~obvious[np.maximum(lists, 0)]).sum(axis=1) / k
 
 
 def hits(lists: np.ndarray, target_offsets: np.ndarray, targets: np.ndarray, num_items: int) -> np.ndarray:
-    """Which places of each list hold a target of the query, bool like `lists`."""
+    """Whether each position of each list shows a target of the query, bool `[queries, k]`."""
     row = np.repeat(np.arange(len(lists), dtype=np.int64), np.diff(target_offsets))
-    wanted = np.sort(row * num_items + targets)
-    found = np.empty(lists.shape, bool)
+    target_keys = np.sort(row * num_items + targets)
+    is_hit = np.empty(lists.shape, bool)
     for start in range(0, len(lists), _BLOCK):
         part = lists[start : start + _BLOCK]
-        shown = np.arange(start, start + len(part), dtype=np.int64)[:, None] * num_items + np.maximum(part, 0)
-        at = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)
-        found[start : start + _BLOCK] = (wanted[at] == shown) & (part >= 0)
-    return found
+        keys = np.arange(start, start + len(part), dtype=np.int64)[:, None] * num_items + np.maximum(part, 0)
+        at = np.minimum(np.searchsorted(target_keys, keys), len(target_keys) - 1)
+        is_hit[start : start + _BLOCK] = (target_keys[at] == keys) & (part >= 0)
+    return is_hit
 
 
 def list_popularity(lists: np.ndarray, train_counts: np.ndarray) -> np.ndarray:
-    """Mean training events of the items of each list (average recommendation popularity); an empty list has 0."""
-    counts = np.append(np.asarray(train_counts, np.float64), 0.0)  # the last is for −1
+    """Mean number of training events of the items of each list (average recommendation popularity); 0 if empty."""
+    counts = np.append(np.asarray(train_counts, np.float64), 0.0)  # index −1, padding, reads this 0
     return counts[lists].sum(axis=1) / np.maximum((lists >= 0).sum(axis=1), 1)
 
 
 def popularity_lift(lists: np.ndarray, histories: Histories, train_counts: np.ndarray) -> np.ndarray:
-    """How much more popular a list is than its user's taste: list popularity over history popularity, minus 1.
+    """How much more popular a list is than the user's history: list popularity / history popularity − 1.
 
-    Abdollahpouri et al. (2020). 0 is as the user likes it, above 0 is a push to the popular. NaN, and so left out of
-    means, for an empty history or list and for a history of items without a training event.
+    Abdollahpouri et al. (2020). 0 matches the user's taste; above 0 the list favours popular items. It is NaN, and so
+    ignored in means, if the list or the history is empty or no item of the history has a training event.
 
     Args:
-        lists: int `[queries, k]`. histories: one row a query. train_counts: `[items]`.
+        lists: int `[queries, k]`.
+        histories: One row per query.
+        train_counts: int `[items]`, number of training events of each item.
     """
     counts = np.asarray(train_counts, np.float64)
     lengths = histories.lengths
@@ -154,12 +164,14 @@ def popularity_lift(lists: np.ndarray, histories: Histories, train_counts: np.nd
 def miscalibration(lists: np.ndarray, histories: Histories, categories: np.ndarray) -> np.ndarray:
     """Kullback-Leibler divergence (natural log) of each list's categories from those of the history (Steck, 2018).
 
-    0 where the list has the history's proportions. The list's distribution has `MIXING` of the history's mixed in. NaN,
-    and so left out of means, where the history or the list has no item with a category.
+    It is 0 if the list has the proportions of the history. A share `MIXING` of the history's distribution is mixed into
+    the list's. It is NaN, and so ignored in means, if the list or the history has no item with a category.
 
     Args:
-        lists: int `[queries, k]`. histories: one row a query.
-        categories: float `[items, categories]`, a distribution a row, or zeros for none (see `category_matrix`).
+        lists: int `[queries, k]`.
+        histories: One row per query.
+        categories: float `[items, categories]`. Each row is a distribution, or all zeros for an item without category
+            (see `category_matrix`).
     """
     shown = np.where((lists >= 0)[..., None], categories[np.maximum(lists, 0)], 0).sum(axis=1)
     row = np.repeat(np.arange(len(histories)), histories.lengths)
@@ -174,14 +186,14 @@ def miscalibration(lists: np.ndarray, histories: Histories, categories: np.ndarr
 
 
 def category_matrix(labels: Sequence[str | None], separator: str = "|") -> tuple[np.ndarray, list[str]]:
-    """The categories of items as distributions: each label of an item gets an equal share.
+    """The categories of items as distributions, with equal shares for the labels of an item.
 
     Args:
-        labels: One an item; several are separated; None or "" is none.
-        separator: str.
+        labels: One string per item, with its labels joined by the separator; None or "" for no label.
+        separator: str. Separator of the labels.
 
     Returns:
-        float64 `[items, categories]` and the names of the categories, sorted.
+        matrix: float64 `[items, categories]`. names: the categories, sorted.
 
     Example:
         >>> category_matrix(["Drama|Comedy", None, "Drama"])
@@ -190,7 +202,7 @@ def category_matrix(labels: Sequence[str | None], separator: str = "|") -> tuple
     split = [sorted({part.strip() for part in (label or "").split(separator)} - {""}) for label in labels]
     names = sorted({part for parts in split for part in parts})
     if not names:
-        raise InvalidInput("Expected categories of items, received none: the column is empty. Choose another.")
+        raise InvalidInput("Expected categories of items, received none: the column is empty. Choose another column.")
     index = {name: place for place, name in enumerate(names)}
     matrix = np.zeros((len(split), len(names)))
     for item, parts in enumerate(split):
@@ -200,6 +212,6 @@ def category_matrix(labels: Sequence[str | None], separator: str = "|") -> tuple
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """The vectors at length 1, float32; a zero vector stays zero."""
+    """The vectors scaled to unit length, float32; zero vectors stay zero."""
     vectors = np.asarray(vectors, np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

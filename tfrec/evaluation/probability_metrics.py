@@ -1,4 +1,4 @@
-"""How good probabilities are: separation (AUC), sharpness (log loss, Brier) and calibration."""
+"""Metrics of predicted probabilities: AUC, log loss, Brier score and calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from tfrec.errors import InvalidInput
 
 CLIP = 1e-7
-"""A float32 sigmoid is exactly 0 or 1 beyond ±17; without a bound one sure mistake would make the log loss infinite."""
+"""Probabilities are kept this far from 0 and 1 in the log loss. A float32 sigmoid is exactly 1 above a logit of about
+17, so a single confident mistake would otherwise make the log loss infinite."""
 
 
 def evaluate_probabilities(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 10) -> dict[str, Any]:
@@ -18,18 +19,19 @@ def evaluate_probabilities(labels: np.ndarray, probabilities: np.ndarray, *, bin
     Args:
         labels: `[n]`, 0 or 1 (or bool).
         probabilities: float `[n]` in 0…1.
-        bins: int. Bins of equal width for the calibration; a probability on an edge belongs to the upper bin, 1 to the
-            last.
+        bins: int. Number of calibration bins of equal width. A probability on an edge belongs to the upper bin, and 1
+            to the last bin.
 
     Returns:
-        - auc: the chance that a positive scores above a negative, ties half; NaN when there is only one class.
-        - log_loss: mean negative log-likelihood (natural log), probabilities kept 1e-7 away from 0 and 1.
+        - auc: the chance that a random positive scores above a random negative, ties counting half; NaN if there is
+          only one class.
+        - log_loss: mean negative log-likelihood (natural log), with probabilities clipped to 1e-7…1 − 1e-7.
         - brier: mean squared error.
-        - ece: expected calibration error, the mean over bins of |positive rate − mean probability|, weighted by count.
-        - calibration: one dict a bin that is not empty: low, high, count, probability (mean), positive_rate.
+        - ece: expected calibration error: the mean over bins of |positive rate − mean probability|, weighted by count.
+        - calibration: one dict per non-empty bin: low, high, count, probability (mean), positive_rate.
 
     Raises:
-        InvalidInput: nothing to measure, different lengths, labels other than 0 and 1, values outside 0…1 or NaN.
+        InvalidInput: Empty input, different lengths, labels other than 0 and 1, or probabilities outside 0…1 or NaN.
 
     Example:
         >>> evaluate_probabilities([0, 1, 1], [0.2, 0.2, 0.9])["auc"]
@@ -50,7 +52,12 @@ def evaluate_probabilities(labels: np.ndarray, probabilities: np.ndarray, *, bin
 
 
 def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The chance that a positive scores above a negative, ties half (Mann-Whitney); NaN with one class only."""
+    """The chance that a random positive scores above a random negative, ties half (Mann-Whitney); NaN with one class.
+
+    Args:
+        labels: `[n]`, positive where above 0.
+        scores: float `[n]`.
+    """
     positive = np.asarray(labels) > 0
     above = int(positive.sum())
     below = len(positive) - above
@@ -83,8 +90,10 @@ def _check(truth: np.ndarray, given: np.ndarray, bins: int) -> None:
     if truth.ndim != 1 or truth.shape != given.shape or not len(truth):
         raise InvalidInput(f"Expected labels and probabilities [n] with n > 0, received {truth.shape}, {given.shape}.")
     if not np.isin(truth, (0, 1)).all():
-        raise InvalidInput("Expected labels 0 and 1, received others. Map your labels to 0 and 1.")
+        raise InvalidInput("Expected labels 0 and 1, received other values. Map your labels to 0 and 1.")
     if not ((given >= 0) & (given <= 1)).all():
-        raise InvalidInput("Expected probabilities in 0…1, received others or NaN. Are they logits? Apply a sigmoid.")
+        raise InvalidInput(
+            "Expected probabilities in 0…1, received other values or NaN. If they are logits, apply a sigmoid."
+        )
     if bins < 1:
         raise InvalidInput(f"Expected at least 1 bin, received {bins}.")

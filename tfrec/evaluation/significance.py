@@ -1,4 +1,4 @@
-"""Is a difference one? Paired bootstrap and permutation tests over users, correction for many, effect sizes."""
+"""Significance of a difference: paired bootstrap, paired permutation test, and corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import numpy as np
 
 from tfrec.errors import InvalidInput
 
-_BLOCK = 256
+_BLOCK = 256  # sign flips per matrix product
 
 
 def paired_bootstrap(
     first: np.ndarray, second: np.ndarray, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> np.ndarray:
-    """Percentile intervals of the mean of `second − first`, resampling users and, within each side, its repeats.
+    """Percentile intervals of the mean of `second − first`, resampling the users and the repeats of each side.
 
-    Users are drawn once for both sides, which is what makes it paired (Efron and Tibshirani, 1993). Repeats (seeds) are
-    drawn for each side apart; with one repeat a side, the interval says nothing about other seeds, and with the usual
-    three to five it is a little too narrow, as any bootstrap of so few is.
+    The same users are drawn for both sides, which makes the bootstrap paired (Efron and Tibshirani, 1993). Repeats
+    (seeds) are drawn separately for each side. With one repeat per side the interval does not cover other seeds; with
+    the usual three to five it is a little too narrow, like any bootstrap of so few values.
 
     Args:
-        first, second: float `[repeats, users, metrics]`; the same users in the same order, repeats may differ.
-        resamples: int. seed: int. level: float in 0…1.
+        first: float `[repeats, users, metrics]`.
+        second: float `[repeats, users, metrics]`, of the same users in the same order; the repeats may differ.
+        resamples: int. Number of resamples.
+        seed: int. The same seed gives the same intervals.
+        level: float in 0…1. Coverage of the intervals.
 
     Returns:
         float64 `[metrics, 2]`: low and high.
@@ -48,12 +51,14 @@ def paired_bootstrap(
 
 
 def paired_permutation(differences: np.ndarray, *, flips: int = 10_000, seed: int = 0) -> np.ndarray:
-    """Two-sided p-values that the mean of paired differences is 0, by flipping signs at random (Fisher, 1935).
+    """Two-sided p-values for the hypothesis that the mean difference is 0, by random sign flips (Fisher, 1935).
 
-    `(1 + flips with |mean| at least as large) / (1 + flips)`, so never 0. Differences that are all 0 have p = 1.
+    p is `(1 + flips with |mean| at least as large) / (1 + flips)`, so it is never 0. If all differences are 0, p is 1.
 
     Args:
-        differences: float `[users, metrics]`. flips: int. seed: int.
+        differences: float `[users, metrics]`, paired differences.
+        flips: int. Number of random sign flips.
+        seed: int. The same seed gives the same p-values.
 
     Returns:
         float64 `[metrics]`.
@@ -65,34 +70,37 @@ def paired_permutation(differences: np.ndarray, *, flips: int = 10_000, seed: in
     if differences.ndim != 2 or not len(differences):
         raise InvalidInput(f"Expected differences [users, metrics] with a user, received shape {differences.shape}.")
     rng = np.random.default_rng(seed)
-    # Users without a difference change nothing when flipped.
-    moving = np.ascontiguousarray(differences[(differences != 0).any(axis=1)], np.float64)
+    # Flipping a user without any difference changes nothing.
+    nonzero = np.ascontiguousarray(differences[(differences != 0).any(axis=1)], np.float64)
     observed = np.abs(differences.sum(axis=0))
     tolerance = 1e-9 * np.abs(differences).sum(axis=0)
     extreme = np.zeros(differences.shape[1])
     for start in range(0, flips, _BLOCK):
         size = min(_BLOCK, flips - start)
-        signs = rng.integers(0, 2, (size, len(moving)), dtype=np.int8).astype(np.float64) * 2 - 1
-        extreme += (np.abs(signs @ moving) >= observed - tolerance).sum(axis=0)
+        signs = rng.integers(0, 2, (size, len(nonzero)), dtype=np.int8).astype(np.float64) * 2 - 1
+        extreme += (np.abs(signs @ nonzero) >= observed - tolerance).sum(axis=0)
     return (1 + extreme) / (1 + flips)
 
 
 def adjust(p_values: Sequence[float] | np.ndarray, method: str = "holm") -> np.ndarray:
-    """Corrects p-values for being many; NaN stays NaN and is not counted.
+    """Corrects p-values for multiple tests. NaN stays NaN and does not count as a test.
 
     Args:
-        p_values: `[n]`.
-        method: "holm" (family-wise error, any dependence; Holm, 1979), "benjamini-hochberg" (false discovery rate,
-            positive dependence; 1995) or "none".
+        p_values: float `[n]`.
+        method: "holm" (family-wise error rate, any dependence; Holm, 1979), "benjamini-hochberg" (false discovery rate,
+            positive dependence; Benjamini and Hochberg, 1995) or "none".
+
+    Returns:
+        float64 `[n]`, the adjusted p-values.
 
     Example:
         >>> adjust([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.06, 0.06]
     """
-    given = np.asarray(p_values, np.float64)
-    real = np.flatnonzero(~np.isnan(given))
-    order = real[np.argsort(given[real], kind="stable")]
-    n, ordered, result = len(order), given[order], given.copy()
+    p = np.asarray(p_values, np.float64)
+    real = np.flatnonzero(~np.isnan(p))
+    order = real[np.argsort(p[real], kind="stable")]
+    n, ordered, result = len(order), p[order], p.copy()
     if method == "holm":
         result[order] = np.minimum(np.maximum.accumulate((n - np.arange(n)) * ordered), 1)
     elif method == "benjamini-hochberg":

@@ -1,1 +1,1 @@
-"""Pages and pictures without a template engine: HTML and SVG."""
+"""Self-contained HTML reports with SVG charts."""

@@ -1,4 +1,4 @@
-"""The one template for every self-contained report: no scripts, nothing fetched, light and dark."""
+"""The template of all HTML reports: self-contained, without scripts, for light and dark mode and for print."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ $body
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, at most one table, and pictures.
+    """A section of a report: a heading, paragraphs, at most one table, and figures.
 
     Attributes:
-        heading: Shown above.
+        heading: Title of the section, plain text.
         paragraphs: Plain text.
         headers: Column names of the table.
-        rows: Cells; numbers are aligned right, everything is escaped.
-        figures: Pictures from `tfrec.reporting.svg_charts`, put in as they are.
+        rows: Cells of the table. All are escaped; columns of numbers are right-aligned.
+        figures: Charts from `tfrec.reporting.svg_charts`, inserted without escaping.
     """
 
     heading: str
@@ -64,7 +64,7 @@ class Section:
 
 
 def render_report(title: str, sections: Sequence[Section]) -> str:
-    """A whole HTML page. The same content gives the same bytes.
+    """Renders a complete HTML page. The same content gives the same bytes.
 
     Example:
         >>> "<td>a&lt;b</td>" in render_report("T", [Section("S", headers=["x"], rows=[["a<b"]])])

@@ -1,6 +1,7 @@
-"""Pictures for reports as plain SVG: drawn here, readable without colour, with the numbers in a description.
+"""Charts for reports as plain SVG, readable without colour, with the numbers in a description for screen readers.
 
-Colours are the page's (`html.py`): they follow light, dark and print. Series differ by dash as well as by colour.
+The stylesheet in `html_page.py` sets the colours for light and dark mode and for print. Series differ by dash pattern
+as well as by colour.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH = 720
+WIDTH = 720  # of every chart, in SVG units
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 
 
 def forest(title: str, rows: Sequence[tuple[str, float, float, float]], reference: float = 0.0) -> str:
-    """Estimates with their intervals, one a line, against a vertical reference.
+    """A forest plot: one estimate with its interval per line, and a vertical reference line.
 
     Args:
-        title: What is shown; said to screen readers too.
-        rows: (label, estimate, low, high). Infinite bounds are drawn to the edge; rows with a NaN estimate are named
-            without a mark.
-        reference: Where the vertical line stands: no difference.
+        title: Title of the chart.
+        rows: (label, estimate, low, high). An infinite bound is drawn to the edge; for a NaN estimate only the label is
+            drawn.
+        reference: Position of the vertical line, e.g. 0 for no difference.
 
     Example:
         >>> forest("ndcg", [("B", 0.1, 0.0, 0.2)]).count('class="mark"')
@@ -41,8 +42,8 @@ def forest(title: str, rows: Sequence[tuple[str, float, float, float]], referenc
         parts.append(f'<rect class="mark" x="{scale(estimate) - 4:.1f}" y="{y - 4}" width="8" height="8"/>')
         parts.append(_text(WIDTH, y + 5, f"{estimate:+.4g}", "end"))
     parts += _axis(scale, height - 26)
-    said = "; ".join(f"{label}: {estimate:.4g} ({low:.4g} to {high:.4g})" for label, estimate, low, high in rows)
-    return _svg(title, said, height, parts)
+    text = "; ".join(f"{label}: {estimate:.4g} ({low:.4g} to {high:.4g})" for label, estimate, low, high in rows)
+    return _svg(title, text, height, parts)
 
 
 def lines(
@@ -51,13 +52,13 @@ def lines(
     x_label: str = "",
     diagonal: bool = False,
 ) -> str:
-    """Curves over a common horizontal axis; points that are not finite are left out.
+    """A line chart of one or more series. Points that are not finite are left out.
 
     Args:
-        title: What is shown.
-        series: Name to (x, y) points, in the order in which they are joined.
-        x_label: Under the horizontal axis.
-        diagonal: Whether y = x is drawn, as for calibration.
+        title: Title of the chart.
+        series: Series name to (x, y) points, in drawing order.
+        x_label: Label of the horizontal axis.
+        diagonal: Whether to draw y = x, e.g. for calibration.
 
     Example:
         >>> "polyline" in lines("loss", {"train": [(1, 0.5), (2, 0.4)]}, "epoch")
@@ -85,16 +86,16 @@ def lines(
         parts.append(_text(WIDTH - 104, y + 4, name))
     parts += _axis(across, 240, x_label)
     parts += [_text(56, up(v) + 4, _tick(v), "end") for v in up.ticks()]
-    said = "; ".join(f"{name}: from {p[0][1]:.4g} to {p[-1][1]:.4g}" for name, p in clean.items())
-    return _svg(title, said, 284, parts)
+    text = "; ".join(f"{name}: from {p[0][1]:.4g} to {p[-1][1]:.4g}" for name, p in clean.items())
+    return _svg(title, text, 284, parts)
 
 
 def bars(title: str, values: Sequence[tuple[str, float]]) -> str:
-    """Horizontal bars from 0, one a line, with their values.
+    """A chart of horizontal bars, one per line, with their values.
 
     Args:
-        title: What is shown.
-        values: (label, value), none negative.
+        title: Title of the chart.
+        values: (label, value) pairs, no value negative.
 
     Example:
         >>> bars("share", [("head", 0.8), ("tail", 0.2)]).count("<rect")
@@ -112,18 +113,18 @@ def bars(title: str, values: Sequence[tuple[str, float]]) -> str:
 
 
 class _Scale:
-    """Values to pixels, a little wider than the data."""
+    """A linear scale from values to pixels, with a 5% margin on both sides of the data."""
 
     def __init__(self, low: float, high: float, start: float, stop: float) -> None:
-        room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
-        self.low, self.high, self.start, self.stop = low - room, high + room, start, stop
+        margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
+        self.low, self.high, self.start, self.stop = low - margin, high + margin, start, stop
 
     def __call__(self, value: float) -> float:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self.start + share * (self.stop - self.start)
 
     def ticks(self) -> list[float]:
-        """About five round values."""
+        """About five round values inside the scale."""
         rough = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
@@ -152,9 +153,9 @@ def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _svg(title: str, said: str, height: int, parts: Sequence[str]) -> str:
+def _svg(title: str, description: str, height: int, parts: Sequence[str]) -> str:
     inner = "\n".join(parts)
     return (
         f'<figure><figcaption>{escape(title)}</figcaption>\n<svg role="img" viewBox="0 0 {WIDTH} {height}">'
-        f"<title>{escape(title)}</title><desc>{escape(said)}</desc>\n{inner}\n</svg></figure>"
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>\n{inner}\n</svg></figure>"
     )
