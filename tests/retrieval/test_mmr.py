@@ -1,4 +1,4 @@
-"""Maximal marginal relevance against a loop that anyone can read."""
+"""Maximal marginal relevance against a plain loop."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tfrec.retrieval import TopK, TopKResult, diversify
 
 
 def by_hand(scores, vectors, count, k, strength):
-    """Places in the pool, in the order in which they are picked."""
+    """Positions in the pool, in the order of picking."""
     scores = scores[:count]
     spread = scores.max() - scores.min()
     relevance = (scores - scores.min()) / spread if spread else np.zeros(count)
@@ -28,7 +28,7 @@ def by_hand(scores, vectors, count, k, strength):
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 0.7, 1.0])
-def test_each_pick_is_the_one_a_loop_would_make(strength):
+def test_picks_equal_those_of_a_loop(strength):
     rng = np.random.default_rng(4)
     items = rng.normal(size=(40, 5)).astype(np.float32)
     items /= np.linalg.norm(items, axis=1, keepdims=True)
@@ -43,7 +43,7 @@ def test_each_pick_is_the_one_a_loop_would_make(strength):
         assert_allclose(got.scores.numpy()[row], found.scores.numpy()[row][order])
 
 
-def test_strength_0_changes_nothing_and_a_strong_one_parts_twins():
+def test_strength_0_keeps_the_order_and_a_high_strength_separates_twins():
     found = TopK(4).index([[1.0, 0.0], [0.999, 0.04], [0.0, 1.0], [-1.0, 0.0]])([[1.0, 0.2]])
     vectors = tf.constant([[[1.0, 0.0], [0.999, 0.04], [0.0, 1.0], [-1.0, 0.0]]])
     vectors = tf.gather(vectors, found.indices, axis=1, batch_dims=1)
@@ -52,7 +52,7 @@ def test_strength_0_changes_nothing_and_a_strong_one_parts_twins():
     assert first in (0, 1) and second == 3
 
 
-def test_short_rows_stay_short_and_nothing_comes_twice():
+def test_short_rows_stay_short_and_no_item_is_picked_twice():
     found = TopK(6).index(np.eye(4))([[4.0, 3.0, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0]], exclude=[[1, 2], [0, 0]])
     got = diversify(found, tf.gather(tf.eye(4), tf.maximum(found.indices, 0)), 5, 0.5)
     assert_array_equal(got.count, [2, 3])
@@ -69,7 +69,7 @@ def test_an_empty_batch_and_rows_without_items():
 
 
 @pytest.mark.parametrize(("k", "strength"), [(0, 0.5), (4, 0.5), (2, -0.1), (2, 1.1)])
-def test_what_cannot_be_picked_is_refused(k, strength):
+def test_invalid_arguments_are_refused(k, strength):
     found = TopK(3).index(np.eye(3))([[1.0, 2.0, 3.0]])
     with pytest.raises(InvalidInput, match="Expected k in"):
         diversify(found, tf.zeros([1, 3, 3]), k, strength)

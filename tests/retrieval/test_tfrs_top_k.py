@@ -1,4 +1,4 @@
-"""The TFRS adapter, beside TFRS's own brute force and inside TFRS's own metric."""
+"""The TFRS adapter against TFRS's brute force and inside TFRS's metric."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_it_is_a_tfrs_layer():
 
 
 @pytest.mark.parametrize("names", [None, NAMES, tf.range(100, 130)])
-def test_it_finds_what_brute_force_finds(names):
+def test_results_equal_brute_force(names):
     theirs = tfrs.layers.factorized_top_k.BruteForce(k=5).index(ITEMS, names)
     ours = TfrsTopK(k=5, chunk_size=7).index(ITEMS, names)
     for k in (None, 3):
@@ -37,12 +37,12 @@ def test_a_dataset_of_batches_is_indexed():
     assert_array_equal(TfrsTopK(k=4).index_from_dataset(batches)(QUERIES)[1], expected)
 
 
-def test_a_query_model_reads_raw_queries():
+def test_a_query_model_encodes_raw_queries():
     top = TfrsTopK(lambda rows: tf.gather(QUERIES, rows), k=2).index(ITEMS)
     assert_array_equal(top(tf.constant([2, 0]))[1], TfrsTopK(k=2).index(ITEMS)(tf.gather(QUERIES, [2, 0]))[1])
 
 
-def test_the_tfrs_metric_counts_with_it():
+def test_it_works_in_the_tfrs_metric():
     truth = tf.gather(ITEMS, [0, 1, 2, 3, 4, 5])
     place = np.argsort(np.argsort(-(QUERIES @ tf.transpose(ITEMS)).numpy(), axis=1), axis=1)[range(6), range(6)]
     metric = tfrs.metrics.FactorizedTopK(TfrsTopK(k=10).index(ITEMS, NAMES), ks=(1, 10))
@@ -56,7 +56,7 @@ def test_k_above_the_catalogue_returns_the_catalogue():
 
 
 @pytest.mark.parametrize("names, nothing", [(tf.constant(["a", "b", "c"]), b""), (None, -1)])
-def test_excluded_candidates_never_come_back(names, nothing):
+def test_excluded_candidates_are_never_returned(names, nothing):
     # TFRS's own exclusion only lowers their score and returns them where nothing else is left.
     top = TfrsTopK(k=3).index(tf.eye(3), names)
     a, b, c = tf.range(3).numpy() if names is None else names.numpy()
@@ -65,7 +65,7 @@ def test_excluded_candidates_never_come_back(names, nothing):
     assert_array_equal(scores, [[2.0, -np.inf, -np.inf], [3.0, 1.0, -np.inf]])
 
 
-def test_wrong_use_is_said():
+def test_invalid_arguments_are_refused():
     with pytest.raises(InvalidInput, match="index"):
         TfrsTopK()(QUERIES)
     with pytest.raises(InvalidInput, match="index"):

@@ -1,4 +1,4 @@
-"""Lists for users, and the rule whether they hold seen items."""
+"""Lists for users, and the rule that decides whether they contain seen items."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def histories(**sequences):
 
 
 class ByIndex:
-    """The later in the catalogue the better, the same for all users."""
+    """Scores items by their index, the same for all users."""
 
     name, num_items = "by index", len(IDS)
 
@@ -46,7 +46,7 @@ def test_each_user_gets_the_best_items_in_order(batch_size):
     assert frame.rows() == [(u, i, r, s) for u in "uvw" for i, r, s in (("d", 1, 3.0), ("c", 2, 2.0))]
 
 
-def test_seen_items_are_left_out_and_short_lists_are_short():
+def test_seen_items_are_excluded_and_lists_may_be_short():
     frame = recommend(ByIndex(), LOG, item_ids=IDS, k=3, exclude_seen=True)
     assert frame.rows() == [
         ("u", "c", 1, 2.0),
@@ -57,7 +57,7 @@ def test_seen_items_are_left_out_and_short_lists_are_short():
     ]
 
 
-def test_users_come_in_the_order_asked_for():
+def test_users_keep_the_requested_order():
     frame = recommend(ByIndex(), LOG, item_ids=IDS, k=1, users=["w", "u"], exclude_seen=False)
     assert frame["user_id"].to_list() == ["w", "u"]
 
@@ -97,7 +97,7 @@ def test_seen_items_are_padded_with_minus_one():
 
 @dataclass
 class Validation:
-    """Stands for a PreparedDataset with one validation query a target."""
+    """A stand-in for a PreparedDataset with one validation query per target."""
 
     targets: list
     num_items: int = 1000
@@ -108,7 +108,7 @@ class Validation:
         return Queries(history, np.arange(len(self.targets) + 1), np.array(self.targets, np.int32))
 
 
-def test_seen_items_are_left_out_where_under_one_percent_of_targets_repeat():
+def test_seen_items_are_excluded_if_fewer_than_one_percent_of_targets_repeat():
     new = [500 + i for i in range(200)]
     assert should_exclude_seen(Validation(new))
     assert should_exclude_seen(Validation([0, *new[1:]]))  # 1 of 200

@@ -1,4 +1,4 @@
-"""Exact top-k in TensorFlow and NumPy, against a sort that anyone can read."""
+"""Exact top-k in TensorFlow and NumPy against a plain sort."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tfrec.retrieval import TopK, top_k_numpy
 
 
 def expected_top_k(scores, k, exclude=(), allow=None, boost=()):
-    """One row: best first, ties by index, only what may be returned."""
+    """One row: allowed items, best first, ties by index."""
     scores = list(scores)
     for item, value in boost:
         if 0 <= item < len(scores):
@@ -114,7 +114,7 @@ def test_a_second_index_replaces_the_first():
 
 
 @pytest.mark.parametrize("chunk_size", [2, 100])
-def test_it_survives_export_with_any_batch_size(tmp_path, chunk_size):
+def test_an_exported_layer_accepts_any_batch_size(tmp_path, chunk_size):
     class Served(tf.Module):
         def __init__(self):
             super().__init__()
@@ -139,12 +139,12 @@ def test_scores_stay_float32_under_a_bfloat16_policy():
     assert_array_equal(result.indices, [[1]])  # in bfloat16 both are 1, and the first would win
 
 
-def test_it_is_made_again_from_its_config():
+def test_it_can_be_recreated_from_its_config():
     again = TopK.from_config(TopK(3, 7, name="mine").get_config())
     assert (again.k, again.chunk_size, again.name) == (3, 7, "mine")
 
 
-def test_wrong_use_is_said():
+def test_invalid_arguments_are_refused():
     with pytest.raises(InvalidInput, match="index"):
         TopK(1)([[1.0]])
     with pytest.raises(InvalidInput, match="at least 1"):
@@ -188,7 +188,7 @@ def test_an_unsorted_choice_of_blocks_with_equal_maxima_takes_the_first():
 
 
 @pytest.mark.parametrize("levels", [1, 3, 50, 10_000_000])
-def test_top_k_numpy_of_a_long_row_is_the_stable_sort_whatever_is_tied(levels):
+def test_top_k_numpy_of_a_long_row_equals_a_stable_sort_with_any_ties(levels):
     rng = np.random.default_rng(levels)
     scores = rng.integers(0, levels, (6, 1003)).astype(np.float32)
     scores[1, 900:] = -np.inf
@@ -205,7 +205,7 @@ def test_top_k_numpy_of_a_long_row_is_the_stable_sort_whatever_is_tied(levels):
 
 
 @pytest.mark.parametrize("batch", [1, 40])  # all items at once, and two chunks
-def test_as_many_items_are_scored_at_a_time_as_the_batch_allows(batch):
+def test_the_batch_size_decides_how_many_items_are_scored_at_a_time(batch):
     rng = np.random.default_rng(6)
     items = rng.integers(-3, 4, size=(70_001, 4)).astype(np.float32)
     queries = rng.integers(-3, 4, size=(batch, 4)).astype(np.float32)

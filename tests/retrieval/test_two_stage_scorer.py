@@ -1,4 +1,4 @@
-"""Two stages, beside a loop: who may come, and in which order."""
+"""Two-stage scoring against a loop: which items are candidates, and their order."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ class Second:
     behaviours = ["view", "purchase"]
 
     def probabilities(self, histories, rows, candidates):
-        self.read = histories
+        self.received = histories
         return np.array([[SECOND[r, c] for c in found] for r, found in zip(rows, candidates)])
 
 
@@ -45,7 +45,7 @@ def lists(scores):
 
 @pytest.mark.parametrize("exclude", [False, True])
 @pytest.mark.parametrize("weight", [0.0, 0.7])
-def test_the_best_of_the_first_stage_in_the_order_of_the_second_then_the_rest(exclude, weight):
+def test_candidates_of_the_first_stage_are_in_the_order_of_the_second_then_the_rest(exclude, weight):
     rows = np.array([2, 0])
     scorer = TwoStage(First(), Second(), [1.0, 3.0], candidates=5, first_stage=weight, exclude_seen=exclude)
     found = lists(scorer.scores(HISTORIES, rows))
@@ -61,7 +61,7 @@ def test_the_best_of_the_first_stage_in_the_order_of_the_second_then_the_rest(ex
         assert_array_equal(found[place], best + rest)
 
 
-def test_scores_of_candidates_are_the_weighted_sums_and_masked_items_stay_out():
+def test_candidate_scores_are_weighted_sums_and_masked_items_are_excluded():
     scorer = TwoStage(First(), Second(), [1.0, 3.0], candidates=5, exclude_seen=True)
     ids = [f"i{i}" for i in range(N)]
     frame = recommend(scorer, HISTORIES, item_ids=ids, k=5, users=["a"], exclude_seen=True)
@@ -72,14 +72,14 @@ def test_scores_of_candidates_are_the_weighted_sums_and_masked_items_stay_out():
     assert whole.height == N - 4 and whole["score"].is_sorted(descending=True)
 
 
-def test_impressions_are_not_read_as_acts():
-    judge = Second()
-    TwoStage(First(), judge, [1.0, 1.0], impressions=1).scores(HISTORIES, np.array([0]))
-    assert_array_equal(judge.read.items, HISTORIES.items[[0, 2, 3, 5]])
-    assert_array_equal(judge.read.offsets, [0, 3, 4, 4])
+def test_impressions_are_hidden_from_the_predictor():
+    predictor = Second()
+    TwoStage(First(), predictor, [1.0, 1.0], impressions=1).scores(HISTORIES, np.array([0]))
+    assert_array_equal(predictor.received.items, HISTORIES.items[[0, 2, 3, 5]])
+    assert_array_equal(predictor.received.offsets, [0, 3, 4, 4])
 
 
-def test_a_first_stage_that_leaves_items_out_keeps_them_out():
+def test_items_that_the_first_stage_excludes_stay_excluded():
     class Few(First):
         def scores(self, histories, rows):
             return np.where(np.arange(N) < 3, FIRST[rows], -np.inf)
@@ -94,7 +94,7 @@ def test_equal_first_scores_add_nothing():
     assert_allclose(found, [[0.1 + 0.4, 0.3 + 0.4, 0.2 + 0.4]])
 
 
-def test_weights_left_out_are_zero_and_none_set_is_one():
+def test_missing_weights_are_zero_and_no_weights_mean_one():
     assert_array_equal(head_weights(["view", "purchase"], {"purchase": 2.0}), [0.0, 2.0])
     assert_array_equal(head_weights(["view", "purchase"], {}), [1.0, 1.0])
     with pytest.raises(InvalidInput, match="'like'"):

@@ -1,4 +1,4 @@
-"""Scores to lists: exact and approximate top-k, exclusions and allow-lists, and the one `recommend` for all models."""
+"""From scores to lists: exact and approximate top-k, exclusions and allow-lists, and `recommend` for any model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one interface of everything that ranks the catalogue: evaluation and `recommend` know nothing else."""
+"""The interface of everything that ranks the catalogue. Evaluation and `recommend` use nothing else of a model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tfrec.data.histories import Histories
 
 
 class Scorer(Protocol):
-    """Gives every item of the catalogue a score for some histories; higher is better.
+    """Scores every item of the catalogue for given histories; higher is better.
 
     Attributes:
-        name: str. What it is called in tables.
-        num_items: int. Items in the catalogue.
+        name: str. Name in tables.
+        num_items: int. Number of items in the catalogue.
     """
 
     name: str
     num_items: int
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`: the scores for the given rows of `histories`. Empty histories are legal."""
+        """Scores for the given rows of `histories`, float32 `[len(rows), num_items]`. Histories may be empty."""
         ...

@@ -1,4 +1,4 @@
-"""The rule behind `retrieval.exclude_seen=auto`."""
+"""Decides `retrieval.exclude_seen=auto` from the share of repeated items."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries
 
 REPEAT_SHARE = 0.01
+"""Share of repeats among the validation targets from which seen items stay in the lists. A convention: with fewer
+repeats, seen items would take list positions for almost no hits."""
 
 
 def should_exclude_seen(dataset: PreparedDataset) -> bool:
-    """Whether lists should leave out what the user has had: unless people of this data come back to items.
+    """Whether lists should exclude the items of the user's history.
 
-    They do when at least 1% of the validation targets are items of the query's own history. Without validation targets
-    seen items are left out.
+    They should unless users repeat items: unless at least 1% of the validation targets occur in their own query's
+    history. Without validation targets the answer is True.
     """
     queries = dataset.queries(schema.VALID)
     return not len(queries.target_items) or repeat_share(queries, dataset.num_items) < REPEAT_SHARE
@@ -24,12 +26,12 @@ def should_exclude_seen(dataset: PreparedDataset) -> bool:
 def repeat_share(queries: Queries, num_items: int) -> float:
     """Share of the targets that occur in the history of their own query; 0 without targets."""
     history = queries.history
-    seen = _keys(history.offsets, history.items, num_items)
-    wanted = _keys(queries.target_offsets, queries.target_items, num_items)
-    return float(np.isin(wanted, seen).mean()) if len(wanted) else 0.0
+    seen = _pair_keys(history.offsets, history.items, num_items)
+    targets = _pair_keys(queries.target_offsets, queries.target_items, num_items)
+    return float(np.isin(targets, seen).mean()) if len(targets) else 0.0
 
 
-def _keys(offsets: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
-    """A number for each (row, item)."""
+def _pair_keys(offsets: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
+    """A distinct number for each (row, item) pair."""
     rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
     return rows * num_items + items

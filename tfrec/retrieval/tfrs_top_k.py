@@ -1,4 +1,4 @@
-"""`TopK` with the interface of TensorFlow Recommenders, so that it drops into its models and metrics."""
+"""`TopK` with the interface of TensorFlow Recommenders, a drop-in replacement in its models and metrics."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from tfrec.retrieval.top_k import exact_top_k
 
 
 class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
-    """`TopK` as a `tfrs.layers.factorized_top_k.TopK`: use it where `BruteForce` or `Streaming` stands.
+    """`TopK` as a `tfrs.layers.factorized_top_k.TopK`, to use in place of `BruteForce` or `Streaming`.
 
-    Unlike theirs, it scans in chunks, and exclusions are a −inf mask: an excluded item never comes back, however small
-    the catalogue. Ties go to the candidate first in the index.
+    Unlike those, it scans in chunks and masks exclusions with −inf: an excluded item is never returned, however small
+    the catalogue. Ties go to the candidate that comes first in the index.
 
     Args:
-        query_model: Turns what is passed as queries into float32 `[batch, dim]`. None: they are vectors already.
-        k: int. Candidates to return where a call does not say.
+        query_model: Maps the queries of a call to float32 `[batch, dim]`. None if they are vectors already.
+        k: int. Default number of candidates to return.
         chunk_size: int. Candidates scored at a time; None as in `TopK`.
+        name: Name of the layer.
 
     Example:
         >>> top = TfrsTopK(k=2).index(tf.eye(3), tf.constant(["a", "b", "c"]))
@@ -45,7 +46,12 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
         self._identifiers: tf.Variable | None = None
 
     def index(self, candidates: tf.Tensor, identifiers: tf.Tensor | None = None) -> Self:
-        """Takes candidates, float `[items, dim]`, and what to call them `[items]`; by default their int32 positions."""
+        """Sets the candidates.
+
+        Args:
+            candidates: float `[items, dim]`.
+            identifiers: `[items]`, string or integer. Defaults to int32 positions.
+        """
         candidates = tf.cast(candidates, tf.float32)
         names = tf.range(candidates.shape[0]) if identifiers is None else tf.convert_to_tensor(identifiers)
         if candidates.shape.rank != 2 or names.shape != candidates.shape[:1]:
@@ -58,16 +64,23 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
         return self
 
     def call(self, queries: Any, k: int | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores float32 and identifiers `[batch, min(k, items)]`, best first."""
+        """The scores, float32, and identifiers of the best candidates, `[batch, min(k, items)]`, best first."""
         result = self._search(queries, k)
         return result.scores, tf.gather(self._indexed(self._identifiers), tf.maximum(result.indices, 0))
 
     def query_with_exclusions(
         self, queries: Any, exclusions: tf.Tensor, k: int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `call`, without the identifiers `[batch, n]` in `exclusions`.
+        """The result of `call` without excluded candidates.
 
-        Where fewer than `k` candidates are left, the rest of a row has score −inf and the identifier "" or −1.
+        Args:
+            queries: As in `call`.
+            exclusions: Identifiers to exclude, `[batch, n]`.
+            k: As in `call`.
+
+        Returns:
+            Scores and identifiers as in `call`. A row with fewer than `k` candidates left is padded with score −inf and
+            identifier "" or −1.
         """
         names = self._indexed(self._identifiers)
 
@@ -76,12 +89,12 @@ class TfrsTopK(tfrs.layers.factorized_top_k.TopK):
 
         exclusions = tf.convert_to_tensor(exclusions, names.dtype)
         result = self._search(queries, k, tf.map_fn(allowed, exclusions, fn_output_signature=tf.bool))
-        nothing = tf.constant("" if names.dtype == tf.string else -1, names.dtype)
-        found = tf.gather(names, tf.maximum(result.indices, 0))
-        return result.scores, tf.where(result.indices >= 0, found, nothing)
+        padding = tf.constant("" if names.dtype == tf.string else -1, names.dtype)
+        identifiers = tf.gather(names, tf.maximum(result.indices, 0))
+        return result.scores, tf.where(result.indices >= 0, identifiers, padding)
 
     def is_exact(self) -> bool:
-        """True: every candidate is scored."""
+        """True, as every candidate is scored."""
         return True
 
     def _search(self, queries: Any, k: int | None, allow: tf.Tensor | None = None) -> TopKResult:

@@ -1,4 +1,4 @@
-"""The one `recommend` for all models: a Scorer and histories to one frame of lists."""
+"""`recommend`: turns any Scorer and histories into a frame of lists."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def recommend(
     allow: Sequence[str] | None = None,
     batch_size: int = 512,
 ) -> pl.DataFrame:
-    """The top `k` items of each user, best first.
+    """Recommends the top `k` items to each user.
 
     Args:
         scorer: The model or baseline.
-        histories: What the users did; of a PreparedDataset, every user's whole sequence.
-        item_ids: `[items]`, the catalogue's ids in index order.
-        k: int. Items a user. Where fewer are left (small catalogue, exclusions), the user has fewer rows.
-        users: Ids of the users to answer, in this order; None for all.
-        exclude_seen: Whether items of the user's own history are left out.
-        allow: Item ids that may be recommended; None for all.
-        batch_size: int. Users scored at a time.
+        histories: The users' histories; for a PreparedDataset, the complete sequences.
+        item_ids: `[items]`, the ids of the catalogue in index order.
+        k: int. Number of items per user. A user gets fewer rows if fewer items are left after exclusions.
+        users: Ids of the users to recommend to, in the order of the result; None for all.
+        exclude_seen: Whether to exclude the items of each user's history.
+        allow: Ids of the items that may be recommended; None for all.
+        batch_size: int. Number of users scored at a time.
 
     Returns:
-        Columns user_id, item_id (String), rank (UInt32, from 1) and score (Float32). Ties go to the item first in the
-        catalogue.
+        One row per user and item, best first: user_id, item_id (String), rank (UInt32, from 1), score (Float32). Ties
+        go to the item first in the catalogue.
 
     Raises:
-        InvalidInput: unknown users or allowed items, `k` below 1, or a catalogue of another size than the scorer's.
+        InvalidInput: Unknown users or allowed items, `k` below 1, or a catalogue size other than the scorer's.
     """
     if isinstance(histories, PreparedDataset):
         histories = histories.histories()
@@ -56,30 +56,29 @@ def recommend(
             f"The scorer ranks {scorer.num_items} items, received {len(ids)} item ids. "
             "Use the catalogue the model was trained on."
         )
-    rows = np.arange(len(histories)) if users is None else _places(users, histories.user_ids, "users", "the data")
+    rows = np.arange(len(histories)) if users is None else _positions(users, histories.user_ids, "users", "the data")
     allowed = None
     if allow is not None:
         allowed = np.zeros(len(ids), bool)
-        allowed[_places(allow, ids, "allowed items", "the catalogue")] = True
-    order = np.argsort(histories.lengths[rows], kind="stable")  # alike in a batch, so that little of it is padding
+        allowed[_positions(allow, ids, "allowed items", "the catalogue")] = True
+    order = np.argsort(histories.lengths[rows], kind="stable")  # batches of similar lengths need little padding
     indices, scores = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
     for start in track(range(0, len(rows), batch_size), "Recommending"):
         batch = order[start : start + batch_size]
         exclude = seen_items(histories, rows[batch]) if exclude_seen else None
-        found = top_k_numpy(scorer.scores(histories, rows[batch]), k, exclude, allowed)
-        indices[batch], scores[batch], _ = found
-    parts, places = [_frame([], [], [], [])], np.arange(1, k + 1)
+        indices[batch], scores[batch], _ = top_k_numpy(scorer.scores(histories, rows[batch]), k, exclude, allowed)
+    parts, ranks = [_frame([], [], [], [])], np.arange(1, k + 1)
     for start in range(0, len(rows), batch_size):
-        here = slice(start, start + batch_size)
-        real = indices[here] >= 0
-        who = np.repeat(histories.user_ids[rows[here]], real.sum(axis=1))
-        rank = np.broadcast_to(places, real.shape)[real]
-        parts.append(_frame(who, ids[indices[here][real]], rank, scores[here][real]))
+        part = slice(start, start + batch_size)
+        real = indices[part] >= 0
+        user_ids = np.repeat(histories.user_ids[rows[part]], real.sum(axis=1))
+        rank = np.broadcast_to(ranks, real.shape)[real]
+        parts.append(_frame(user_ids, ids[indices[part][real]], rank, scores[part][real]))
     return pl.concat(parts)
 
 
 def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
-    """int32 `[len(rows), longest]`: the items of each history, padded on the right with −1."""
+    """The items of each history, int32 `[len(rows), length of the longest]`, padded on the right with −1."""
     lengths = histories.lengths[rows]
     real = np.arange(lengths.max(initial=0)) < lengths[:, None]
     seen = np.full(real.shape, schema.PADDING, np.int32)
@@ -87,16 +86,17 @@ def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _places(wanted: Sequence[str], known: np.ndarray, what: str, where: str) -> np.ndarray:
+def _positions(ids: Sequence[str], known: np.ndarray, what: str, where: str) -> np.ndarray:
+    """The position of each id in `known`; raises `InvalidInput` for unknown ids."""
     position = {name: place for place, name in enumerate(known)}
-    unknown = [name for name in wanted if name not in position]
+    unknown = [name for name in ids if name not in position]
     if unknown:
         examples = ", ".join(map(repr, unknown[:3]))
         raise InvalidInput(
-            f"{len(unknown)} of {len(wanted)} {what} are not in {where}, e.g. {examples}. "
+            f"{len(unknown)} of {len(ids)} {what} are not in {where}, e.g. {examples}. "
             "Leave them out or correct their ids."
         )
-    return np.array([position[name] for name in wanted], np.int64)
+    return np.array([position[name] for name in ids], np.int64)
 
 
 def _frame(users: object, items: object, ranks: object, scores: object) -> pl.DataFrame:

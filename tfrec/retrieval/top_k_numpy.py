@@ -1,4 +1,4 @@
-"""Top-k of given scores in NumPy, with the same rules as `TopK`."""
+"""Top-k of given scores in NumPy, with the rules of `TopK`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def top_k_numpy(
     """The `k` best items of each row.
 
     Args:
-        scores: float `[batch, items]`; never changed. NaN counts as −inf.
-        k: int, at least 1.
-        exclude: int `[batch, n]`. Item indices to leave out; indices outside the catalogue, such as −1, are ignored.
+        scores: float `[batch, items]`; not changed. NaN counts as −inf.
+        k: int. Number of items to return, at least 1.
+        exclude: int `[batch, n]`. Item indices to exclude; indices outside the catalogue, such as −1, are ignored.
         allow: bool `[items]` or `[batch, items]`. Items that may be returned.
 
     Returns:
-        indices int32 `[batch, k]`, scores `[batch, k]` descending, and count int32 `[batch]`: how many are real. Where
-        fewer than `k` items are left, the rest of the row is −1 and −inf. Ties go to the item first in the catalogue.
+        indices: int32 `[batch, k]`, padded with −1. scores: `[batch, k]`, descending, in the dtype of the input, padded
+        with −inf. count: int32 `[batch]`, number of items in each row. Ties go to the item first in the catalogue.
 
     Example:
         >>> top_k_numpy(np.array([[0.1, 0.5, 0.5, 0.9]]), 2, exclude=np.array([[3]]))[0]
@@ -42,10 +42,10 @@ def top_k_numpy(
 
 
 def _masked(scores: np.ndarray, exclude: np.ndarray | None, allow: np.ndarray | None) -> np.ndarray:
-    unclear = np.isnan(scores)
-    if allow is None and exclude is None and not unclear.any():
+    is_nan = np.isnan(scores)
+    if allow is None and exclude is None and not is_nan.any():
         return scores
-    scores = np.where(unclear if allow is None else unclear | ~np.asarray(allow), -np.inf, scores).astype(scores.dtype)
+    scores = np.where(is_nan if allow is None else is_nan | ~np.asarray(allow), -np.inf, scores).astype(scores.dtype)
     if exclude is not None:
         rows, places = np.nonzero((np.asarray(exclude) >= 0) & (np.asarray(exclude) < scores.shape[1]))
         scores[rows, np.asarray(exclude)[rows, places]] = -np.inf
@@ -53,15 +53,15 @@ def _masked(scores: np.ndarray, exclude: np.ndarray | None, allow: np.ndarray | 
 
 
 def _candidates(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and scores `[batch, k or more]` among which are the `k` best of each row; in order of the columns.
+    """A superset of the `k` best items of each row: columns, ascending, and scores, both `[batch, k or more]`.
 
-    A row longer than its share may be padded with column 0 and −inf at the end.
+    Rows may be padded at the end with column 0 and score −inf.
     """
     batch, items = scores.shape
     share = items // (4 * k)
     if share >= 8:
-        # Items in groups of `share`: the k-th largest of the groups' maxima is reached by k items, so by the best k,
-        # and by few others.
+        # Split the items into groups of `share`. At least k items reach the k-th largest group maximum, so the best k
+        # do, and few others.
         groups = items // share
         tops = scores[:, :groups].copy()
         for start in range(groups, groups * share, groups):
@@ -69,21 +69,21 @@ def _candidates(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         least = np.partition(tops, groups - k, axis=1)[:, groups - k]
         flat = np.flatnonzero(scores >= least[:, None])
         counts = np.bincount(flat // items, minlength=batch)
-        if counts.max() <= 4 * k:  # more are tied: the other way is as good
+        if counts.max() <= 4 * k:  # otherwise many are tied, and the method below is as fast
             inside = np.arange(counts.max()) < counts[:, None]
             columns = np.zeros(inside.shape, np.int64)
             columns[inside] = flat % items
             values = np.full(inside.shape, -np.inf, scores.dtype)
             values[inside] = scores.reshape(-1)[flat]
             return columns, values
-    # Flat positions: NumPy finds the few true ones of a flat mask many times as fast as those of a table.
+    # flatnonzero on a flat mask is many times faster than nonzero on a table.
     places = np.flatnonzero(_first_best(scores, k)).reshape(batch, k)
     columns = places - np.arange(batch)[:, None] * items
     return columns, np.take_along_axis(scores, columns, axis=1)
 
 
 def _first_best(scores: np.ndarray, k: int) -> np.ndarray:
-    """bool like `scores`, exactly `k` true a row: the best, and of those tied for the last places the first."""
+    """A mask like `scores` with exactly `k` true per row: the best items; ties go to the first columns."""
     at = scores.shape[1] - k
     least = np.partition(scores, at, axis=1)[:, at]
     chosen = scores >= least[:, None]

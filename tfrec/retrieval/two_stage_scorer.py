@@ -1,4 +1,4 @@
-"""Two stages: one model finds candidates in the catalogue, a ranker puts them in order."""
+"""Two-stage scoring: one model retrieves candidates from the catalogue, and a ranker orders them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,48 @@ from tfrec.retrieval.top_items import seen_items
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
 
-class Judge(Protocol):
-    """What the second stage has to be; `ClickRankerJudge` is one."""
+class CandidatePredictor(Protocol):
+    """The interface of the second stage: predicts the behaviours of users towards given candidates.
+
+    Attributes:
+        behaviours: list of str. Names of the predicted behaviours.
+    """
 
     behaviours: list[str]
 
     def probabilities(self, histories: Histories, rows: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """float32 `[n, candidates, behaviours]` of candidates int32 `[n, candidates]`, −1 is padding."""
+        """Predicts the probability of each behaviour.
+
+        Args:
+            histories: The users' histories.
+            rows: int `[n]`, the rows of the histories to predict for.
+            candidates: int32 `[n, candidates]`, item indices; −1 is padding.
+
+        Returns:
+            float32 `[n, candidates, behaviours]`.
+        """
         ...
 
 
 class TwoStage:
-    """A Scorer whose best `candidates` items are those of the first stage, in the order of the second.
+    """A Scorer that re-ranks the best `candidates` items of a first stage with a second one.
 
-    The score of a candidate is the weighted sum of the probabilities of its behaviours, plus, with `first_stage`, the
-    first stage's score, brought to the mean and the deviation that the sums have among the user's candidates. All
-    other items follow below, in the order of the first stage.
+    A candidate's score is the weighted sum of the probabilities of its behaviours. With `first_stage`, the score of the
+    first stage is added, standardised to the mean and deviation of these sums among the user's candidates. All other
+    items rank below the candidates, in the order of the first stage.
 
     Args:
-        first: What retrieves.
-        judge: What ranks. The context of the request is unknown to it.
-        weights: One a behaviour of the judge.
-        candidates: int. Items handed from the first to the second stage.
-        first_stage: float. Weight of the first stage's score; 0 leaves the order to the judge alone.
-        exclude_seen: bool. Whether items of the history are left out of the candidates. Evaluation and `recommend`
-            mask them from the scores; this keeps them from taking the candidates' places.
-        impressions: int. Index of the event kind that the judge does not read; −1 for none.
+        first: The first stage, which retrieves.
+        predictor: The second stage, which ranks. It gets no request context here.
+        weights: One weight per behaviour of the predictor.
+        candidates: int. Number of items passed from the first to the second stage.
+        first_stage: float. Weight of the first stage's score; with 0 the predictor alone decides the order.
+        exclude_seen: bool. Whether to exclude the items of the history from the candidates. Evaluation and `recommend`
+            mask them anyway; this keeps them from using up candidate positions.
+        impressions: int. Index of the event kind that is hidden from the predictor; −1 for none.
+
+    Raises:
+        InvalidInput: The number of weights is not the number of behaviours.
     """
 
     name = "two-stage"
@@ -48,7 +64,7 @@ class TwoStage:
     def __init__(
         self,
         first: Scorer,
-        judge: Judge,
+        predictor: CandidatePredictor,
         weights: Sequence[float] | np.ndarray,
         *,
         candidates: int = 100,
@@ -56,45 +72,52 @@ class TwoStage:
         exclude_seen: bool = False,
         impressions: int = -1,
     ) -> None:
-        if len(weights) != len(judge.behaviours):
-            raise InvalidInput(f"Expected a weight for each of {judge.behaviours}, received {len(weights)} weights.")
-        self.first, self.judge, self.num_items = first, judge, first.num_items
+        if len(weights) != len(predictor.behaviours):
+            raise InvalidInput(
+                f"Expected a weight for each of {predictor.behaviours}, received {len(weights)} weights."
+            )
+        self.first, self.predictor, self.num_items = first, predictor, first.num_items
         self.weights = np.asarray(weights, np.float32)
         self.candidates, self.first_stage = min(candidates, first.num_items), first_stage
         self.exclude_seen, self.impressions = exclude_seen, impressions
-        self._clean: tuple[Histories, Histories] | None = None
+        self._cached: tuple[Histories, Histories] | None = None
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`."""
+        """Scores for the given rows of `histories`, float32 `[len(rows), num_items]`."""
         first = np.array(self.first.scores(histories, rows), np.float32)
         seen = seen_items(histories, rows) if self.exclude_seen else None
-        places, found, _ = top_k_numpy(first, self.candidates, seen)
-        judged = self.judge.probabilities(self._acts(histories), rows, places.astype(np.int32)) @ self.weights
-        real = places >= 0
-        values = blend(judged, found, real, self.first_stage)
+        items, first_scores, _ = top_k_numpy(first, self.candidates, seen)
+        histories = self._without_impressions(histories)
+        second_scores = self.predictor.probabilities(histories, rows, items.astype(np.int32)) @ self.weights
+        real = items >= 0
+        values = blend(second_scores, first_scores, real, self.first_stage)
         row, column = np.nonzero(real)
-        first[row, places[real]] = -np.inf
+        first[row, items[real]] = -np.inf
         highest = first.max(axis=1, initial=-np.inf)
         lowest = np.where(real, values, np.inf).min(axis=1, initial=np.inf)
         known = np.isfinite(highest) & np.isfinite(lowest)
         first += np.where(known, lowest - highest - 1, 0)[:, None]
-        first[row, places[real]] = values[row, column]
+        first[row, items[real]] = values[row, column]
         return first
 
-    def _acts(self, histories: Histories) -> Histories:
-        """Without impressions; kept, as the same histories are asked about again and again."""
-        if self._clean is None or self._clean[0] is not histories:
-            self._clean = (histories, without_kind(histories, self.impressions)[0])
-        return self._clean[1]
+    def _without_impressions(self, histories: Histories) -> Histories:
+        """The histories without impressions, cached, as callers score the same histories batch by batch."""
+        if self._cached is None or self._cached[0] is not histories:
+            self._cached = (histories, without_kind(histories, self.impressions)[0])
+        return self._cached[1]
 
 
-def blend(judged: np.ndarray, first: np.ndarray, real: np.ndarray, weight: float) -> np.ndarray:
-    """`judged` plus `weight` times the first stage's scores, brought to the mean and deviation of `judged` in each row.
+def blend(second: np.ndarray, first: np.ndarray, real: np.ndarray, weight: float) -> np.ndarray:
+    """Adds the first stage's scores, standardised per row to the mean and deviation of the second stage's.
 
     Args:
-        judged: float `[batch, candidates]`. first: float, the same shape. real: bool, where there is a candidate; what
-            stands elsewhere is ignored, and left as it is.
-        weight: float.
+        second: float `[batch, candidates]`, scores of the second stage.
+        first: float `[batch, candidates]`, scores of the first stage.
+        real: bool `[batch, candidates]`, false at padding.
+        weight: float. Weight of the first stage's scores.
+
+    Returns:
+        float `[batch, candidates]`; `second` at padding.
 
     Example:
         >>> real = np.array([[True, True, False]])
@@ -102,24 +125,31 @@ def blend(judged: np.ndarray, first: np.ndarray, real: np.ndarray, weight: float
         [[0.6000000000000001, 0.6000000000000001, 9.0]]
     """
     if not weight:
-        return judged
+        return second
     count = np.maximum(real.sum(axis=1, keepdims=True), 1)
 
     def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = np.where(real, values, 0).sum(axis=1, keepdims=True) / count
         return mean, np.sqrt((np.where(real, values - mean, 0) ** 2).sum(axis=1, keepdims=True) / count)
 
-    mean, deviation = moments(judged)
+    mean, deviation = moments(second)
     first_mean, first_deviation = moments(np.where(real, first, 0))
-    brought = mean + (first - first_mean) / np.maximum(first_deviation, 1e-9) * deviation
-    return np.where(real, judged + weight * brought, judged)
+    rescaled = mean + (first - first_mean) / np.maximum(first_deviation, 1e-9) * deviation
+    return np.where(real, second + weight * rescaled, second)
 
 
 def head_weights(behaviours: Sequence[str], weights: Mapping[str, float]) -> np.ndarray:
-    """float32 `[behaviours]`: `retrieval.behaviour_weights`; 0 for those left out, 1 for all when none is set.
+    """`retrieval.behaviour_weights` as an array.
+
+    Args:
+        behaviours: Behaviours of the ranker.
+        weights: Behaviour name to weight.
+
+    Returns:
+        float32 `[behaviours]`; 0 for a behaviour that is not named, and 1 for all if `weights` is empty.
 
     Raises:
-        InvalidInput: a name that is no behaviour of the ranker.
+        InvalidInput: A name is not a behaviour of the ranker.
     """
     unknown = [name for name in weights if name not in behaviours]
     if unknown:

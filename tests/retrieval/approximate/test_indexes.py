@@ -1,4 +1,4 @@
-"""The approximate indexes: equal to a sort where they look at everything, honest where they do not."""
+"""The approximate indexes equal a sort where they score every item; elsewhere their recall is measured."""
 
 import numpy as np
 import pytest
@@ -26,14 +26,14 @@ def topics(rng, items, dim=16, count=20):
 
 
 def expected_top_k(scores, k, exclude=(), allow=None):
-    """One row: indices best first, ties by index, −1 where nothing is left."""
+    """One row: indices best first, ties by index, padded with −1."""
     left = [i for i in range(len(scores)) if i not in exclude and (allow is None or allow[i])]
     left.sort(key=lambda i: (-scores[i], i))
     return (left + [-1] * k)[:k]
 
 
 def everything(kind, items):
-    """An index that looks at every item."""
+    """An index that scores every item."""
     return Int8Index(items, pool=len(items)) if kind == "int8" else IvfIndex(items, lists=4, probes=10**6)
 
 
@@ -53,11 +53,11 @@ def cases(draw):
     }
 
 
-@pytest.mark.parametrize("numbers", [1, 40, 2**21])  # a query at a time, some, all
+@pytest.mark.parametrize("numbers", [1, 40, 2**21])  # one query at a time, a few, all
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
 @given(case=cases(), excluding=st.booleans(), allowing=st.booleans(), boosting=st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_an_index_that_looks_at_everything_is_a_sort(kind, numbers, case, excluding, allowing, boosting):
+def test_an_index_that_scores_every_item_equals_a_sort(kind, numbers, case, excluding, allowing, boosting):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ivf, "NUMBERS", numbers)
         result = everything(kind, case["items"]).search(
@@ -88,7 +88,7 @@ def shop():
 
 
 @pytest.mark.parametrize("make", [Int8Index, lambda items: IvfIndex(items, probes=16)])
-def test_most_of_the_exact_result_is_found_and_its_scores_are_exact(shop, make):
+def test_recall_is_high_and_scores_are_exact(shop, make):
     items, queries = shop
     result = make(items).search(items, queries, 10, exact_if_quicker=False)
     exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :10]
@@ -99,7 +99,7 @@ def test_most_of_the_exact_result_is_found_and_its_scores_are_exact(shop, make):
 
 
 @pytest.mark.parametrize("make", [Int8Index, lambda items: IvfIndex(items, probes=2)])
-def test_what_is_excluded_never_comes_back_and_nothing_comes_twice(shop, make):
+def test_excluded_items_are_never_returned_and_no_item_is_returned_twice(shop, make):
     items, queries = shop
     exclude = np.argsort(-(queries @ items.T), axis=1)[:, :7].astype(np.int32)
     boost = exclude[:, ::-1].copy(), np.full(exclude.shape, 5.0, np.float32)
@@ -111,9 +111,9 @@ def test_what_is_excluded_never_comes_back_and_nothing_comes_twice(shop, make):
 
 
 @pytest.mark.parametrize("make", [Int8Index, lambda items: IvfIndex(items, probes=1)])
-def test_what_a_boost_brings_to_the_top_is_found_wherever_it_stands(shop, make):
+def test_items_that_a_boost_lifts_to_the_top_are_found_in_any_list(shop, make):
     items, queries = shop
-    last = np.argsort(queries @ items.T, axis=1)[:, :3].astype(np.int32)  # the least alike, in lists far away
+    last = np.argsort(queries @ items.T, axis=1)[:, :3].astype(np.int32)  # the least similar items, in distant lists
     boost = np.repeat(last, 2, axis=1), np.full([64, 6], 2.0, np.float32)  # each twice: 4 in all
     result = make(items).search(items, queries, 5, boost=boost, exact_if_quicker=False)
     scores = np.take_along_axis(queries @ items.T, last, axis=1) + 4
@@ -122,7 +122,7 @@ def test_what_a_boost_brings_to_the_top_is_found_wherever_it_stands(shop, make):
     assert_allclose(result.scores[:, :3], np.take_along_axis(scores, order, axis=1), atol=1e-5)
 
 
-def test_what_a_boost_lowers_sinks_inside_its_list(shop):
+def test_a_negative_boost_lowers_an_item_inside_its_list(shop):
     items, queries = shop
     best = np.argsort(-(queries @ items.T), axis=1)[:, :1].astype(np.int32)
     boost = best, np.full([64, 1], -9.0)
@@ -140,7 +140,7 @@ def test_an_allow_list_is_exact_in_an_inverted_file(shop):
         assert_array_equal(found.indices[row], expected_top_k(scores, 5, allow=allow))
 
 
-def test_lists_that_hold_too_little_give_fewer(shop):
+def test_short_lists_give_fewer_results(shop):
     items, _ = shop
     result = IvfIndex(items[:40], lists=8, probes=1).search(items[:40], items[:3], 30, exact_if_quicker=False)
     assert (result.count.numpy() < 30).all() and (result.count.numpy() > 0).all()
@@ -149,14 +149,14 @@ def test_lists_that_hold_too_little_give_fewer(shop):
         assert np.isneginf(result.scores[row, count:].numpy()).all()
 
 
-def test_an_inverted_file_reads_its_lists_only_where_that_is_quicker(shop, monkeypatch):
+def test_an_inverted_file_is_used_only_where_it_is_faster(shop, monkeypatch):
     items, queries = shop
     index = IvfIndex(items, lists=50, probes=1)
     read = int(index.lists.shape[1])
     exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :40]
     by_lists = index.search(items, queries, 40, exact_if_quicker=False).indices.numpy()
     assert (by_lists != exact).any(axis=1).all()
-    # With these costs the exact scan is that of two queries' lists and a little more, whatever the batch.
+    # With these costs the exact scan costs a little more than the lists of two queries, for any batch.
     monkeypatch.setattr(ivf, "OVERHEAD", 0.0)
     monkeypatch.setattr(ivf, "SCAN", 2.1 * read / (len(items) - index.num_lists))
     monkeypatch.setattr(ivf, "SCAN_A_QUERY", 0.0)
@@ -166,7 +166,7 @@ def test_an_inverted_file_reads_its_lists_only_where_that_is_quicker(shop, monke
     monkeypatch.setattr(ivf, "OVERHEAD", 1e9)
     assert_array_equal(index.search(items, queries[:1], 40).indices, exact[:1])
     monkeypatch.setattr(ivf, "SCAN_A_QUERY", float(len(items)))
-    monkeypatch.setattr(ivf, "OVERHEAD", 1.5 * len(items) ** 2)  # one query is not worth the start, two are
+    monkeypatch.setattr(ivf, "OVERHEAD", 1.5 * len(items) ** 2)  # the overhead is too high for one query, not for two
     assert_array_equal(index.search(items, queries[:1], 40).indices, exact[:1])
     assert_array_equal(index.search(items, queries[:2], 40).indices, by_lists[:2])
 
@@ -174,7 +174,7 @@ def test_an_inverted_file_reads_its_lists_only_where_that_is_quicker(shop, monke
 def test_many_queries_at_a_time_are_not_scanned_in_int8(shop):
     items, queries = shop
     index, many = Int8Index(items, pool=1), int8.MOST_QUERIES + 1
-    index.scale.assign(index.scale * np.where(np.arange(len(items)) % 2, -1, 1))  # so that the pool is far off
+    index.scale.assign(index.scale * np.where(np.arange(len(items)) % 2, -1, 1))  # so that the pool is wrong
     search = tf.function(lambda q: index.search(items, q, 9).indices, input_signature=[tf.TensorSpec([None, 16])])
     exact = np.argsort(-(queries @ items.T), axis=1, kind="stable")[:, :9]
     assert_array_equal(search(queries[:many]), exact[:many])
@@ -197,7 +197,7 @@ def test_an_index_with_its_vectors_is_less_than_twice_the_vectors(make):
 
 
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
-def test_it_lives_inside_a_served_graph_of_plain_ops(tmp_path, shop, kind):
+def test_the_index_is_exported_as_plain_ops(tmp_path, shop, kind):
     from tfrec.serving.saved_model.allowed_ops import refuse_unservable, used_ops
 
     items, queries = shop
@@ -252,7 +252,7 @@ def test_clustering_finds_the_topics():
     assert all(len(set(truth[m])) == 1 for m in members)
 
 
-def test_many_centres_start_from_those_of_parts(monkeypatch):
+def test_many_centres_start_from_a_hierarchical_clustering(monkeypatch):
     from tfrec.retrieval.approximate import kmeans as clusters
 
     rng = np.random.default_rng(4)
@@ -266,14 +266,14 @@ def test_many_centres_start_from_those_of_parts(monkeypatch):
     assert alike[1] > alike[0] - 0.01
 
 
-def test_recall_counts_what_is_held():
+def test_recall_is_the_share_of_the_exact_result():
     assert index_recall(np.array([[1, 2, 3]]), np.array([[3, 4, 5]]), 3) == pytest.approx(1 / 3)
     assert index_recall(np.array([[1, 2, 3]]), np.array([[3, 4, 5]]), 1) == 0
     assert index_recall(np.array([[-1, -1]]), np.array([[-1, -1]]), 2) == 1
     assert index_recall(np.array([[-1, -1], [4, -1]]), np.array([[-1, -1], [4, -1]]), 2) == 1
 
 
-def test_wrong_use_is_said():
+def test_invalid_arguments_are_refused():
     for wrong in (lambda: Int8Index(np.eye(2), pool=0), lambda: IvfIndex(np.eye(2), probes=0)):
         with pytest.raises(InvalidInput, match="at least 1"):
             wrong()
@@ -282,7 +282,7 @@ def test_wrong_use_is_said():
 
 
 @pytest.mark.parametrize("items", [1, 2, 50, 700])
-def test_neighbourhoods_hold_every_item_once_and_each_among_its_own(items):
+def test_neighbourhoods_contain_every_item_once_and_among_its_own_candidates(items):
     vectors = topics(np.random.default_rng(3), items)
     found = list(neighbourhoods(vectors, probes=3))
     assert sorted(np.concatenate([part for part, _ in found]).tolist()) == list(range(items))
@@ -291,7 +291,7 @@ def test_neighbourhoods_hold_every_item_once_and_each_among_its_own(items):
     assert items < 700 or np.mean([len(near) for _, near in found]) < items / 10
 
 
-def test_neighbours_in_near_lists_are_mostly_the_nearest_and_in_all_lists_all_of_them():
+def test_near_lists_contain_most_nearest_neighbours_and_all_lists_contain_all():
     vectors = topics(np.random.default_rng(4), 900)
     exact, strengths = text_neighbours(vectors, k=5)
     whole, same = text_neighbours(vectors, 5, neighbourhoods(vectors, probes=10**6))

@@ -1,1 +1,1 @@
-"""Approximate indexes: inverted lists, 8-bit vectors, and how much they find."""
+"""Approximate indexes: inverted lists, 8-bit vectors, and their recall."""

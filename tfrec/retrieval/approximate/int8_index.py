@@ -1,4 +1,4 @@
-"""A coarse scan of the catalogue in int8, and the best of it scored again in float32; plain TensorFlow ops."""
+"""An index that scans the catalogue in int8 and rescores the best items in float32, in plain TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,34 +8,38 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.errors import InvalidInput
-from tfrec.retrieval.chunked_scan import TopKResult, found, scan_top_k
+from tfrec.retrieval.chunked_scan import TopKResult, scan_top_k, top_k_result
 from tfrec.retrieval.top_k import exact_top_k
 
 CHUNK_SIZE = 32768
-"""Items turned back into float32 at a time: few enough to stay in the processor's cache."""
+"""Items converted back to float32 at a time: few enough to stay in the processor's cache."""
 
 MOST_QUERIES = 1
-"""Queries at a time; with more it is the products that take the time, and the exact scan has no int8 to turn back."""
+"""Largest batch that is scanned in int8. In larger batches the products dominate, and the exact scan, which needs no
+conversion, is faster (benchmarks/serve.py)."""
 
 
 class Int8Index(tf.Module):
-    """The items as int8, beside the float32 vectors: a quarter of them more memory, and a quarter of them to read.
+    """An index of int8 copies of the item vectors: 25% more memory, and a quarter of the bytes to read per search.
 
-    For machines whose cores wait for memory. Plain TensorFlow has no quick product of int8, so every item is turned
-    back into float32 first: on two cores that takes about as long as the reading that it saves, and one query is
-    answered in about the time of the exact scan. With more than `MOST_QUERIES` at a time the exact scan is quicker and
-    is what runs, so a query may find more among others than alone. To be several times as fast as the exact scan, take
-    `IvfIndex`.
+    It is meant for machines limited by memory bandwidth. Plain TensorFlow has no fast int8 product, so every item is
+    converted to float32 first. On two cores the conversion takes about as long as the saved reads, so that one query
+    takes about as long as an exact scan. For batches of more than `MOST_QUERIES` the exact scan is faster and is used
+    instead, so a query may get better results in a larger batch. `IvfIndex` is several times faster than the exact
+    scan.
 
-    Each item is a row of whole numbers in −127…127 and one scale. A search scores every item by these, keeps `pool`
-    times `k`, and scores those by the float32 vectors, so returned scores are exact; what can be wrong is which items
-    reach the pool. Exclusions, allow-lists and boosts count in the coarse scan already: an excluded item never comes
-    back, and an item that only its boost brings to the top is found. Ties go to the item first in the catalogue, among
-    those in the pool.
+    Each item is stored as integers in −127…127 and one scale. A search scores every item with these, keeps the best
+    `pool` times `k`, and rescores them with the float32 vectors. So the returned scores are exact, but an item may be
+    missing from the pool. Exclusions, allow-lists and boosts already apply in the int8 scan: an excluded item is never
+    returned, and an item that only its boost lifts to the top is found. Among the items of the pool, ties go to the
+    item first in the catalogue.
 
     Args:
         items: float32 `[items, dim]`.
-        pool: int. How many times `k` items are scored again.
+        pool: int. Rescores `pool` times `k` items.
+
+    Raises:
+        InvalidInput: `pool` is below 1.
 
     Example:
         >>> items = np.eye(3, dtype=np.float32)
@@ -55,7 +59,7 @@ class Int8Index(tf.Module):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what it holds; the float32 vectors are not its own."""
+        """Size of the index in bytes, without the float32 vectors."""
         return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
 
     def search(
@@ -69,27 +73,34 @@ class Int8Index(tf.Module):
         boost: Any = None,
         exact_if_quicker: bool = True,
     ) -> TopKResult:
-        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`.
+        """Searches the index.
 
-        `exact_if_quicker=False` scans in int8 whatever the batch: to measure what reaches the pool.
+        Args:
+            items: float32 `[items, dim]`, the vectors that the index was made of.
+            query: As in `TopK`, like exclude, allow and boost.
+            k: int. Number of items to return.
+            exclude: As in `TopK`.
+            allow: As in `TopK`.
+            boost: As in `TopK`.
+            exact_if_quicker: Whether to use the exact scan for large batches. False measures the index itself.
         """
         query = tf.cast(query, tf.float32)
         options = {"exclude": exclude, "allow": allow, "boost": boost}
         if not exact_if_quicker:
-            return self._coarse(items, query, k, **options)
+            return self._scan_and_rescore(items, query, k, **options)
         return TopKResult(
             *tf.cond(
                 tf.shape(query)[0] > MOST_QUERIES,
                 lambda: exact_top_k(items, query, k, **options),
-                lambda: self._coarse(items, query, k, **options),
+                lambda: self._scan_and_rescore(items, query, k, **options),
             )
         )
 
-    def _coarse(self, items: Any, query: tf.Tensor, k: int, **options: Any) -> TopKResult:
-        """The best of those that the scan in int8 finds."""
+    def _scan_and_rescore(self, items: Any, query: tf.Tensor, k: int, **options: Any) -> TopKResult:
+        """The best items by exact score among the pool of the int8 scan."""
         boost = options["boost"]
         total = int(self.codes.shape[0])
-        codes, scale = self.codes.read_value(), self.scale.read_value()  # read once, not once a chunk
+        codes, scale = self.codes.read_value(), self.scale.read_value()  # read once rather than once per chunk
 
         def score(start: Any, stop: Any) -> tf.Tensor:
             rows = tf.cast(codes[start:stop], tf.float32)
@@ -101,24 +112,36 @@ class Int8Index(tf.Module):
         scores = tf.linalg.matvec(tf.gather(items, tf.maximum(indices, 0)), query)
         if boost is not None:
             scores += _boosts_at(indices, tf.cast(boost[0], tf.int32), tf.cast(boost[1], tf.float32))
-        return best_of(scores, indices, k)
+        return select_top_k(scores, indices, k)
 
 
-def best_of(scores: tf.Tensor, indices: tf.Tensor, k: int) -> TopKResult:
-    """The best `k` of `[batch, n]` items, n at least k, index −1 for none; ties to the lowest index."""
+def select_top_k(scores: tf.Tensor, indices: tf.Tensor, k: int) -> TopKResult:
+    """The best `k` of the given items; ties go to the lowest index.
+
+    Args:
+        scores: float32 `[batch, n]`, n at least k.
+        indices: int32 `[batch, n]`, item indices; −1 is padding.
+        k: int.
+    """
     order = tf.argsort(tf.where(indices >= 0, indices, tf.int32.max), axis=1)
     indices, scores = tf.gather(indices, order, batch_dims=1), tf.gather(scores, order, batch_dims=1)
     best, place = tf.math.top_k(tf.where(indices >= 0, scores, -np.inf), k)
-    return found(best, tf.gather(indices, place, batch_dims=1), k)
+    return top_k_result(best, tf.gather(indices, place, batch_dims=1), k)
 
 
-def _boosts_at(wanted: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """float32 `[batch, n]`: the sum of the values `[batch, m]` whose index is the wanted one; all int32."""
-    order = tf.argsort(wanted, axis=1)
-    known = tf.gather(wanted, order, batch_dims=1)
+def _boosts_at(items: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """The sum of the boosts of each item, float32 `[batch, n]`.
+
+    Args:
+        items: int32 `[batch, n]`.
+        indices: int32 `[batch, m]`, the boosted items.
+        values: float32 `[batch, m]`, their boosts.
+    """
+    order = tf.argsort(items, axis=1)
+    known = tf.gather(items, order, batch_dims=1)
     width = known.shape[1]
     at = tf.minimum(tf.searchsorted(known, indices), width - 1)
     hit = (tf.gather(known, at, batch_dims=1) == indices) & (indices >= 0)
     rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
     cells = tf.stack([rows, tf.gather(order, at, batch_dims=1)], axis=-1)
-    return tf.scatter_nd(cells, tf.where(hit, values, 0.0), tf.shape(wanted))
+    return tf.scatter_nd(cells, tf.where(hit, values, 0.0), tf.shape(items))

@@ -1,4 +1,4 @@
-"""An inverted file: the catalogue in lists around centres, of which a search reads the nearest; plain TensorFlow."""
+"""An inverted-file (IVF) index: items in lists around centres, of which a search scans only the nearest."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.errors import InvalidInput
-from tfrec.retrieval.approximate.int8_index import best_of
+from tfrec.retrieval.approximate.int8_index import select_top_k
 from tfrec.retrieval.approximate.kmeans import cluster
-from tfrec.retrieval.chunked_scan import TopKResult, best_columns, found
+from tfrec.retrieval.chunked_scan import TopKResult, best_columns, top_k_result
 from tfrec.retrieval.top_k import exact_top_k
 
 EXTRAS = 1024
-"""Items outside the lists read that are scored too, those of the highest boosts."""
+"""Boosted items outside the scanned lists that are scored too, those with the highest boosts."""
 
 NUMBERS = 2**21
-"""Numbers of item vectors read at a time: 8 MB, which stay in a processor's cache."""
+"""Vector components gathered at a time: 8 MB of float32, to stay in the processor's cache."""
 
 OVERHEAD, SCAN, SCAN_A_QUERY = 5000.0, 0.3, 1 / 100
-"""What costs as much as reading one item of a list for one query: the search but for its items takes `OVERHEAD` of
-these, the exact scan `SCAN` an item and `SCAN_A_QUERY` more for each query. Measured on two cores with 128 dimensions;
-`benchmarks/serve.py` shows whether they still hold."""
+"""Costs relative to scoring one listed item for one query: the fixed cost of a search is `OVERHEAD`, and the exact scan
+costs `SCAN` per item plus `SCAN_A_QUERY` per item and query. Measured on two cores with 128 dimensions;
+`benchmarks/serve.py` checks them."""
 
 
 class IvfIndex(tf.Module):
-    """The items in lists around the centres of `cluster`; a search scores those in the `probes` nearest lists.
+    """An inverted-file index: a search scores only the items in the `probes` lists whose centres are nearest.
 
-    The idea is that of video and image search (Sivic & Zisserman 2003, Jégou et al. 2011,
-    https://doi.org/10.1109/TPAMI.2010.57). Returned scores are exact; what can be wrong is which items are looked at.
-    Meant for vectors of unit length, as NextItemModel's are.
+    The method comes from video and image search (Sivic & Zisserman 2003; Jégou et al. 2011,
+    https://doi.org/10.1109/TPAMI.2010.57). Returned scores are exact, but an item in another list is missed. The
+    vectors should have unit length, like those of NextItemModel.
 
-    - Exclusions: never returned.
-    - Boosts: count for every item looked at. The `EXTRAS` items with the highest boosts are looked at wherever they
-      stand, so that what repeats and neighbours bring to the top is found.
-    - Allow-lists: the items they leave may stand in any list, so with one the scan is exact.
-    - Ties go to the item first in the catalogue among the best 2k that were looked at.
-    - Where the lists read hold fewer than k items, there are fewer than k results, and `count` says so.
-    - Where a batch would read so much of the lists that the exact scan, which reads every item once for all queries, is
-      quicker, the result is that of the exact scan. So a query may find more among many others than alone.
+    - Excluded items are never returned.
+    - Boosts apply to every scored item. The `EXTRAS` items with the highest boosts are scored even if their list is not
+      scanned, so that items lifted by repeats or neighbours are found.
+    - With an allow-list the exact scan is used, as the allowed items may be in any list.
+    - Ties among the best 2k scored items go to the item first in the catalogue.
+    - If the scanned lists contain fewer than k items, fewer than k are returned, and `count` is lower.
+    - For a batch so large that the exact scan, which reads every item only once, is faster, the exact scan is used.
+      So a query may get better results in a larger batch.
 
     Args:
         items: float32 `[items, dim]`.
-        lists: int. Lists to aim at; None for about 8 · √items. With more of them a search reads less, and building
-            takes longer.
-        probes: int. Lists that a search reads; may be set until the search is traced.
-        seed: int. Of the clustering.
+        lists: int. Approximate number of lists; None for about 8 · √items. More lists make searches faster and building
+            slower.
+        probes: int. Number of lists that a search scans. It may be changed until the search is traced.
+        seed: int. Seed of the clustering.
+
+    Raises:
+        InvalidInput: No items, items of another rank than 2, or `lists` or `probes` below 1.
 
     Example:
         >>> items = np.eye(3, dtype=np.float32)
@@ -62,9 +65,9 @@ class IvfIndex(tf.Module):
                 "Expected items of shape [items, dim], at least one, and lists and probes of at least 1, "
                 f"received {list(items.shape)}, {lists} and {probes}."
             )
-        wanted = lists or max(int(8 * len(items) ** 0.5), 1)
-        most = max(-(-3 * len(items) // (2 * wanted)), 8)
-        centres, members = cluster(items, wanted, most=most, seed=seed)
+        lists = lists or max(int(8 * len(items) ** 0.5), 1)
+        longest = max(-(-3 * len(items) // (2 * lists)), 8)  # at most 1.5 times the mean length
+        centres, members = cluster(items, lists, most=longest, seed=seed)
         table = np.full((len(members), max(map(len, members))), -1, np.int32)
         place = np.zeros((len(items), 2), np.int32)
         for number, part in enumerate(members):
@@ -77,12 +80,12 @@ class IvfIndex(tf.Module):
 
     @property
     def num_lists(self) -> int:
-        """How many lists there are."""
+        """Number of lists."""
         return int(self.lists.shape[0])
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what it holds; the float32 vectors are not its own."""
+        """Size of the index in bytes, without the float32 vectors."""
         return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
 
     def search(
@@ -96,9 +99,16 @@ class IvfIndex(tf.Module):
         boost: Any = None,
         exact_if_quicker: bool = True,
     ) -> TopKResult:
-        """The best of `items`, float32 `[items, dim]`, that it was made of; all else as in `TopK`.
+        """Searches the index.
 
-        `exact_if_quicker=False` reads the lists whatever it costs: to measure what they hold.
+        Args:
+            items: float32 `[items, dim]`, the vectors that the index was made of.
+            query: As in `TopK`, like exclude, allow and boost.
+            k: int. Number of items to return.
+            exclude: As in `TopK`.
+            allow: As in `TopK`.
+            boost: As in `TopK`.
+            exact_if_quicker: Whether to use the exact scan where it is faster. False measures the index itself.
         """
         query = tf.cast(query, tf.float32)
         exclude = None if exclude is None else tf.cast(exclude, tf.int32)
@@ -107,23 +117,23 @@ class IvfIndex(tf.Module):
         def exact() -> TopKResult:
             return exact_top_k(items, query, k, exclude=exclude, allow=allow, boost=boost)
 
-        def near() -> TopKResult:
-            return self._in_parts(items, query, k, exclude, boost)
+        def approximate() -> TopKResult:
+            return self._search_in_parts(items, query, k, exclude, boost)
 
         if allow is not None:
             return exact()
         if not exact_if_quicker:
-            return near()
+            return approximate()
         read = float(min(self.probes, self.num_lists) * int(self.lists.shape[1]))
         others = float(max(int(items.shape[0]) - self.num_lists, 0))
         if OVERHEAD + read > others * (SCAN + SCAN_A_QUERY) and read > others * SCAN_A_QUERY:
-            return exact()  # whatever the batch
+            return exact()  # the exact scan is faster for every batch size
         batch = tf.cast(tf.shape(query)[0], tf.float32)
         costs_more = OVERHEAD + read * batch > others * (SCAN + SCAN_A_QUERY * batch)
-        return TopKResult(*tf.cond(costs_more, exact, near))
+        return TopKResult(*tf.cond(costs_more, exact, approximate))
 
-    def _in_parts(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
-        """`_near` for as many queries at a time as read `NUMBERS`."""
+    def _search_in_parts(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+        """Searches the lists for a few queries at a time, so that each part gathers about `NUMBERS` components."""
         read = min(self.probes, self.num_lists) * int(self.lists.shape[1]) * int(items.shape[1])
         batch, most = tf.shape(query)[0], max(NUMBERS // max(read, 1), 1)
         parts = tf.maximum((batch + most - 1) // most, 1)
@@ -133,16 +143,18 @@ class IvfIndex(tf.Module):
             rows = slice(part * size, (part + 1) * size)
             without = None if exclude is None else exclude[rows]
             added = None if boost is None else (boost[0][rows], boost[1][rows])
-            best = self._near(items, query[rows], k, without, added)
+            best = self._search_lists(items, query[rows], k, without, added)
             return part + 1, scores.write(part, best.scores), indices.write(part, best.indices)
 
-        kept = [tf.TensorArray(of, parts, infer_shape=False, element_shape=[None, k]) for of in (tf.float32, tf.int32)]
-        state = (tf.constant(0), *kept)
+        arrays = [
+            tf.TensorArray(dtype, parts, infer_shape=False, element_shape=[None, k]) for dtype in (tf.float32, tf.int32)
+        ]
+        state = (tf.constant(0), *arrays)
         _, scores, indices = tf.while_loop(lambda part, *_: part < parts, search_part, state, parallel_iterations=1)
-        return found(scores.concat(), indices.concat(), k)
+        return top_k_result(scores.concat(), indices.concat(), k)
 
-    def _near(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
-        """The best of the items in the lists nearest to each query, and of those that are boosted."""
+    def _search_lists(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+        """The best of the items in the lists nearest to each query and of the most boosted items."""
         probes, length = min(self.probes, self.num_lists), int(self.lists.shape[1])
         _, probed = tf.math.top_k(tf.matmul(query, self.centres, transpose_b=True), probes)
         indices = tf.reshape(tf.gather(self.lists, probed), [-1, probes * length])
@@ -153,38 +165,38 @@ class IvfIndex(tf.Module):
         if exclude is not None:
             cells, inside = self._cells(probed, exclude, length)
             scores = tf.tensor_scatter_nd_min(scores, cells, tf.where(inside, -np.inf, np.inf))
-        scores, indices = _best(scores, indices, 2 * k)
+        scores, indices = _keep_best(scores, indices, 2 * k)
         if boost is not None:
-            extra, added = _highest(boost[0], boost[1], int(items.shape[0]))
+            extra, added = _highest_boosts(boost[0], boost[1], int(items.shape[0]))
             known = self._cells(probed, extra, length)[1]
             if exclude is not None:
                 known |= tf.reduce_any(extra[:, :, None] == exclude[:, None, :], axis=2)
             extra = tf.where(known, -1, extra)
             indices = tf.concat([indices, extra], axis=1)
             scores = tf.concat([scores, _products(items, extra, query) + added], axis=1)
-            scores, indices = _best(scores, indices, 2 * k)
-        return best_of(scores, indices, k)
+            scores, indices = _keep_best(scores, indices, 2 * k)
+        return select_top_k(scores, indices, k)
 
-    def _cells(self, probed: tf.Tensor, wanted: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Where the wanted items `[batch, n]` stand in the lists read, as cells for a scatter, and whether they do."""
-        real = (wanted >= 0) & (wanted < tf.shape(self.place)[0])
-        place = tf.gather(self.place, tf.where(real, wanted, 0))
+    def _cells(self, probed: tf.Tensor, items: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scatter indices of the items `[batch, n]` in the scanned lists, and whether each item is in one of them."""
+        real = (items >= 0) & (items < tf.shape(self.place)[0])
+        place = tf.gather(self.place, tf.where(real, items, 0))
         same = place[..., 0][:, :, None] == probed[:, None, :]
         at = tf.argmax(tf.cast(same, tf.int8), axis=2, output_type=tf.int32)
         inside = real & tf.reduce_any(same, axis=2)
         column = tf.where(inside, at * length + place[..., 1], 0)
-        rows = tf.broadcast_to(tf.range(tf.shape(wanted)[0])[:, None], tf.shape(wanted))
+        rows = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
         return tf.stack([rows, column], axis=-1), inside
 
 
 def _products(items: Any, indices: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-    """float32 `[batch, n]`: the items at `indices` times the query; −inf where an index is −1."""
+    """Dot products of the items at `indices` with the query, float32 `[batch, n]`; −inf where an index is −1."""
     products = tf.linalg.matvec(tf.gather(items, tf.maximum(indices, 0)), query)
     return tf.where(indices >= 0, products, -np.inf)
 
 
-def _highest(indices: tf.Tensor, values: tf.Tensor, total: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The items of the highest boosts, each once with the sum of its values; −1 where there are fewer."""
+def _highest_boosts(indices: tf.Tensor, values: tf.Tensor, total: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The items with the highest boosts, each once, and the sums of their boosts; padded with −1 and 0."""
     batch, width = tf.shape(indices)[0], tf.shape(indices)[1]
     values = tf.where((indices >= 0) & (indices < total), values, 0.0)
     order = tf.argsort(indices, axis=1)
@@ -193,7 +205,7 @@ def _highest(indices: tf.Tensor, values: tf.Tensor, total: int) -> tuple[tf.Tens
     run = tf.cumsum(tf.cast(starts, tf.int32), axis=1) - 1 + tf.range(batch)[:, None] * width
     sums = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), tf.reshape(run, [-1]), batch * width)
     sums = tf.gather(sums, run)
-    # An item that is not raised needs no look of its own; in its list it is scored with the others.
+    # Only raised items are scored separately; the others are scored with their list.
     sums = tf.where(starts & (sums > 0), sums, -np.inf)
     most = tf.minimum(width, EXTRAS)
     added, place = tf.math.top_k(sums, most)
@@ -201,8 +213,8 @@ def _highest(indices: tf.Tensor, values: tf.Tensor, total: int) -> tuple[tf.Tens
     return tf.where(real, tf.gather(indices, place, batch_dims=1), -1), tf.where(real, added, 0.0)
 
 
-def _best(scores: tf.Tensor, indices: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best `k` of `[batch, n]`, n any; −inf and −1 where there are fewer."""
+def _keep_best(scores: tf.Tensor, indices: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The best `k` of `[batch, n]` for any n, padded with −inf and −1."""
     width = scores.shape[1]
     missing = k if width is None else max(k - width, 0)
     scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-np.inf)

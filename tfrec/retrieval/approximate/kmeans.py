@@ -1,4 +1,4 @@
-"""Lists of items that point the same way: spherical k-means, with no list longer than allowed."""
+"""Spherical k-means with a maximum cluster size, for the lists of the inverted-file index."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ from collections.abc import Iterator
 import numpy as np
 
 SAMPLE = 40
-"""Items a list that the centres are learned from; more make them hardly better."""
+"""Training items per centre, about the minimum that Faiss recommends (39). More hardly improve the centres."""
 
 FLAT = 1024
-"""Centres learned at once; more of them start where those of parts of the vectors are."""
+"""Largest number of centres trained directly. Above it, training starts from a hierarchical clustering, as the cost of
+a round grows with the square of the number of centres."""
 
 LAST_STEPS = 3
+"""Rounds of training after a hierarchical start, which is already close."""
 
-_BLOCK = 8192
+_BLOCK = 8192  # vectors compared with the centres at a time
 
 
 def cluster(
     vectors: np.ndarray, lists: int, *, most: int | None = None, steps: int = 10, seed: int = 0
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Spherical k-means (Dhillon & Modha 2001, https://doi.org/10.1023/A:1007612920971), long lists cut in halves.
+    """Spherical k-means (Dhillon & Modha 2001, https://doi.org/10.1023/A:1007612920971); long lists are halved.
 
-    More than `FLAT` centres start from those of a clustering into √`lists` parts and of one inside each part, as of a
-    tree (Nistér & Stewénius 2006, https://doi.org/10.1109/CVPR.2006.264), and need only `LAST_STEPS` rounds together.
+    More than `FLAT` centres are initialised hierarchically, like a vocabulary tree (Nistér & Stewénius 2006,
+    https://doi.org/10.1109/CVPR.2006.264): by a clustering into √`lists` parts and one inside each part. Then
+    `LAST_STEPS` rounds over all centres are enough.
 
     Args:
-        vectors: float32 `[items, dim]`; their directions count.
-        lists: int. Centres to learn; cutting may make more, empty ones are dropped.
-        most: int. Longest list allowed; None for none.
-        steps: int. Rounds of learning, on a sample of `SAMPLE` items a list.
-        seed: int. Of the sample and the first centres.
+        vectors: float32 `[items, dim]`; only their directions count.
+        lists: int. Number of centres to train. Empty lists are dropped, and halving long lists adds more.
+        most: int. Maximum length of a list; None for no limit.
+        steps: int. Rounds of training, on a sample of `SAMPLE` items per list.
+        seed: int. Seed of the sample and of the initial centres.
 
     Returns:
-        centres: float32 `[found, dim]` of unit length. members: for each centre the item indices, rising; together
-        every item once. No items give no lists.
+        centres: float32 `[clusters, dim]`, unit vectors. members: the item indices of each centre, ascending; every
+        item occurs exactly once. Without items there are no clusters.
 
     Example:
         >>> centres, members = cluster(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], np.float32), lists=2)
@@ -48,31 +51,33 @@ def cluster(
     lists = min(max(lists, 1), len(unit))
     sample = unit[np.sort(rng.choice(len(unit), min(len(unit), SAMPLE * lists), replace=False))]
     if lists <= FLAT:
-        centres = _learned(sample, sample[np.sort(rng.choice(len(sample), lists, replace=False))], steps, rng)
+        centres = _train(sample, sample[np.sort(rng.choice(len(sample), lists, replace=False))], steps, rng)
     else:
-        centres = _learned(sample, _of_parts(sample, lists, steps, rng), min(steps, LAST_STEPS), rng)
-    nearest = _nearest(unit, centres)
+        centres = _train(sample, _hierarchical_centres(sample, lists, steps, rng), min(steps, LAST_STEPS), rng)
+    nearest = _nearest_centre(unit, centres)
     order = np.argsort(nearest, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=len(centres)))[:-1])
-    members = [part for group in groups if len(group) for part in _halved(unit, group, most or len(unit))]
+    members = [part for group in groups if len(group) for part in _halve(unit, group, most or len(unit))]
     return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
 
 
 def neighbourhoods(vectors: np.ndarray, *, probes: int = 32, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Where the nearest neighbours of all items are looked for, when there are too many to compare each with each.
+    """Partitions the items and yields, for each part, the candidates for its nearest neighbours.
+
+    For catalogues that are too large to compare every pair of items.
 
     Args:
-        vectors: float32 `[items, dim]`; their directions count.
-        probes: int. Lists that are looked through for the items of one, of about 4 · √items.
-        seed: int. Of the clustering.
+        vectors: float32 `[items, dim]`; only their directions count.
+        probes: int. Number of lists, of about 4 · √items, whose items are the candidates of one list.
+        seed: int. Seed of the clustering.
 
-    Returns:
-        For each list of a clustering (`cluster`) its items, and those of the lists whose centres are nearest to its
-        own, itself first; int64, both rising. Together the first ones hold every item once.
+    Yields:
+        items: int64, the items of one list of `cluster`, ascending; together the lists contain every item once.
+        candidates: int64, the items of the `probes` lists with the nearest centres, including this list, ascending.
 
     Example:
-        >>> found = neighbourhoods(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], np.float32), probes=1)
-        >>> sorted((items.tolist(), near.tolist()) for items, near in found)
+        >>> parts = neighbourhoods(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], np.float32), probes=1)
+        >>> sorted((items.tolist(), candidates.tolist()) for items, candidates in parts)
         [([0], [0]), ([1], [1]), ([2], [2])]
     """
     lists = 4 * int(len(vectors) ** 0.5)
@@ -82,45 +87,45 @@ def neighbourhoods(vectors: np.ndarray, *, probes: int = 32, seed: int = 0) -> I
         near[np.arange(len(near)), start + np.arange(len(near))] = np.inf
         width = min(probes, len(members))
         for items, row in zip(members[start:], np.argpartition(-near, width - 1, axis=1)[:, :width], strict=False):
-            yield items, np.sort(np.concatenate([members[one] for one in row]))
+            yield items, np.sort(np.concatenate([members[near_list] for near_list in row]))
 
 
-def _of_parts(sample: np.ndarray, lists: int, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """About as many centres as `lists`: of clusterings of the parts of a clustering, by how many items these have."""
-    found = []
+def _hierarchical_centres(sample: np.ndarray, lists: int, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """About `lists` centres: each part of a coarse clustering is clustered, with centres in proportion to its items."""
+    centres = []
     for part in cluster(sample, round(lists**0.5), steps=steps, seed=int(rng.integers(2**31)))[1]:
         share = max(round(lists * len(part) / len(sample)), 1)
         start = sample[part[np.sort(rng.choice(len(part), share, replace=False))]]
-        found.append(_learned(sample[part], start, steps, rng))
-    return np.concatenate(found)
+        centres.append(_train(sample[part], start, steps, rng))
+    return np.concatenate(centres)
 
 
-def _learned(sample: np.ndarray, centres: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """The centres after so many rounds: each the mean direction of the items nearest to it."""
+def _train(sample: np.ndarray, centres: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """The centres after `steps` rounds, each of which moves a centre to the mean direction of its nearest items."""
     for _ in range(steps):
         sums = np.zeros_like(centres)
-        counts = np.bincount(nearest := _nearest(sample, centres), minlength=len(centres))
+        counts = np.bincount(nearest := _nearest_centre(sample, centres), minlength=len(centres))
         order = np.argsort(nearest, kind="stable")
         filled = np.flatnonzero(counts)
         sums[filled] = np.add.reduceat(sample[order], (np.cumsum(counts) - counts)[filled], axis=0)
-        # A centre without items starts again at an item.
+        # A centre without items restarts at a random item.
         sums[counts == 0] = sample[rng.choice(len(sample), int((counts == 0).sum()))]
         centres = _unit(sums)
     return centres
 
 
-def _halved(unit: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:
-    """The group, cut at the middle of its longest direction until no part is longer than `most`."""
+def _halve(unit: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:
+    """Halves the group along its direction of largest variance until no part is longer than `most`."""
     if len(group) <= most:
         return [group]
     centred = unit[group] - unit[group].mean(axis=0)
     direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     order = np.argsort(centred @ direction, kind="stable")
     halves = group[order[: len(group) // 2]], group[order[len(group) // 2 :]]
-    return [part for half in halves for part in _halved(unit, np.sort(half), most)]
+    return [part for half in halves for part in _halve(unit, np.sort(half), most)]
 
 
-def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def _nearest_centre(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     blocks = [(rows[at : at + _BLOCK] @ centres.T).argmax(axis=1) for at in range(0, len(rows), _BLOCK)]
     return np.concatenate(blocks)
 
