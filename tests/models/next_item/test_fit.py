@@ -7,6 +7,7 @@ from dataclasses import replace  # isort: skip
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tfrec.config import RunConfig
@@ -42,6 +43,24 @@ def config():
 @pytest.fixture
 def vectors():
     return np.random.default_rng(2).normal(size=(ITEMS, 20)).astype(np.float32)
+
+
+def test_what_training_never_sees_is_no_negative(config, vectors, tmp_path):
+    """i19 is seen once; i20 and i21 are in the catalogue alone, i22 is validated with and i23 tested with."""
+    rows = [(f"u{u}", f"i{(u + step) % 19}", step) for u in range(20) for step in range(1, 6)]
+    rows += [("u2", "i19", 0), ("u0", "i22", 7), ("u0", "i23", 8), ("u1", "i3", 7), ("u1", "i23", 8)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(ITEMS)]})
+    dataset = prepare(events, items, tmp_path / "data", split="leave-one-out")
+    model = build_next_item_model(dataset, vectors, config)
+
+    never = np.isin(dataset.item_ids, ["i20", "i21", "i22", "i23"])
+    one = {"history_items": tf.constant([[0, 5, 9]]), "history_events": tf.zeros([1, 3], tf.int32)}
+    one["history_gaps"] = tf.zeros([1, 3])
+    with tf.GradientTape() as tape:
+        loss = model.next_item_loss(one, tf.constant([[5, 9, 1]]), training=False)
+    moved = np.abs(tf.convert_to_tensor(tape.gradient(loss, model.items.ids))).max(axis=1)
+    assert dataset.item_ids[moved == 0].tolist() == dataset.item_ids[never].tolist()
 
 
 def ndcg(model, queries):

@@ -106,6 +106,33 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_prefix(model):
     assert_allclose(kept, (losses[1] + losses[3]) / 2, rtol=1e-4)
 
 
+def test_items_that_training_never_sees_are_no_negatives_and_get_no_gradient():
+    rng = np.random.default_rng(4)
+    made = NextItemModel(12, 1, dim=8, heads=2, temperature=0.5)
+    unseen = np.isin(np.arange(12), [2, 7, 11])
+    made.unseen.assign(np.where(unseen, -1e9, 0))
+    made.items.ids.assign(rng.normal(size=(12, 8)))
+    made.repeats.assign([-1.0, 0.5, 0.0])
+    history, labels = inputs([[3, 9, 0], [5, 1, -1]]), np.array([[9, 0, 4], [1, 8, -1]])
+    history["history_events"] = tf.zeros([2, 3], tf.int32)
+
+    losses = []
+    for row, column in zip(*np.nonzero(labels >= 0)):
+        prefix = {name: value[row : row + 1, : column + 1] for name, value in history.items()}
+        scores = made.scores(prefix)[0].numpy().astype(float)
+        losses.append(np.log(np.exp(scores[~unseen]).sum()) - scores[labels[row, column]])
+    with tf.GradientTape() as tape:
+        loss = made.next_item_loss(history, tf.constant(labels, tf.int32), training=False)
+    assert_allclose(loss, np.mean(losses), rtol=1e-5)
+    moved = np.abs(tf.convert_to_tensor(tape.gradient(loss, made.items.ids))).max(axis=1)
+    assert_array_equal(moved == 0, unseen)
+
+    for far, same in (([2, 7, 11], True), ([6], False)):
+        made.items.ids.scatter_nd_add(np.array(far)[:, None], rng.normal(size=(len(far), 8)).astype(np.float32))
+        again = float(made.next_item_loss(history, tf.constant(labels, tf.int32), training=False))
+        assert (again == pytest.approx(float(loss), abs=1e-6)) is same
+
+
 def test_a_batch_without_labels_has_loss_zero(model):
     assert model.next_item_loss(inputs([[3, -1]]), tf.constant([[-1, -1]])) == 0.0
 
