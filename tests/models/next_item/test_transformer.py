@@ -2,7 +2,9 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+import math  # isort: skip
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
@@ -21,6 +23,18 @@ def test_item_table_starts_at_the_principal_components():
     # a rotation keeps lengths and angles
     assert_allclose(table.vectors() @ tf.transpose(table.vectors()), centred @ centred.T, atol=1e-3)
     assert_allclose(table.of_text(texts), table.vectors(), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_components_are_the_strongest_and_the_largest_number_of_each_is_positive(seed):
+    texts = np.random.default_rng(seed).normal(size=(40, 7)) @ np.diag([1, 2, 3, 4, 5, 6, 7]) + 2.0
+    table = ItemTable(num_items=40, text_dim=7, dim=5, use_id=False)
+    table(tf.constant([0]))
+    table.start_from(texts.astype(np.float32))
+    centred = texts - texts.mean(axis=0)
+    directions = np.linalg.svd(centred)[2][:5]  # the strongest first; each may as well point the other way
+    directions = [row if max(row) > -min(row) else -row for row in directions]
+    assert_allclose(table.vectors(), np.array([[text @ row for row in directions] for text in centred]), atol=1e-3)
 
 
 def test_ids_and_projection_move_at_their_own_rate():
@@ -52,6 +66,45 @@ def test_no_position_sees_a_later_one():
     changed[0, 3:] += 10.0
     assert_allclose(block(changed)[0, :3], block(inputs)[0, :3], atol=1e-6)
     assert np.abs(block(changed)[0, 3] - block(inputs)[0, 3]).max() > 1e-3
+
+
+def attention_by_loops(hidden, qkv, output, heads):
+    """softmax(Q Kᵀ / √width) V of every head over a position and those before it, the heads side by side, float64."""
+    dim = hidden.shape[1]
+    width = dim // heads
+    query, key, value = np.split(hidden @ qkv[0] + qkv[1], 3, axis=1)
+    mixed = np.zeros_like(hidden)
+    for head in range(heads):
+        own = slice(head * width, (head + 1) * width)
+        for position in range(len(hidden)):
+            scores = [query[position, own] @ key[past, own] / np.sqrt(width) for past in range(position + 1)]
+            shares = np.exp(scores) / np.exp(scores).sum()
+            mixed[position, own] = sum(share * value[past, own] for past, share in enumerate(shares))
+    return mixed @ output[0] + output[1]
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_the_causal_block_is_attention_and_a_feed_forward_each_on_normed_inputs(heads):
+    rng = np.random.default_rng(heads)
+    block, inputs = CausalBlock(heads), rng.normal(size=(2, 5, 8))
+    block(inputs.astype(np.float32))
+    for weight in block.trainable_variables:
+        weight.assign(rng.normal(size=weight.shape) * 0.6)
+    (gain_1, shift_1), (gain_2, shift_2), qkv, output, expand, contract = (
+        [weight.numpy().astype(np.float64) for weight in layer.weights]
+        for layer in (block.norm_1, block.norm_2, block.qkv, block.output_projection, block.expand, block.contract)
+    )
+
+    def normed(rows):
+        return (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, keepdims=True)
+
+    def gelu(values):
+        return values * (1 + np.vectorize(math.erf)(values / np.sqrt(2))) / 2
+
+    for history, found in zip(inputs, block(inputs.astype(np.float32)), strict=True):
+        hidden = history + attention_by_loops(normed(history) * gain_1 + shift_1, qkv, output, heads)
+        inner = gelu((normed(hidden) * gain_2 + shift_2) @ expand[0] + expand[1])
+        assert_allclose(found, hidden + inner @ contract[0] + contract[1], rtol=1e-4, atol=1e-3)
 
 
 def test_dropout_repeats_after_its_counter_is_put_back():
