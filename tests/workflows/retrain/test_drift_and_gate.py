@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from tfrec.config import RetrainConfig, RunConfig
 from tfrec.data import prepare
@@ -111,6 +112,33 @@ def test_what_chance_allows_is_what_draws_show():
     rng, share = np.random.default_rng(0), np.array([0.5, 0.3, 0.15, 0.05])
     draws = [psi(rng.multinomial(5000, share), rng.multinomial(300, share)) for _ in range(5000)]
     assert np.quantile(draws, 0.999) == pytest.approx(chance(4, 5000, 300), rel=0.25)
+
+
+def test_few_events_of_the_same_mix_are_no_drift_though_their_index_is_high(tmp_path):
+    """Four of five people rate 1; tonight's ten do so six times: the index says a shift, and chance makes as much."""
+    old = [(f"u{n}", f"i{n % 5}", "rating", n % 9, 1.0 + (n % 5 == 0)) for n in range(1000)]
+    names = "i0", "i1", "i2", "i3", "i4"
+    profile = write_profile(prepare(events(old), catalogue(*names), tmp_path / "old"), tmp_path / "profile")
+
+    def tonight(twos, rows):
+        return [(f"u{n}", f"i{n % 5}", "rating", 20, 1.0 + (n < twos)) for n in range(rows)]
+
+    # 8 of 10 ones before, 6 of 10 tonight; two bins, so one degree of freedom, where the cube is 3 % off
+    index = (0.6 - 0.8) * log(0.6 / 0.8) + (0.4 - 0.2) * log(0.4 / 0.2)
+    by_chance = stats.chi2.ppf(0.999, 1) * (1 / 1000 + 1 / 10)
+    few = report(profile, tmp_path, old + tonight(4, 10), *names)
+    assert few["psi"]["values"]["psi"] == pytest.approx(index, abs=1e-4)
+    assert few["psi"]["values"]["chance"] == pytest.approx(by_chance, rel=0.05)
+    assert 0.1 < index < by_chance
+    refuse_drift(few, profile, RetrainConfig(max_psi=0.0))
+    assert not [note for note in drift_notes(few) if note.startswith("values")]
+
+    many = report(profile, tmp_path, old + tonight(400, 1000), *names)  # the same shares of a hundred times as many
+    assert many["psi"]["values"]["psi"] == pytest.approx(index, abs=1e-4)
+    assert many["psi"]["values"]["chance"] == pytest.approx(stats.chi2.ppf(0.999, 1) * (2 / 1000), rel=0.05)
+    with pytest.raises(InvalidInput, match="The values of the new events"):
+        refuse_drift(many, profile, RetrainConfig(max_psi=0.0))
+    assert [note for note in drift_notes(many) if note.startswith("values")] == [f"values: PSI {index:.2f}"]
 
 
 def test_value_bins():
