@@ -107,6 +107,28 @@ def test_the_causal_block_is_attention_and_a_feed_forward_each_on_normed_inputs(
         assert_allclose(found, hidden + inner @ contract[0] + contract[1], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("part", ["attention", "feed-forward"])
+def test_training_drops_shares_of_attention_and_numbers_of_what_is_added(part):
+    """Both places of a part drop half and double the rest, so that what it adds is 0 or 4 times as much."""
+    block, inputs = CausalBlock(heads=4, dropout=0.5, seed=1), tf.zeros([32, 1, 8])
+    block(inputs)
+    for weight in block.trainable_variables:
+        weight.assign(tf.zeros_like(weight))
+    if part == "attention":  # to the one event there is, whose value is 1
+        block.qkv.bias.assign(np.repeat([0.0, 0.0, 1.0], 8))
+        block.output_projection.kernel.assign(np.eye(8))
+        added = 1.0
+    else:  # gelu(2), each inner number to one of the sum
+        block.expand.bias.assign(np.full(16, 2.0))
+        block.contract.kernel.assign(np.eye(16)[:, :8])
+        added = 1 + math.erf(2 / math.sqrt(2))
+    assert_allclose(block(inputs), np.full((32, 1, 8), added), rtol=1e-5)
+    found = block(inputs, training=True).numpy().ravel()
+    dropped = np.isclose(found, 0)
+    assert_allclose(found[~dropped], 4 * added, rtol=1e-5)
+    assert 0.6 < dropped.mean() < 0.9
+
+
 def test_dropout_repeats_after_its_counter_is_put_back():
     layer, ones = StepDropout(0.5, seed=7), tf.ones([64])
     first, second = layer(ones, training=True), layer(ones, training=True)

@@ -83,6 +83,28 @@ def test_fewer_candidates_are_the_catalogue_with_the_others_left_out(model, batc
     assert_allclose(found, np.mean(losses), rtol=1e-4)
 
 
+@pytest.mark.parametrize("of", ["catalogue", "candidates"])
+def test_in_training_numbers_of_the_item_vectors_are_left_out_of_the_scores(batch, of):
+    made = NextItemModel(ITEMS, 2, dim=8, heads=2, dropout=0.0, item_dropout=0.5, temperature=0.5, repeat_bias=False)
+    made.items.ids.assign(np.random.default_rng(5).normal(size=(ITEMS, 8)))
+    inputs, labels = batch
+    positions = made(inputs, training=False).numpy().astype(float)
+    mask = made.drop_items(tf.ones([ITEMS, 8]), training=True).numpy()
+    assert set(mask.ravel()) == {0.0, 2.0}
+    losses = []
+    for row, column in zip(*np.nonzero(labels.numpy() >= 0)):
+        state = positions[row, column] / np.linalg.norm(positions[row, column]) / 0.5
+        scores = (made.item_vectors().numpy() * mask) @ state
+        losses.append(np.log(np.exp(scores).sum()) - scores[labels[row, column]])
+    made.drop_items.calls.assign(0)  # so that the same are left out again
+    if of == "catalogue":
+        found = made.next_item_loss(inputs, labels, training=True)
+    else:
+        every = Candidates(tf.range(ITEMS), tf.zeros([ITEMS]))
+        found = candidate_loss(made, inputs, labels, every, made.history_vectors(), training=True)
+    assert_allclose(found, np.mean(losses), rtol=1e-4)
+
+
 def test_a_batch_without_labels_has_loss_zero(model, batch):
     inputs, labels = batch
     candidates = step_candidates(CandidateSampler("uniform", np.ones(ITEMS), 4), inputs, tf.fill(labels.shape, -1), 0)
