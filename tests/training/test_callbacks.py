@@ -1,13 +1,37 @@
-"""What watches a fit, with a clock that the test turns."""
+"""What watches a fit: the best weights are averages, and time is told by a clock that the test turns."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
 from types import SimpleNamespace  # isort: skip
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
+from tfrec.keras import keras
 from tfrec.training import callbacks
-from tfrec.training.callbacks import TimeBudget
+from tfrec.training.callbacks import BestWeights, TimeBudget
+
+
+def test_what_is_validated_and_kept_is_the_average_and_training_goes_on_from_the_newest(tmp_path):
+    def linear():
+        return keras.Sequential([keras.layers.Dense(1, use_bias=False, input_shape=(3,), kernel_initializer="ones")])
+
+    model, validated = linear(), []
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8), loss="mse")
+    best = BestWeights(
+        lambda: validated.append(model.get_weights()[0]) or {"auc": len(validated)}, "auc", tmp_path / "best.h5", 0, 1
+    )
+    # one input has a 1 in its own place: the weight there moves to 5 by 0.1 · 2 · (5 − weight) a step
+    model.fit(np.eye(3, dtype=np.float32)[:1], np.array([[5.0]]), epochs=3, callbacks=[best], verbose=0)
+    newest, average = 1.0, 1.0
+    for epoch in range(3):
+        newest += 0.2 * (5 - newest)
+        average = 0.8 * average + 0.2 * newest
+        assert_allclose(validated[epoch][:, 0], [average, 1, 1], rtol=1e-5)
+    kept = linear()
+    kept.load_weights(str(tmp_path / "best.h5"))
+    assert_allclose(kept.get_weights()[0][:, 0], [average, 1, 1], rtol=1e-5)
 
 
 def epochs_done(monkeypatch, minutes, epochs, before=0):
