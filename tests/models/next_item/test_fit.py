@@ -2,7 +2,8 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-from dataclasses import replace  # isort: skip
+import math  # isort: skip
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from numpy.testing import assert_allclose
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.evaluation import evaluate_ranking
+from tfrec.models import NextItemModel
 from tfrec.models.next_item import build as next_item_build
 from tfrec.models.next_item import validation as next_item_validation
 from tfrec.models.next_item.build import build_next_item_model
@@ -61,6 +63,59 @@ def test_what_training_never_sees_is_no_negative(config, vectors, tmp_path):
         loss = model.next_item_loss(one, tf.constant([[5, 9, 1]]), training=False)
     moved = np.abs(tf.convert_to_tensor(tape.gradient(loss, model.items.ids))).max(axis=1)
     assert dataset.item_ids[moved == 0].tolist() == dataset.item_ids[never].tolist()
+
+
+def test_the_rate_rises_and_falls_along_a_cosine_and_weights_are_averaged(dataset, config, monkeypatch, tmp_path):
+    found = []
+    monkeypatch.setattr(NextItemModel, "fit", lambda model, *arguments, **options: found.append(model))
+    monkeypatch.setattr(NextItemModel, "load_weights", lambda *arguments: None)
+    knobs = ["batch_size=10", "epochs=4", "warmup=0.5", "learning_rate=0.02", "ema=0.75"]
+    config = config.with_values([f"training.{knob}" for knob in knobs])
+    fit_next_item(dataset, None, config, workdir=tmp_path)
+    (model,) = found
+    optimizer, rates = model.optimizer, []
+    for step in (0, 5, 10, 15, 20):  # 50 sequences: 5 steps an epoch, of which 10 are half
+        optimizer.iterations.assign(step)
+        optimizer.apply_gradients([(tf.constant(0.0), model.log_temperature)])
+        rates.append(float(optimizer.learning_rate))
+    assert_allclose(rates, [0, 0.01, 0.02, 0.01, 0], atol=1e-6)
+    assert optimizer.use_ema and optimizer.ema_momentum == 0.75
+
+
+REPEATING = [
+    # user, item, kind, times as often
+    *[("a", "x", "view", 3), ("a", "y", "buy", 1), ("a", "x", "view", 2), ("a", "y", "view", 2)],
+    *[("b", "y", "buy", 2), ("b", "z", "view", 1), ("b", "y", "view", 1), ("b", "w", "buy", 1)],
+]
+
+
+def test_a_model_starts_at_what_training_counts(dataset, config, tmp_path):
+    """Repeats never start above 0, popularity counts targets alone, and the memory knows how rare an item is."""
+    rows, step = [], 0
+    for user, item, kind, times in REPEATING:
+        for _ in range(times):
+            step += 1
+            rows.append((user, item, kind, step, "train"))
+    rows += [("a", "z", "buy", 98, "valid"), ("a", "z", "buy", 99, "test")]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp", "split"], orient="row")
+    items = pl.DataFrame({"item_id": list("vwxyz")})
+    shop = RunConfig().with_values(["data.targets=[buy]"])
+    repeating = prepare(events, items, tmp_path / "shop", split="given", config=shop)
+    model = build_next_item_model(repeating, None, config.with_values(["model.popular=3"]))
+
+    assert model.repeats.numbers[:2].numpy().tolist() == [0, 0]
+    ids = repeating.item_ids.tolist()
+    popular = dict(zip([ids[i] for i in model.popularity.popular.numpy()], model.popularity.raised.numpy()))
+    assert popular == pytest.approx({"y": math.log(3), "w": 0, ids[min(ids.index(i) for i in "vxz")]: 0}, abs=1e-6)
+    often = {"x": 5, "y": 6, "z": 1, "w": 1}
+    typical = sum(n * math.log(n) for n in often.values()) / 13
+    expected = [typical - math.log(often[item]) if item in often else 0 for item in ids]
+    assert_allclose(model.memory.rarity, expected, atol=1e-6)
+
+    # 50 people walk 7 steps of a ring of 24 without ever coming back; by chance the k-th step would be a repeat k in 24
+    never = math.log(0.5 / (50 * sum(range(7)) / 24 + 0.5))
+    once_each = build_next_item_model(dataset, None, config)
+    assert_allclose(once_each.repeats.numbers[:2], [never, never], rtol=1e-5)
 
 
 def ndcg(model, queries):
