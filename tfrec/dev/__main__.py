@@ -1,7 +1,4 @@
-"""Runs every check of the repository and says which failed: `python -m tfrec.dev check [--no-tests]`.
-
-`python -m tfrec.dev notebooks [NAME…]` executes and stores the tutorials, `python -m tfrec.dev docs` builds the site.
-"""
+"""The commands of a checkout: `python -m tfrec.dev check | notebooks | docs | coverage | constraints | smoke`."""
 
 from __future__ import annotations
 
@@ -9,8 +6,10 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from tfrec.errors import TfrecError
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("tfrec", "tests", "benchmarks", "notebooks", "retrain.py", "setup.py")
@@ -22,6 +21,10 @@ TEXTS = (
     "README.zh.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CITATION.cff",
+    ".github",
+    ".pre-commit-config.yaml",
     "saved_models/README.md",
 )
 
@@ -58,23 +61,70 @@ def check(tests: bool = True) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the command line and returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfrec.dev", description="Checks of the repository.")
+    asked = command_line().parse_args(arguments)
+    try:
+        return int(asked.run(asked))
+    except TfrecError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The commands and their options; `run` of what it parses is the function to call with that."""
+    parser = argparse.ArgumentParser(prog="python -m tfrec.dev", description="Commands of the repository.")
     commands = parser.add_subparsers(dest="command", required=True)
-    all_checks = commands.add_parser("check", help="format, lint, types, layers, spelling and tests")
-    all_checks.add_argument("--no-tests", action="store_true", help="leave pytest out")
-    notebooks = commands.add_parser("notebooks", help="execute the tutorials and store them with their outputs")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about)
+        added.set_defaults(run=run)
+        return added
+
+    checking = command("check", _check, "format, lint, types, layers, spelling and tests")
+    checking.add_argument("--no-tests", action="store_true", help="leave pytest out")
+    notebooks = command("notebooks", _notebooks, "execute the tutorials and store them with their outputs")
     notebooks.add_argument("names", nargs="*", help="e.g. 03; all by default")
-    commands.add_parser("docs", help="build the site into build/site, warnings as errors")
-    asked = parser.parse_args(arguments)
-    if asked.command == "notebooks":
-        from tfrec.dev.notebooks import store
+    command("docs", _docs, "build the site into build/site, warnings as errors")
+    coverage = command("coverage", _coverage, "run tests and show what they reach")
+    coverage.add_argument("paths", nargs="*", help="of tests; all by default")
+    command("constraints", _constraints, "renew constraints.txt, the versions that CI installs")
+    smoke = command("smoke", _smoke, "build the wheel, install it elsewhere and run the quickstart there")
+    smoke.add_argument("--epochs", type=int, default=2, help="of the quickstart; 2 by default")
+    smoke.add_argument("--out", type=Path, help="keep the wheel here once it has passed")
+    return parser
 
-        return store(asked.names)
-    if asked.command == "docs":
-        from tfrec.dev.site import build
 
-        return build()
+def _check(asked: argparse.Namespace) -> int:
     return check(tests=not asked.no_tests)
+
+
+def _notebooks(asked: argparse.Namespace) -> int:
+    from tfrec.dev.notebooks import store
+
+    return store(asked.names)
+
+
+def _docs(_: argparse.Namespace) -> int:
+    from tfrec.dev.site import build
+
+    return build()
+
+
+def _coverage(asked: argparse.Namespace) -> int:
+    from tfrec.dev.measure_coverage import measure_coverage
+
+    return measure_coverage(ROOT, asked.paths)
+
+
+def _constraints(_: argparse.Namespace) -> int:
+    from tfrec.dev.constraints import renew_constraints
+
+    return renew_constraints(ROOT)
+
+
+def _smoke(asked: argparse.Namespace) -> int:
+    from tfrec.dev.smoke import smoke
+
+    return smoke(ROOT, asked.epochs, asked.out)
 
 
 if __name__ == "__main__":
