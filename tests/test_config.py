@@ -1,9 +1,12 @@
 """RunConfig: what it refuses, and what wins over what."""
 
+import re
+
 import pytest
 import yaml
 
 from tfrec import InvalidInput, RunConfig
+from tfrec.config import Section
 
 
 def test_unknown_keys_are_refused_by_name():
@@ -70,3 +73,20 @@ def test_a_missing_file_is_bad_input_and_an_empty_one_is_the_defaults(tmp_path):
         RunConfig.load(tmp_path / "nope.yaml")
     (tmp_path / "empty.yaml").write_text("")
     assert RunConfig.load(tmp_path / "empty.yaml") == RunConfig()
+
+
+def options(section=RunConfig, path=""):
+    """Path and field of every option; those of a nested section come in its place."""
+    for name, field in section.model_fields.items():
+        nested = isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        yield from options(field.annotation, f"{path}{name}.") if nested else [(path + name, field)]
+
+
+def test_every_option_has_a_description_that_reads_as_sentences():
+    """The reference page is made of them: each begins a sentence (or names its value or model) and ends one."""
+    described = dict(options())
+    assert len(described) > 100
+    assert [name for name, field in described.items() if len(field.description or "") < 15] == []
+    assert [name for name, field in described.items() if not field.description.endswith((".", ")."))] == []
+    banned = re.compile(r"\b(knobs?|None|nightly|sittings?|judges?d?|told)\b")
+    assert [name for name, field in described.items() if banned.search(field.description)] == []

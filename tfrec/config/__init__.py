@@ -1,4 +1,4 @@
-"""RunConfig: every knob of a run, one section a room. Unknown keys are refused."""
+"""RunConfig: every option of a run, in sections. Unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class RunConfig(Section):
-    """Every knob of a run.
+    """Every option of a run.
 
     Example:
         >>> RunConfig().with_values(["training.epochs=3"]).training.epochs
@@ -84,7 +84,7 @@ class RunConfig(Section):
         return cls.from_dict(values or {})
 
     def with_values(self, assignments: Iterable[str]) -> RunConfig:
-        """A copy with `section.key=value` strings applied, the values read as YAML."""
+        """A copy with `section.key=value` strings applied; values are parsed as YAML."""
         values = self.model_dump()
         for assignment in assignments:
             path, sign, text = assignment.partition("=")
@@ -106,12 +106,12 @@ class RunConfig(Section):
 
 
 def _scalar(text: str, current: Any) -> Any:
-    """Reads a value as YAML; `true` stays a string where the knob is one (retrieval.exclude_seen)."""
+    """Parses a value as YAML; `true` stays a string where the option is one (retrieval.exclude_seen)."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidInput(f"{text!r} is not a valid value: {error}") from None
-    if isinstance(value, str):  # YAML reads 1e-3 as a string; people do not.
+    if isinstance(value, str):  # YAML 1.1 parses 1e-3 as a string.
         try:
             return float(value)
         except ValueError:

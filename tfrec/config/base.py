@@ -1,4 +1,4 @@
-"""What all sections of the configuration have in common."""
+"""The base class of every section of the configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A section of the configuration: frozen, and strict about its keys."""
+    """A section of the configuration. It cannot be changed once made, and it refuses keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

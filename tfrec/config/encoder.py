@@ -1,4 +1,4 @@
-"""How items are encoded: which encoder, how it is pre-trained and adapted."""
+"""Options of text encoders: which one is used, and how one is pre-trained or adapted."""
 
 from __future__ import annotations
 
@@ -10,55 +10,107 @@ from tfrec.config.base import Section
 
 
 class EncoderConfig(Section):
-    """Which encoder reads the text, and how."""
+    """Which encoder turns texts into vectors, and how."""
 
-    name: str = Field("minilm-l6", description="Preset, folder, or any handle that hub.KerasLayer takes.")
-    trainable: bool = Field(False, description="Whether it is trained with the model, after a fit with it frozen.")
-    lora_rank: int = Field(0, ge=0, description="next-item, trainable: train adapters of this rank; 0 for all weights.")
-    seq_length: int = Field(64, ge=4, description="Tokens an item text is cut to.")
-    batch_size: int = Field(64, ge=1)
-    precision: Literal["float32", "bfloat16", "int8"] = Field("float32", description="In which texts are encoded.")
-    storage: Literal["float32", "float16", "int8"] = Field("float32", description="In which their vectors are kept.")
+    name: str = Field(
+        "minilm-l6", description="A preset, an encoder folder, or TF-Hub handles as PREPROCESSOR|ENCODER."
+    )
+    trainable: bool = Field(
+        False,
+        description="Also train the encoder, jointly with the model, after a first fit with the encoder frozen. Much "
+        "slower; worth trying when texts are unlike those the encoder has seen.",
+    )
+    lora_rank: int = Field(
+        0,
+        ge=0,
+        description="next-item with a trainable encoder: train low-rank adapters of this rank instead of all weights "
+        "of the encoder; 0 trains all.",
+    )
+    seq_length: int = Field(64, ge=4, description="Tokens of an item text that the encoder reads; the rest is cut.")
+    batch_size: int = Field(64, ge=1, description="Texts encoded at a time. Lower it when memory runs out.")
+    precision: Literal["float32", "bfloat16", "int8"] = Field(
+        "float32",
+        description="Arithmetic of the encoder. bfloat16 is faster on processors with instructions for it; int8 also "
+        "makes the encoder a quarter of the size.",
+    )
+    storage: Literal["float32", "float16", "int8"] = Field(
+        "float32", description="Type in which text vectors are cached on disk. Smaller types lose some precision."
+    )
 
 
 class PretrainingConfig(Section):
-    """How an encoder is pre-trained on text without labels (`tfrec encoder pretrain`)."""
+    """How `tfrec encoder pretrain` trains an encoder on unlabelled text."""
 
-    family: Literal["bert", "gpt"] = Field("bert", description="bert learns hidden words, gpt the next token.")
-    size: Literal["tiny", "mini", "small", "medium", "base"] = Field("mini", description="From scratch only.")
-    vocab_size: int = Field(8000, ge=8, description="Word pieces to learn; from scratch only.")
-    lower_case: bool = Field(True, description="From scratch only.")
-    seq_length: int = Field(128, ge=8, description="Tokens a text is cut to.")
-    mask_rate: float = Field(0.15, gt=0, lt=1, description="bert: share of the words that are hidden.")
-    steps: int = Field(2000, ge=1)
-    head_steps: int = Field(
-        200, ge=0, description="bert, from a checkpoint: steps before them, in which only the new head is learnt."
+    family: Literal["bert", "gpt"] = Field(
+        "bert", description="bert: masked language model. gpt: next-token prediction."
     )
-    batch_size: int = Field(32, ge=1, description="Texts read at a time.")
-    accumulate: int = Field(1, ge=1, description="Batches a step; their gradients are added.")
-    learning_rate: float = Field(5e-4, gt=0)
-    warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps spent warming up; then linearly to 0.")
-    weight_decay: float = Field(0.01, ge=0)
-    held_out: float = Field(0.02, gt=0, lt=0.5, description="Share of the texts that measure, and are not learnt from.")
-    max_held_out: int = Field(1000, ge=1, description="Most held-out texts that are read.")
-    checkpoint_every: int = Field(200, ge=1, description="Steps between two checkpoints.")
-    mixed_bfloat16: bool = False
-    seed: int = 0
+    size: Literal["tiny", "mini", "small", "medium", "base"] = Field(
+        "mini", description="Size of a new encoder. Ignored with --from."
+    )
+    vocab_size: int = Field(8000, ge=8, description="Word pieces of a new vocabulary. Ignored with --from.")
+    lower_case: bool = Field(True, description="Whether a new vocabulary is lower-case. Ignored with --from.")
+    seq_length: int = Field(128, ge=8, description="Tokens a text is cut to.")
+    mask_rate: float = Field(0.15, gt=0, lt=1, description="bert: share of the words that are masked.")
+    steps: int = Field(2000, ge=1, description="Optimizer steps.")
+    head_steps: int = Field(
+        200,
+        ge=0,
+        description="bert with --from: extra steps at the start that train only the new prediction head, so that its "
+        "random weights do not disturb the encoder.",
+    )
+    batch_size: int = Field(32, ge=1, description="Texts in a batch.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Batches whose gradients are added up for one step. Raise it for larger steps in the same memory.",
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="Highest learning rate.")
+    warmup: float = Field(
+        0.06, ge=0, lt=1, description="Share of the steps in which the rate rises; after that it falls linearly to 0."
+    )
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay (AdamW).")
+    held_out: float = Field(
+        0.02, gt=0, lt=0.5, description="Share of the texts that are not trained on and measure the loss."
+    )
+    max_held_out: int = Field(1000, ge=1, description="Largest number of held-out texts.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints; `--resume` starts at the last.")
+    mixed_bfloat16: bool = Field(
+        False, description="Compute in bfloat16. Faster on hardware with instructions for it, slower elsewhere."
+    )
+    seed: int = Field(0, description="Seed of the initial weights, the order of the texts and the masks.")
 
 
 class AdaptationConfig(Section):
-    """How an encoder learns from what people take together (`tfrec encoder adapt`)."""
+    """How `tfrec encoder adapt` trains an encoder to place items close together that the same users take."""
 
-    steps: int = Field(100, ge=1)
-    batch_size: int = Field(256, ge=2, description="Pairs a step; each is a negative for the others.")
-    window: int = Field(1, ge=1, description="Events of one history that far apart are a pair.")
-    sitting: float | None = Field(None, gt=0, description="Minutes between them, at most, where events have a clock.")
-    temperature: float = Field(0.05, gt=0)
-    learning_rate: float = Field(3e-5, gt=0)
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps spent warming up.")
-    weight_decay: float = Field(0.0, ge=0)
+    steps: int = Field(100, ge=1, description="Optimizer steps.")
+    batch_size: int = Field(
+        256, ge=2, description="Pairs of items a step. The other pairs of the batch are the negatives."
+    )
+    window: int = Field(
+        1, ge=1, description="Two items of one history form a pair when at most this many events apart."
+    )
+    sitting: float | None = Field(
+        None,
+        gt=0,
+        description="Longest session gap in minutes: the two events of a pair may not be further apart. null: no "
+        "limit. Ignored where events have no clock.",
+    )
+    temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive loss.")
+    learning_rate: float = Field(3e-5, gt=0, description="Highest learning rate.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (AdamW).")
     seq_length: int = Field(64, ge=4, description="Tokens a text is cut to.")
-    held_out: float = Field(0.05, gt=0, le=0.5, description="Share of the people whose pairs measure.")
-    memory: float = Field(1.0, ge=0, description="GiB of activations kept; the rest is computed again.")
-    mixed_bfloat16: bool = False
-    seed: int = 0
+    held_out: float = Field(
+        0.05, gt=0, le=0.5, description="Share of the users whose pairs are not trained on and measure the result."
+    )
+    memory: float = Field(
+        1.0,
+        ge=0,
+        description="GiB of activations kept for the backward pass; the others are computed again. Lower it when "
+        "memory runs out.",
+    )
+    mixed_bfloat16: bool = Field(
+        False, description="Compute in bfloat16. Faster on hardware with instructions for it, slower elsewhere."
+    )
+    seed: int = Field(0, description="Seed of the held-out users and the order of the pairs.")

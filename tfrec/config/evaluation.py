@@ -1,4 +1,4 @@
-"""How a run is evaluated."""
+"""Options of `tfrec evaluate`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from tfrec.config.base import Section
 
 
 class EvaluationConfig(Section):
-    """What is measured. Ranking is always over the full catalogue."""
+    """What is measured. Ranking metrics always rank the full catalogue."""
 
-    exclude_seen: bool = Field(False, description="Mask items of the history before ranking.")
-    ks: list[int] = Field(default_factory=lambda: [10, 50])
-    bootstrap: int = Field(1000, ge=0, description="Resamples for the confidence intervals; 0 for none.")
-    negatives: int = Field(4, ge=1, description="Sigmoid head without impressions: negatives a positive.")
-    batch_size: int = Field(512, ge=1)
-    user_groups: list[str] = Field(default_factory=list, description="Columns of the users file to slice by.")
-    item_groups: list[str] = Field(default_factory=list, description="Columns of the items file to slice by.")
-    categories: str | None = Field(None, description="Item column whose labels (a|b) calibration compares.")
+    exclude_seen: bool = Field(
+        False,
+        description="Leave the items of the history out of the ranking. By default nothing is masked, so that how the "
+        "model treats seen items is part of what is measured; set it to compare with papers that mask.",
+    )
+    ks: list[int] = Field(
+        default_factory=lambda: [10, 50], description="List lengths at which ranking metrics are computed."
+    )
+    bootstrap: int = Field(1000, ge=0, description="Bootstrap resamples for the confidence intervals; 0: no intervals.")
+    negatives: int = Field(
+        4, ge=1, description="Models that score one candidate, without impressions: sampled negatives a positive."
+    )
+    batch_size: int = Field(512, ge=1, description="Queries ranked at a time. Lower it when memory runs out.")
+    user_groups: list[str] = Field(
+        default_factory=list, description="Columns of the users file by which metrics are broken down."
+    )
+    item_groups: list[str] = Field(
+        default_factory=list, description="Columns of the items file by which metrics are broken down."
+    )
+    categories: str | None = Field(
+        None,
+        description="Item column of labels (several as a|b) for miscalibration@k, which compares the categories of "
+        "list and history. null: not measured.",
+    )

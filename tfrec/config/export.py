@@ -1,4 +1,4 @@
-"""How a run is exported."""
+"""Options of `tfrec export` and `tfrec index`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,41 @@ from tfrec.config.base import Section
 
 
 class ExportConfig(Section):
-    """Fixed sizes of the served signatures."""
+    """Sizes of the served signatures, which are fixed at export, and the index inside the export."""
 
-    max_k: int = Field(100, ge=1)
-    history_length: int | None = Field(None, ge=1, description="None: as many events as the model reads.")
-    exclude_length: int = Field(100, ge=1)
-    candidates_length: int = Field(100, ge=1)
-    allow_length: int = Field(16, ge=1)
-    diversity: float = Field(0.0, ge=0, le=1, description="Strength of maximal marginal relevance; 0 for none.")
-    filter_attribute: str | None = Field(None, description="Item column that recommend_filtered filters by.")
-    index: Literal["exact", "int8", "ivf"] = Field("exact", description="How the best items are found.")
-    index_lists: int | None = Field(None, ge=1, description="ivf: lists of items; None for about 8 √items.")
-    index_probes: int | None = Field(
-        None, ge=1, description="ivf: lists read. None: as few as hold 2 K items and reach index_recall."
+    max_k: int = Field(100, ge=1, description="Items that `recommend` returns; clients cut the list to what they need.")
+    history_length: int | None = Field(
+        None, ge=1, description="Events of a history that a request holds. null: as many as the model reads."
     )
-    index_recall: float = Field(0.98, ge=0, le=1, description="Least recall@10 against exact; below it, no export.")
+    exclude_length: int = Field(100, ge=1, description="Item ids that a request may exclude.")
+    candidates_length: int = Field(100, ge=1, description="Candidates of one `rank` request.")
+    allow_length: int = Field(16, ge=1, description="Attribute values of one `recommend_filtered` request.")
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of diversity when lists are re-ranked by maximal marginal relevance; 0 leaves the order "
+        "by score.",
+    )
+    filter_attribute: str | None = Field(
+        None, description="Item column that `recommend_filtered` filters by. null: no such signature."
+    )
+    index: Literal["exact", "int8", "ivf"] = Field(
+        "exact",
+        description="How the best items are found. exact scores every item; ivf (inverted lists) and int8 are "
+        "approximate. Consider ivf from some hundred thousand items on.",
+    )
+    index_lists: int | None = Field(
+        None, ge=1, description="ivf: lists that the items are divided into. null: about 8 √items."
+    )
+    index_probes: int | None = Field(
+        None,
+        ge=1,
+        description="ivf: lists searched for a query. null: as few as hold 2 K items and reach `export.index_recall`.",
+    )
+    index_recall: float = Field(
+        0.98,
+        ge=0,
+        le=1,
+        description="Lowest acceptable recall@10 of the index against the exact scan; below it nothing is written.",
+    )

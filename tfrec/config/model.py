@@ -1,4 +1,4 @@
-"""The sizes and parts of each model family."""
+"""Options of the models: which family, its size and its parts."""
 
 from __future__ import annotations
 
@@ -10,49 +10,116 @@ from tfrec.config.base import Section
 
 
 class ModelConfig(Section):
-    """The model. Fields that only one kind uses say so."""
+    """The model. Options that only one family uses begin with its name."""
 
-    kind: Literal["next-item", "behaviour-text", "click-ranker"] = "next-item"
-    head: Literal["sigmoid", "softmax"] = Field("softmax", description="behaviour-text: which head.")
-    dim: int = Field(256, ge=2, description="next-item: width; cut to the width of the text vectors.")
-    layers: int = Field(1, ge=0, description="next-item: transformer layers.")
-    heads: int = Field(4, ge=1, description="next-item: attention heads.")
-    max_history: int = Field(50, ge=1, description="next-item: most recent events the transformer reads.")
-    memory_history: int | None = Field(
-        None, ge=1, description="next-item: as many for repeats, and for the memory up to 200; None: by data."
+    kind: Literal["next-item", "behaviour-text", "click-ranker"] = Field(
+        "next-item", description="Model family; the same as `--model`."
     )
-    dropout: float = Field(0.3, ge=0, lt=1)
+    head: Literal["sigmoid", "softmax"] = Field(
+        "softmax",
+        description="behaviour-text: sigmoid scores one candidate, softmax the whole catalogue.",
+    )
+    dim: int = Field(256, ge=2, description="next-item: width of item vectors, at most that of the text vectors.")
+    layers: int = Field(1, ge=0, description="next-item: transformer layers; 0 uses the newest item alone.")
+    heads: int = Field(4, ge=1, description="next-item: attention heads.")
+    max_history: int = Field(50, ge=1, description="next-item: newest events that the transformer reads.")
+    memory_history: int | None = Field(
+        None,
+        ge=1,
+        description="next-item: newest events that the repeat bias reads, and the neighbour memory up to 200 of them. "
+        "null: enough for nine of ten training histories, at most 500.",
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout rate. Raise it for small data.")
     temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")
-    use_text: bool = Field(True, description="next-item: text path of the item vector.")
-    use_id: bool = Field(True, description="next-item: id path of the item vector.")
-    id_rate: float = Field(0.2, ge=0, description="next-item: speed of the ids relative to the learning rate.")
-    id_dropout: float = Field(0.0, ge=0, lt=1, description="next-item: share of the ids left out of a training step.")
-    item_dropout: float = Field(0.1, ge=0, lt=1, description="next-item: dropout of the item vectors in the scores.")
-    repeat_bias: bool = Field(True, description="next-item: learned bias on items already in the history.")
-    repeat_kinds: bool = Field(True, description="next-item: another bias by the kind of the newest event on the item.")
-    neighbours: int = Field(64, ge=0, description="next-item: neighbours an item by shared histories; 0 for none.")
-    text_neighbours: int = Field(32, ge=0, description="next-item: neighbours an item by text; 0 for none.")
-    neighbour_window: int = Field(10, ge=1, description="next-item: events apart that count as neighbours.")
-    popular: int = Field(256, ge=0, description="next-item: most popular items that may be raised; 0 for none.")
-    text_history: int = Field(500, ge=1, description="behaviour-text: most recent events the text names.")
-    text_tokens: int = Field(64, ge=8, description="behaviour-text: newest tokens of the text that the encoder reads.")
-    mlp_units: list[int] = Field(default_factory=lambda: [256], description="behaviour-text: hidden layers of the MLP.")
-    negatives: int = Field(4, ge=1, description="behaviour-text, sigmoid: sampled negatives a positive.")
+    use_text: bool = Field(True, description="next-item, click-ranker: item vectors include the projected text vector.")
+    use_id: bool = Field(
+        True,
+        description="next-item, click-ranker: item vectors include a learned vector of the item's own. Try "
+        "false for very sparse items.",
+    )
+    id_rate: float = Field(
+        0.2,
+        ge=0,
+        description="next-item, click-ranker: learning rate of the id vectors as a multiple of "
+        "`training.learning_rate`.",
+    )
+    id_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="next-item: share of the id vectors dropped in a training step, so that text alone has to do. "
+        "Raise it when cold items matter.",
+    )
+    item_dropout: float = Field(
+        0.1, ge=0, lt=1, description="next-item: dropout rate of the item vectors that histories are scored against."
+    )
+    repeat_bias: bool = Field(
+        True, description="next-item: learn a bias on items already in the history (people buy again, or never do)."
+    )
+    repeat_kinds: bool = Field(
+        True, description="next-item: learn that bias for each kind of the newest event on the item."
+    )
+    neighbours: int = Field(
+        64, ge=0, description="next-item: neighbours an item in the neighbour memory, by shared histories; 0 for none."
+    )
+    text_neighbours: int = Field(
+        32, ge=0, description="next-item: neighbours an item in the neighbour memory, by text; 0 for none."
+    )
+    neighbour_window: int = Field(
+        10, ge=1, description="next-item: two events of a history at most this far apart count as neighbours."
+    )
+    popular: int = Field(
+        256,
+        ge=0,
+        description="next-item: number of most popular items that may get a popularity bias, if validation asks for "
+        "one; 0 for none.",
+    )
+    text_history: int = Field(
+        500, ge=1, description="behaviour-text: newest events that are written into the behaviour text."
+    )
+    text_tokens: int = Field(
+        64, ge=8, description="behaviour-text: newest tokens of the behaviour text that the encoder reads."
+    )
+    mlp_units: list[int] = Field(
+        default_factory=lambda: [256],
+        description="behaviour-text and click-ranker: units of the hidden layers of the MLP.",
+    )
+    negatives: int = Field(
+        4, ge=1, description="behaviour-text, sigmoid head without impressions: sampled negatives a positive."
+    )
     candidate: Literal["tower", "segment"] = Field(
-        "tower", description="behaviour-text, sigmoid: the candidate as a text of its own, or as the second segment."
+        "tower",
+        description="behaviour-text, sigmoid head: tower encodes the candidate by itself (cacheable); segment puts it "
+        "behind the behaviour text as the second segment (slower, attends to both).",
     )
 
 
 class RankerConfig(Section):
-    """ClickRanker; dropout, mlp_units, what is read of a history, of text and of ids are those of `model`."""
+    """ClickRanker. It also takes dropout, mlp_units, use_text, use_id, id_rate and the history lengths of `model`."""
 
-    behaviours: list[str] | None = Field(None, description="Heads, the shallow before the deep. None: all targets.")
-    multi_task: Literal["esmm", "ple", "shared"] = Field("esmm", description="How the heads hang together.")
-    dim: int = Field(64, ge=2, description="Width of item vectors; cut to the width of the text vectors.")
-    cross_layers: int = Field(2, ge=0, description="Layers of the cross network.")
-    negatives: int = Field(4, ge=0, description="Sampled negatives a positive, where no impressions are given.")
-    popular_negatives: float = Field(0.0, ge=0, le=1, description="Share of them drawn by popularity; rest uniform.")
-    history_negatives: int = Field(0, ge=0, description="Items of the history not acted on again, a positive.")
-    horizon: int = Field(20, ge=1, description="Events ahead in which acts on an item are its labels.")
-    context_dropout: float = Field(0.1, ge=0, lt=1, description="Share of examples whose context is hidden.")
-    calibration: Literal["platt", "none"] = Field("platt", description="Fitted on validation, a head at a time.")
+    behaviours: list[str] | None = Field(
+        None, description="Behaviours to predict, one head each, the shallow before the deep. null: all targets."
+    )
+    multi_task: Literal["esmm", "ple", "shared"] = Field(
+        "esmm",
+        description="How the heads share what they learn. esmm: a deeper behaviour is conditional on the shallower; "
+        "ple: shared and own experts; shared: one MLP for all.",
+    )
+    dim: int = Field(64, ge=2, description="Width of item vectors, at most that of the text vectors.")
+    cross_layers: int = Field(2, ge=0, description="Layers of the cross network (DCN-V2).")
+    negatives: int = Field(
+        4, ge=0, description="Sampled negatives a positive, where the log has no impressions to learn from."
+    )
+    popular_negatives: float = Field(
+        0.0, ge=0, le=1, description="Share of the sampled negatives drawn by popularity; the others are uniform."
+    )
+    history_negatives: int = Field(
+        0, ge=0, description="Negatives a positive drawn from the history: items not acted on again within `horizon`."
+    )
+    horizon: int = Field(20, ge=1, description="Events ahead in which the user's acts on an item become its labels.")
+    context_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of training examples whose context is hidden, as it may be when serving."
+    )
+    calibration: Literal["platt", "none"] = Field(
+        "platt", description="platt: calibrate the probabilities of each head on validation."
+    )

@@ -1,4 +1,4 @@
-"""How scores become lists."""
+"""Options of how scores become lists."""
 
 from __future__ import annotations
 
@@ -10,13 +10,32 @@ from tfrec.config.base import Section
 
 
 class RetrievalConfig(Section):
-    """How lists are made for people."""
+    """How lists are made, in `tfrec recommend` and in exports alike."""
 
-    exclude_seen: Literal["auto", "true", "false"] = "auto"
-    segment: str | None = Field(None, description="next-item: users column; newcomers get what is popular in theirs.")
-    candidates: int = Field(100, ge=1, description="Items that the first stage hands to the second.")
-    behaviour_weights: dict[str, float] = Field(
-        default_factory=dict, description="Weights of the second stage's heads; those left out have 1 when none is set."
+    exclude_seen: Literal["auto", "true", "false"] = Field(
+        "auto",
+        description="Whether items of the history are left out of lists. auto: yes, unless at least 1% of the "
+        "validation targets are repeats.",
     )
-    first_stage: float = Field(2.0, ge=0, description="Weight of the first stage's score, standardised a user.")
-    chunk_size: int | None = Field(None, ge=1, description="Items scored at a time; None: by the batch, 65536 or more.")
+    segment: str | None = Field(
+        None,
+        description="next-item: column of the users file; users without a history get what is popular in their "
+        "segment. null: what is popular overall.",
+    )
+    candidates: int = Field(100, ge=1, description="Second stage: candidates that the first stage hands over.")
+    behaviour_weights: dict[str, float] = Field(
+        default_factory=dict,
+        description="Second stage: weight of each behaviour's probability in the score. Without any all have 1; once "
+        "one is given, the others have 0.",
+    )
+    first_stage: float = Field(
+        2.0,
+        ge=0,
+        description="Second stage: weight of the first stage's score, standardised for each user. 0: the ranker alone.",
+    )
+    chunk_size: int | None = Field(
+        None,
+        ge=1,
+        description="Items scored at a time. null: chosen by the batch size, at least 65536. Lower it when memory runs "
+        "out.",
+    )

@@ -1,4 +1,4 @@
-"""Where runs are recorded."""
+"""Options of what is recorded of a training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from tfrec.config.base import Section
 
 
 class TrackingConfig(Section):
-    """What is kept of a fit for people to look at, beside `history.csv` and TensorBoard's scalars."""
+    """What is recorded of a training, beside `history.csv` and TensorBoard's scalars."""
 
     projector: int = Field(
-        10_000, ge=0, description="Items, the most frequent, in TensorBoard's embedding projector; 0 for none."
+        10_000,
+        ge=0,
+        description="Items, most frequent first, whose vectors are written for TensorBoard's projector; 0: none.",
     )
-    mlflow: bool = Field(False, description="Whether the finished run is recorded in MLflow (extra mlflow).")
+    mlflow: bool = Field(False, description="Record the finished run in MLflow (needs the extra `mlflow`).")
     mlflow_uri: str | None = Field(
-        None, description="Its store. None: MLFLOW_TRACKING_URI, else mlflow.db in the current folder."
+        None, description="MLflow store. null: `MLFLOW_TRACKING_URI`, else mlflow.db in the current folder."
     )
-    mlflow_experiment: str = Field("tfrec", min_length=1, description="The experiment that the run is put under.")
+    mlflow_experiment: str = Field("tfrec", min_length=1, description="MLflow experiment of the run.")

@@ -1,4 +1,4 @@
-"""How a model is fitted: epochs, rates, losses, augmentation."""
+"""Options of `tfrec train`: epochs, learning rates, losses, negatives, augmentation."""
 
 from __future__ import annotations
 
@@ -10,67 +10,145 @@ from tfrec.config.base import Section
 
 
 class AugmentationConfig(Section):
-    """next-item: how training sequences are changed, anew in every epoch; 0 is off. Only what is read changes."""
+    """next-item: random changes of the training sequences, drawn anew in every epoch. All are off (0) by default.
 
-    crop: float = Field(0.0, ge=0, le=1, description="Chance that a sequence is cut to a part, half of it or more.")
-    drop: float = Field(0.0, ge=0, lt=1, description="Chance that an event is left out of what is read.")
-    mask: float = Field(0.0, ge=0, lt=1, description="Chance that the item of an event is hidden.")
-    substitute: float = Field(0.0, ge=0, lt=1, description="Chance that an item is replaced by a neighbour of it.")
-    reorder: float = Field(0.0, ge=0, le=1, description="Chance that the events of a sequence's sittings are shuffled.")
-    sitting: float = Field(30.0, gt=0, description="Minutes between two events of one sitting, at most.")
-    words: float = Field(0.0, ge=0, lt=1, description="Share of the words that a shortened text lacks.")
-    shortened: int = Field(2, ge=1, description="Shortened texts an item, with a frozen encoder.")
+    Only what the model reads is changed; what it learns to predict stays what users did.
+    """
+
+    crop: float = Field(
+        0.0, ge=0, le=1, description="Probability that a sequence is cut to a contiguous part, at least half of it."
+    )
+    drop: float = Field(0.0, ge=0, lt=1, description="Probability that an event is left out of what is read.")
+    mask: float = Field(0.0, ge=0, lt=1, description="Probability that the item of an event is hidden.")
+    substitute: float = Field(0.0, ge=0, lt=1, description="Probability that an item is read as one of its neighbours.")
+    reorder: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Probability that a sequence has the events of each session shuffled. Needs a clock.",
+    )
+    sitting: float = Field(
+        30.0, gt=0, description="Session gap in minutes, for `reorder`: longer gaps begin a new session."
+    )
+    words: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of its words that a shortened text lacks; half of the items of a step are read from one. 0: "
+        "texts are read whole.",
+    )
+    shortened: int = Field(2, ge=1, description="Shortened texts an item, with a frozen encoder and `words`.")
 
 
 class TrainingConfig(Section):
-    """How the model is fitted."""
+    """How the model is fitted. Options that only one family uses begin with its name."""
 
-    epochs: int = Field(18, ge=1)
-    batch_size: int | None = Field(None, ge=1, description="None: 256, or less where an epoch has few steps.")
-    learning_rate: float = Field(2e-3, gt=0)
-    loss: Literal["softmax", "gbce", "bpr"] = Field("softmax", description="next-item.")
+    epochs: int = Field(18, ge=1, description="Most epochs; `patience` and `time_budget` may stop earlier.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Sequences or examples a step. null: 256, less for small data (32 steps an epoch)."
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, description="Highest learning rate, reached after `warmup`; then it falls along a cosine to 0."
+    )
+    loss: Literal["softmax", "gbce", "bpr"] = Field(
+        "softmax", description="next-item: the loss. gbce and bpr need sampled `negatives`."
+    )
     negatives: Literal["auto", "all", "uniform", "popularity", "in-batch", "mixed"] = Field(
         "auto",
-        description="next-item: what the target is told from: the whole catalogue, or what is drawn a step. auto: all, "
-        "or mixed where an epoch would score more than two billion times.",
+        description="next-item: items that a target is compared with. all: the whole catalogue. The others are sampled "
+        "in each step; mixed joins uniform and in-batch. auto: all, or mixed where an epoch would compute more than "
+        "two billion scores.",
     )
-    sample: int = Field(4096, ge=1, description="next-item: negatives drawn a step; none where all or in-batch.")
-    encoder_learning_rate: float = Field(5e-5, gt=0, description="For the encoder's weights when it is trainable.")
-    encoder_epochs: int = Field(3, ge=1, description="Epochs with the encoder, after those with it frozen.")
+    sample: int = Field(4096, ge=1, description="next-item: negatives sampled a step. Unused with all and in-batch.")
+    encoder_learning_rate: float = Field(
+        5e-5, gt=0, description="Highest learning rate of a trainable encoder (of its top layer)."
+    )
+    encoder_epochs: int = Field(
+        3, ge=1, description="Epochs with a trainable encoder, after the epochs with it frozen."
+    )
     encoder_batch_size: int | None = Field(
-        None, ge=1, description="next-item: sequences a step with the encoder. None: 2048, or less for few sequences."
+        None,
+        ge=1,
+        description="next-item: sequences a step while the encoder is trained. null: 2048, at most a quarter of all.",
     )
-    encoder_layer_decay: float = Field(0.9, gt=0, le=1, description="next-item: its rate, a layer down.")
+    encoder_layer_decay: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="next-item: learning rate of an encoder layer as a multiple of that of the layer above.",
+    )
     encoder_unfreeze: float = Field(
-        0.0, ge=0, le=1, description="Share of the steps until its lowest layer is trained."
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the steps over which the encoder is unfrozen, from the top layer down; 0: all at once.",
     )
-    encoder_memory: float = Field(1.0, ge=0, description="GiB of its activations kept; the rest is computed again.")
-    encoder_negatives: Literal["in-batch", "uniform", "popularity", "mixed"] = "in-batch"
-    encoder_sample: int = Field(256, ge=1, description="Negatives drawn a step; none where they are in-batch.")
-    start_from: str | None = Field(None, description="next-item: a run whose weights are the first ones.")
-    encoder_examples: int | None = Field(1000, ge=1, description="behaviour-text: texts an epoch with the encoder.")
-    weight_decay: float = Field(0.0, ge=0)
+    encoder_memory: float = Field(
+        1.0,
+        ge=0,
+        description="GiB of the encoder's activations kept for the backward pass; the others are computed again. Lower "
+        "it when memory runs out.",
+    )
+    encoder_negatives: Literal["in-batch", "uniform", "popularity", "mixed"] = Field(
+        "in-batch", description="next-item: like `negatives`, while the encoder is trained."
+    )
+    encoder_sample: int = Field(
+        256, ge=1, description="next-item: negatives sampled a step while the encoder is trained. Unused with in-batch."
+    )
+    start_from: str | None = Field(
+        None, description="next-item: run folder whose weights training starts from (a warm start)."
+    )
+    encoder_examples: int | None = Field(
+        1000, ge=1, description="behaviour-text: texts an epoch while the encoder is trained. null: all."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (AdamW).")
     behaviour_weights: dict[str, float] = Field(
-        default_factory=dict, description="Weight of each behaviour in the loss of next-item and click-ranker; else 1."
+        default_factory=dict,
+        description="next-item and click-ranker: weight of each behaviour in the loss, e.g. {purchase: 3}; 1 for those "
+        "not named.",
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="next-item: averages the weights with this momentum; 0 for not.")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="next-item: momentum of an exponential moving average of the weights; 0: none."
+    )
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     contrastive: float = Field(
-        0.0, ge=0, description="next-item: weight of a loss that tells two changed views of a sequence from others'."
+        0.0,
+        ge=0,
+        description="next-item: weight of a contrastive loss between two augmented views of a sequence; 0: none.",
     )
-    balance: bool = Field(True, description="next-item: chooses on validation how much each part of the score counts.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent warming up.")
-    patience: int = Field(4, ge=1, description="Epochs without a better validation before stopping.")
-    monitor: Literal["auto", "ndcg@10", "auc", "loss"] = "auto"
-    validate_from: float = Field(0.1, ge=0, le=1, description="Share of the epochs before the first validation.")
-    max_examples: int | None = Field(8000, ge=1, description="behaviour-text: seeded cap on the texts; null for none.")
-    time_budget: float | None = Field(None, gt=0, description="Minutes; the best weights so far are kept.")
-    mixed_bfloat16: bool = False
-    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
-    seed: int = 0
+    balance: bool = Field(
+        True,
+        description="next-item: after training, choose the score weights (how much network, memory and biases count) "
+        "on validation.",
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    patience: int = Field(4, ge=1, description="Validations without an improvement before training stops early.")
+    monitor: Literal["auto", "ndcg@10", "auc", "loss"] = Field(
+        "auto",
+        description="Validation metric by which the best weights are kept. auto: ndcg@10 for models that rank the "
+        "catalogue, auc for those that score one candidate.",
+    )
+    validate_from: float = Field(
+        0.1, ge=0, le=1, description="next-item: share of the epochs that pass before the first validation."
+    )
+    max_examples: int | None = Field(
+        8000, ge=1, description="behaviour-text: most training texts, a seeded sample of all. null: all."
+    )
+    time_budget: float | None = Field(
+        None, gt=0, description="Minutes after which training stops, with the best weights so far. null: no limit."
+    )
+    mixed_bfloat16: bool = Field(
+        False, description="Compute in bfloat16. Faster on hardware with instructions for it, slower elsewhere."
+    )
+    strategy: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none",
+        description="tf.distribute strategy. mirrored: all GPUs of this machine. multi_worker: the machines of "
+        "TF_CONFIG.",
+    )
+    seed: int = Field(0, description="Seed of everything random in training. Same seed, same data: same run.")
 
     def batch_size_for(self, examples: int) -> int:
-        """`batch_size`, or by default 256, but no more than gives 32 steps an epoch, and no less than 16.
+        """`batch_size` if set; else 256, reduced to give an epoch 32 steps, but at least 16.
 
         Example:
             >>> [TrainingConfig().batch_size_for(examples) for examples in (100, 2000, 10**6)]
@@ -79,8 +157,14 @@ class TrainingConfig(Section):
         return self.batch_size or min(256, max(16, examples // 32))
 
     def negatives_for(self, targets: int, items: int) -> str:
-        """`negatives`, or what "auto" stands for: "all" while an epoch scores no more than two billion items, which is
-        about a minute on two cores; else, and for losses that need drawn ones, "mixed".
+        """`negatives`, with "auto" resolved: "all" if an epoch then computes at most two billion scores, else "mixed".
+
+        Two billion scores take about a minute on two cores. Losses other than softmax need sampled negatives, so for
+        them "auto" is always "mixed".
+
+        Args:
+            targets: Targets of an epoch.
+            items: Items of the catalogue.
 
         Example:
             >>> [TrainingConfig().negatives_for(targets, 10_000) for targets in (200_000, 200_001)]
@@ -91,10 +175,10 @@ class TrainingConfig(Section):
         return "all" if self.loss == "softmax" and targets * items <= 2_000_000_000 else "mixed"
 
     def encoder_batch_size_for(self, sequences: int) -> int:
-        """`encoder_batch_size`, or by default 2048, but no more than a quarter of the sequences, and no less than 16.
+        """`encoder_batch_size` if set; else 2048, reduced to a quarter of the sequences, but at least 16.
 
-        A step with the encoder costs by the distinct items it reads, which grow slower than the sequences: large ones
-        cost less a target, and have more negatives.
+        The cost of a step with the encoder grows with the distinct items in it, and those grow more slowly than the
+        sequences. Larger batches therefore cost less for each target, and they hold more in-batch negatives.
 
         Example:
             >>> [TrainingConfig().encoder_batch_size_for(sequences) for sequences in (20, 4000, 10**6)]

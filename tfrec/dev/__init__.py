@@ -1,1 +1,1 @@
-"""The one command that developers and CI run: `python -m tfrec.dev check`."""
+"""Developer commands: `python -m tfrec.dev check | notebooks | docs`. CI runs `check`."""

@@ -1,4 +1,4 @@
-"""Docstrings, formulas and notebooks as Markdown."""
+"""Converts docstrings, formulas and notebooks to Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENTRY = re.compile(r"^(\*{0,2}[\w.@, ]+): (.*)$")
 
 
 def with_mathml(text: str) -> str:
-    r"""Markdown with its $…$ and $$…$$ as MathML, which browsers draw by themselves; code stays as it is.
+    r"""Replaces $…$ and $$…$$ by MathML, which browsers render without a script; code is left alone.
 
     Example:
         >>> with_mathml("`$x$` and $x$")
@@ -25,15 +25,15 @@ def with_mathml(text: str) -> str:
     from latex2mathml.converter import convert
 
     def formulas(part: str) -> str:
-        part = _BLOCK.sub(lambda found: f"\n\n{convert(found[1].strip(), display='block')}\n\n", part)
-        return _INLINE.sub(lambda found: f"<span>{convert(found[1])}</span>", part)
+        part = _BLOCK.sub(lambda formula: f"\n\n{convert(formula[1].strip(), display='block')}\n\n", part)
+        return _INLINE.sub(lambda formula: f"<span>{convert(formula[1])}</span>", part)
 
-    # At the start of a line a bare <math> would open a block of its own.
+    # The <span> is needed because Markdown takes a bare <math> at the start of a line for a block.
     return "".join(part if number % 2 else formulas(part) for number, part in enumerate(_CODE.split(text)))
 
 
 def docstring(thing: Any) -> str:
-    """A docstring as Markdown: sections as lists, examples as code.
+    """The docstring of `thing` as Markdown, with sections as lists and examples as code.
 
     Example:
         >>> def half(x):
@@ -51,42 +51,42 @@ def docstring(thing: Any) -> str:
         - `x`: A number, any.
         <BLANKLINE>
     """
-    lines, made = (inspect.getdoc(thing) or "").splitlines(), []
+    lines, parts = (inspect.getdoc(thing) or "").splitlines(), []
     while lines:
         line = lines.pop(0)
-        found = _SECTION.match(line)
-        if not found:
-            made.append(line)
+        title = _SECTION.match(line)
+        if not title:
+            parts.append(line)
             continue
         body = []
         while lines and (not lines[0].strip() or lines[0].startswith(" ")):
             body.append(lines.pop(0))
-        made += [
-            f"**{found[1]}**{found[2] or ''}",
+        parts += [
+            f"**{title[1]}**{title[2] or ''}",
             "",
-            *_section(found[1], textwrap.dedent("\n".join(body)).strip()),
+            *_section(title[1], textwrap.dedent("\n".join(body)).strip()),
             "",
         ]
-    return "\n".join(made)
+    return "\n".join(parts)
 
 
 def _section(name: str, body: str) -> list[str]:
     if name.startswith("Example"):
         return ["```pycon", *body.splitlines(), "```"]
-    made: list[str] = []
+    entries: list[str] = []
     for line in body.splitlines():
         entry = _ENTRY.match(line)
         if entry and not line.startswith(" "):
-            made.append(f"- `{entry[1]}`: {entry[2]}")
-        elif made and line.startswith(" "):
-            made[-1] += f" {line.strip()}"
+            entries.append(f"- `{entry[1]}`: {entry[2]}")
+        elif entries and line.startswith(" "):
+            entries[-1] += f" {line.strip()}"
         else:
-            made.append(line)
-    return made
+            entries.append(line)
+    return entries
 
 
 def notebook_page(path: Path, folder: str) -> tuple[str, dict[str, bytes]]:
-    """A stored notebook as Markdown, and its pictures by name, which stand in `folder` beside the page."""
+    """A stored notebook as Markdown, and its pictures by file name; the page expects them in `folder` beside it."""
     import jupytext
 
     parts, pictures = [], {}
@@ -100,7 +100,7 @@ def notebook_page(path: Path, folder: str) -> tuple[str, dict[str, bytes]]:
             if "image/png" in data:
                 name = f"{number}-{place}.png"
                 pictures[name] = base64.b64decode(data["image/png"])
-                parts.append(f"![What the cell above draws]({folder}/{name})")
+                parts.append(f"![Output of the cell above]({folder}/{name})")
             elif text := (output.get("text") or data.get("text/plain", "")).strip():
                 parts.append(f"```text\n{text}\n```")
     return "\n\n".join(parts) + "\n", pictures

@@ -1,4 +1,4 @@
-"""Executes the tutorials at full parameters and stores them with their outputs: `python -m tfrec.dev notebooks`."""
+"""Executes the tutorials with their full parameters and stores the outputs: `python -m tfrec.dev notebooks`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def store(names: Sequence[str] = ()) -> int:
-    """Writes NAME.ipynb beside each NAME.py, executed in a temporary folder, and prints how long each took.
+    """Executes each NAME.py in a temporary folder, writes NAME.ipynb beside it and prints how long it took.
 
     Args:
-        names: Names or their beginnings, e.g. "03"; all notebooks when empty.
+        names: Beginnings of notebook names, e.g. "03"; empty for all notebooks.
 
     Returns:
-        0. A cell that fails raises, and the stored notebook stays as it was.
+        0. A cell that fails raises and leaves the stored notebook unchanged.
     """
     import jupytext
     from nbclient import NotebookClient
@@ -35,7 +35,7 @@ def store(names: Sequence[str] = ()) -> int:
             options = {"timeout": 1800, "kernel_name": "python3", "resources": {"metadata": {"path": work}}}
             NotebookClient(notebook, **options).execute()
         for number, cell in enumerate(notebook.cells):
-            cell.id = f"cell-{number}"  # so that storing again changes only what changed
+            cell.id = f"cell-{number}"  # stable ids keep the diff small when a notebook is stored again
             cell.metadata.pop("execution", None)
             if cell.cell_type == "code":
                 cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
@@ -47,6 +47,6 @@ def store(names: Sequence[str] = ()) -> int:
 
 
 def _processor_seconds() -> float:
-    """What the processes started here, and ended, have used."""
+    """Processor time of all finished child processes."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -1,4 +1,4 @@
-"""The pages that are made of the code: configuration, command line, API, tutorials."""
+"""Generates documentation pages from the code: configuration, command line, API, tutorials."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOMS = (
 
 
 def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
-    """Path below the site's source, and content, of every generated page and picture."""
+    """Yields the path (below the site's source) and the content of every generated page and picture."""
     yield "reference/configuration.md", configuration_page()
     yield "reference/cli.md", cli_page()
     for room in ROOMS:
@@ -37,32 +37,37 @@ def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def configuration_page() -> str:
-    """Every knob of RunConfig: type, default, what it does."""
+    """A table for each section of RunConfig: every option with type, default and description."""
     from tfrec.config import RunConfig
 
     parts = [
         "# Configuration",
-        "Every knob of a run: `--set section.key=value`, or a YAML file with `--config`. Unknown keys are refused. A "
-        "run keeps its complete configuration in `config.yaml`. This page is made of `tfrec/config/`.",
+        "Every option of a run. Set one with `--set section.key=value`, or several in a YAML file with `--config`. "
+        "Unknown keys are refused. A run keeps its complete configuration in `config.yaml`. This page is generated "
+        "from `tfrec/config/`.",
     ]
     for section, field in RunConfig.model_fields.items():
         model: Any = field.annotation
-        parts += [f"## {section}", inspect.getdoc(model) or "", "| key | type | default | |\n|---|---|---|---|"]
-        parts[-1] += "".join(_knobs(section, model))
+        parts += [
+            f"## {section}",
+            inspect.getdoc(model) or "",
+            "| key | type | default | description |\n|---|---|---|---|",
+        ]
+        parts[-1] += "".join(_option_rows(section, model))
     return "\n\n".join(parts) + "\n"
 
 
-def _knobs(section: str, model: Any) -> Iterator[str]:
-    """Rows of a section's table; a section within it follows in its place."""
-    for name, knob in model.model_fields.items():
-        if hasattr(knob.annotation, "model_fields"):
-            yield from _knobs(f"{section}.{name}", knob.annotation)
+def _option_rows(section: str, model: Any) -> Iterator[str]:
+    """The rows of a section's table; a nested section's rows stand in its place."""
+    for name, option in model.model_fields.items():
+        if hasattr(option.annotation, "model_fields"):
+            yield from _option_rows(f"{section}.{name}", option.annotation)
             continue
-        choices = get_args(knob.annotation) if get_origin(knob.annotation) is Literal else ()
-        kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(knob.annotation))
-        default = knob.get_default(call_default_factory=True)
-        bounds = ", ".join(_bound(limit) for limit in knob.metadata)
-        what = " ".join(filter(None, [knob.description, f"({bounds})" if bounds else ""]))
+        choices = get_args(option.annotation) if get_origin(option.annotation) is Literal else ()
+        kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(option.annotation))
+        default = option.get_default(call_default_factory=True)
+        bounds = ", ".join(_bound(limit) for limit in option.metadata)
+        what = " ".join(filter(None, [option.description, f"({bounds})" if bounds else ""]))
         yield f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
 
 
@@ -80,7 +85,7 @@ def _cell(text: str) -> str:
 
 
 def cli_page() -> str:
-    """The help of every command, as the application prints it."""
+    """The output of `--help` of every command."""
     import typer
     from typer.testing import CliRunner
 
@@ -88,9 +93,9 @@ def cli_page() -> str:
 
     parts = [
         "# Command line",
-        "Exit code 0 is success, 2 bad input (one message, no traceback), 1 an internal failure (`TFREC_DEBUG=1` shows "
-        "where). Every command that writes a folder writes it whole or not at all, and refuses to overwrite without "
-        "`--force`. This page is what the commands print with `--help`.",
+        "Exit codes: 0 for success, 2 for bad input (one message, no traceback), 1 for an internal failure "
+        "(`TFREC_DEBUG=1` prints the traceback). A command that writes a folder writes it completely or not at all, "
+        "and does not overwrite without `--force`. This page shows what the commands print with `--help`.",
     ]
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
     for names in _commands([], typer.main.get_command(app)):
@@ -110,7 +115,7 @@ def _commands(names: list[str], command: Any) -> Iterator[list[str]]:
 
 
 def api_page(room: str) -> str:
-    """Every public name of a room, with its signature and docstring."""
+    """Every public name of a subpackage, with its signature and docstring."""
     module = importlib.import_module(f"tfrec.{room}")
     parts = [f"# tfrec.{room}", inspect.getdoc(module) or ""]
     for name in sorted(module.__all__, key=str.lower):

@@ -21,10 +21,16 @@ _COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_model
 
 
 def build(out: Path | None = None) -> int:
-    """Writes the pages to build/docs and the site to `out` (build/site); prints what is wrong and returns 1, else 0.
+    """Writes the pages to build/docs and the site to `out`, and prints what is wrong.
 
-    MkDocs' warnings (among them links and anchors that lead nowhere) count as errors, and so does a page that loads
-    something from outside.
+    Every warning of MkDocs is an error (broken links and anchors are among them), and so is a page that loads a script,
+    a style or a picture from the web.
+
+    Args:
+        out: Folder of the site; by default build/site.
+
+    Returns:
+        0 on success, 1 if anything was wrong.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     source, out = BUILD / "docs", out or BUILD / "site"
@@ -43,17 +49,17 @@ def build(out: Path | None = None) -> int:
         file.write_text(with_mathml(file.read_text(encoding="utf-8")), encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--site-dir", str(out)]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run([*command, "--config-file", str(ROOT / "mkdocs.yml")], cwd=ROOT, env=quiet)
-    _own_worker(out)
+    finished = subprocess.run([*command, "--config-file", str(ROOT / "mkdocs.yml")], cwd=ROOT, env=quiet)
+    _use_local_frame_worker(out)
     wrong = [f"{page.relative_to(out)} loads {address}" for page, address in outside_assets(out)]
     print(*wrong, sep="\n")
-    if done.returncode == 0 and not wrong:
+    if finished.returncode == 0 and not wrong:
         print(f"Wrote {len(list(out.rglob('*.html')))} pages to {out}")
-    return 1 if done.returncode or wrong else 0
+    return 1 if finished.returncode or wrong else 0
 
 
-def _own_worker(out: Path) -> None:
-    """Puts our frame-worker.js where the theme would load one from the web when pages are opened from a folder."""
+def _use_local_frame_worker(out: Path) -> None:
+    """Uses our frame-worker.js in place of the script that the theme loads from the web for pages opened as files."""
     for page in out.rglob("*.html"):
         up = "../" * (len(page.relative_to(out).parts) - 1)
         html = page.read_text(encoding="utf-8")
@@ -61,24 +67,24 @@ def _own_worker(out: Path) -> None:
 
 
 def outside_assets(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Pages below `folder` that load a script, style or picture by a web address, with the address."""
+    """Yields every page below `folder` that loads a script, style or picture from the web, with its address."""
     for page in sorted(folder.rglob("*.html")):
         reader = _Assets()
         reader.feed(page.read_text(encoding="utf-8"))
-        yield from ((page, address) for address in reader.found)
+        yield from ((page, address) for address in reader.addresses)
 
 
 class _Assets(HTMLParser):
-    """Collects the web addresses that a browser loads by itself; links that people click are not among them."""
+    """Collects the web addresses that a browser loads with a page; links to click do not count."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        loads = given.get("src") if tag in ("script", "img", "iframe", "source") else None
-        if tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
-            loads = given.get("href")
+        attributes = dict(attrs)
+        loads = attributes.get("src") if tag in ("script", "img", "iframe", "source") else None
+        if tag == "link" and attributes.get("rel") not in ("canonical", "next", "prev"):
+            loads = attributes.get("href")
         if loads and re.match(r"(https?:)?//", loads):
-            self.found.append(loads)
+            self.addresses.append(loads)
