@@ -1,4 +1,4 @@
-"""The nightly job: `python retrain.py …` is `tfrec retrain …`, over `tfrec.workflows.retrain`."""
+"""Scheduled retraining from a checkout: `python retrain.py …` is `tfrec retrain …`."""
 
 import sys
 

@@ -54,7 +54,7 @@ def test_every_command_is_on_the_page_of_the_command_line():
     headings = set(re.findall(r"^## tfrec (\w+)", page, re.MULTILINE))
     assert files <= headings
     assert "## tfrec encoder import" in page
-    assert re.search(r"--data\b.*Folder that", page)
+    assert re.search(r"--data\b.*Prepared data: a folder that", page)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -25,7 +25,7 @@ def test_plan_assign_analyse_report(tfrec, tmp_path, monkeypatch):
     past.write_parquet("past.parquet")
     code, out, err = tfrec("experiment", "plan", "--spec", "e.yaml", "--outcomes", "past.parquet", "--effect", "0.1")
     assert code == 0, err
-    assert "14 days, 300 users: clicks sees a change of" in out and "users see 10.00%" in out
+    assert "14 days, 300 users: clicks detects a change of" in out and "users detect 10.00%" in out
 
     code, out, err = tfrec(*"experiment assign --spec e.yaml --users users.txt --out arms.csv".split())
     assert code == 0 and "treatment" in out, err

@@ -68,10 +68,10 @@ def test_the_script_at_the_top_is_the_command(tmp_path):
     command = [sys.executable, str(ROOT / "retrain.py"), "--home", str(tmp_path / "none"), "--rollback"]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 2 and json.loads(found.stdout)["status"] == "failed"
-    assert "there is nothing to go back from" in found.stderr
+    assert "there is nothing to roll back" in found.stderr
 
 
-def test_the_page_names_the_options_knobs_and_codes_that_there_are():
+def test_the_page_names_existing_options_and_exit_codes():
     import typer
     import yaml
 

@@ -64,7 +64,7 @@ def test_the_page_has_every_part_and_fetches_nothing(evaluated):
         "Targets by popularity",
         "Exposure by shop",
         "Cold slices",
-        "What the lists are like",
+        "The lists",
         "Examples",
         "Data quality",
         "Versions",
@@ -73,7 +73,7 @@ def test_the_page_has_every_part_and_fetches_nothing(evaluated):
         assert f"<h2>{heading}</h2>" in page, heading
     assert f"{metrics['ndcg@10']:.4g}" in page and "0.3125" in page and "0.1875" in page and "0.125" in page
     assert "Tea &lt;6&gt;" in page and "Tea <" not in page and " ✓" in page
-    assert "gap 0.5000 ± 0.1960" in page and "Too few users to judge: x" in page
+    assert "gap 0.5000 ± 0.1960" in page and "Too few users to compare: x" in page
     assert "against the model" in page and "Calibration" not in page
     assert "http" not in page and "<script" not in page
     assert run_report(run, data) == page

@@ -1,4 +1,4 @@
-"""The search for knobs: what is kept, resumed, pruned and refused."""
+"""The search for hyper-parameters: what is kept, resumed, pruned and refused."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -55,10 +55,10 @@ def trained(monkeypatch):
     return seen
 
 
-def test_the_best_of_all_trials_is_kept_with_its_knobs(dataset, trained, tmp_path):
+def test_the_best_of_all_trials_is_kept_with_its_options(dataset, trained, tmp_path):
     found = tune(dataset, SPACE, tmp_path / "study", RunConfig(), trials=12)
-    best = max(trained, key=lambda knobs: 0.1 * knobs[0] + knobs[1])
-    assert len(trained) == 12 and (found["knobs"]["model.layers"], found["knobs"]["training.learning_rate"]) == best
+    best = max(trained, key=lambda options: 0.1 * options[0] + options[1])
+    assert len(trained) == 12 and (found["options"]["model.layers"], found["options"]["training.learning_rate"]) == best
     assert found["value"] == pytest.approx(0.1 * best[0] + best[1]) and found["trials"] == 12
     chosen = RunConfig.load(tmp_path / "study" / "best.yaml")
     assert (chosen.model.layers, chosen.training.learning_rate) == best
@@ -75,7 +75,7 @@ def test_a_study_that_was_cut_off_goes_on_and_makes_up_for_the_lost_trial(datase
         pass
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("tfrec.workflows.tune.trained_value", lambda run: (_ for _ in ()).throw(Killed()))
+        patch.setattr("tfrec.workflows.tune.validation_value", lambda run: (_ for _ in ()).throw(Killed()))
         tune(dataset, SPACE, tmp_path / "study", trials=3)
     assert len(trained) == 1
     assert tune(dataset, SPACE, tmp_path / "study", trials=2)["trials"] == 2
@@ -93,7 +93,7 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
 
     tell, out = optuna.Study.tell, tmp_path / "study"
     monkeypatch.setattr(
-        "tfrec.workflows.tune.trained_value", lambda run: float(len(trained))
+        "tfrec.workflows.tune.validation_value", lambda run: float(len(trained))
     )  # each better than the last
     tune(dataset, SPACE, out, trials=1)
 
@@ -107,9 +107,9 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
         tune(dataset, SPACE, out, trials=2)
     found = tune(dataset, SPACE, out, trials=2)
     assert len(trained) == (3 if when == "before" else 2)
-    assert (found["knobs"]["model.layers"], found["knobs"]["training.learning_rate"]) == trained[-1]
+    assert (found["options"]["model.layers"], found["options"]["training.learning_rate"]) == trained[-1]
     kept = RunConfig.load(out / "best" / "config.yaml")
-    assert kept == RunConfig.load(out / "best.yaml") and kept.model.layers == found["knobs"]["model.layers"]
+    assert kept == RunConfig.load(out / "best.yaml") and kept.model.layers == found["options"]["model.layers"]
 
 
 def test_a_trial_that_diverges_does_not_end_the_search(dataset, trained, tmp_path, monkeypatch):
@@ -139,16 +139,16 @@ def test_another_study_in_the_same_folder_is_refused(dataset, trained, tmp_path)
 @pytest.mark.parametrize(
     "space, message",
     [
-        ({"model.depth": {"low": 1, "high": 2, "log": False}}, "'model.depth', which is no knob"),
-        ({"training.dropout": {"low": 1, "high": 2, "log": False}}, "'training.dropout', which is no knob"),
+        ({"model.depth": {"low": 1, "high": 2, "log": False}}, "'model.depth', which is no option"),
+        ({"training.dropout": {"low": 1, "high": 2, "log": False}}, "'training.dropout', which is no option"),
         ({"model.dropout": {"low": 0.5, "high": 1.5, "log": False}}, "model.dropout: .*less than 1"),
         ({"model.kind": {"choices": ["next-item", "nonsense"]}}, "model.kind"),
-        ({"training.augmentation.flip": {"choices": [0.1]}}, "augmentation.flip', which is no knob"),
-        ({"training.epochs.crop": {"choices": [0.1]}}, "epochs.crop', which is no knob"),
+        ({"training.augmentation.flip": {"choices": [0.1]}}, "augmentation.flip', which is no option"),
+        ({"training.epochs.crop": {"choices": [0.1]}}, "epochs.crop', which is no option"),
         ({"training.augmentation.crop": {"choices": [0.1, 2.0]}}, "training.augmentation.crop: .*equal to 1"),
     ],
 )
-def test_knobs_that_a_run_does_not_take_are_refused_before_any_work(dataset, tmp_path, space, message):
+def test_options_that_do_not_exist_are_refused_before_any_work(dataset, tmp_path, space, message):
     with pytest.raises(InvalidInput, match=message):
         tune(dataset, space, tmp_path / "study")
     assert not (tmp_path / "study").exists()
@@ -173,10 +173,10 @@ def test_a_space_is_read_as_people_write_it(tmp_path):
         "model.dim": {"choices": [8, 16]},
     }
     for text, message in (
-        ("", "must map knobs"),
+        ("", "must map options"),
         ("model.dim: 3", "received 3"),
         ("model.dim: {low: 3, top: 4}", "expected {low, high}"),
-        ("model.dim: {low: 4, high: 3}", "low up to high"),
+        ("model.dim: {low: 4, high: 3}", "low at most high"),
         ("model.dim: {low: a, high: b}", "expected numbers"),
         ("model.dim: {low: 0, high: 3, log: true}", "above 0"),
         ("model.dim: {choices: []}", "list of choices"),
@@ -206,7 +206,7 @@ def test_a_real_search_prunes_within_a_training_and_leaves_a_run(dataset, tmp_pa
     config = RunConfig().with_values(SMALL)
     found = tune(dataset, {"model.layers": {"choices": [0, 1]}}, tmp_path / "study", config, trials=2)
     assert (found["trials"], found["pruned"]) == (2, 1)
-    assert Run(tmp_path / "study" / "best").config.model.layers == found["knobs"]["model.layers"]
+    assert Run(tmp_path / "study" / "best").config.model.layers == found["options"]["model.layers"]
     assert not list((tmp_path / "study").glob("trial*partial"))
 
 
@@ -217,6 +217,6 @@ def test_the_space_on_the_page_is_one(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "howto.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"in `space.yaml`.*?```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "space.yaml").write_text(text)
-    for knob, spec in read_space(tmp_path / "space.yaml").items():
+    for option, spec in read_space(tmp_path / "space.yaml").items():
         for value in spec.get("choices", [spec.get("low"), spec.get("high")]):
-            RunConfig().with_values([f"{knob}={value}"])
+            RunConfig().with_values([f"{option}={value}"])

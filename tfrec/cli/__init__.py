@@ -1,4 +1,4 @@
-"""The command line: one file a command, each a thin call of the library."""
+"""The command line. Each command has a file, parses its options and calls the library."""
 
 from tfrec.cli.main import main
 

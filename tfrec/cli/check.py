@@ -1,4 +1,4 @@
-"""`tfrec check`: call an export the way TensorFlow Serving does."""
+"""`tfrec check`: loads and calls an export the way TensorFlow Serving does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="saved_models/NAME/N", help="A version folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="saved_models/NAME/N", help="Version folder of an export.")],
     tensorflow: Annotated[
-        str | None, typer.Option(metavar="2.20", help="Load it with the oldest server's libraries (320 MB, once).")
+        str | None,
+        typer.Option(
+            metavar="2.20", help="Use the libraries of the oldest supported server (a 320 MB download, once)."
+        ),
     ] = None,
 ) -> None:
-    """Load an export without our Python, call it, and compare its numbers with ours."""
+    """Load an export without tfrec, call it, and compare its answers with those stored at export."""
     load_tensorflow()
     from tfrec.serving.checking.check import check as check_export
 

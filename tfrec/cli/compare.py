@@ -1,4 +1,4 @@
-"""`tfrec compare`: evaluated runs side by side."""
+"""`tfrec compare`: compares evaluated runs by paired tests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tfrec.cli.shared_options import Force
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Evaluated runs; the first is the baseline.")],
     metric: Annotated[
-        list[str] | None, typer.Option(help="Such as ndcg@10; may be repeated. Default: ndcg@10, recall@10.")
+        list[str] | None, typer.Option(help="Metric to compare; may be repeated. Default: ndcg@10 and recall@10.")
     ] = None,
-    correction: Annotated[str, typer.Option(help="holm, benjamini-hochberg or none.")] = "holm",
-    out: Annotated[Path | None, typer.Option(help="Page to write: .html.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Table to write: .csv, .parquet or .jsonl.")] = None,
+    correction: Annotated[str, typer.Option(help="Correction of p-values: holm, benjamini-hochberg or none.")] = "holm",
+    out: Annotated[Path | None, typer.Option(help="Report to write (.html).")] = None,
+    table: Annotated[Path | None, typer.Option(help="Table to write (.csv, .parquet or .jsonl).")] = None,
     force: Force = False,
 ) -> None:
-    """Say which runs differ: paired tests over users; runs that differ only in their seed are repeats."""
+    """Say which runs differ, by paired tests over users. Runs that differ only in their seed are repeats."""
     from tfrec.files import write_text
     from tfrec.runs.recommend import check_output, write_frame
     from tfrec.workflows.compare_runs import compare_runs, comparison_report, verdict
@@ -29,12 +29,12 @@ def compare(
     check_page(out, force)
     if table is not None:
         check_output(table, force)
-    found = compare_runs(runs, metrics=metric or ("ndcg@10", "recall@10"), correction=correction)
-    for row in found.to_dicts():
+    comparison = compare_runs(runs, metrics=metric or ("ndcg@10", "recall@10"), correction=correction)
+    for row in comparison.to_dicts():
         typer.echo(verdict(row))
     if out is not None:
-        write_text(out, comparison_report(found))
+        write_text(out, comparison_report(comparison))
         typer.echo(f"Wrote {out}")
     if table is not None:
-        write_frame(found, table)
+        write_frame(comparison, table)
         typer.echo(f"Wrote {table}")

@@ -1,4 +1,4 @@
-"""`tfrec encoder`: import an encoder, pre-train or adapt one, look at one."""
+"""`tfrec encoder`: imports, pre-trains, adapts and describes text encoders."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, ConfigFile, Data, Force, run_config
 
 app = typer.Typer(
-    help="Import a text encoder, pre-train or adapt one, or look at one.", no_args_is_help=True, rich_markup_mode=None
+    help="Import, pre-train, adapt or describe a text encoder.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.command("import")
 def import_(
     source: Annotated[
-        str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="E.g. minilm-l6, or a Hugging Face folder.")
+        str, typer.Argument(metavar="NAME|FOLDER|HANDLE", help="A preset such as minilm-l6, or a Hugging Face folder.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    pooling: Annotated[str, typer.Option(metavar="auto|mean|cls|last", help="How tokens become one vector.")] = "auto",
+    pooling: Annotated[
+        str, typer.Option(metavar="auto|mean|cls|last", help="How token vectors become one text vector.")
+    ] = "auto",
     force: Force = False,
 ) -> None:
-    """Turn a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) into a TF-Hub encoder pair."""
+    """Convert a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) to a TF-Hub preprocessor and encoder."""
     load_tensorflow()
     from tfrec.encoders import import_encoder
 
@@ -34,18 +36,22 @@ def import_(
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    data: Annotated[Path | None, typer.Option(help="Folder that `tfrec prepare` wrote: its texts are learnt.")] = None,
-    text: Annotated[list[Path] | None, typer.Option(help="Text file, one text a line; may be repeated.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Prepared data; its texts are trained on.")] = None,
+    text: Annotated[
+        list[Path] | None, typer.Option(help="Text file to train on, one text a line; may be repeated.")
+    ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="NAME|FOLDER", help="Go on from a preset, a Hugging Face or encoder folder."),
+        typer.Option(
+            "--from", metavar="NAME|FOLDER", help="Start from a preset, a Hugging Face folder or an encoder folder."
+        ),
     ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     force: Force = False,
 ) -> None:
-    """Pre-train an encoder on text without labels: hidden words (bert) or the next token (gpt)."""
+    """Pre-train an encoder on unlabelled text, as a masked (bert) or causal (gpt) language model."""
     from tfrec.errors import InvalidInput
 
     if data is None and not text:
@@ -66,13 +72,13 @@ def adapt(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     source: Annotated[
-        str, typer.Option("--from", metavar="NAME|FOLDER", help="A preset or an encoder folder.")
+        str, typer.Option("--from", metavar="NAME|FOLDER", help="Preset or encoder folder to start from.")
     ] = "minilm-l6",
     config: ConfigFile = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
-    """Teach an encoder which texts the same people take one after the other."""
+    """Fine-tune an encoder contrastively on pairs of items that users take one after the other."""
     settings = run_config(config, assignments)
     from tfrec.data import PreparedDataset
 
@@ -84,8 +90,8 @@ def adapt(
 
 
 @app.command()
-def info(folder: Annotated[Path, typer.Argument(metavar="DIR", help="An encoder folder.")]) -> None:
-    """Print what an encoder folder says about itself."""
+def info(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Encoder folder.")]) -> None:
+    """Print the width, pooling, source and hash of an encoder folder."""
     from tfrec.errors import InvalidInput
     from tfrec.files import read_json
 

@@ -1,4 +1,4 @@
-"""`tfrec evaluate`: a Run and its data to metrics, beside the baselines."""
+"""`tfrec evaluate`: measures a run and the baselines."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from tfrec.cli.shared_options import Data, Ranker, RunFolder
 def evaluate(
     run: RunFolder,
     data: Data,
-    split: Annotated[str, typer.Option(metavar="valid|test", help="Which targets.")] = "test",
+    split: Annotated[str, typer.Option(metavar="valid|test", help="Split whose targets are predicted.")] = "test",
     ranker: Ranker = None,
-    out: Annotated[Path | None, typer.Option(help="Metrics file; default: metrics.json of the run.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Page to write: .html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Metrics file to write. Default: metrics.json in the run folder.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Report to write (.html).")] = None,
     trained_baselines: Annotated[
-        bool, typer.Option("--trained-baselines", help="Fit EASE and ALS too (extra baselines).")
+        bool,
+        typer.Option("--trained-baselines", help="Also fit EASE and ALS as baselines (needs the extra `baselines`)."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the page that is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing report.")] = False,
 ) -> None:
-    """Measure a run over the whole catalogue, beside the baselines."""
+    """Measure a run and the baselines; ranking metrics are over the whole catalogue."""
     from tfrec.errors import InvalidInput
 
     if split not in ("valid", "test"):
         raise InvalidInput(f"--split must be valid or test, received {split!r}.")
     if out is not None and not out.parent.is_dir():
-        raise InvalidInput(f"--out: the folder {out.parent} does not exist. Make it, or choose another place.")
+        raise InvalidInput(f"--out: the folder {out.parent} does not exist. Create it, or choose another folder.")
     check_page(report, force, "--report")
     from tfrec.data import PreparedDataset
 
@@ -40,10 +43,10 @@ def evaluate(
     from tfrec.workflows.console_tables import print_metrics
 
     second = Run.load(ranker) if ranker else None
-    found = evaluate_run(
+    metrics = evaluate_run(
         Run.load(run), dataset, split=split, out=out, trained_baselines=trained_baselines, ranker=second
     )
-    print_metrics(found)
+    print_metrics(metrics)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
         from tfrec.files import write_text

@@ -1,4 +1,4 @@
-"""`tfrec experiment`: plan, assign, analyse, report."""
+"""`tfrec experiment`: plans, assigns, analyses and reports A/B tests."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import typer
 from tfrec.cli.report_option import check_page
 from tfrec.cli.shared_options import Force
 
-app = typer.Typer(help="A/B tests: plan, assign, analyse, report.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Plan, assign, analyse and report A/B tests.", no_args_is_help=True, rich_markup_mode=None)
 
-Spec = Annotated[Path, typer.Option("--spec", help="The experiment's YAML file.")]
-Outcomes = Annotated[str, typer.Option(help="Log of user_id, event, timestamp, value: a file, or FILE.duckdb::QUERY.")]
-Exposures = Annotated[str, typer.Option(help="Log of user_id, arm, timestamp: a file, or FILE.duckdb::QUERY.")]
-Users = Annotated[str | None, typer.Option(help="user_id and the columns of the segments.")]
+Spec = Annotated[Path, typer.Option("--spec", help="YAML file of the experiment.")]
+Outcomes = Annotated[
+    str, typer.Option(help="Log with user_id, event, timestamp, value: a file, or FILE.duckdb::QUERY.")
+]
+Exposures = Annotated[str, typer.Option(help="Log with user_id, arm, timestamp: a file, or FILE.duckdb::QUERY.")]
+Users = Annotated[str | None, typer.Option(help="File with user_id and the columns of the segments.")]
 
 
 @app.command("plan")
 def plan(
     spec: Spec,
     outcomes: Outcomes,
-    effect: Annotated[float | None, typer.Option(help="Relative effect to see, e.g. 0.02.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .parquet or .jsonl.")] = None,
+    effect: Annotated[
+        float | None, typer.Option(help="Relative effect that the test should detect, e.g. 0.02.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write (.csv, .parquet or .jsonl).")] = None,
     force: Force = False,
 ) -> None:
-    """Say how long it must run, from the log of days gone by."""
+    """Say how long the test must run, from a log of past outcomes."""
     from tfrec.experiments import ExperimentSpec
     from tfrec.experiments import plan as plan_experiment
     from tfrec.runs.recommend import check_output, write_frame
@@ -35,10 +39,13 @@ def plan(
         check_output(out, force)
     table = plan_experiment(ExperimentSpec.load(spec), outcomes, effect=effect)
     for row in table.to_dicts():
-        seen = row["minimum_effect"]
-        smallest = "does not vary: nothing can be seen" if seen is None else f"sees a change of {seen:.2%} or more"
+        effect_size = row["minimum_effect"]
+        if effect_size is None:
+            smallest = "does not vary, so no change can be detected"
+        else:
+            smallest = f"detects a change of {effect_size:.2%} or more"
         needed = row.get("users_needed")
-        more = "" if needed is None else f"; {needed:,} users see {effect:.2%}"
+        more = "" if needed is None else f"; {needed:,} users detect {effect:.2%}"
         typer.echo(f"{row['days']} days, {row['users']:,} users: {row['metric']} {smallest}{more}")
     if out is not None:
         write_frame(table, out)
@@ -49,17 +56,17 @@ def plan(
 def assign(
     spec: Spec,
     users: Annotated[Path, typer.Option(help="File of user ids, one a line.")],
-    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")],
+    out: Annotated[Path, typer.Option(help="File to write (.parquet, .csv or .jsonl).")],
     force: Force = False,
 ) -> None:
-    """Write the arm of each user; null is not in the experiment."""
+    """Write the arm of each user; null for users outside the experiment."""
     from tfrec.experiments import ExperimentSpec, assign_users
     from tfrec.runs.recommend import check_output, read_users, write_frame
 
     check_output(out, force)
     table = assign_users(ExperimentSpec.load(spec), read_users(users))
     write_frame(table, out)
-    counts = table["arm"].fill_null("(not in it)").value_counts(sort=True)
+    counts = table["arm"].fill_null("(not in the experiment)").value_counts(sort=True)
     typer.echo(f"{', '.join(f'{arm} {count:,}' for arm, count in counts.iter_rows())}. Wrote {out}")
 
 
@@ -69,10 +76,10 @@ def analyse(
     exposures: Exposures,
     outcomes: Outcomes,
     users: Users = None,
-    out: Annotated[Path | None, typer.Option(help="Table of effects to write: .csv, .parquet or .jsonl.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table of effects to write (.csv, .parquet or .jsonl).")] = None,
     force: Force = False,
 ) -> None:
-    """Print the decision on each arm and why."""
+    """Print the decision on each arm, with the reasons."""
     from tfrec.experiments import ExperimentSpec, decide
     from tfrec.experiments import analyse as analyse_experiment
     from tfrec.runs.recommend import check_output, write_frame
@@ -99,11 +106,11 @@ def report(
     spec: Spec,
     exposures: Exposures,
     outcomes: Outcomes,
-    out: Annotated[Path, typer.Option(help="Page to write: .html.")],
+    out: Annotated[Path, typer.Option(help="Report to write (.html).")],
     users: Users = None,
     force: Force = False,
 ) -> None:
-    """Write the decision page: the verdict in words, and everything it rests on."""
+    """Write a report with the decision in words and all the evidence for it."""
     from tfrec.experiments import ExperimentSpec, experiment_report
     from tfrec.experiments import analyse as analyse_experiment
     from tfrec.files import write_text

@@ -1,4 +1,4 @@
-"""`tfrec explore`: a page to look around in a trained run."""
+"""`tfrec explore`: a page to explore a trained run in the browser."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def explore(
-    run: Annotated[list[Path], typer.Option("--run", help="A trained run; give two to compare them.")],
-    data: Annotated[Path | None, typer.Option("--data", help="Prepared data, to look at its users.")] = None,
+    run: Annotated[list[Path], typer.Option("--run", help="Run folder; give two to compare them.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Prepared data, to show its users.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the page.")] = 8600,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look around in a run: recommendations and why, new items, two versions side by side."""
+    """Explore a run: recommendations and the reasons for them, new items, two runs side by side."""
     from tfrec.data import PreparedDataset
     from tfrec.errors import InvalidInput, Unavailable
 

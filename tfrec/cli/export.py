@@ -1,4 +1,4 @@
-"""`tfrec export`: a Run to a SavedModel that TensorFlow Serving loads."""
+"""`tfrec export`: writes a run as a SavedModel for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tfrec.cli.shared_options import Assignments, Force, Ranker, RunFolder
 
 def export(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")],
-    version: Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")] = None,
+    out: Annotated[Path, typer.Option(help="Model folder, e.g. saved_models/shop; the version is written below it.")],
+    version: Annotated[int | None, typer.Option(help="Version number. Default: one more than the highest.")] = None,
     ranker: Ranker = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
-    """Write a servable version of a run."""
+    """Write a run as the next version of a served model."""
     from tfrec.errors import InvalidInput
 
     if version is not None and version < 1:

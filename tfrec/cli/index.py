@@ -1,4 +1,4 @@
-"""`tfrec index`: versions with an approximate index, and versions with new items, both without training."""
+"""`tfrec index`: exports a run with an approximate index or with new items, without training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import typer
 from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, Force, RunFolder
 
-app = typer.Typer(no_args_is_help=True, help="The index inside an export: approximate search, new items.")
+app = typer.Typer(no_args_is_help=True, help="Export a run with an approximate index or with new items.")
 
-Out = Annotated[Path, typer.Option(help="Folder of the model, e.g. saved_models/shop; versions go below it.")]
-Version = Annotated[int | None, typer.Option(help="Integer; default: the one after the last.")]
+Out = Annotated[Path, typer.Option(help="Model folder, e.g. saved_models/shop; the version is written below it.")]
+Version = Annotated[int | None, typer.Option(help="Version number. Default: one more than the highest.")]
 MeasureData = Annotated[
-    Path | None, typer.Option("--data", help="Prepared data whose histories measure the index; else one item each.")
+    Path | None,
+    typer.Option("--data", help="Prepared data whose histories measure the index. Default: histories of one item."),
 ]
 
 
@@ -23,15 +24,15 @@ MeasureData = Annotated[
 def build(
     run: RunFolder,
     out: Out,
-    kind: Annotated[str, typer.Option("--index", help="int8, ivf or exact.")] = "ivf",
+    kind: Annotated[str, typer.Option("--index", help="Kind of index: int8, ivf or exact.")] = "ivf",
     data: MeasureData = None,
     assignments: Assignments = None,
     version: Version = None,
     force: Force = False,
 ) -> None:
-    """Write a version that searches through an index, and say what it finds of the exact result.
+    """Write a version with an index and print its recall against the exact scan.
 
-    Below export.index_recall nothing is written, and the exit code is 2.
+    If the recall is below export.index_recall, nothing is written and the exit code is 2.
     """
     _export(run, None, out, [*(assignments or []), f"export.index={kind}"], data, version, force)
 
@@ -39,14 +40,14 @@ def build(
 @app.command("add")
 def add(
     run: RunFolder,
-    items: Annotated[Path, typer.Option(help="File of items; those the run knows already are left as they are.")],
+    items: Annotated[Path, typer.Option(help="Items file; items that the run already knows are ignored.")],
     out: Out,
     data: MeasureData = None,
     assignments: Assignments = None,
     version: Version = None,
     force: Force = False,
 ) -> None:
-    """Write a version with new items, known by their text, without training."""
+    """Write a version with new items, which are known by their text alone."""
     _export(run, items, out, assignments or [], data, version, force)
 
 
@@ -77,7 +78,7 @@ def _export(
     histories = None
     if data is not None:
         dataset = PreparedDataset.load(data)
-        trained.scorer(dataset)  # refuses another catalogue
+        trained.scorer(dataset)  # raises if the catalogues differ
         histories = dataset.histories()
     new: list[str] = []
     if items is not None:

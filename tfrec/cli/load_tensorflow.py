@@ -1,4 +1,4 @@
-"""How commands load TensorFlow: without what it says about processors and missing GPUs, and with memory used again."""
+"""Loads TensorFlow for commands: without its start-up messages, and optionally with a memory pool."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from collections.abc import Iterator
 
 
 def load_tensorflow(pool: bool = False) -> None:
-    """Imports TensorFlow and looks for devices, with standard error shut at the level of the file descriptor.
+    """Imports TensorFlow and lists its devices while standard error is redirected to the null device.
 
-    TensorFlow writes there from C++ before any log level is read. With `TFREC_DEBUG` set nothing is hidden.
+    TensorFlow writes messages about processors and missing GPUs from C++, before it reads any log level, so only the
+    file descriptor can be silenced. With `TFREC_DEBUG` set, nothing is hidden.
 
-    With `pool` TensorFlow keeps the memory of tensors for the next ones. As it comes, it hands each back to the system,
-    which has to clear the pages of the next: on a virtual machine that was a third of the time of a fit. For jobs that
-    end; a server would keep its peak for ever. `TF_CPU_ALLOCATOR_USE_BFC=0` in the environment leaves it off.
+    Args:
+        pool: Whether TensorFlow keeps the memory of freed tensors for later ones. By default it returns that memory to
+            the system, which must clear pages again for the next tensor; on a virtual machine this took a third of the
+            time of a fit. Meant for jobs that end: a server would hold its peak memory for ever.
+            `TF_CPU_ALLOCATOR_USE_BFC=0` in the environment turns it off.
     """
-    import tfrec  # noqa: F401  (the Keras guard has to run first)
+    import tfrec  # noqa: F401  (its Keras guard must run before TensorFlow is imported)
 
     if "tensorflow" in sys.modules:
         return
     if pool:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
         os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
-        os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(whole))
+        os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(memory_mb))
     if os.environ.get("TFREC_DEBUG"):
         return
-    with _standard_error_shut():
+    with _silent_standard_error():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
-def _standard_error_shut() -> Iterator[None]:
+def _silent_standard_error() -> Iterator[None]:
     sys.stderr.flush()
-    kept = os.dup(2)
+    original = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(original, 2)
+        os.close(original)

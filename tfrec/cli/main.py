@@ -1,4 +1,4 @@
-"""The application: its commands, and what each kind of failure looks like to a person."""
+"""The `tfrec` application: its commands, and how it reports failures."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tfrec.cli import (
 )
 from tfrec.errors import TfrecError
 
-# Rich markup stays off and rich unloaded: `tfrec --help` has to be quick.
+# Without rich markup, rich is not imported and `tfrec --help` stays quick.
 app = typer.Typer(
     name="tfrec",
-    help="Recommenders in TensorFlow from what items say and what people do.",
+    help="Train recommenders on item texts and behaviour logs, and serve them with TensorFlow Serving.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -57,25 +57,25 @@ app.command("serve")(serve.serve)
 app.command("explore")(explore.explore)
 app.command("retrain")(retrain.retrain)
 
-_THEIRS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
-"""What the file system refuses for reasons that only the person at the keyboard can change."""
+_USER_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+"""Errors of the file system that only the user can fix; they count as bad input (exit code 2)."""
 
 
 def main() -> None:
     """Runs the command line and exits: 0 on success, 2 on bad input, 1 on an internal failure.
 
-    A `TfrecError` is one message on standard error. So is any other exception; its traceback is shown when the
-    environment variable `TFREC_DEBUG` is set.
+    Every exception becomes one message on standard error. With the environment variable `TFREC_DEBUG` set, its
+    traceback is printed too.
     """
-    _quiet()
+    _silence_logs()
     try:
         app(prog_name="tfrec")
     except TfrecError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(str(error), 2 if error.errno in _THEIRS else 1)
+        _fail(str(error), 2 if error.errno in _USER_ERRNOS else 1)
     except Exception as error:
-        _fail(f"Internal failure: {type(error).__name__}: {error}\nSet TFREC_DEBUG=1 to see where.", 1)
+        _fail(f"Internal failure: {type(error).__name__}: {error}\nSet TFREC_DEBUG=1 to see the traceback.", 1)
 
 
 def _fail(message: str, code: int) -> None:
@@ -85,8 +85,8 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _quiet() -> None:
-    """Hides what TensorFlow and its family say about themselves; warnings of ours still show."""
+def _silence_logs() -> None:
+    """Hides messages and warnings of TensorFlow and its libraries, but none of tfrec's."""
     if os.environ.get("TFREC_DEBUG"):
         return
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

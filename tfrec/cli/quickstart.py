@@ -1,4 +1,4 @@
-"""`tfrec quickstart`: the whole way on MovieLens-100K."""
+"""`tfrec quickstart`: every step from log to served model, on MovieLens-100K."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="Where runs/ and saved_models/ go.")] = Path("."),
-    epochs: Annotated[int | None, typer.Option(help="Fewer make it quicker and worse.")] = None,
+    folder: Annotated[Path, typer.Option(help="Folder in which runs/ and saved_models/ are written.")] = Path("."),
+    epochs: Annotated[int | None, typer.Option(help="Training epochs. Fewer are quicker, with a worse model.")] = None,
 ) -> None:
-    """From raw logs to a servable recommender on MovieLens-100K."""
+    """Fetch MovieLens-100K, train a recommender, evaluate it and export it for serving."""
     load_tensorflow(pool=True)
     from tfrec.workflows.quickstart import quickstart as run_quickstart
 

@@ -1,4 +1,4 @@
-"""Where a command may write a page, asked before any work."""
+"""Checks the path of a report before a command starts to work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from pathlib import Path
 
 
 def check_page(path: Path | None, force: bool, option: str = "--out") -> None:
-    """Raises `InvalidInput` unless `path` is None or a .html file that may be written."""
+    """Checks that a report can be written.
+
+    Args:
+        path: The report; None is accepted.
+        force: Whether an existing file may be overwritten.
+        option: The option that named the path, for the message.
+
+    Raises:
+        InvalidInput: `path` is no .html file in an existing folder, or exists without `force`.
+    """
     from tfrec.errors import InvalidInput
     from tfrec.files import refuse_existing
 

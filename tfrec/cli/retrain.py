@@ -1,4 +1,4 @@
-"""`tfrec retrain`: the nightly job."""
+"""`tfrec retrain`: the scheduled retraining job."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, ConfigFile, run_config
 
 REFUSED = 3
+"""Exit code when the new model was not promoted."""
 
 
 def retrain(
-    home: Annotated[Path, typer.Option(help="The job's own folder; the same every night.")],
-    events: Annotated[Path | None, typer.Option(help="The whole log so far: CSV(.gz), Parquet or JSON lines.")] = None,
-    items: Annotated[Path | None, typer.Option(help="The whole catalogue, in any of the same forms.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the model, e.g. saved_models/shop.")] = None,
-    users: Annotated[Path | None, typer.Option(help="User attributes, if any.")] = None,
+    home: Annotated[Path, typer.Option(help="The job's own folder, the same in every run.")],
+    events: Annotated[
+        Path | None, typer.Option(help="The whole event log so far: CSV(.gz), Parquet or JSON lines.")
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="The whole items file, in any of these formats.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Model folder, e.g. saved_models/shop.")] = None,
+    users: Annotated[Path | None, typer.Option(help="Users file with attributes, in any of these formats.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Train from scratch, not from the served weights.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Train although nothing is new, or all of it is late.")
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Train from scratch instead of from the served weights.")
     ] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Serve the version before the current one.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train even if there are no new events, or only late ones.")
+    ] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Serve the previous version again.")] = False,
 ) -> None:
-    """Retrain on a grown log and promote the result when it is no worse.
+    """Retrain on the grown log, and serve the result if it is no worse than the served model.
 
     Prints one JSON line. Exit codes: 0 promoted, rolled back or nothing new; 1 internal failure; 2 bad input;
-    3 not promoted; 4 another copy is running.
+    3 not promoted; 4 another retraining run holds the folder.
     """
     try:
         outcome = (
@@ -67,7 +72,7 @@ def _retrain(
     if events is None or items is None or out is None:
         given = {"--events": events, "--items": items, "--out": out}
         missing = ", ".join(name for name, value in given.items() if value is None)
-        raise InvalidInput(f"Expected {missing} too. Only --rollback does without.")
+        raise InvalidInput(f"Expected {missing} too. Only --rollback works without.")
     settings = run_config(config, assignments)
     load_tensorflow(pool=True)
     from tfrec.workflows.retrain import retrain

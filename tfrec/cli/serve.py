@@ -1,4 +1,4 @@
-"""`tfrec serve`: a model server with TF Serving's routes, for development and machines without docker."""
+"""`tfrec serve`: a local server with TF Serving's routes, for development and machines without docker."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 
 
 def serve(
-    folders: Annotated[list[Path], typer.Argument(metavar="saved_models/NAME…", help="Folders of models.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="saved_models/NAME…", help="Model folders.")],
     host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
-    rest_port: Annotated[int, typer.Option(help="REST; 0 for any free port.")] = 8501,
-    grpc_port: Annotated[int, typer.Option(help="gRPC; 0 for any free port.")] = 8500,
-    max_batch_rows: Annotated[int, typer.Option(help="Rows of one call of the model.")] = 64,
-    max_waiting: Annotated[int, typer.Option(help="Requests at a time; more get 503.")] = 1000,
-    max_body_mb: Annotated[int, typer.Option(help="Megabytes of a request.")] = 16,
-    poll_seconds: Annotated[float, typer.Option(help="How often to look for new versions.")] = 2.0,
-    grace_seconds: Annotated[float, typer.Option(help="Time for requests in flight at the end.")] = 10.0,
+    rest_port: Annotated[int, typer.Option(help="Port of the REST API; 0 for any free port.")] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="Port of the gRPC services; 0 for any free port.")] = 8500,
+    max_batch_rows: Annotated[int, typer.Option(help="Most rows in one call of the model.")] = 64,
+    max_waiting: Annotated[int, typer.Option(help="Most requests waiting; further ones are answered 503.")] = 1000,
+    max_body_mb: Annotated[int, typer.Option(help="Largest request in megabytes.")] = 16,
+    poll_seconds: Annotated[float, typer.Option(help="Seconds between two looks for new versions.")] = 2.0,
+    grace_seconds: Annotated[
+        float, typer.Option(help="Seconds that requests in flight get to finish at shutdown.")
+    ] = 10.0,
 ) -> None:
-    """Serve models over REST and gRPC until stopped; new versions are taken up as they appear."""
+    """Serve models over REST and gRPC until stopped. New versions are loaded as they appear."""
     from tfrec.errors import InvalidInput, Unavailable
 
     for name, value in (("--max-batch-rows", max_batch_rows), ("--max-waiting", max_waiting),
@@ -39,7 +41,7 @@ def serve(
     except ImportError as error:
         raise Unavailable(f"{error}. Serving needs: pip install 'tfrec-bert[serve]'") from None
 
-    def ready(server: ModelServer) -> None:
+    def print_addresses(server: ModelServer) -> None:
         for name, model in server.models.items():
             typer.echo(f"{name}: version {', '.join(map(str, sorted(model.loaded)))}")
         typer.echo(f"REST on http://{host}:{server.rest_port}/v1/models/NAME, gRPC on {host}:{server.grpc_port}")
@@ -48,5 +50,5 @@ def serve(
     serve_models(
         folders,
         ServerOptions(host, rest_port, grpc_port, poll_seconds, grace_seconds, limits=limits),
-        ready,
+        print_addresses,
     )

@@ -1,4 +1,4 @@
-"""`tfrec train`: a PreparedDataset to a Run."""
+"""`tfrec train`: trains a model on prepared data."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     model: Annotated[
-        str | None, typer.Option(metavar="next-item|behaviour-text|click-ranker", help="Which model.")
+        str | None, typer.Option(metavar="next-item|behaviour-text|click-ranker", help="Model family.")
     ] = None,
-    head: Annotated[str | None, typer.Option(metavar="sigmoid|softmax", help="behaviour-text: which head.")] = None,
-    encoder: Annotated[str | None, typer.Option(metavar="NAME|DIR|HANDLE", help="What reads the text.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same data: same run.")] = None,
+    head: Annotated[str | None, typer.Option(metavar="sigmoid|softmax", help="Head of behaviour-text.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR|HANDLE", help="Text encoder: a preset, an encoder folder or TF-Hub handles."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed. The same seed and data give the same run.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Force = False,
 ) -> None:
     """Train a model and write its run folder."""

@@ -1,1 +1,1 @@
-"""Jobs that walk the whole way, from raw logs to a served model."""
+"""Jobs that combine several steps: quickstart, tuning, comparison, reports, retraining, exploration."""

@@ -1,4 +1,4 @@
-"""`compare_runs`: evaluated runs side by side, the seeds of a model as repeats, as a table, a page and a picture."""
+"""Compares evaluated runs: `compare_runs` makes the table, `comparison_report` the page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import forest
 
 ALPHA = 0.05
+"""Significance level of the verdicts, by convention."""
 
 
 def compare_runs(
@@ -28,32 +29,39 @@ def compare_runs(
     flips: int = 10_000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Compares evaluated runs; the first is the baseline (see `compare_systems` for the columns).
+    """Compares evaluated runs with the first of them, paired by user.
 
-    Runs whose configurations differ in nothing but `training.seed` are the repeats of one system, named after the first
-    of them.
+    Runs whose configurations differ only in `training.seed` count as repeats of one system, which is named after the
+    first of them.
 
     Args:
-        runs: Folders that `tfrec train` wrote and `tfrec evaluate` measured, on the same data and split.
-        metrics, correction, resamples, flips, seed: As in `compare_systems`.
+        runs: Run folders, evaluated on the same data and split. The first is the baseline.
+        metrics: Names of ranking metrics, e.g. "ndcg@10".
+        correction: Correction of the p-values: "holm", "benjamini-hochberg" or "none".
+        resamples: Bootstrap resamples for the intervals.
+        flips: Sign flips for the p-values.
+        seed: Seed of both.
+
+    Returns:
+        A row for each metric and system, with the columns of `compare_systems`.
 
     Raises:
-        InvalidInput: a run that was not evaluated, or another protocol (split, data, exclude_seen) or users.
+        InvalidInput: a run was not evaluated, or two were evaluated with another split, protocol or other users.
     """
     folders = [Path(run) for run in runs]
     repeated = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
     if repeated:
-        raise InvalidInput(f"Expected each run once, received {repeated[0]} more than once.")
+        raise InvalidInput(f"Expected each run once, received {repeated[0]} more than once. Leave the repetition out.")
     protocols = {folder: _protocol(folder) for folder in folders}
     for folder, protocol in protocols.items():
         for key, value in protocols[folders[0]].items():
             if protocol[key] != value:
                 raise InvalidInput(
-                    f"{folder} was evaluated with {key} {protocol[key]!r}, {folders[0]} with {value!r}: the numbers "
-                    "cannot be compared. Evaluate both in the same way."
+                    f"{folder} was evaluated with {key} {protocol[key]!r}, {folders[0]} with {value!r}: these "
+                    "figures cannot be compared. Evaluate both in the same way."
                 )
     systems: dict[str, list[pl.DataFrame]] = {}
-    for name, members in _systems(folders).items():
+    for name, members in _group_seeds(folders).items():
         systems[name] = [pl.read_parquet(folder / "predictions.parquet") for folder in members]
     return compare_systems(systems, metrics=metrics, correction=correction, resamples=resamples, flips=flips, seed=seed)
 
@@ -63,28 +71,29 @@ def _protocol(folder: Path) -> dict[str, Any]:
         raise InvalidInput(
             f"{folder} has no metrics.json with predictions.parquet. Run: tfrec evaluate --run {folder}."
         )
-    found = read_json(folder / "metrics.json").get("protocol", {})
-    if "part" not in found:
-        raise InvalidInput(f"{folder} was not measured by ranking (a sigmoid head?); only rankings can be compared.")
-    return {key: found.get(key) for key in ("split", "part", "ranking", "exclude_seen", "targets")}
+    protocol = read_json(folder / "metrics.json").get("protocol", {})
+    if "part" not in protocol:
+        raise InvalidInput(f"{folder} has no ranking metrics (a sigmoid head?). Only runs that rank can be compared.")
+    return {key: protocol.get(key) for key in ("split", "part", "ranking", "exclude_seen", "targets")}
 
 
-def _systems(folders: Sequence[Path]) -> dict[str, list[Path]]:
+def _group_seeds(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Run folders by system: those whose configurations differ only in the seed."""
     names: dict[str, str] = {}
-    found: dict[str, list[Path]] = {}
+    systems: dict[str, list[Path]] = {}
     for folder in folders:
         config = RunConfig.load(folder / "config.yaml").model_dump()
         config["training"].pop("seed")
         key = json.dumps(config, sort_keys=True)
         if key not in names:
-            names[key] = folder.name if folder.name not in found else str(folder)
-            found[names[key]] = []
-        found[names[key]].append(folder)
-    return found
+            names[key] = folder.name if folder.name not in systems else str(folder)
+            systems[names[key]] = []
+        systems[names[key]].append(folder)
+    return systems
 
 
 def comparison_report(table: pl.DataFrame) -> str:
-    """A self-contained page: a forest plot for each metric, the verdicts in words, and the table."""
+    """A self-contained HTML page with a forest plot and verdicts for each metric, and the whole table."""
     sections = []
     for metric in table["metric"].unique(maintain_order=True):
         part = table.filter(pl.col("metric") == metric)
@@ -101,7 +110,7 @@ def comparison_report(table: pl.DataFrame) -> str:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """One row of the table in words.
+    """A row of the comparison table in words.
 
     Example:
         >>> row = {"system": "B", "baseline": "A", "metric": "ndcg@10", "difference": 0.01, "low": -0.01, "high": 0.03}
@@ -114,7 +123,5 @@ def verdict(row: dict[str, Any]) -> str:
     word = "better" if row["difference"] > 0 else "worse"
     caution = ""
     if row["low"] <= 0 <= row["high"]:
-        caution = (
-            " The interval, which also allows for other seeds, includes 0: train more seeds before you believe it."
-        )
+        caution = " The interval, which also covers variation between seeds, includes 0: train more seeds to be sure."
     return f"{row['system']} is {word} than {row['baseline']} on {row['metric']}: {figures}{caution}"

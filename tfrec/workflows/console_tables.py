@@ -1,4 +1,4 @@
-"""What people read on the terminal: metrics beside baselines, and lists of titles."""
+"""Prints tables on the terminal: metrics beside baselines, and recommendations beside histories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ PROBABILITY = ("auc", "log_loss", "brier", "ece")
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of the table of a metrics.json: the model first, then each baseline; "–" where there is none.
+    """Header and rows of a metrics table: the model first, then the baselines; "–" for missing values.
+
+    Args:
+        metrics: Content of a metrics.json.
 
     Example:
         >>> metric_rows({"ndcg@10": 0.5, "baselines": {"popularity": {"ndcg@10": 0.25}}})
@@ -21,13 +24,18 @@ def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     """
     names = [name for name in (*RANKING, *PROBABILITY) if name in metrics]
     second = {"two-stage": metrics["two_stage"]} if "two_stage" in metrics else {}
-    heads = {f"model: {name}": found for name, found in metrics.get("behaviours", {}).items()}
+    heads = {f"model: {name}": values for name, values in metrics.get("behaviours", {}).items()}
     rows = {"model": metrics, **second, **heads, **metrics.get("baselines", {}), **metrics.get("baselines_trained", {})}
     return ["", *names], [[row, *(_number(values.get(name)) for name in names)] for row, values in rows.items()]
 
 
 def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints the table of a metrics.json, and under it how many users and items it speaks of."""
+    """Prints a metrics table, and below it the number of users and items.
+
+    Args:
+        metrics: Content of a metrics.json.
+        console: Where to print; the terminal by default.
+    """
     console = console or Console(width=None)
     heading, rows = metric_rows(metrics)
     table = Table(*heading)
@@ -44,7 +52,15 @@ def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) ->
 def print_lists(
     history: Sequence[str], recommended: Sequence[str], user: str, console: Console | None = None, last: int = 10
 ) -> None:
-    """Prints the end of a user's history, newest first, beside what is recommended to them."""
+    """Prints the newest items of a user's history beside the items recommended to them.
+
+    Args:
+        history: Titles, oldest first.
+        recommended: Titles, best first.
+        user: Id of the user.
+        console: Where to print; the terminal by default.
+        last: Most history items that are shown.
+    """
     console = console or Console()
     table = Table(f"User {user}: seen, newest first", "Recommended")
     seen = list(reversed(history))[:last]

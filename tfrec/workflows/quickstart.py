@@ -1,4 +1,4 @@
-"""The whole way on MovieLens-100K: raw log, catalogue, BERT, training, evaluation, lists of titles, export, check."""
+"""`quickstart`: prepares, trains, evaluates, recommends, exports and checks on MovieLens-100K."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ SERVER_IMAGE = "tensorflow/serving:2.20.0"
 
 @dataclass(frozen=True)
 class Quickstart:
-    """What a quickstart made: the run, its metrics, and the exported version folder."""
+    """Result of `quickstart`.
+
+    Attributes:
+        run: The trained run.
+        metrics: Its metrics on the test split, as in metrics.json.
+        version: Folder of the exported version.
+    """
 
     run: Run
     metrics: dict[str, Any]
@@ -40,15 +46,15 @@ class Quickstart:
 
 
 def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: RunConfig | None = None) -> Quickstart:
-    """Walks the whole way on MovieLens-100K and prints what it finds.
+    """Trains, evaluates and exports a recommender on MovieLens-100K, and prints every step.
 
-    Writes `runs/quickstart-data/`, `runs/quickstart/` (both replaced when there) and the next version below
-    `saved_models/movielens/`, all below `folder`.
+    Writes `runs/quickstart-data/`, `runs/quickstart/` (both are replaced if they exist) and the next version of
+    `saved_models/movielens/`, all in `folder`.
 
     Args:
-        folder: Where to write.
-        epochs: int. Overrides `training.epochs`.
-        config: RunConfig. The defaults when not given.
+        folder: Folder in which runs/ and saved_models/ are written.
+        epochs: Overrides `training.epochs`.
+        config: Options; the defaults if not given.
 
     Raises:
         Unavailable: MovieLens or MiniLM is not in the cache and cannot be fetched.
@@ -66,14 +72,14 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
 
     say("Training the next-item model")
     run = train(dataset, runs / "quickstart", config, force=True)
-    say("Evaluating it beside the baselines, each over the whole catalogue")
+    say("Evaluating the model and the baselines over the whole catalogue")
     metrics = evaluate_run(run, dataset, split="test")
     print_metrics(metrics)
-    print("Leave-one-out: each user's last film is the target. Training has seen films that came out after it.")
-    _show_people(run, dataset)
+    print("Leave-one-out: the target is each user's last film. Training includes ratings that other users gave later.")
+    _print_recommendations(run, dataset)
     version = _export(run, Path(folder) / "saved_models" / MODEL_NAME)
-    _say_how_to_serve(run, dataset, version, run.path / "request.json")
-    print(f"\nThe whole way took {time.monotonic() - started:.0f} s.")
+    _print_how_to_serve(run, dataset, version, run.path / "request.json")
+    print(f"\nThe quickstart took {time.monotonic() - started:.0f} s.")
     return Quickstart(run, metrics, version)
 
 
@@ -81,18 +87,18 @@ def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
     from tfrec.data import prepare, read_movielens_100k
     from tfrec.downloads import movielens_100k_folder
 
-    say("Fetching MovieLens-100K (cached after the first time)")
+    say("Fetching MovieLens-100K (cached after the first download)")
     events, items = read_movielens_100k(movielens_100k_folder())
     say(f"Preparing {events.height} ratings of {items.height} films")
     return prepare(events, items, out, split=LEAVE_ONE_OUT, config=config, force=True)
 
 
-def _show_people(run: Run, dataset: PreparedDataset, how_many: int = 3) -> None:
-    """Prints what the first few test users had seen before their target, and what the model recommends to them."""
+def _print_recommendations(run: Run, dataset: PreparedDataset, num_users: int = 3) -> None:
+    """Prints the histories of the first test users beside what the model recommends to them."""
     from tfrec.runs.recommend import recommend_from_run
     from tfrec.workflows.console_tables import print_lists
 
-    users = [str(user) for user in dataset.queries("test").user_ids[:how_many]]
+    users = [str(user) for user in dataset.queries("test").user_ids[:num_users]]
     titles = dict(zip(dataset.item_ids, dataset.items["title"].fill_null("?")))
     histories = dataset.histories()
     rows = {str(user): row for row, user in enumerate(histories.user_ids)}
@@ -115,19 +121,19 @@ def _export(run: Run, out: Path) -> Path:
     return version
 
 
-def _say_how_to_serve(run: Run, dataset: PreparedDataset, version: Path, request: Path) -> None:
-    """Writes a request for one real user, and prints the two lines that serve the model and send it."""
+def _print_how_to_serve(run: Run, dataset: PreparedDataset, version: Path, request: Path) -> None:
+    """Writes a request for a real user, and prints the commands that serve the model and send the request."""
     write_json(request, example_request(run, dataset))
     models = version.parent if version.is_absolute() else f"$PWD/{version.parent}"
     print(
-        f"\nServe it, then ask it:\n"
+        f"\nServe the model, then send it a request:\n"
         f"  docker run -p 8501:8501 -v {models}:/models/{MODEL_NAME} -e MODEL_NAME={MODEL_NAME} {SERVER_IMAGE}\n"
         f"  curl -d @{request} http://localhost:8501/v1/models/{MODEL_NAME}:predict"
     )
 
 
 def example_request(run: Run, dataset: PreparedDataset) -> dict[str, Any]:
-    """The body of a REST request of `recommend` for the first user: the most recent events, padded with ""."""
+    """Body of a REST request to `recommend` with the newest events of the first user, padded with ""."""
     histories, lengths = dataset.histories(), run.config.export
     length = lengths.history_length or run.model.memory_history
     end = int(histories.offsets[1])

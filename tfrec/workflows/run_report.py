@@ -1,4 +1,4 @@
-"""`run_report`: an evaluated run as one self-contained page, from the files of the run and its data alone."""
+"""`run_report`: an evaluated run as a self-contained HTML page, made from the files of the run and its data."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
 
 EXAMPLES = 4
+"""Users shown as examples."""
+
 SHOWN = 6
-_WORDS = 80
+"""Items shown of each history and list."""
+
+_LONGEST_TEXT = 80
+"""Characters shown of an item text."""
 
 
 def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Path | None = None) -> str:
-    """The page of a run that `tfrec evaluate` has measured.
+    """Renders the report of a run that `tfrec evaluate` has measured.
 
-    Metrics with intervals beside the baselines, learning curves, calibration (sigmoid head), slices with their
-    intervals, coverage and popularity of the lists, examples with item texts, data quality, configuration and versions.
-    Nothing is loaded but files; no TensorFlow. The same files give the same bytes.
+    It shows metrics with intervals beside the baselines, learning curves, calibration (sigmoid heads), slices, coverage
+    and popularity of the lists, example users, data quality, configuration and versions. It reads files only and does
+    not load TensorFlow. The same files give the same bytes.
 
     Args:
-        run: The run's folder.
-        dataset: The data it was measured on: for examples and data quality.
-        metrics_file: What `evaluate_run` wrote last; metrics.json of the run by default.
+        run: Run folder.
+        dataset: Data that the run was evaluated on; for examples and data quality.
+        metrics_file: Metrics file of the last evaluation; by default metrics.json of the run.
+
+    Returns:
+        The HTML page.
 
     Raises:
         InvalidInput: the run has no metrics.json.
@@ -72,19 +80,19 @@ def _metrics(metrics: Mapping[str, Any]) -> Section:
 
 
 def _behaviours(metrics: Mapping[str, Any]) -> list[Section]:
-    """The heads of a click-ranker, each beside popularity and with its calibration."""
+    """A table and calibration curves of the heads of a click-ranker, beside popularity."""
     heads = metrics.get("behaviours", {})
     popularity = metrics.get("baselines", {}).get("popularity", {}).get("behaviours", {})
     names = ("auc", "log_loss", "log_loss_uncalibrated", "ece", "ece_uncalibrated")
     rows = [
-        [head, found["positives"], *("–" if found[name] is None else found[name] for name in names),
+        [head, values["positives"], *("–" if values[name] is None else values[name] for name in names),
          *(popularity.get(head, {}).get(name) or "–" for name in ("auc", "log_loss"))]
-        for head, found in heads.items()
+        for head, values in heads.items()
     ]  # fmt: skip
     headers = ["behaviour", "positives", *names, "auc of popularity", "log_loss of popularity"]
     curves = {
-        head: [(row["probability"], row["positive_rate"]) for row in found["calibration"]]
-        for head, found in heads.items()
+        head: [(row["probability"], row["positive_rate"]) for row in values["calibration"]]
+        for head, values in heads.items()
     }
     if not heads:
         return []
@@ -117,7 +125,7 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Section]:
     if not table:
         return []
     points = [(row["probability"], row["positive_rate"]) for row in table]
-    picture = lines("Positive rate over predicted probability; the dashed line is perfect", {"model": points},
+    picture = lines("Positive rate over predicted probability; dashed: perfect calibration", {"model": points},
                     "predicted probability", diagonal=True)  # fmt: skip
     rows = [list(row.values()) for row in table]
     return [Section("Calibration", headers=list(table[0]), rows=rows, figures=[picture])]
@@ -135,7 +143,7 @@ def _slices(slices: Mapping[str, Any]) -> list[Section]:
                     marks.append((f"{name} ({row['users']:,})", value, value - 1.96 * error, value + 1.96 * error))
             pictures = [forest("ndcg@10 with 95% intervals", marks)] if marks else []
             headers = ["slice", "users", "ndcg@10", "recall@10", "mrr@10"]
-            words = _gap(slices.get("disparity", {}).get(grouping)) if what == "users" else []
+            words = _group_gap(slices.get("disparity", {}).get(grouping)) if what == "users" else []
             sections.append(Section(f"{what.capitalize()} by {grouping}", words, headers, rows, pictures))
     for name, rows in slices.get("exposure", {}).items():
         table = [[_cell(value) for value in row.values()] for row in rows]
@@ -144,19 +152,19 @@ def _slices(slices: Mapping[str, Any]) -> list[Section]:
     return [*sections, *([Section("Cold slices", headers=["slice", "users", "ndcg@10"], rows=cold)] if cold else [])]
 
 
-def _gap(found: Mapping[str, Any] | None) -> list[str]:
-    if not found or found["gap"] is None:
+def _group_gap(disparity: Mapping[str, Any] | None) -> list[str]:
+    if not disparity or disparity["gap"] is None:
         return []
-    error = found["gap_se"]
+    error = disparity["gap_se"]
     return [
-        f"Best: {found['best']}; worst: {found['worst']}; gap {found['gap']:.4f}"
+        f"Best: {disparity['best']}; worst: {disparity['worst']}; gap {disparity['gap']:.4f}"
         + (f" ± {1.96 * error:.4f}." if error is not None else ".")
-        + (f" Too few users to judge: {', '.join(found['left_out'])}." if found["left_out"] else "")
+        + (f" Too few users to compare: {', '.join(disparity['left_out'])}." if disparity["left_out"] else "")
     ]
 
 
 def _lists(predictions: pl.DataFrame, items: pl.DataFrame, beyond: Mapping[str, Any]) -> Section:
-    """Coverage as lists grow, and what share of the places each tenth of the catalogue has."""
+    """Coverage by list length, and the share of list positions and of events for each tenth of the catalogue."""
     most = int(predictions["items"].list.len().to_numpy().max())
     table = padded_lists(predictions, max(most, 1))
     coverage = []
@@ -173,38 +181,41 @@ def _lists(predictions: pl.DataFrame, items: pl.DataFrame, beyond: Mapping[str, 
     )
     labels = [f"tenth {place + 1} by popularity" for place in range(len(places))]
     pictures = [
-        lines("Share of the catalogue in any list, by length of the lists", {"coverage": coverage}, "items a list"),
-        bars("Share of the places of top-10 lists", list(zip(labels, places))),
+        lines("Share of the catalogue that is in any list, by list length", {"coverage": coverage}, "items a list"),
+        bars("Share of the positions of top-10 lists", list(zip(labels, places))),
         bars("Share of the training events", list(zip(labels, events))),
     ]
     rows = [[name, _cell(value)] for name, value in beyond.items()]
-    return Section("What the lists are like", headers=["metric", "value"], rows=rows, figures=pictures)
+    return Section("The lists", headers=["metric", "value"], rows=rows, figures=pictures)
 
 
 def _examples(predictions: pl.DataFrame, items: pl.DataFrame, dataset: PreparedDataset) -> Section:
-    """Users at even steps through the predictions: what they had, what was recommended, what they took."""
-    texts = [text[:_WORDS] or item for text, item in zip(items[schema.TEXT].to_list(), items[schema.ITEM_ID].to_list())]
+    """Evenly spaced users: their history, the list recommended to them, and the targets with their ranks."""
+    texts = [
+        text[:_LONGEST_TEXT] or item
+        for text, item in zip(items[schema.TEXT].to_list(), items[schema.ITEM_ID].to_list())
+    ]
     histories = dataset.histories()
     place = {user: row for row, user in enumerate(histories.user_ids)}
     rows = []
     for at in np.unique(np.linspace(0, predictions.height - 1, min(EXAMPLES, predictions.height)).astype(int)):
-        found = predictions.row(int(at), named=True)
-        wanted = set(found["targets"])
-        row = place.get(found[schema.USER_ID])
+        query = predictions.row(int(at), named=True)
+        targets = set(query["targets"])
+        row = place.get(query[schema.USER_ID])
         past = np.empty(0, np.int32) if row is None else histories.items[histories.row(row)]
-        had = [texts[item] for item in past if item not in wanted][-SHOWN:]
-        listed = [texts[item] + (" ✓" if item in wanted else "") for item in found["items"][:SHOWN]]
-        ranks = ", ".join("not ranked" if rank is None else f"rank {rank:,}" for rank in found["ranks"][:SHOWN])
-        took = "; ".join(texts[item] for item in found["targets"][:SHOWN])
-        rows.append([found[schema.USER_ID], " · ".join(had), " · ".join(listed), f"{took} ({ranks})"])
-    note = "Users at even steps through the queries. ✓ is what the user took."
-    return Section("Examples", [note], ["user", "had, newest last", "recommended, best first", "took"], rows)
+        history = [texts[item] for item in past if item not in targets][-SHOWN:]
+        listed = [texts[item] + (" ✓" if item in targets else "") for item in query["items"][:SHOWN]]
+        ranks = ", ".join("not ranked" if rank is None else f"rank {rank:,}" for rank in query["ranks"][:SHOWN])
+        took = "; ".join(texts[item] for item in query["targets"][:SHOWN])
+        rows.append([query[schema.USER_ID], " · ".join(history), " · ".join(listed), f"{took} ({ranks})"])
+    note = "Evenly spaced users of the evaluation. ✓ marks what the user took."
+    return Section("Examples", [note], ["user", "history, newest last", "recommended, best first", "took"], rows)
 
 
 def _quality(report: Mapping[str, Any]) -> Section:
     events, items = report["events"], report["items"]
     rows: list[Sequence[object]] = [["events read", events["read"]], ["events kept", events["kept"]]]
-    rows += [[f"events dropped: {name}", found["count"]] for name, found in events["dropped"].items()]
+    rows += [[f"events dropped: {name}", rule["count"]] for name, rule in events["dropped"].items()]
     rows += [["users", report["users"]["kept"]], ["items", items["catalogue"]]]
     rows += [["items without text", items["without_text"]["count"]], ["items without events", items["without_events"]]]
     return Section("Data quality", list(report["notes"]), ["what", "count"], rows)

@@ -1,4 +1,4 @@
-"""`tune`: searches knobs of a run with Optuna; the study is a file, so it can be stopped and taken up."""
+"""`tune`: searches hyper-parameters with Optuna. The study is a file, so a search can be interrupted and continued."""
 
 from __future__ import annotations
 
@@ -26,42 +26,47 @@ _KEYS = ({"low", "high"}, {"low", "high", "log"}, {"choices"})
 
 
 def read_space(path: str | Path) -> dict[str, dict[str, Any]]:
-    """A search space from YAML: a knob to `{low, high}`, with `log: true` where it is searched on a log scale, or to
-    `{choices: [...]}`. Whole bounds make a whole knob.
+    """Reads a search space from YAML: the range or the choices of each option.
+
+    A range is `{low, high}`, with `log: true` for a log scale; bounds that are integers make it an integer range.
+    Choices are `{choices: [...]}`.
+
+    Args:
+        path: YAML file that maps options (section.key) to ranges or choices.
 
     Raises:
-        InvalidInput: it cannot be read, is empty, or a knob is given in another way.
+        InvalidInput: the file cannot be read or is empty, or an option has neither a range nor choices.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        space = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"Cannot read the search space {path}: {error.strerror}.") from None
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(found, dict) or not found:
+    if not isinstance(space, dict) or not space:
         raise InvalidInput(
-            f"{path} must map knobs to ranges, e.g. training.learning_rate: {{low: 1.0e-4, high: 0.01}}."
+            f"{path} must map options to ranges, e.g. training.learning_rate: {{low: 1.0e-4, high: 0.01}}."
         )
-    return {str(knob): _checked(str(knob), spec) for knob, spec in found.items()}
+    return {str(option): _validated(str(option), spec) for option, spec in space.items()}
 
 
-def _checked(knob: str, spec: Any) -> dict[str, Any]:
+def _validated(option: str, spec: Any) -> dict[str, Any]:
     if not isinstance(spec, dict) or set(spec) not in _KEYS:
-        raise InvalidInput(f"{knob}: expected {{low, high}}, with log or not, or {{choices}}; received {spec!r}.")
+        raise InvalidInput(f"{option}: expected {{low, high}}, optionally with log, or {{choices}}; received {spec!r}.")
     if "choices" in spec:
         if not isinstance(spec["choices"], list) or not spec["choices"]:
-            raise InvalidInput(f"{knob}: expected a list of choices, received {spec['choices']!r}.")
+            raise InvalidInput(f"{option}: expected a list of choices, received {spec['choices']!r}.")
         return dict(spec)
     bounds = [float(b) if isinstance(b, str) and _is_number(b) else b for b in (spec["low"], spec["high"])]
     if any(isinstance(b, bool) or not isinstance(b, int | float) for b in bounds) or bounds[0] > bounds[1]:
-        raise InvalidInput(f"{knob}: expected numbers with low up to high, received {spec!r}.")
+        raise InvalidInput(f"{option}: expected numbers with low at most high, received {spec!r}.")
     if spec.get("log") and bounds[0] <= 0:
-        raise InvalidInput(f"{knob}: a log scale needs low above 0, received {bounds[0]}.")
+        raise InvalidInput(f"{option}: a log scale needs low above 0, received {bounds[0]}.")
     return {"low": bounds[0], "high": bounds[1], "log": bool(spec.get("log", False))}
 
 
 def _is_number(text: str) -> bool:
-    """YAML reads 1e-4 as a string; people do not."""
+    """Whether a string is a number: YAML 1.1 parses 1e-4 as a string."""
     try:
         float(text)
     except ValueError:
@@ -77,34 +82,34 @@ def tune(
     *,
     trials: int = 20,
 ) -> dict[str, Any]:
-    """Trains `trials` runs with knobs that Optuna's TPE suggests and keeps the one that validates best.
+    """Trains runs with hyper-parameters that Optuna's TPE sampler suggests, and keeps the best on validation.
 
-    Trials that validate below the median of the others at the same epoch are stopped (pruned); so are those whose loss
-    becomes no number. The study is in `out/study.db`: called again, it goes on until `trials` are finished in all; one
-    that was cut off is made up for. One process at a time. The test split is never looked at.
+    A trial whose validation is below the median of the other trials at the same epoch is stopped (pruned), and so is
+    one whose loss becomes NaN. The study is stored in `out/study.db`. Another call continues it until `trials` have
+    finished in all, and replaces a trial that was interrupted. Run one process at a time. The test split is not used.
 
     Args:
-        dataset: What to train on; its validation split decides.
-        space: As from `read_space`.
-        out: Folder for study.db, trials.json, best.yaml (the whole configuration), report.html and best/ (the run).
-        config: What the space leaves as it is. next-item only.
-        trials: int. Finished trials in all, pruned ones too.
+        dataset: Data to train and validate on.
+        space: Range or choices of each option, as from `read_space`.
+        out: Folder to write: study.db, trials.json, report.html, best.yaml (complete configuration), best/ (the run).
+        config: Values of all other options. The model must be next-item.
+        trials: Total number of trials, pruned ones included.
 
     Returns:
-        Best value, its knobs, and how many trials finished and were pruned.
+        value (best validation NDCG@10), options (those of the best trial), trials (finished) and pruned (of them).
 
     Raises:
-        InvalidInput: another kind of model; a knob or value that RunConfig does not take; a study of another space,
-            dataset or configuration; no trial finished.
+        InvalidInput: another model; an unknown option or invalid value; `out` holds a study of another space, dataset
+            or configuration; or no trial finished.
         Unavailable: Optuna is not installed.
     """
     optuna = _optuna()
     config, out = config or RunConfig(), Path(out)
     if config.model.kind != "next-item" or config.encoder.trainable or config.training.monitor == "loss":
         raise InvalidInput("tune searches next-item models with a frozen encoder, by validation ndcg@10.")
-    for knob, spec in space.items():
+    for option, spec in space.items():
         for value in spec.get("choices", [spec.get("low"), spec.get("high")]):
-            _with(config, {knob: value})
+            _with_options(config, {option: value})
     out.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{(out / STUDY_FILE).resolve()}",
@@ -113,17 +118,17 @@ def tune(
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
     )
-    _same(study, space, dataset, config, out)
+    _check_same_study(study, space, dataset, config, out)
     states = optuna.trial.TrialState
     for trial in study.get_trials(states=(states.RUNNING,)):
         study.tell(trial.number, state=states.FAIL)
     _keep_best(study, states, out)
-    ended = (states.COMPLETE, states.PRUNED)
-    while (done := len(study.get_trials(states=ended))) < trials:
+    finished = (states.COMPLETE, states.PRUNED)
+    while (done := len(study.get_trials(states=finished))) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials), n_startup_trials=8)
         trial = study.ask()
         say(f"Trial {done + 1} of {trials}")
-        _try(optuna, study, trial, space, dataset, config, out)
+        _run_trial(optuna, study, trial, space, dataset, config, out)
     return _conclude(study, states, config, out)
 
 
@@ -136,48 +141,48 @@ def _optuna() -> Any:
     return optuna
 
 
-def _same(study: Any, space: Any, dataset: PreparedDataset, config: RunConfig, out: Path) -> None:
+def _check_same_study(study: Any, space: Any, dataset: PreparedDataset, config: RunConfig, out: Path) -> None:
     facts = {
-        "space": {knob: dict(spec) for knob, spec in space.items()},
+        "space": {option: dict(spec) for option, spec in space.items()},
         "data": dataset.manifest["fingerprint"],
         "config": config.model_dump(mode="json"),
     }
     for name, value in facts.items():
         if study.user_attrs.setdefault(name, value) != value:
-            raise InvalidInput(f"{out / STUDY_FILE} is a study of another {name}. Choose another --out.")
+            raise InvalidInput(f"{out / STUDY_FILE} is a study of another {name}. Pass another --out.")
         study.set_user_attr(name, value)
 
 
-def _with(config: RunConfig, knobs: Mapping[str, Any]) -> RunConfig:
+def _with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     values = config.model_dump()
-    for knob, value in knobs.items():
-        *sections, key = knob.split(".")
+    for option, value in options.items():
+        *sections, key = option.split(".")
         node: Any = values
         for name in sections:
             node = node.get(name) if isinstance(node, dict) else None
         if not sections or not isinstance(node, dict) or key not in node:
-            raise InvalidInput(f"The search space has {knob!r}, which is no knob of a run. Name one as section.key.")
+            raise InvalidInput(f"The search space names {option!r}, which is no option. Name options as section.key.")
         node[key] = value
     return RunConfig.from_dict(values)
 
 
-def _suggest(trial: Any, knob: str, spec: Mapping[str, Any]) -> Any:
+def _suggest(trial: Any, option: str, spec: Mapping[str, Any]) -> Any:
     if "choices" in spec:
-        return trial.suggest_categorical(knob, spec["choices"])
+        return trial.suggest_categorical(option, spec["choices"])
     whole = all(isinstance(spec[end], int) for end in ("low", "high"))
     suggest = trial.suggest_int if whole else trial.suggest_float
-    return suggest(knob, spec["low"], spec["high"], log=spec["log"])
+    return suggest(option, spec["low"], spec["high"], log=spec["log"])
 
 
-def _try(
+def _run_trial(
     optuna: Any, study: Any, trial: Any, space: Any, dataset: PreparedDataset, config: RunConfig, out: Path
 ) -> None:
     from tfrec.runs import train
 
-    knobs = {knob: _suggest(trial, knob, spec) for knob, spec in space.items()}
+    options = {option: _suggest(trial, option, spec) for option, spec in space.items()}
     states, run = optuna.trial.TrialState, out / "trial"
 
-    def watch(epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def report(epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = (logs or {}).get(f"valid_{METRIC}")
         if value is not None:
             trial.report(float(value), epoch)
@@ -185,30 +190,30 @@ def _try(
                 raise optuna.TrialPruned()
 
     try:
-        trained = train(dataset, run, _with(config, knobs), force=True, after_epoch=watch)
+        trained = train(dataset, run, _with_options(config, options), force=True, after_epoch=report)
     except optuna.TrialPruned:
-        _give_up(study, trial, states, out, f"Pruned: {knobs}")
+        _prune(study, trial, states, out, f"Pruned: {options}")
         return
     except InvalidInput:
         raise
-    except TfrecError as error:  # the loss is no number: not a knob to go on with
-        _give_up(study, trial, states, out, f"{error} {knobs}")
+    except TfrecError as error:  # the loss is NaN: a bad trial, not the end of the study
+        _prune(study, trial, states, out, f"{error} {options}")
         return
-    value = trained_value(trained.path)
+    value = validation_value(trained.path)
     write_json(run / NUMBER_FILE, trial.number)
     study.tell(trial, value)
     _keep_best(study, states, out)
-    say(f"{METRIC} {value:.4f}: {knobs}")
+    say(f"{METRIC} {value:.4f}: {options}")
 
 
-def _give_up(study: Any, trial: Any, states: Any, out: Path, why: str) -> None:
+def _prune(study: Any, trial: Any, states: Any, out: Path, message: str) -> None:
     shutil.rmtree(out / "trial.partial", ignore_errors=True)
     study.tell(trial, state=states.PRUNED)
-    say(why)
+    say(message)
 
 
 def _keep_best(study: Any, states: Any, out: Path) -> None:
-    """Makes the last trained run the best one where the study says so; also after a kill between the two."""
+    """Renames the run of the last trial to best/ if it is the best, else deletes it. Repeatable after a kill."""
     number, best = out / "trial" / NUMBER_FILE, out / "best"
     if not number.is_file() or not study.get_trials(states=(states.COMPLETE,)):
         return
@@ -219,41 +224,48 @@ def _keep_best(study: Any, states: Any, out: Path) -> None:
         shutil.rmtree(out / "trial")
 
 
-def trained_value(run: Path) -> float:
-    """Validation NDCG@10 of a run; raises `InvalidInput` where nothing was validated."""
+def validation_value(run: Path) -> float:
+    """Validation NDCG@10 of a run; raises `InvalidInput` if the run was not validated."""
     metrics = read_json(run / "metrics_valid.json")
     if METRIC not in metrics:
-        raise InvalidInput("The validation split has no query, so trials cannot be told apart. Add events.")
+        raise InvalidInput("The validation split has no queries, so trials cannot be compared. Add events.")
     return float(metrics[METRIC])
 
 
 def _conclude(study: Any, states: Any, config: RunConfig, out: Path) -> dict[str, Any]:
-    ended = study.get_trials(states=(states.COMPLETE, states.PRUNED))
-    complete = [trial for trial in ended if trial.state == states.COMPLETE]
+    finished = study.get_trials(states=(states.COMPLETE, states.PRUNED))
+    complete = [trial for trial in finished if trial.state == states.COMPLETE]
     if not complete:
-        raise InvalidInput("No trial was finished; expected at least one. Raise --trials.")
+        raise InvalidInput("No trial has completed, expected at least one. Raise --trials.")
     best = study.best_trial
-    _with(config, best.params).save(out / "best.yaml")
-    rows = [{"trial": t.number, "state": t.state.name.lower(), METRIC: t.value, **t.params} for t in ended]
+    _with_options(config, best.params).save(out / "best.yaml")
+    rows = [{"trial": t.number, "state": t.state.name.lower(), METRIC: t.value, **t.params} for t in finished]
     write_json(out / "trials.json", rows)
     write_text(out / "report.html", tuning_report(rows))
-    pruned = len(ended) - len(complete)
-    return {"value": best.value, "knobs": best.params, "trials": len(ended), "pruned": pruned}
+    pruned = len(finished) - len(complete)
+    return {"value": best.value, "options": best.params, "trials": len(finished), "pruned": pruned}
 
 
 def tuning_report(rows: list[dict[str, Any]]) -> str:
-    """A self-contained page: the best value so far, each numeric knob against the value, and all trials."""
-    done = [row for row in rows if row["state"] == "complete"]
+    """A self-contained HTML page: best value so far, value over each numeric option, and all trials.
+
+    Args:
+        rows: For each trial: trial, state, ndcg@10 and the options searched.
+    """
+    complete = [row for row in rows if row["state"] == "complete"]
     so_far, best = [], float("-inf")
-    for place, row in enumerate(done, 1):
+    for place, row in enumerate(complete, 1):
         best = max(best, row[METRIC])
         so_far.append((float(place), best))
-    knobs = [name for name in rows[0] if name not in ("trial", "state", METRIC)]
+    options = [name for name in rows[0] if name not in ("trial", "state", METRIC)]
     figures = [lines(f"Best {METRIC} so far", {"best": so_far}, "finished trials")]
-    for knob in knobs:
-        if all(isinstance(row[knob], int | float) and not isinstance(row[knob], bool) for row in done):
-            points = sorted((float(row[knob]), row[METRIC]) for row in done)
-            figures.append(lines(f"{METRIC} over {knob}", {"trials": points}, knob))
+    for option in options:
+        if all(isinstance(row[option], int | float) and not isinstance(row[option], bool) for row in complete):
+            points = sorted((float(row[option]), row[METRIC]) for row in complete)
+            figures.append(lines(f"{METRIC} over {option}", {"trials": points}, option))
     table = [["–" if value is None else value for value in row.values()] for row in rows]
-    note = "Pruned trials stopped below the median of the others at the same epoch. Validation only."
-    return render_report("Tuning", [Section("Trials", [note], list(rows[0]), table, figures)])
+    notes = [
+        "Pruned trials were stopped because they were below the median of the others at the same epoch.",
+        "All figures are from the validation split.",
+    ]
+    return render_report("Tuning", [Section("Trials", notes, list(rows[0]), table, figures)])

@@ -1,4 +1,4 @@
-"""Nightly jobs: none yet, one with a night behind it, and one whose further nights copy."""
+"""Retraining jobs: a new one, one with a first run behind it, and one whose further runs copy that run."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -19,15 +19,15 @@ def job(tmp_path):
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory):
-    """A job after its first night. Tests work on a copy."""
+    """A job after its first run. Tests work on a copy."""
     job = Job(tmp_path_factory.mktemp("first"))
-    job.outcome = job.night(10)
+    job.outcome = job.retrain(10)
     return job
 
 
 @pytest.fixture
 def after(first, tmp_path):
-    """A job of its own with one night behind it."""
+    """A copy of the job after its first run."""
     job = Job(tmp_path)
     shutil.copytree(first.home, job.home)
     shutil.copytree(first.out, job.out)
@@ -38,7 +38,7 @@ def after(first, tmp_path):
 
 @pytest.fixture
 def quick(after, monkeypatch):
-    """The same, whose further nights train and export by copying: for what does not depend on either."""
+    """The same, but further runs copy the trained model and the export: for tests that depend on neither."""
 
     def train(dataset, out, config, resume=False):
         shutil.copytree(after.home / "nights" / "0001" / "run", out)

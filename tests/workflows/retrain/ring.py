@@ -1,4 +1,4 @@
-"""The log of the nightly job's tests: users who walk round a ring, and a job on it."""
+"""A synthetic log (users who walk round a ring of items) and a retraining job on it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ USERS, ITEMS = 40, 12
 
 
 def log(days, users=USERS):
-    """Users who walk round a ring of 12 items, a step a day."""
+    """Users who take one step a day round a ring of 12 items."""
     rng = np.random.default_rng(5)
     rows = [
         (f"u{u}", f"i{(start + day) % ITEMS}", "view", START + timedelta(days=day, seconds=int(u)))
@@ -31,7 +31,7 @@ def catalogue(items=ITEMS):
 
 SMALL = [
     *("training.learning_rate=0.03", "training.balance=false", "model.neighbour_window=1"),
-    "retrieval.exclude_seen=false",  # after eleven days on the ring, masking alone would find the twelfth item
+    "retrieval.exclude_seen=false",  # after eleven days, masking seen items alone would leave the right item
     *("model.dim=8", "model.heads=2", "model.layers=1", "model.use_text=false", "model.max_history=8"),
     *("training.batch_size=64", "training.epochs=1", "retrain.check=false"),
     *("export.max_k=5", "export.exclude_length=4", "export.candidates_length=2", "export.allow_length=1"),
@@ -39,12 +39,12 @@ SMALL = [
 
 
 class Job:
-    """`night(days)` retrains on the log up to then, a day after its last event."""
+    """A retraining job; `retrain(days)` runs it on that many days of the log, a day after the last event."""
 
     def __init__(self, folder):
-        self.home, self.out = folder / "nightly", folder / "saved_models" / "ring"
+        self.home, self.out = folder / "home", folder / "saved_models" / "ring"
 
-    def night(self, days, *settings, events=None, items=None, now=None, **options):
+    def retrain(self, days, *settings, events=None, items=None, now=None, **options):
         config = RunConfig().with_values([*SMALL, *settings])
         events = log(days) if events is None else events
         items = catalogue() if items is None else items
@@ -62,4 +62,4 @@ class Job:
 
 
 class Killed(BaseException):
-    """As a kill: nothing catches it."""
+    """Stands for a kill of the process: a BaseException that nothing catches."""

@@ -1,4 +1,4 @@
-"""Drift, the gate and the served champion, each against arithmetic by hand."""
+"""Drift, the gate and the champion as it is served, each checked against arithmetic by hand."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -16,9 +16,9 @@ from tfrec.config import RetrainConfig, RunConfig
 from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import evaluate_ranking
-from tfrec.workflows.retrain.data_drift import chance, drift_notes, drift_report, psi, refuse_drift
+from tfrec.workflows.retrain.data_drift import drift_notes, drift_report, psi, psi_by_chance, refuse_drift
 from tfrec.workflows.retrain.data_profile import Profile, value_counts, value_edges, write_profile
-from tfrec.workflows.retrain.promotion_gate import AsServed, compared, judge, refusals
+from tfrec.workflows.retrain.promotion_gate import AsServed, compare_metrics, evaluate_gate, reasons_against
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAY = 86400
@@ -67,7 +67,7 @@ def test_what_is_new_is_counted(profile, tmp_path):
     assert found["newest"] == "2024-01-12 00:00:33" and found["ahead"] == 0
 
 
-def test_late_and_lost_events_are_told_apart(profile, tmp_path):
+def test_late_and_lost_events_are_counted_separately(profile, tmp_path):
     late = [("u2", "i3", "view", -3, 0.0), ("u2", "i3", "view", -4, 0.0)]
     names = "i0", "i1", "i2", "i3", "i4"
     assert report(profile, tmp_path, OLD + late, *names)["late_events"] == 2
@@ -108,10 +108,10 @@ def test_psi_is_the_sum_by_hand_and_zero_without_counts():
     assert_allclose(psi(np.array([1, 0]), np.array([1, 1])), 0.5 * log(2) + 0.4999 * log(5000), rtol=1e-3)
 
 
-def test_what_chance_allows_is_what_draws_show():
+def test_psi_by_chance_is_the_quantile_of_simulated_draws():
     rng, share = np.random.default_rng(0), np.array([0.5, 0.3, 0.15, 0.05])
     draws = [psi(rng.multinomial(5000, share), rng.multinomial(300, share)) for _ in range(5000)]
-    assert np.quantile(draws, 0.999) == pytest.approx(chance(4, 5000, 300), rel=0.25)
+    assert np.quantile(draws, 0.999) == pytest.approx(psi_by_chance(4, 5000, 300), rel=0.25)
 
 
 def test_few_events_of_the_same_mix_are_no_drift_though_their_index_is_high(tmp_path):
@@ -149,7 +149,7 @@ def test_value_bins():
 
 
 class Fixed:
-    """Scores that count from the last item, and what it was asked."""
+    """A scorer with fixed scores that records the histories it was given."""
 
     name, num_items = "fixed", 4
 
@@ -160,7 +160,7 @@ class Fixed:
         return np.tile(np.arange(4, dtype=np.float32), (len(rows), 1))
 
 
-def test_the_served_champion_is_asked_and_answers_in_its_own_catalogue(tmp_path):
+def test_the_champion_reads_and_answers_in_its_own_catalogue(tmp_path):
     rows = [
         ("a", "i1", "view", 0, None),
         ("a", "new", "view", 1, None),
@@ -179,7 +179,7 @@ def test_the_served_champion_is_asked_and_answers_in_its_own_catalogue(tmp_path)
 
 
 class Ranked:
-    """Gives each user's target the rank that it is told."""
+    """A scorer that gives each user's target a chosen rank."""
 
     name = "ranked"
 
@@ -205,55 +205,59 @@ def ring(tmp_path_factory):
     return prepare(events(rows), catalogue(*names), tmp_path_factory.mktemp("ring") / "data", split="leave-one-out")
 
 
-def measured(data, ranks):
+def evaluation_of(data, ranks):
     return evaluate_ranking(Ranked(data, ranks), data.queries("test"), num_items=15, ks=(10,), bootstrap=0)
 
 
 def test_the_gate_opens_for_better_and_equal_and_closes_for_worse(ring):
-    before = measured(ring, [3] * 60)
-    knobs = RetrainConfig()
+    before = evaluation_of(ring, [3] * 60)
+    config = RetrainConfig()
     metrics = ["mrr@10", "recall@10", "coverage@10"]
-    better = compared(before, measured(ring, [1] * 60), metrics, 0.1)
+    better = compare_metrics(before, evaluation_of(ring, [1] * 60), metrics, 0.1)
     assert better[0] == {
         "metric": "mrr@10", "champion": 0.333333, "challenger": 1.0, "difference": 0.666667,
         "low": 0.666667, "high": 0.666667, "floor": -0.033333, "holds": True,
     }  # fmt: skip
-    assert refusals(better, 60, knobs) == [] == refusals(compared(before, before, metrics, 0.0), 60, knobs)
-    worse = refusals(compared(before, measured(ring, [4] * 60), metrics, 0.5), 60, knobs)
+    assert (
+        reasons_against(better, 60, config)
+        == []
+        == reasons_against(compare_metrics(before, before, metrics, 0.0), 60, config)
+    )
+    worse = reasons_against(compare_metrics(before, evaluation_of(ring, [4] * 60), metrics, 0.5), 60, config)
     assert worse == ["mrr@10 fell: -0.0833 (95% interval -0.0833 to -0.0833)"]
-    lost = refusals(compared(before, measured(ring, [1] * 50 + [12] * 10), metrics, 0.1), 60, knobs)
+    lost = reasons_against(compare_metrics(before, evaluation_of(ring, [1] * 50 + [12] * 10), metrics, 0.1), 60, config)
     assert len(lost) == 1 and lost[0].startswith("recall@10: -0.1667 (95% interval -0.2")
-    assert refusals(better, 29, knobs) == ["only 29 users in the newest window, expected 30"]
+    assert reasons_against(better, 29, config) == ["only 29 users in the newest window, expected 30"]
 
 
-def test_a_gain_that_may_be_luck_is_not_let_through(ring):
+def test_a_gain_that_may_be_chance_does_not_pass(ring):
     lucky = (
         [1] * 8 + [4] * 8 + [3] * 44
     )  # mrr: eight gain 2/3, eight lose 1/12; some resamples are much worse than that
-    rows = compared(measured(ring, [3] * 60), measured(ring, lucky), ["mrr@10"], 0.0)
-    assert rows[0]["difference"] > 0 and rows[0]["low"] > 0 and refusals(rows, 60, RetrainConfig()) == []
+    rows = compare_metrics(evaluation_of(ring, [3] * 60), evaluation_of(ring, lucky), ["mrr@10"], 0.0)
+    assert rows[0]["difference"] > 0 and rows[0]["low"] > 0 and reasons_against(rows, 60, RetrainConfig()) == []
     unlucky = [1] * 3 + [10] * 8 + [3] * 49
-    rows = compared(measured(ring, [3] * 60), measured(ring, unlucky), ["mrr@10"], 0.0)
+    rows = compare_metrics(evaluation_of(ring, [3] * 60), evaluation_of(ring, unlucky), ["mrr@10"], 0.0)
     assert rows[0]["difference"] > 0 > rows[0]["low"]
-    assert refusals(rows, 60, RetrainConfig())[0].endswith("reaches below -0.0000")
+    assert reasons_against(rows, 60, RetrainConfig())[0].endswith("reaches below -0.0000")
 
 
-def test_coverage_has_no_interval_and_has_to_hold_itself(ring):
-    wide, narrow = measured(ring, [3] * 60), measured(ring, [3] * 60)
+def test_coverage_has_no_interval_and_must_hold_itself(ring):
+    wide, narrow = evaluation_of(ring, [3] * 60), evaluation_of(ring, [3] * 60)
     narrow.metrics["coverage@10"] = wide.metrics["coverage@10"] * 0.8
-    row = compared(wide, narrow, ["mrr@10", "coverage@10"], 0.1)[1]
+    row = compare_metrics(wide, narrow, ["mrr@10", "coverage@10"], 0.1)[1]
     assert row["low"] is None and not row["holds"]
-    assert compared(wide, narrow, ["mrr@10", "coverage@10"], 0.3)[1]["holds"]
+    assert compare_metrics(wide, narrow, ["mrr@10", "coverage@10"], 0.3)[1]["holds"]
 
 
 def fake_run(data, ranks):
-    """What `judge` asks of a run whose test targets have these ranks."""
+    """A stand-in for a run whose test targets have these ranks."""
     items = {"item_ids": data.item_ids, "item_counts": np.ones(data.num_items, np.int64)}
     kinds = {"event_kinds": data.event_kinds, "manifest": {"exclude_seen": False}}
     return SimpleNamespace(**items, **kinds, config=RunConfig(), scorer=lambda _=None: Ranked(data, ranks))
 
 
-def test_without_a_champion_popularity_takes_its_place_unless_told_otherwise(tmp_path):
+def test_without_a_champion_the_challenger_is_compared_with_popularity_unless_switched_off(tmp_path):
     steps = [("i0", 0), ("i1", 1), ("i2", 2), ("i0", 3)]  # the first item is in every training history, and the target
     rows = [
         (f"u{u}", f"i{3 + u % 12}" if item == "i1" else item, "view", day, None)
@@ -262,21 +266,21 @@ def test_without_a_champion_popularity_takes_its_place_unless_told_otherwise(tmp
     ]
     ring = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="leave-one-out")
     last = fake_run(ring, [15] * 60)
-    found = judge(ring, last, None, RetrainConfig(), None)
+    found = evaluate_gate(ring, last, None, RetrainConfig(), None)
     assert (found["metrics"][0]["champion"], found["metrics"][0]["challenger"]) == (1, 0)
     assert not found["promote"] and found["rival"] == "popularity" and found["reasons"][0].startswith("ndcg@10 fell")
     free = RetrainConfig(beat_popularity=False)
-    shown = judge(ring, last, None, free, None)
+    shown = evaluate_gate(ring, last, None, free, None)
     assert shown["promote"] and shown["metrics"] == found["metrics"]
-    assert not judge(ring, last, fake_run(ring, [1] * 60), free, None)["promote"]
-    assert not judge(ring, last, None, RetrainConfig(beat_popularity=False, min_users=61), None)["promote"]
+    assert not evaluate_gate(ring, last, fake_run(ring, [1] * 60), free, None)["promote"]
+    assert not evaluate_gate(ring, last, None, RetrainConfig(beat_popularity=False, min_users=61), None)["promote"]
 
 
-def test_a_champion_chosen_on_the_window_is_told(tmp_path):
+def test_the_outcome_says_if_the_champion_was_chosen_on_the_window(tmp_path):
     rows = [(f"u{u}", f"i{(u + day) % 15}", "view", day, None) for u in range(40) for day in range(10)]
     data = prepare(events(rows), catalogue(*[f"i{i}" for i in range(15)]), tmp_path / "data", split="global-time")
     start = data.manifest["cuts"]["test"]
     same = fake_run(data, [2] * 40)
-    assert judge(data, same, same, RetrainConfig(), start)["new_to_champion"]
-    found = judge(data, same, same, RetrainConfig(), start + 1)
+    assert evaluate_gate(data, same, same, RetrainConfig(), start)["new_to_champion"]
+    found = evaluate_gate(data, same, same, RetrainConfig(), start + 1)
     assert not found["new_to_champion"] and found["promote"] and found["metrics"][0]["difference"] == 0

@@ -1,4 +1,4 @@
-"""What the nightly job refuses: data and clocks that moved, a second copy, bad arguments."""
+"""What a retraining run refuses: drifted data, clocks that jumped, a second process, bad arguments."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -18,10 +18,10 @@ from tfrec.workflows.retrain.job_state import locked
 
 
 def refused(job, match, *settings, **options):
-    """The night is refused with a message, and leaves nothing behind."""
+    """Asserts that the run is refused with a message and leaves nothing behind."""
     before = (job.home / "state.json").read_text() if (job.home / "state.json").is_file() else None
     with pytest.raises(InvalidInput, match=match):
-        job.night(options.pop("days", 12), *settings, **options)
+        job.retrain(options.pop("days", 12), *settings, **options)
     if before is not None:
         kept, was = json.loads((job.home / "state.json").read_text()), json.loads(before)
         assert {**kept, "nights": 0} == {**was, "nights": 0} and job.versions() == [1] and job.served() == 1
@@ -29,12 +29,12 @@ def refused(job, match, *settings, **options):
 
 
 @pytest.mark.slow
-def test_data_that_is_not_what_it_was_is_refused(quick):
+def test_drifted_data_is_refused(quick):
     events, newer = log(12), pl.col("timestamp") >= START + timedelta(days=10)
     refused(quick, "33% of the items of the last run's catalogue are gone", items=catalogue(8))
     refused(
         quick,
-        "90% of the events up to the last run's",
+        "90% of the events up to 2024-01-10 00:00:39, the newest of the last run, are gone",
         events=events.filter(pl.col("timestamp") >= START + timedelta(days=9)),
     )
     refused(quick, "have no column 'user_id'; found 'userId'", events=events.rename({"user_id": "userId"}))
@@ -51,15 +51,15 @@ def test_clocks_that_jump_are_refused(quick):
         pl.col("timestamp") - timedelta(days=9, seconds=500)
     )
     late = events.with_columns(timestamp=back.otherwise("timestamp"))
-    refused(quick, "80 events came in since the last run and none lies after 2024-01-10 00:00:39", events=late)
+    refused(quick, "80 events arrived since the last run, and none is later than 2024-01-10 00:00:39", events=late)
     refused(quick, "clock says 2024-01-05 00:00, the last run was at 2024-01-11", now=START + timedelta(days=4))
     refused(quick, "79 events are dated more than a day ahead", days=14, now=START + timedelta(days=11))
-    assert quick.night(12, events=late, force=True)["status"] in ("promoted", "refused")
+    assert quick.retrain(12, events=late, force=True)["status"] in ("promoted", "refused")
 
 
-def test_a_second_copy_is_told_which_process_is_there(job):
+def test_a_second_process_learns_which_one_holds_the_lock(job):
     with locked(job.home), pytest.raises(Busy, match=f"Process {os.getpid()} is retraining") as error:
-        job.night(10)
+        job.retrain(10)
     assert error.value.exit_code == 4
     held = (
         "import sys; from tfrec.workflows.retrain.job_state import locked\n"
@@ -77,17 +77,17 @@ def test_a_second_copy_is_told_which_process_is_there(job):
 
 def test_bad_arguments_are_refused(job, tmp_path):
     with pytest.raises(InvalidInput, match="next-item"):
-        job.night(10, "model.kind=behaviour-text")
-    with pytest.raises(InvalidInput, match="not there"):
+        job.retrain(10, "model.kind=behaviour-text")
+    with pytest.raises(InvalidInput, match="does not exist"):
         rollback(tmp_path / "nowhere")
     with pytest.raises(InvalidInput, match="retrain.metric"):
-        job.night(10, "retrain.metric=ndgc@10")
+        job.retrain(10, "retrain.metric=ndgc@10")
     (job.home).mkdir()
     with pytest.raises(InvalidInput, match="has not retrained anything yet"):
         rollback(job.home)
     (job.home / "state.json").write_text('{"format": 7}')
     with pytest.raises(InvalidInput, match="format 1"):
-        job.night(10)
+        job.retrain(10)
     (job.home / "state.json").write_text('{"format"')
     with pytest.raises(InvalidInput, match="not valid JSON"):
-        job.night(10)
+        job.retrain(10)

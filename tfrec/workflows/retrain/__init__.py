@@ -1,7 +1,7 @@
-"""The nightly job: new events, drift, warm start, a gate against the champion, a new version, and the way back."""
+"""Scheduled retraining: drift checks, warm start, promotion gate, new versions and rollback."""
 
 from tfrec.workflows.retrain.job_state import Busy
-from tfrec.workflows.retrain.nightly import retrain
 from tfrec.workflows.retrain.releases import rollback
+from tfrec.workflows.retrain.retraining import retrain
 
 __all__ = ["Busy", "retrain", "rollback"]

@@ -1,4 +1,4 @@
-"""Is tonight's data what it was? New items, unknown ids, the mix of behaviours; and what is refused."""
+"""Compares new data with the profile of the last retraining run, and refuses data that is no longer the same."""
 
 from __future__ import annotations
 
@@ -13,59 +13,87 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.workflows.retrain.data_profile import Profile, kind_counts, value_counts
 
-AHEAD = timedelta(days=1)
-FLOOR = 1e-4
-_NOTED = 0.1
+LARGEST_LEAD = timedelta(days=1)
+"""How far ahead of this machine's clock an event may be dated: a day leaves room for time zones."""
+
+SMALLEST_SHARE = 1e-4
+"""Shares in `psi` are at least this, so that a bin that is empty on one side has a finite term."""
+
+NOTED_PSI = 0.1
+"""A PSI this far above chance is noted: below 0.1 a shift is usually read as none (Siddiqi 2006)."""
+
+LARGEST_CLOCK_STEP = timedelta(minutes=5)
+"""How far this machine's clock may stand behind the last run: clocks are corrected by seconds, not by minutes."""
 
 
-def psi(expected: np.ndarray, found: np.ndarray) -> float:
-    """Population stability index between two counts over the same bins: Σ (f − e) ln(f / e) over their shares.
+def psi(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Population stability index of two histograms with shares e and a: Σ (a − e) ln(a / e).
 
-    Below 0.1 is read as no shift, above 0.25 as a large one (Siddiqi, Credit Risk Scorecards, 2006). Shares below
-    0.0001 count as that, so a bin that is new or gone has a finite part. 0 where either has no count.
+    Below 0.1 is usually read as no shift, above 0.25 as a large one (Siddiqi, Credit Risk Scorecards, 2006). Shares
+    are at least 0.0001, so that new and vanished bins have a finite term. 0 if either histogram is empty.
+
+    Args:
+        expected: Counts `[bins]`.
+        actual: Counts `[bins]`, over the same bins.
 
     Example:
         >>> round(psi(np.array([50, 50]), np.array([60, 40])), 4)
         0.0405
     """
-    if not expected.sum() or not found.sum():
+    if not expected.sum() or not actual.sum():
         return 0.0
-    e, f = (np.maximum(counts / counts.sum(), FLOOR) for counts in (expected, found))
-    return float(((f - e) * np.log(f / e)).sum())
+    e, a = (np.maximum(counts / counts.sum(), SMALLEST_SHARE) for counts in (expected, actual))
+    return float(((a - e) * np.log(a / e)).sum())
 
 
-def chance(bins: int, expected: int, found: int) -> float:
-    """What `psi` stays below 999 times of 1000 when nothing moved: it is about (1/n + 1/m) χ² (Yurdakul, 2018), with
-    the quantile of χ² by Wilson and Hilferty's cube.
+def psi_by_chance(bins: int, expected: int, actual: int) -> float:
+    """The 99.9% quantile of `psi` when both samples come from one distribution.
+
+    PSI is then about (1/n + 1/m) χ² with bins − 1 degrees of freedom (Yurdakul, Statistical Properties of Population
+    Stability Index, 2018). The χ² quantile is that of Wilson and Hilferty (1931).
+
+    Args:
+        bins: Bins with any count.
+        expected: Size n of the earlier sample.
+        actual: Size m of the later sample.
 
     Example:
-        >>> round(chance(bins=2, expected=10**9, found=100), 2)
+        >>> round(psi_by_chance(bins=2, expected=10**9, actual=100), 2)
         0.11
     """
-    free = max(1, bins - 1)
-    spread = 2 / (9 * free)
-    quantile = free * (1 - spread + 3.0902 * np.sqrt(spread)) ** 3
-    return float(quantile * (1 / max(1, expected) + 1 / max(1, found)))
+    degrees = max(1, bins - 1)
+    variance = 2 / (9 * degrees)
+    normal_quantile = 3.0902  # of 0.999
+    quantile = degrees * (1 - variance + normal_quantile * np.sqrt(variance)) ** 3
+    return float(quantile * (1 / max(1, expected) + 1 / max(1, actual)))
 
 
 def drift_report(dataset: PreparedDataset, before: Profile | None, now: datetime) -> dict[str, Any]:
-    """What is new in a dataset since a profile.
+    """Describes how a dataset differs from the profile of the last run.
 
-    Events are new when they lie after the newest of the profile; events that came in since and lie before are `late`.
+    Events are new if they are later than the newest event of the profile. Events that arrived since but are earlier
+    are late.
+
+    Args:
+        dataset: The new data.
+        before: Profile of the last run; None in the first.
+        now: Time of this run.
 
     Returns:
-        events, users, items; and with a profile: new_events, late_events, lost_share (of the events up to then),
-        new_users, new_items, gone_items, gone_share, new_item_share, unknown_share (of the new events: on items that
-        came in since, on items in no catalogue), item_columns_gone, kinds (shares then and in the new events), psi (of
-        kinds, values and popularity: value, and what chance allows), unused_columns.
+        events, users, items (counts), newest (time of the newest event) and ahead (events dated in the future). With
+        a profile also: new_events, late_events, lost_share (share of the earlier events that are missing), new_users,
+        new_items, gone_items, gone_share, new_item_share (share of the new events that are on new items),
+        unknown_share (share of the new events whose items are in no catalogue), item_columns_gone, unused_columns,
+        kinds (shares before and in the new events), psi (of kinds, values and popularity: psi, and chance: what chance
+        explains).
     """
     h, kinds = dataset.histories(), dataset.event_kinds
     report: dict[str, Any] = {
         "events": len(h.items),
         "users": len(h),
         "items": dataset.num_items,
-        "newest": _when(int(h.timestamps.max())),
-        "ahead": int((h.timestamps > (now + AHEAD).timestamp() * 1e6).sum()),
+        "newest": _utc_text(int(h.timestamps.max())),
+        "ahead": int((h.timestamps > (now + LARGEST_LEAD).timestamp() * 1e6).sum()),
     }
     if before is None:
         return report
@@ -74,7 +102,7 @@ def drift_report(dataset: PreparedDataset, before: Profile | None, now: datetime
     old = int((~fresh).sum())
     given = dataset.num_items - int(dataset.report["items"]["only_in_events"]["count"])
     catalogue = dataset.item_ids[:given].tolist()
-    gone, came = known - set(catalogue), [item not in known for item in dataset.item_ids]
+    gone, is_new = known - set(catalogue), [item not in known for item in dataset.item_ids]
     items, n = h.items[fresh], max(1, int(fresh.sum()))
     now_kinds = kind_counts(h, kinds, fresh)
     names = sorted({*facts["kinds"], *now_kinds})
@@ -93,19 +121,27 @@ def drift_report(dataset: PreparedDataset, before: Profile | None, now: datetime
         "new_items": len(set(catalogue) - known),
         "gone_items": len(gone),
         "gone_share": len(gone) / max(1, len(known)),
-        "new_item_share": float(np.array(came, bool)[items].sum() / n),
+        "new_item_share": float(np.array(is_new, bool)[items].sum() / n),
         "unknown_share": float((items >= given).sum() / n),
         "item_columns_gone": [c for c in facts["item_columns"] if c not in dataset.items.columns],
         "unused_columns": dataset.report["events"]["unused_columns"],
         "kinds": {
-            name: [_share(counts[place]) for counts in map(_shares, pairs["kinds"])] for place, name in enumerate(names)
+            name: [_rounded(counts[place]) for counts in map(_shares, pairs["kinds"])]
+            for place, name in enumerate(names)
         },
-        "psi": {name: _measured(*pair) for name, pair in pairs.items()},
+        "psi": {name: _psi_with_chance(*pair) for name, pair in pairs.items()},
     }
 
 
-def refuse_drift(report: dict[str, Any], before: Profile | None, knobs: RetrainConfig, force: bool = False) -> None:
-    """Raises `InvalidInput` for data that no model should be trained on; `force` lets late events alone pass."""
+def refuse_drift(report: dict[str, Any], before: Profile | None, config: RetrainConfig, force: bool = False) -> None:
+    """Raises `InvalidInput` for data that no model should be trained on.
+
+    Args:
+        report: Of `drift_report`.
+        before: Profile of the last run; None in the first, which only refuses events dated in the future.
+        config: The limits.
+        force: Whether data is accepted that has late events and no new ones.
+    """
     if report["ahead"]:
         raise InvalidInput(
             f"{report['ahead']} events are dated more than a day ahead of this machine's clock (newest: "
@@ -113,58 +149,58 @@ def refuse_drift(report: dict[str, Any], before: Profile | None, knobs: RetrainC
         )
     if before is None:
         return
-    watermark = _when(before.facts["watermark"])
+    watermark = _utc_text(before.facts["watermark"])
     if report["item_columns_gone"]:
         raise InvalidInput(
             f"items lost the columns {', '.join(map(repr, report['item_columns_gone']))} since the last run. "
-            "Was one renamed? Name it as it was, or pass --set data.columns."
+            "Was one renamed? Restore its name, or pass --set data.columns."
         )
-    for share, limit, knob, what in (
-        (report["gone_share"], knobs.max_shrink, "max_shrink", "of the items of the last run's catalogue are gone"),
+    for share, limit, option, what in (
+        (report["gone_share"], config.max_shrink, "max_shrink", "of the items of the last run's catalogue are gone"),
         (
             report["lost_share"],
-            knobs.max_shrink,
+            config.max_shrink,
             "max_shrink",
-            f"of the events up to the last run's, {watermark}, are gone",
+            f"of the events up to {watermark}, the newest of the last run, are gone",
         ),
-        (report["unknown_share"], knobs.max_unknown, "max_unknown", "of the new events are on items of no catalogue"),
+        (report["unknown_share"], config.max_unknown, "max_unknown", "of the new events are on items of no catalogue"),
     ):
         if share > limit:
             raise InvalidInput(
-                f"{share:.0%} {what}, expected at most {limit:.0%}. Pass the whole log and the whole catalogue; where "
-                f"it is meant so, raise retrain.{knob}."
+                f"{share:.0%} {what}, expected at most {limit:.0%}. Pass the whole log and the whole catalogue. If "
+                f"this is intended, raise retrain.{option}."
             )
     for name in ("kinds", "values"):
-        value, allowed = report["psi"][name]["psi"], knobs.max_psi + report["psi"][name]["chance"]
+        value, allowed = report["psi"][name]["psi"], config.max_psi + report["psi"][name]["chance"]
         if report["new_events"] and value > allowed:
             unused = ", ".join(map(repr, report["unused_columns"])) or "none"
             raise InvalidInput(
                 f"The {name} of the new events are not those of the last run: PSI {value:.2f}, expected at most "
                 f"{allowed:.2f} (then and now: {report['kinds']}; unused columns of the events: {unused}). "
-                "Was a column renamed? Correct it, or raise retrain.max_psi."
+                "Was a column renamed? Restore its name, or raise retrain.max_psi."
             )
     if report["late_events"] and not report["new_events"] and not force:
         raise InvalidInput(
-            f"{report['late_events']} events came in since the last run and none lies after {watermark}, the newest "
-            "then: the clock that dates them jumped back, or they are late. Correct it, or pass --force."
+            f"{report['late_events']} events arrived since the last run, and none is later than {watermark}, its "
+            "newest event. Either they are late, or the clock that dates them jumped back. Correct it, or pass --force."
         )
 
 
 def refuse_clock(now: datetime, last: dict[str, Any] | None) -> None:
-    """Raises `InvalidInput` when this machine's clock stands before the last run."""
-    if last and now < datetime.fromisoformat(last["at"]) - timedelta(minutes=5):
+    """Raises `InvalidInput` if this machine's clock is earlier than the last run."""
+    if last and now < datetime.fromisoformat(last["at"]) - LARGEST_CLOCK_STEP:
         raise InvalidInput(
             f"This machine's clock says {now:%Y-%m-%d %H:%M}, the last run was at {last['at'][:16]}: it jumped back. "
-            "Set it right; nothing was changed."
+            "Correct it; nothing was changed."
         )
 
 
 def drift_notes(report: dict[str, Any]) -> list[str]:
-    """The drift in words, only what is worth a look."""
+    """The parts of a drift report that someone should look at, in words."""
     notes = [
-        f"{name}: PSI {found['psi']:.2f}"
-        for name, found in report.get("psi", {}).items()
-        if found["psi"] > _NOTED + found["chance"]
+        f"{name}: PSI {shift['psi']:.2f}"
+        for name, shift in report.get("psi", {}).items()
+        if shift["psi"] > NOTED_PSI + shift["chance"]
     ]
     late, lost = report.get("late_events", 0), report.get("lost_share", 0.0)
     notes += [f"{late} late events"] if late else []
@@ -172,10 +208,10 @@ def drift_notes(report: dict[str, Any]) -> list[str]:
     return notes + ([f"{report['gone_items']} items are gone"] if report.get("gone_items") else [])
 
 
-def _measured(expected: Any, found: Any) -> dict[str, float]:
-    one, other = np.asarray(expected, np.int64), np.asarray(found, np.int64)
-    allowed = chance(int(((one + other) > 0).sum()), int(one.sum()), int(other.sum()))
-    return {"psi": round(psi(one, other), 4), "chance": round(allowed, 4)}
+def _psi_with_chance(expected: Any, actual: Any) -> dict[str, float]:
+    before, after = np.asarray(expected, np.int64), np.asarray(actual, np.int64)
+    allowed = psi_by_chance(int(((before + after) > 0).sum()), int(before.sum()), int(after.sum()))
+    return {"psi": round(psi(before, after), 4), "chance": round(allowed, 4)}
 
 
 def _shares(counts: Any) -> np.ndarray:
@@ -183,9 +219,9 @@ def _shares(counts: Any) -> np.ndarray:
     return values / max(1.0, values.sum())
 
 
-def _share(value: float) -> float:
+def _rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def _when(microseconds: int) -> str:
+def _utc_text(microseconds: int) -> str:
     return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""What a log and a catalogue look like, kept from night to night to compare the next ones with."""
+"""The profile of a log and a catalogue that a retraining run leaves for the next one to compare with."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from tfrec.files import atomic_folder, read_json, write_json
 PROFILE_FILE = "profile.json"
 ITEMS_FILE = "items.parquet"
 BINS = 10
+"""Bins of values and of popularity: deciles, as is usual for the PSI."""
 _COUNT = "count"
 
 
 class Profile:
-    """The profile in a folder that `write_profile` wrote.
+    """A profile, read from the folder that `write_profile` wrote.
 
     Attributes:
-        facts: events, users, watermark (time of the newest event), kinds and values (event counts), edges of the bins
-            of the values, item_columns.
-        items: The catalogue as it was given: item_id, and count, its events.
+        facts: events and users (counts), watermark (time of the newest event in µs), kinds and values (event counts),
+            edges (bin edges of the values), item_columns, cuts (times of the split).
+        items: The catalogue as it was given: item_id, and count, the number of its events.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -33,18 +34,24 @@ class Profile:
         self.items = pl.read_parquet(Path(folder) / ITEMS_FILE)
 
     def popularity(self, items: list[str]) -> np.ndarray:
-        """int64 `[11]`: how many of the item ids lie in each tenth of this profile's events, by popularity; the last
-        counts those it does not know."""
+        """Counts item ids by popularity: each of ten bins holds items with a tenth of this profile's events.
+
+        Args:
+            items: The item id of each event.
+
+        Returns:
+            int64 `[11]`: events a bin, the most popular items first; unknown items are counted last.
+        """
         ordered = self.items.sort(_COUNT, schema.ITEM_ID, descending=[True, False])
         counts = ordered[_COUNT].to_numpy().astype(np.int64)
         before = np.cumsum(counts) - counts
         tenth = np.minimum(BINS * before // max(1, int(counts.sum())), BINS - 1)
         place = dict(zip(ordered[schema.ITEM_ID].to_list(), tenth.tolist()))
-        found = np.array([place.get(item, BINS) for item in items], np.int64)
-        return np.bincount(found, minlength=BINS + 1)
+        bins = np.array([place.get(item, BINS) for item in items], np.int64)
+        return np.bincount(bins, minlength=BINS + 1)
 
     def reference(self) -> np.ndarray:
-        """`popularity` of this profile's own events."""
+        """`popularity` of the events of this profile itself."""
         ordered = np.sort(self.items[_COUNT].to_numpy().astype(np.int64))[::-1]
         before = np.cumsum(ordered) - ordered
         tenth = np.minimum(BINS * before // max(1, int(ordered.sum())), BINS - 1)
@@ -54,12 +61,12 @@ class Profile:
 
 
 def write_profile(dataset: PreparedDataset, folder: Path, edges: list[float] | None = None) -> Profile:
-    """Writes the profile of a dataset.
+    """Writes the profile of a dataset and returns it.
 
     Args:
-        dataset: What to describe.
-        folder: Replaced when it exists.
-        edges: Of the bins of the values; the tenths of these values when None.
+        dataset: The data of this run.
+        folder: Folder to write; an existing one is replaced.
+        edges: Bin edges of event values. None: the deciles of this dataset's values.
     """
     h = dataset.histories()
     given = dataset.num_items - int(dataset.report["items"]["only_in_events"][_COUNT])
@@ -83,13 +90,13 @@ def write_profile(dataset: PreparedDataset, folder: Path, edges: list[float] | N
 
 
 def kind_counts(histories: Histories, kinds: list[str], chosen: np.ndarray) -> dict[str, int]:
-    """Events a kind among the chosen ones, bool `[events]`."""
+    """Number of events of each kind, among those where `chosen`, bool `[events]`, is true."""
     counts = np.bincount(histories.events[chosen], minlength=len(kinds))
     return {kind: int(count) for kind, count in zip(kinds, counts)}
 
 
 def value_edges(values: np.ndarray) -> list[float]:
-    """The inner edges of up to ten bins that hold about as many of the values each; none without values.
+    """Inner edges of up to ten bins with about equally many values each; no edges if there are no values.
 
     Example:
         >>> value_edges(np.array([1.0, 1.0, 2.0, 3.0, np.nan]))
@@ -103,7 +110,11 @@ def value_edges(values: np.ndarray) -> list[float]:
 
 
 def value_counts(values: np.ndarray, edges: list[float]) -> np.ndarray:
-    """int64 `[len(edges) + 2]`: values up to each edge, above the last, and events without a value."""
+    """Histogram of event values, int64 `[len(edges) + 2]`.
+
+    Bin i holds the values up to `edges[i]`, the bin after the last edge those above it, and the last bin the events
+    without a value.
+    """
     real = values[~np.isnan(values)]
     places = np.searchsorted(np.asarray(edges, np.float64), real, side="left")
     return np.append(np.bincount(places, minlength=len(edges) + 1), len(values) - len(real))

@@ -1,4 +1,4 @@
-"""What the nightly job remembers between runs, in one file that is replaced as a whole, and its lock."""
+"""The lock of a retraining job, and the state that it keeps between runs in one file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from tfrec.progress import say
 
 STATE_FILE = "state.json"
 FORMAT = 1
+"""Format of the state file; its key `night` is a retraining run, and its folders lie in `nights/`."""
 
 
 class Busy(TfrecError):
-    """Another copy of the job works in the same folder. Nothing was done."""
+    """Another process is retraining in the same folder. Nothing was changed."""
 
     exit_code = 4
 
 
 @contextlib.contextmanager
 def locked(home: str | Path) -> Iterator[None]:
-    """Holds `home/lock` for this process alone; a process that dies lets go of it by dying.
+    """Holds the lock `home/lock`. The system releases it when the process ends, however it ends.
 
     Raises:
         Busy: another process holds it.
@@ -46,78 +47,97 @@ def locked(home: str | Path) -> Iterator[None]:
 
 
 class State:
-    """The job's memory in `home/state.json`.
+    """The state of a retraining job, stored in `home/state.json`.
 
     Attributes:
-        home: The job's folder.
-        out: `saved_models/NAME`.
-        champions: Promoted versions, oldest first: version, night, sha256, cuts, withdrawn.
-        current: The version that is served as stable; None before the first.
-        last: The last finished night: night, watermark, at. None before the first.
-        night: The one in progress: number, champion, config, anew, force, done (steps), version. None between nights.
-        nights: Nights begun so far.
+        home: Folder of the job.
+        out: Model folder, `saved_models/NAME`.
+        champions: Promoted versions, oldest first: version, night (number of the run that made it), sha256,
+            chosen_until, withdrawn.
+        current: Version labelled stable; None before the first promotion.
+        last: The last finished run: night, watermark, at, status. None before the first.
+        unfinished: The run in progress: number, champion, config, anew, force, done (finished steps), version. None
+            between runs.
+        begun: Number of runs begun so far.
     """
 
     def __init__(self, home: str | Path, out: str | Path | None = None) -> None:
         self.home = Path(home)
         path = self.home / STATE_FILE
-        known: dict[str, Any] = read_json(path) if path.is_file() else {}
-        if known and (not isinstance(known, dict) or known.get("format") != FORMAT):
-            raise InvalidInput(f"Expected {path} of format {FORMAT}, as `tfrec retrain` writes it. Restore it.")
-        place = known.get("out") or (str(out) if out is not None else None)
+        stored: dict[str, Any] = read_json(path) if path.is_file() else {}
+        if stored and (not isinstance(stored, dict) or stored.get("format") != FORMAT):
+            raise InvalidInput(f"Expected {path} in format {FORMAT}, as `tfrec retrain` writes it. Restore the file.")
+        place = stored.get("out") or (str(out) if out is not None else None)
         if place is None:
-            raise InvalidInput(f"{self.home} has not retrained anything yet: it has no {STATE_FILE}. Choose another.")
+            raise InvalidInput(
+                f"{self.home} has not retrained anything yet: it has no {STATE_FILE}. Pass the --home of a job."
+            )
         if out is not None and Path(out).resolve() != Path(place).resolve():
-            raise InvalidInput(f"{self.home} exports to {place}, received {out}. Use that, or another --home.")
+            raise InvalidInput(f"{self.home} exports to {place}, received {out}. Pass that folder, or another --home.")
         self.out = Path(place)
-        self.champions: list[dict[str, Any]] = known.get("champions", [])
-        self.current: int | None = known.get("current")
-        self.last: dict[str, Any] | None = known.get("last")
-        self.night: dict[str, Any] | None = known.get("night")
-        self.nights: int = known.get("nights", 0)
+        self.champions: list[dict[str, Any]] = stored.get("champions", [])
+        self.current: int | None = stored.get("current")
+        self.last: dict[str, Any] | None = stored.get("last")
+        self.unfinished: dict[str, Any] | None = stored.get("night")
+        self.begun: int = stored.get("nights", 0)
 
     def save(self) -> None:
-        """Replaces the file."""
-        names = ("champions", "current", "last", "night", "nights")
-        values = {name: getattr(self, name) for name in names}
-        write_json(self.home / STATE_FILE, {"format": FORMAT, "out": str(self.out), **values})
+        """Writes the file; the old one is replaced as a whole."""
+        values = {
+            "format": FORMAT,
+            "out": str(self.out),
+            "champions": self.champions,
+            "current": self.current,
+            "last": self.last,
+            "night": self.unfinished,
+            "nights": self.begun,
+        }
+        write_json(self.home / STATE_FILE, values)
 
-    def folder(self, night: int) -> Path:
-        """Where a night's files lie."""
-        return self.home / "nights" / f"{night:04d}"
+    def folder(self, number: int) -> Path:
+        """Folder of a run's files."""
+        return self.home / "nights" / f"{number:04d}"
 
     def champion(self) -> dict[str, Any] | None:
-        """The entry of `champions` that is served; None before the first."""
-        return next((one for one in self.champions if one["version"] == self.current), None)
+        """The entry of `champions` that is served; None before the first promotion."""
+        return next((entry for entry in self.champions if entry["version"] == self.current), None)
 
     def begin(self, **choices: Any) -> Path:
-        """Takes up the interrupted night where the choices are those it began with, else begins a new one."""
-        if self.night is not None:
-            if all(self.night[name] == value for name, value in choices.items()):
-                say(f"Night {self.night['number']} goes on after: {', '.join(self.night['done']) or 'nothing'}")
-                return self.folder(self.night["number"])
-            say(f"Night {self.night['number']} was interrupted and began differently; starting anew")
+        """Continues the unfinished run if it began with the same choices, else begins a new one.
+
+        Args:
+            choices: What the run depends on beside its data, e.g. champion and configuration.
+
+        Returns:
+            The folder of the run.
+        """
+        if self.unfinished is not None:
+            if all(self.unfinished[name] == value for name, value in choices.items()):
+                done = ", ".join(self.unfinished["done"]) or "nothing"
+                say(f"Retraining run {self.unfinished['number']} continues; done so far: {done}")
+                return self.folder(self.unfinished["number"])
+            say(f"Retraining run {self.unfinished['number']} had other settings or another champion; starting anew")
             self.drop()
-        self.nights += 1
-        self.night = {"number": self.nights, **choices, "done": [], "version": None}
+        self.begun += 1
+        self.unfinished = {"number": self.begun, **choices, "done": [], "version": None}
         self.save()
-        folder = self.folder(self.nights)
+        folder = self.folder(self.begun)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
 
     def step(self, name: str, work: Callable[[], object]) -> None:
-        """Does a step of the night in progress unless it is done, and records it; work that was cut off is repeated."""
-        assert self.night is not None
-        if name not in self.night["done"]:
-            say(f"Night {self.night['number']}: {name}")
+        """Does a step of the unfinished run and records it. Finished steps are skipped, interrupted ones repeated."""
+        assert self.unfinished is not None
+        if name not in self.unfinished["done"]:
+            say(f"Retraining run {self.unfinished['number']}: {name}")
             work()
-            self.night["done"].append(name)
+            self.unfinished["done"].append(name)
             self.save()
 
     def drop(self) -> None:
-        """Forgets the night in progress and its files."""
-        assert self.night is not None
-        folder, self.night = self.folder(self.night["number"]), None
+        """Forgets the unfinished run and deletes its files."""
+        assert self.unfinished is not None
+        folder, self.unfinished = self.folder(self.unfinished["number"]), None
         self.save()
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same newest window, and whether the challenger may take over."""
+"""The promotion gate: measures champion and challenger on the same window and decides whether to promote."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ POPULARITY = "popularity"
 
 
 class AsServed:
-    """A model of an earlier catalogue over today's, as its server answers today's requests.
+    """A Scorer that answers requests over today's catalogue as the server of an earlier model does.
 
-    Items it does not know are left out of the histories and never recommended (−inf); event kinds it does not know are
-    read as no kind; a history of which nothing is left is answered with its popular items.
+    Items that the model does not know are dropped from histories and never recommended (−inf). Event kinds that it does
+    not know are read as unknown. A history of which nothing is left gets the model's popular items.
 
     Args:
-        scorer: The model.
-        run: Where it is from: its catalogue, event kinds and counts.
-        dataset: Today's catalogue and event kinds.
+        scorer: Scorer of the earlier model.
+        run: Its run, for catalogue, event kinds and item counts.
+        dataset: Today's data.
     """
 
     name = CHAMPION
@@ -49,33 +49,35 @@ class AsServed:
         rows = np.asarray(rows)
         known = histories.prefixes(rows, histories.lengths[rows]).without(self._theirs < 0)
         theirs = replace(known, items=self._theirs[known.items], events=self._kinds[known.events])
-        found = np.full((len(rows), self.num_items), -np.inf, np.float32)
+        result = np.full((len(rows), self.num_items), -np.inf, np.float32)
         ours = np.flatnonzero(self._theirs >= 0)
         scores = np.array(self.scorer.scores(theirs, np.arange(len(rows))))
         scores[theirs.lengths == 0] = self._counts
-        found[:, ours] = scores[:, self._theirs[ours]]
-        return found
+        result[:, ours] = scores[:, self._theirs[ours]]
+        return result
 
 
-def judge(
+def evaluate_gate(
     dataset: PreparedDataset, challenger: Run, champion: Run | None, config: RetrainConfig, chosen_until: int | None
 ) -> dict[str, Any]:
-    """Measures both on the test window of `dataset` and decides.
+    """Measures champion and challenger on the test window of `dataset` and decides whether to promote.
 
-    Both as they are served: each with its own choice about seen items, the champion with the catalogue it has. Without
-    a champion, popularity takes its place; without `beat_popularity` too, it is shown and decides nothing.
+    Both are measured as they are served: each with its own rule about seen items, and the champion with the catalogue
+    it was exported with. Without a champion, the challenger is compared with popularity; with
+    `retrain.beat_popularity=false` that comparison is reported but decides nothing.
 
     Args:
-        dataset: The data that the challenger was trained on; neither model has seen its test window.
+        dataset: Data that the challenger was trained on. Neither model has been trained on its test window.
         challenger: The new run.
-        champion: The served one.
-        config: What the gate asks for.
-        chosen_until: Time (µs) up to which the champion was trained and validated, to tell whether the window is new
-            to it.
+        champion: The served run; None before the first promotion.
+        config: Metrics and limits of the gate.
+        chosen_until: Time (µs) up to which the champion was trained and validated; tells whether the window is new to
+            the champion.
 
     Returns:
-        promote (bool), reasons (why not), rival, users, new_to_champion (bool), metrics: a row each with metric,
-        champion, challenger, difference, low, high, floor (what `low` has to reach), holds.
+        promote (bool), reasons (against it), rival ("champion" or "popularity"), users, new_to_champion (bool), and
+        metrics: for each metric champion, challenger, difference, low, high, floor (the lowest value that low may
+        have) and holds.
 
     Raises:
         InvalidInput: the window has no user with a history and a target.
@@ -87,7 +89,7 @@ def judge(
     metrics = list(dict.fromkeys([config.metric, *config.guardrails]))
     ks = sorted({int(name.split("@")[1]) for name in metrics})
 
-    def measured(scorer: Scorer, exclude_seen: bool) -> RankingResult:
+    def measure(scorer: Scorer, exclude_seen: bool) -> RankingResult:
         return evaluate_ranking(
             scorer,
             queries,
@@ -99,14 +101,14 @@ def judge(
             keep_predictions=0,
         )
 
-    ours = measured(challenger.scorer(dataset), seen)
+    ours = measure(challenger.scorer(dataset), seen)
     if champion is None:
-        theirs = measured(Popularity().fit(dataset), seen)
+        theirs = measure(Popularity().fit(dataset), seen)
     else:
-        theirs = measured(AsServed(champion.scorer(), champion, dataset), champion.manifest["exclude_seen"])
-    rows = compared(theirs, ours, metrics, config.tolerance, challenger.config.training.seed)
-    bound = champion is not None or config.beat_popularity
-    reasons = refusals(rows if bound else [], len(queries), config)
+        theirs = measure(AsServed(champion.scorer(), champion, dataset), champion.manifest["exclude_seen"])
+    rows = compare_metrics(theirs, ours, metrics, config.tolerance, challenger.config.training.seed)
+    must_hold = champion is not None or config.beat_popularity
+    reasons = reasons_against(rows if must_hold else [], len(queries), config)
     start = dataset.manifest["cuts"].get(schema.TEST)
     return {
         "promote": not reasons,
@@ -118,20 +120,28 @@ def judge(
     }
 
 
-def compared(
+def compare_metrics(
     theirs: RankingResult, ours: RankingResult, metrics: list[str], tolerance: float, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """A row a metric: both values, the difference with its 95% interval paired by user, the floor, whether it holds.
+    """Compares two evaluations: for each metric both values, the difference with its 95% interval, floor and holds.
 
-    Coverage belongs to no user: it has no interval, and its difference itself has to reach the floor.
+    Differences are paired by user. Coverage is no mean over users, so it has no interval, and its difference itself
+    must reach the floor.
+
+    Args:
+        theirs: Evaluation of the champion.
+        ours: Evaluation of the challenger, on the same queries.
+        metrics: Names such as ndcg@10.
+        tolerance: Share of the champion's value by which `low` may be negative.
+        seed: Seed of the bootstrap.
     """
     paired = [name for name in metrics if not name.startswith("coverage@")]
     systems = {CHAMPION: [theirs.predictions], CHALLENGER: [ours.predictions]}
     table = compare_systems(systems, metrics=paired, flips=1, seed=seed)
-    found = {row["metric"]: row for row in table.to_dicts()}
+    row_of = {row["metric"]: row for row in table.to_dicts()}
     rows = []
     for name in metrics:
-        row = found.get(name)
+        row = row_of.get(name)
         before, after = theirs.metrics.get(name), ours.metrics.get(name)
         if row is not None:
             before, after = row["baseline_value"], row["value"]
@@ -154,15 +164,20 @@ def compared(
     return rows
 
 
-def refusals(rows: list[dict[str, Any]], users: int, config: RetrainConfig) -> list[str]:
-    """Why the challenger may not take over; empty where it may.
+def reasons_against(rows: list[dict[str, Any]], users: int, config: RetrainConfig) -> list[str]:
+    """The reasons against a promotion; empty if the challenger passes.
 
-    The first row is that of the metric, whose difference must not be below 0: with the floor alone, a model could lose
-    a little each night. No row may reach below its floor.
+    No interval may reach below its floor. The difference of the first metric must also not be negative: with floors
+    alone, the served model could get a little worse in every run.
+
+    Args:
+        rows: Of `compare_metrics`, the deciding metric first.
+        users: Users in the window.
+        config: Limits of the gate.
 
     Example:
         >>> row = {"metric": "ndcg@10", "difference": -0.01, "low": -0.02, "high": 0.0, "floor": -0.03, "holds": True}
-        >>> refusals([row], 100, RetrainConfig())
+        >>> reasons_against([row], 100, RetrainConfig())
         ['ndcg@10 fell: -0.0100 (95% interval -0.0200 to +0.0000)']
     """
     reasons = []

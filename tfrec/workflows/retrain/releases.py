@@ -1,4 +1,4 @@
-"""Versions in and out of service: champions on disk, the label, what is kept, and the way back."""
+"""Releases: verifies the champion on disk, labels versions, rolls back and deletes old ones."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ STABLE = "stable"
 
 
 def run_sha256(run: Path) -> str:
-    """Hash of what a run's model is made of; measuring the run again does not change it."""
+    """Hash of the files that make up a run's model. Evaluating the run again does not change it."""
     parts = [folder_sha256(run / "weights"), *(file_sha256(run / name) for name in ("manifest.json", "items.parquet"))]
     return "-".join(part[:16] for part in parts)
 
 
 def verify(state: State) -> Path | None:
-    """The served champion's run; None before the first.
+    """Run folder of the champion; None before the first promotion.
 
     Raises:
-        InvalidInput: it is gone, or not what was promoted.
+        InvalidInput: files of it are missing, or not those that were promoted.
     """
     champion = state.champion()
     if champion is None:
         return None
     run = state.folder(champion["night"]) / "run"
     try:
-        whole = run_sha256(run) == champion["sha256"]
+        intact = run_sha256(run) == champion["sha256"]
     except OSError:
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         raise InvalidInput(
             f"The champion {run} (version {champion['version']}) is not what was promoted: files are missing or "
             "changed. Restore them from a backup, or go back to an older version: tfrec retrain --rollback."
@@ -45,25 +45,26 @@ def verify(state: State) -> Path | None:
 
 
 def label(out: Path, version: int) -> None:
-    """Makes a version the stable one; other labels that people gave stay, where their versions do."""
+    """Labels a version as stable. Other labels are kept if their versions still exist."""
     kept = {name: number for name, number in labels(out).items() if (out / str(number)).is_dir()}
     label_versions(out, {**kept, STABLE: version})
 
 
 def labels(out: Path) -> dict[str, int]:
-    """Label to version, as `models.config` has them."""
+    """Version by label, from `models.config`."""
     path = out / MODELS_CONFIG
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return {name: int(number) for name, number in re.findall(r'key:\s*"([^"]+)"\s*value:\s*(\d+)', text)}
 
 
 def rollback(home: str | Path) -> dict[str, Any]:
-    """Serves the version before the current one again; repeated, it goes further back.
+    """Serves the previous version again; repeated calls go further back.
 
-    The version that is left is withdrawn: no later rollback returns to it. The next night starts from the restored one.
+    The version that was served is withdrawn, so no later rollback returns to it. The next retraining run starts from
+    the restored version.
 
     Args:
-        home: The job's folder.
+        home: Folder of the job.
 
     Returns:
         The outcome: status "rolled_back", version, from.
@@ -73,44 +74,50 @@ def rollback(home: str | Path) -> dict[str, Any]:
         Busy: the job is running.
     """
     if not Path(home).is_dir():
-        raise InvalidInput(f"{home} is not there; there is nothing to go back from. Pass the --home of the job.")
+        raise InvalidInput(f"{home} does not exist, so there is nothing to roll back. Pass the --home of the job.")
     with locked(home):
         state = State(home)
-        older = [one for one in state.champions if not one["withdrawn"] and one["version"] != state.current]
-        older = [one for one in older if (state.out / str(one["version"]) / "saved_model.pb").is_file()]
+        older = [entry for entry in state.champions if not entry["withdrawn"] and entry["version"] != state.current]
+        older = [entry for entry in older if (state.out / str(entry["version"]) / "saved_model.pb").is_file()]
         if state.current is None or not older:
-            raise InvalidInput(f"{state.out} has no promoted version older than {state.current} to go back to.")
-        left, chosen = state.champion(), older[-1]["version"]
-        assert left is not None
+            raise InvalidInput(f"{state.out} has no promoted version older than {state.current} to roll back to.")
+        withdrawn, chosen = state.champion(), older[-1]["version"]
+        assert withdrawn is not None
         label(state.out, chosen)
-        left["withdrawn"], state.current = True, chosen
+        withdrawn["withdrawn"], state.current = True, chosen
         state.save()
-        say(f"{state.out}: version {chosen} is stable again; {left['version']} is withdrawn")
-        return {"status": "rolled_back", "version": chosen, "from": left["version"]}
+        say(f"{state.out}: version {chosen} is stable again; {withdrawn['version']} is withdrawn")
+        return {"status": "rolled_back", "version": chosen, "from": withdrawn["version"]}
 
 
 def tidy(state: State, keep: int) -> list[int]:
-    """Deletes what is no longer needed: versions beyond the last `keep` that were promoted, and files of old nights.
+    """Deletes promoted versions beyond the last `keep`, and files of old retraining runs.
 
-    The served version and labelled ones stay, as do versions that this job did not write. Of the last night all files
-    stay, of the nights of kept versions the run.
+    The served version, labelled versions and versions that this job did not write are kept. All files of the last run
+    are kept, and the model's run folder of every kept version.
+
+    Args:
+        state: State of the job.
+        keep: Promoted versions to keep.
 
     Returns:
         The versions that were deleted.
     """
     safe = {state.current, *labels(state.out).values()}
-    order = sorted(state.champions, key=lambda one: (one["withdrawn"], -one["version"]))
-    gone = [one for one in order[keep:] if one["version"] not in safe]
-    for one in gone:
-        folder = state.out / str(one["version"])
+    order = sorted(state.champions, key=lambda entry: (entry["withdrawn"], -entry["version"]))
+    gone = [entry for entry in order[keep:] if entry["version"] not in safe]
+    for entry in gone:
+        folder = state.out / str(entry["version"])
         if folder.is_dir():
-            hidden = folder.with_name(f".{folder.name}.old")  # a server never sees half a version
+            hidden = folder.with_name(
+                f".{folder.name}.old"
+            )  # renamed first, so that a server never sees half a version
             folder.rename(hidden)
             shutil.rmtree(hidden, ignore_errors=True)
-    state.champions = [one for one in state.champions if one not in gone]
+    state.champions = [entry for entry in state.champions if entry not in gone]
     state.save()
     latest = state.folder(state.last["night"]) if state.last else None
-    kept = {state.folder(one["night"]) for one in state.champions}
+    kept = {state.folder(entry["night"]) for entry in state.champions}
     for folder in sorted((state.home / "nights").glob("[0-9]*")):
         if folder == latest:
             continue
@@ -118,4 +125,4 @@ def tidy(state: State, keep: int) -> list[int]:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             shutil.rmtree(folder / "data", ignore_errors=True)
-    return [one["version"] for one in gone]
+    return [entry["version"] for entry in gone]

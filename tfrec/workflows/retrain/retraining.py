@@ -1,4 +1,4 @@
-"""`retrain`: one night of the job, step by step, each of which can be cut off and repeated."""
+"""`retrain`: a retraining run in steps, each of which can be interrupted and repeated."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tfrec.workflows.retrain.data_profile import Profile, write_profile
 from tfrec.workflows.retrain.job_state import State, locked
 from tfrec.workflows.retrain.releases import label, run_sha256, tidy, verify
 
-STEPS = ("prepare", "validate", "train", "judge", "export", "label")
-_AS_IT_WAS = "the served version is as it was"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STEPS = ("prepare", "validate", "train", "evaluate", "export", "label")
+_SERVED_UNCHANGED = "the served version is unchanged"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def retrain(
@@ -40,58 +40,68 @@ def retrain(
     force: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Trains on a grown log, starting from the served model, and serves the result when it is no worse.
+    """Trains on the grown log, starting from the served model (the champion), and serves the result if it is no worse.
 
-    The steps: prepare (split by time), validate (drift against the last run), train (from the champion's weights),
-    judge (champion and challenger on the newest window, see `gate.judge`), export (the next integer version, checked),
-    label (`stable` in models.config). A killed night is taken up where it was, on the data it began with; one that
-    refused its data, or began with another configuration, starts again. The champion serves until `label`.
+    The steps are: prepare (clean the log and split it by time), validate (compare with the data of the last run), train
+    (from the champion's weights), evaluate (champion and challenger on the test window, see
+    `promotion_gate.evaluate_gate`), export (the next version, checked) and label (make it `stable` in models.config).
+    Nothing that is served changes before the last step. An interrupted run continues at the step that was cut off, on
+    the data it began with. A run whose data was refused, or that began with another configuration, starts again.
 
     Args:
-        events: The whole log so far, not only what is new.
+        events: The whole log so far, not only the new events.
         items: The whole catalogue.
-        home: The job's own folder: state.json, lock, nights/.
-        out: `saved_models/NAME`.
-        users: Optional user columns.
-        config: Every knob; section `retrain` is the job's.
+        home: Folder of the job; it holds state.json, lock and nights/, a folder for each run.
+        out: Model folder, `saved_models/NAME`.
+        users: Users file, optional.
+        config: All options; section `retrain` holds those of this job.
         anew: Train from scratch instead of from the champion's weights.
-        force: Train although there are no new events, or only late ones.
-        now: The time; the clock's when None.
+        force: Train even if there are no new events, or only late ones.
+        now: Time of the run; None: the time of the clock.
 
     Returns:
-        The outcome: status ("promoted", "refused" or "nothing_new"), night, version and champion (the served one
-        afterwards), start ("anew", "warm" or ""), events (all, new), notes, gate, seconds.
+        The outcome: status ("promoted", "refused" or "nothing_new"), night (number of the run), version (served from
+        now on), previous (served before), start ("warm", or "anew" for from scratch), events, new_events, notes, gate,
+        seconds, deleted_versions. With "nothing_new": status, night, version, events and new_events.
 
     Raises:
-        Busy: another copy is running.
-        InvalidInput: the data is not what it was, the champion is damaged, a clock jumped back, the disk is full.
+        Busy: another process is retraining in `home`.
+        InvalidInput: the data drifted too far, the champion is damaged, a clock jumped back, or the disk is full.
     """
     config, now, started = config or RunConfig(), now or datetime.now(UTC), time.monotonic()
     if config.model.kind != "next-item":
-        raise InvalidInput(f"The nightly job retrains next-item models, received model.kind={config.model.kind}.")
+        raise InvalidInput(f"Only next-item models can be retrained, received model.kind={config.model.kind}.")
     with locked(home):
         state = State(home, out)
         refuse_clock(now, state.last)
-        run = verify(state)
+        champion = verify(state)
         choices = {"champion": state.current, "config": config.model_dump(mode="json"), "anew": anew, "force": force}
-        night = Night(state, state.begin(**choices), run, config)
-        with _explained(_AS_IT_WAS):
-            status = night.walk({"events": events, "items": items, "users": users}, now, force)
-        version = (state.night or {}).get("version")
-        with _explained(f"version {version} is served already" if status == "promoted" else _AS_IT_WAS):
-            return night.end(status, now, started)
+        run = RetrainingRun(state, state.begin(**choices), champion, config)
+        with _disk_full_explained(_SERVED_UNCHANGED):
+            status = run.do_steps({"events": events, "items": items, "users": users}, now, force)
+        version = (state.unfinished or {}).get("version")
+        served = f"version {version} is served already" if status == "promoted" else _SERVED_UNCHANGED
+        with _disk_full_explained(served):
+            return run.finish(status, now, started)
 
 
-class Night:
-    """One night: its folder, the champion's run it starts from (None for none), and the configuration."""
+class RetrainingRun:
+    """One run of the job.
+
+    Args:
+        state: State of the job.
+        folder: Folder of this run.
+        champion: Run folder of the served model; None before the first promotion.
+        config: All options.
+    """
 
     def __init__(self, state: State, folder: Path, champion: Path | None, config: RunConfig) -> None:
         self.state, self.folder, self.champion, self.config = state, folder, champion, config
         last = state.last
         self.before = Profile(state.folder(last["night"]) / "profile") if last else None
 
-    def walk(self, sources: dict[str, Any], now: datetime, force: bool) -> str:
-        """Does the steps that are left; returns the status."""
+    def do_steps(self, sources: dict[str, Any], now: datetime, force: bool) -> str:
+        """Does the steps that are left and returns the status."""
         state = self.state
         try:
             state.step("prepare", lambda: self._prepare(sources))
@@ -103,30 +113,30 @@ class Night:
         if new == 0 and not force and not self._read("drift.json")["late_events"]:
             return "nothing_new"
         state.step("train", self._train)
-        state.step("judge", self._judge)
+        state.step("evaluate", self._evaluate)
         if not self._read("gate.json")["promote"]:
             return "refused"
         state.step("export", self._export)
         state.step("label", self._label)
         return "promoted"
 
-    def end(self, status: str, now: datetime, started: float) -> dict[str, Any]:
-        """Records how the night ended, which is when the next one may begin, and clears up."""
+    def finish(self, status: str, now: datetime, started: float) -> dict[str, Any]:
+        """Records the outcome, after which the next run may begin, and deletes what is no longer needed."""
         state, drift = self.state, self._read("drift.json")
-        assert state.night is not None
-        outcome: dict[str, Any] = {"status": status, "night": state.night["number"]}
+        assert state.unfinished is not None
+        outcome: dict[str, Any] = {"status": status, "night": state.unfinished["number"]}
         if status == "nothing_new":
             state.drop()
-            state.nights -= 1
+            state.begun -= 1
             state.save()
             say("No new events since the last run; nothing to do")
             return {**outcome, "version": state.current, "events": drift["events"], "new_events": 0}
-        gate, version = self._read("gate.json"), state.night["version"]
+        gate, version = self._read("gate.json"), state.unfinished["version"]
         if status == "promoted":
             state.champions.append(
                 {
                     "version": version,
-                    "night": state.night["number"],
+                    "night": state.unfinished["number"],
                     "sha256": run_sha256(self.folder / "run"),
                     "chosen_until": self._dataset().manifest["cuts"]["test"],
                     "withdrawn": False,
@@ -144,9 +154,14 @@ class Night:
         }
         state.current = outcome["version"]
         watermark = write_profile(self._dataset(), self.folder / "profile").facts["watermark"]
-        state.last = {"night": state.night["number"], "watermark": watermark, "at": now.isoformat(), "status": status}
+        state.last = {
+            "night": state.unfinished["number"],
+            "watermark": watermark,
+            "at": now.isoformat(),
+            "status": status,
+        }
         write_json(self.folder / "outcome.json", outcome)
-        state.night = None
+        state.unfinished = None
         state.save()
         deleted = tidy(state, self.config.retrain.keep)
         return {**outcome, "deleted_versions": deleted}
@@ -172,10 +187,10 @@ class Night:
         from tfrec.runs import train
 
         out, partial = self.folder / "run", self.folder / "run.partial"
-        start, why = self._start()
+        start, why = self._start_of_training()
         write_json(self.folder / "start.json", {"start": start})
         say(f"Training {start}{why}")
-        if (out / "manifest.json").is_file():  # cut off after the last rename
+        if (out / "manifest.json").is_file():  # interrupted after the run was complete
             return
         config = self.config
         if start == "warm":
@@ -186,23 +201,24 @@ class Night:
             shutil.rmtree(partial)
         train(self._dataset(), out, config, resume=resume)
 
-    def _start(self) -> tuple[str, str]:
+    def _start_of_training(self) -> tuple[str, str]:
+        """ "warm" or "anew", and why a warm start is impossible."""
         from tfrec.runs import Run
 
-        assert self.state.night is not None
-        if self.champion is None or self.state.night["anew"]:
+        assert self.state.unfinished is not None
+        if self.champion is None or self.state.unfinished["anew"]:
             return "anew", ""
         known, kinds = Run(self.champion).event_kinds, self._dataset().event_kinds
         if known != kinds:
             return "anew", f": the champion knows the event kinds {known}, the log has {kinds}"
         return "warm", ""
 
-    def _judge(self) -> None:
+    def _evaluate(self) -> None:
         from tfrec.runs import Run
-        from tfrec.workflows.retrain.promotion_gate import judge
+        from tfrec.workflows.retrain.promotion_gate import evaluate_gate
 
         entry = self.state.champion()
-        gate = judge(
+        gate = evaluate_gate(
             self._dataset(),
             Run(self.folder / "run"),
             Run(self.champion) if self.champion else None,
@@ -219,17 +235,17 @@ class Night:
         from tfrec.serving.exporting.export import export, next_version
 
         state = self.state
-        assert state.night is not None
-        if state.night["version"] is None:  # chosen once, so that a repeated export replaces its own
-            state.night["version"] = next_version(state.out)
+        assert state.unfinished is not None
+        if state.unfinished["version"] is None:  # chosen once, so that a repeated export replaces its own output
+            state.unfinished["version"] = next_version(state.out)
             state.save()
-        version = export(Run(self.folder / "run"), state.out, version=state.night["version"], force=True)
+        version = export(Run(self.folder / "run"), state.out, version=state.unfinished["version"], force=True)
         if self.config.retrain.check:
             say(str(check(version)))
 
     def _label(self) -> None:
-        assert self.state.night is not None
-        label(self.state.out, self.state.night["version"])
+        assert self.state.unfinished is not None
+        label(self.state.out, self.state.unfinished["version"])
 
     def _dataset(self) -> PreparedDataset:
         return PreparedDataset(self.folder / "data")
@@ -240,17 +256,17 @@ class Night:
 
 
 @contextmanager
-def _explained(served: str) -> Iterator[None]:
-    """A full disk in whatever words it comes, as one message that says what is served."""
+def _disk_full_explained(served: str) -> Iterator[None]:
+    """Turns every exception of a full disk into one message that says what is served."""
     try:
         yield
     except TfrecError:
         raise
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
+        full = isinstance(error, OSError) and error.errno in _DISK_FULL
         if not full and "No space left on device" not in str(error):
             raise
         raise InvalidInput(
-            f"The disk is full; {served}. Make room and run again: the night goes on at the step that was cut off. "
+            f"The disk is full; {served}. Free some space and run again: it continues at the step that was cut off. "
             f"({str(error).splitlines()[0]})"
         ) from error

@@ -1,4 +1,4 @@
-"""The nightly job on a small log: what a night measures, serves and keeps at home."""
+"""Retraining runs on a small log: what a run measures, serves and keeps."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -12,7 +12,7 @@ from tests.workflows.retrain.ring import START, USERS, log
 
 
 @pytest.mark.slow
-def test_the_first_night_is_measured_against_popularity_and_served(first):
+def test_the_first_run_is_compared_with_popularity_and_served(first):
     outcome = first.outcome
     assert outcome["status"] == "promoted" and outcome["version"] == 1 and outcome["start"] == "anew"
     assert outcome["gate"]["rival"] == "popularity" and outcome["gate"]["users"] == USERS
@@ -22,8 +22,8 @@ def test_the_first_night_is_measured_against_popularity_and_served(first):
 
 
 @pytest.mark.slow
-def test_the_next_night_starts_warm_and_is_served_under_the_next_number(after):
-    outcome = after.night(12)
+def test_the_next_run_starts_warm_and_is_served_under_the_next_version(after):
+    outcome = after.retrain(12)
     assert outcome["status"] == "promoted" and outcome["start"] == "warm"
     assert (outcome["version"], outcome["previous"], outcome["new_events"]) == (2, 1, 2 * USERS)
     assert outcome["gate"]["rival"] == "champion" and outcome["gate"]["new_to_champion"]
@@ -33,9 +33,9 @@ def test_the_next_night_starts_warm_and_is_served_under_the_next_number(after):
 
 
 @pytest.mark.slow
-def test_a_night_without_new_events_changes_nothing_and_says_so(quick, capsys):
+def test_a_run_without_new_events_changes_nothing_and_says_so(quick, capsys):
     before = (quick.home / "state.json").read_text()
-    outcome = quick.night(10)
+    outcome = quick.retrain(10)
     assert outcome == {"status": "nothing_new", "night": 2, "version": 1, "events": 400, "new_events": 0}
     assert "No new events" in capsys.readouterr().err
     assert (quick.home / "state.json").read_text() == before
@@ -44,18 +44,18 @@ def test_a_night_without_new_events_changes_nothing_and_says_so(quick, capsys):
 
 @pytest.mark.slow
 def test_a_challenger_that_does_not_pass_the_gate_is_not_exported(quick):
-    outcome = quick.night(12, "retrain.min_users=1000")
+    outcome = quick.retrain(12, "retrain.min_users=1000")
     assert outcome["status"] == "refused" and outcome["version"] == 1
     assert outcome["gate"]["reasons"] == ["only 40 users in the newest window, expected 1000"]
     assert quick.served() == 1 and quick.versions() == [1]
-    assert quick.night(12, "retrain.min_users=1000")["status"] == "nothing_new"
-    assert quick.night(12, force=True)["status"] == "promoted"
+    assert quick.retrain(12, "retrain.min_users=1000")["status"] == "nothing_new"
+    assert quick.retrain(12, force=True)["status"] == "promoted"
 
 
 @pytest.mark.slow
-def test_a_challenger_that_is_worse_stays_at_home(after):
+def test_a_worse_challenger_is_not_served(after):
     untrained = ("training.learning_rate=1e-9", "model.neighbours=0", "model.repeat_bias=false")
-    outcome = after.night(12, *untrained, anew=True)
+    outcome = after.retrain(12, *untrained, anew=True)
     assert outcome["status"] == "refused" and outcome["start"] == "anew" and outcome["version"] == 1
     (row,) = [row for row in outcome["gate"]["metrics"] if row["metric"] == "ndcg@10"]
     assert row["challenger"] < row["champion"] and not row["holds"]
@@ -65,10 +65,10 @@ def test_a_challenger_that_is_worse_stays_at_home(after):
 
 
 @pytest.mark.slow
-def test_new_kinds_of_event_are_learnt_from_scratch(after):
+def test_new_event_kinds_are_trained_from_scratch(after):
     events = log(12)
     shared = events.filter(pl.col("timestamp") >= START + timedelta(days=10)).head(2)
     events = pl.concat([events, shared.with_columns(event=pl.lit("share"))])
-    outcome = after.night(12, events=events)
+    outcome = after.retrain(12, events=events)
     assert outcome["start"] == "anew" and outcome["status"] == "promoted"
     assert outcome["gate"]["rival"] == "champion"
