@@ -1,11 +1,11 @@
-"""Export to TensorFlow Serving, and proof that an export loads there."""
+"""Exports runs for TensorFlow Serving, checks exports, serves them locally and calls servers."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# These two are also the names of their modules, so they are bound here and now, to stay in front of them.
+# `check` and `export` are also names of modules: imported eagerly, so that the functions take precedence.
 from tfrec.serving.checking.check import CheckReport, check
 from tfrec.serving.exporting.export import export, next_version
 

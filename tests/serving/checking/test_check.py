@@ -93,7 +93,7 @@ def test_a_foreign_saved_model_is_loaded_though_it_has_no_examples(tmp_path):
 
     tf.saved_model.save(Twice(), str(tmp_path))
     report = check(tmp_path)
-    assert report.examples == 0 and "no answers were compared" in str(report)
+    assert report.examples == 0 and "No answers were compared" in str(report)
 
 
 @needs_compiler

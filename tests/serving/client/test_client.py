@@ -143,7 +143,7 @@ def test_a_deadline_ends_a_call(stumbling):
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "127.0.0.1:9"])
 def test_a_server_that_is_not_there_is_unavailable(address):
-    with pytest.raises(Unavailable, match="Is it running"):
+    with pytest.raises(Unavailable, match="Is the server running"):
         Client(address, "m", retries=1, deadline=5).predict({"x": [1]})
 
 

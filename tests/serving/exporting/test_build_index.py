@@ -9,8 +9,8 @@ from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.serving import build_index, check, export, with_new_items
-from tfrec.serving.exporting.add_items import extended_neighbours, widened
-from tfrec.serving.exporting.build_index import Measured
+from tfrec.serving.exporting.add_items import extended_model, extended_neighbours
+from tfrec.serving.exporting.build_index import RecallBenchmark
 
 ASK = {
     "recommend": {"history_item_ids": [["i3", "i8"], [], ["i1"]], "history_events": [["view", "buy"], [], ["view"]],
@@ -55,7 +55,7 @@ def test_an_exact_export_says_so(exported):
 @pytest.mark.slow
 def test_an_index_that_finds_too_little_is_refused_and_nothing_is_left(rebuilt, tmp_path):
     run = rebuilt("export.index=ivf", "export.index_lists=12", "export.index_probes=1")
-    with pytest.raises(InvalidInput, match=r"(?s)at least 0.98 .*reads 1 of \d+ lists.*export.index_probes"):
+    with pytest.raises(InvalidInput, match=r"(?s)at least 0.98 .*searches 1 of \d+ lists.*export.index_probes"):
         export(run, tmp_path / "shop")
     assert not (tmp_path / "shop").exists()
     lenient = rebuilt("export.index=ivf", "export.index_lists=12", "export.index_probes=1", "export.index_recall=0")
@@ -74,7 +74,7 @@ def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(reb
         return report.probes
 
     assert [reads(0.0, max_k=k) for k in (1, 2, 4, 12)] == [2, 4, 8, 12]  # a list holds one item
-    monkeypatch.setattr(Measured, "recall", lambda self, index, k, half=None: index.probes / index.num_lists)
+    monkeypatch.setattr(RecallBenchmark, "recall", lambda self, index, k, half=None: index.probes / index.num_lists)
     assert [reads(floor) for floor in (0.3, 0.4, 0.6, 0.7, 1.0)] == [4, 8, 8, 12, 12]
     assert reads(0.2, index_probes=3) == 3
 
@@ -163,20 +163,20 @@ def test_history_neighbours_stay_and_new_items_have_none(rebuilt):
     model = rebuilt(neighbours=2).model
     near = np.arange(24, dtype=np.int32).reshape(12, 2) % 12
     model.memory.remember((near, np.ones((12, 2), np.float32)), None)
-    wide = widened(model, np.ones((1, 6), np.float32))
+    wide = extended_model(model, np.ones((1, 6), np.float32))
     assert_array_equal(wide.memory.near[:12], near)
     assert wide.memory.near[12].numpy().tolist() == [-1, -1] and not wide.memory.counts[12].numpy().any()
 
 
 def test_rows_that_go_on_after_the_text_get_the_mean(rebuilt):
     model, vectors = rebuilt().model, np.ones((2, 4), np.float32)  # the model's rows are 6 wide
-    wide = widened(model, vectors)
+    wide = extended_model(model, vectors)
     assert_allclose(wide.history_vectors()[12:], model.text_to_vector(vectors), atol=1e-6)
 
 
 def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
     before, wide, _ = grown
-    with pytest.raises(InvalidInput, match="all of the 3 items already"):
+    with pytest.raises(InvalidInput, match="already has all 3 items"):
         with_new_items(wide, NEW)
     with pytest.raises(InvalidInput, match="use_text"):
         ids_only = type(before)(**{**vars(before), "config": before.config.with_values(["model.use_text=false"])})

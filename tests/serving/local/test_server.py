@@ -124,7 +124,7 @@ def test_without_a_version_that_loads_it_does_not_start(tmp_path, toy):
     with pytest.raises(InvalidInput, match="Expected a version that loads"):
         with LocalServer(tmp_path / "m"):
             pass
-    with pytest.raises(InvalidInput, match="Expected a model's folder"):
+    with pytest.raises(InvalidInput, match="Expected a model folder"):
         LocalServer(tmp_path / "none")
     with pytest.raises(InvalidInput, match="different names"):
         LocalServer(tmp_path / "m", tmp_path / "a/../m")

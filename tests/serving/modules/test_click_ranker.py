@@ -19,7 +19,7 @@ from tfrec.retrieval import recommend
 from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.serving import check, export
 from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, ContextGraph
-from tfrec.serving.modules.two_stage import in_order
+from tfrec.serving.modules.two_stage import merge_stages
 
 KINDS = ["view", "buy", "impression"]
 CONTEXT = {"numbers": {"context_price": [2.0, 4.0]}, "categories": {"context_device": ["tv", "phone"]}}
@@ -179,7 +179,7 @@ def test_the_second_stage_orders_candidates_and_leaves_the_rest_below():
     judged = tf.constant([[0.2, 0.9, 0.5, 0.0, 0.0]])
     first = tf.constant([[9.0, 7.0, 5.0, 3.0, -np.inf]])
     real = tf.constant([[True, True, True, True, False]])
-    found = in_order(judged, first, real, 2)
+    found = merge_stages(judged, first, real, 2)
     assert_allclose(found, [[0.2, 0.9, -0.8, -2.8, -np.inf]], rtol=1e-5)
-    only = in_order(judged, first, tf.constant([[True, False, False, False, False]]), 2, 1.0)
+    only = merge_stages(judged, first, tf.constant([[True, False, False, False, False]]), 2, 1.0)
     assert_allclose(only, [[0.4, -np.inf, -np.inf, -np.inf, -np.inf]], rtol=1e-5)

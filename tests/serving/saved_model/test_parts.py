@@ -13,7 +13,7 @@ from tfrec.serving.saved_model.example_requests import differences, example_requ
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 5), min_size=5, max_size=5), min_size=1, max_size=4), st.integers(1, 7))
-def test_compact_keeps_the_newest_real_entries_in_order(rows, length):
+def test_compact_keeps_the_newest_real_entries_merge_stages(rows, length):
     import tensorflow as tf
 
     from tfrec.serving.modules.string_ops import compact

@@ -1,1 +1,1 @@
-"""An export loaded and called as TensorFlow Serving does it, without our Python."""
+"""Checks an export by loading and calling it the way TensorFlow Serving does, without tfrec."""

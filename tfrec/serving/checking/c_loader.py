@@ -1,4 +1,7 @@
-"""The C program that loads an export without Python: compiled once, kept in the cache, talked to through files."""
+"""Runs `c_loader.c`, a C program that loads and calls an export without Python.
+
+The program is compiled on first use and cached. Requests and answers are exchanged as files.
+"""
 
 from __future__ import annotations
 
@@ -21,42 +24,40 @@ from tfrec.serving.saved_model.example_requests import Tensor, from_json, to_jso
 
 SOURCE: Final = Path(__file__).with_name("c_loader.c")
 
-# TF_DataType of c_api's tf_datatype.h.
+# Values of TF_DataType in TensorFlow's C header tf_datatype.h.
 _TYPES: Final = {"float32": 1, "float64": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10}
 _NAMES: Final = {number: name for name, number in _TYPES.items()}
 
 
 def package_folder(name: str) -> Path:
-    """Where a package is installed, without importing it."""
+    """Folder in which a package is installed, found without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise Unavailable(
-            f"Expected the package {name} to be installed; it is not. Install tfrec with its requirements."
-        )
+        raise Unavailable(f"The package {name} is not installed. Install tfrec with its requirements.")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def text_libraries(package: Path | None = None) -> list[Path]:
-    """TF Text's op libraries, as TF Serving links them; of the installed package unless told otherwise."""
+    """The op libraries of TF Text, which TF Serving links in. `package` is its folder; None: the installed one."""
     return sorted(((package or package_folder("tensorflow_text")) / "python").rglob("*.so"))
 
 
 def find_compiler() -> str | None:
-    """`$CC`, else cc, gcc or clang; None where there is none."""
+    """Path of `$CC`, cc, gcc or clang, whichever is found first; None if none is."""
     return next(
-        (found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))), None
+        (path for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (path := shutil.which(name))), None
     )
 
 
 def compile_loader(compiler: str, library: Path | None = None) -> Path:
-    """Compiles `loader.c` against a TensorFlow, once for each of its builds.
+    """Compiles `c_loader.c` against a TensorFlow, once for each build of it, and returns the program's path.
 
     Args:
         compiler: Path of a C compiler.
-        library: The package folder of the TensorFlow; None for the installed one.
+        library: Package folder of the TensorFlow; None for the installed one.
 
     Raises:
-        Unavailable: when the compiler fails; the message holds its first lines.
+        Unavailable: the compiler failed; the message begins with its output.
     """
     library = library or package_folder("tensorflow")
     built = (library / "libtensorflow_framework.so.2").stat()
@@ -68,57 +69,57 @@ def compile_loader(compiler: str, library: Path | None = None) -> Path:
         return program
     program.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=program.parent) as work:
-        made = Path(work) / "loader"
-        command = [compiler, "-O1", f"-I{library}/include", str(SOURCE), "-o", str(made), f"-L{library}"]
+        compiled = Path(work) / "loader"
+        command = [compiler, "-O1", f"-I{library}/include", str(SOURCE), "-o", str(compiled), f"-L{library}"]
         command += ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{library}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Unavailable(f"{compiler} cannot compile the loader: {done.stderr.strip()[:500]}")
-        os.replace(made, program)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise Unavailable(f"{compiler} cannot compile the loader: {result.stderr.strip()[:500]}")
+        os.replace(compiled, program)
     return program
 
 
 def run_native(
     program: Path, folder: Path, calls: Sequence[dict[str, Any]], libraries: Sequence[Path] | None = None
 ) -> list[dict[str, Tensor]]:
-    """Loads the SavedModel in `folder` with the C program and makes the calls.
+    """Loads a SavedModel with the C program and makes the calls.
 
     Args:
-        program: What `compile_loader` returned.
-        folder: A version folder.
-        calls: dicts of "feeds" (graph tensor → Tensor) and "fetches" (output → graph tensor).
-        libraries: Op libraries to load first; None for TF Text's.
+        program: Path of the program, from `compile_loader`.
+        folder: Version folder.
+        calls: Each call has "feeds" (Tensor by graph tensor) and "fetches" (graph tensor by output name).
+        libraries: Op libraries to load first; None for those of TF Text.
+
+    Returns:
+        For each call the Tensor by output name.
 
     Raises:
-        InvalidInput: when loading or running fails, with TensorFlow's message.
+        InvalidInput: loading or running failed; the message is TensorFlow's.
     """
     return list(_decode(_run(program, folder, calls, libraries)[0], calls))
 
 
 def time_native(program: Path, folder: Path, call: dict[str, Any], times: int) -> list[float]:
-    """Seconds of each of `times` more calls after a first one; all else as in `run_native`."""
-    printed = _run(program, folder, [call], None, TFREC_LOADER_REPEAT=str(times))[1]
-    return [int(line) / 1e9 for line in printed.split()]
+    """Seconds that each of `times` calls takes, after a first call that does not count; else as `run_native`."""
+    output = _run(program, folder, [call], None, TFREC_LOADER_REPEAT=str(times))[1]
+    return [int(line) / 1e9 for line in output.split()]
 
 
 def _run(
     program: Path, folder: Path, calls: Sequence[dict[str, Any]], libraries: Sequence[Path] | None, **settings: str
 ) -> tuple[bytes, str]:
-    """The answers' file and what was printed."""
-    chosen = text_libraries() if libraries is None else libraries
+    """Content of the answers file, and standard output."""
+    op_libraries = text_libraries() if libraries is None else libraries
     with tempfile.TemporaryDirectory() as work:
         requests, answers = Path(work) / "requests", Path(work) / "answers"
         requests.write_bytes(_encode(calls))
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
-        command = [str(program), str(folder), str(requests), str(answers), *map(str, chosen)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
-        if done.returncode:
-            raise InvalidInput(f"TensorFlow's C API cannot serve {folder}: {_last_words(done.stderr, done.returncode)}")
-        return answers.read_bytes(), done.stdout
-
-
-def _last_words(stderr: str, code: int) -> str:
-    return stderr.strip()[-1000:] or f"it ended with code {code} and no message."
+        command = [str(program), str(folder), str(requests), str(answers), *map(str, op_libraries)]
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
+        if result.returncode:
+            reason = result.stderr.strip()[-1000:] or f"it ended with code {result.returncode} and no message."
+            raise InvalidInput(f"TensorFlow's C API cannot serve {folder}: {reason}")
+        return answers.read_bytes(), result.stdout
 
 
 def _encode(calls: Sequence[dict[str, Any]]) -> bytes:

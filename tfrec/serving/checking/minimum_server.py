@@ -1,4 +1,4 @@
-"""The TensorFlow of the oldest server that an export has to run on, fetched only when someone asks for that proof."""
+"""Fetches the TensorFlow libraries of the oldest supported server, for `check --tensorflow`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _LIBRARY: Final = "tensorflow-cpu==2.20.0"
 _LIBRARY_SHA256: Final = "cf756bbe2d256e942ab5d0ad2c858fb40017581494febdb4387c149b1afde780"
 _TEXT: Final = "tensorflow-text==2.20.1"
 _TEXT_SHA256: Final = "6d4572c349932bb08b045919813e835760f194c78b073ce43da2c1b68fba854e"
-# One build serves every machine of the kind: only its C libraries are used, never its Python.
+# The Python version does not matter: only the C libraries of the wheel are used.
 _BUILD: Final = ("--python-version", "3.11", "--platform", "manylinux_2_17_x86_64")
 _HEADERS: Final = ("tensorflow/c/", "tensorflow/core/platform/", "xla/tsl/c/", "tsl/platform/")
 
 
 def minimum_server() -> tuple[Path, Path]:
-    """The package folders of TensorFlow 2.20 and its TF Text, in the cache (320 MB to download, on first use).
+    """Package folders of TensorFlow 2.20 and of its TF Text, in the cache (a 320 MB download on first use).
 
     Raises:
-        Unavailable: They are not cached and the package index cannot be reached.
+        Unavailable: they are not cached, and the package index cannot be reached.
     """
     library = fetch_wheel_members(_LIBRARY, _LIBRARY_SHA256, _is_library, "tensorflow-2.20", _BUILD)
     text = fetch_wheel_members(_TEXT, _TEXT_SHA256, _is_op_library, "tensorflow-text-2.20", _BUILD)

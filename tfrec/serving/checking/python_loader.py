@@ -1,6 +1,8 @@
-"""What `loader.c` does, in a Python process that imports only tensorflow and tensorflow_text: `check` runs this file by
-its path where there is no C compiler. It reads [folder, calls] as JSON from the standard input and writes the answers
-as JSON to the file given as its argument."""
+"""Does what `c_loader.c` does, in a Python process that imports only tensorflow and tensorflow_text.
+
+`check` runs this file by its path when there is no C compiler. It reads `[folder, calls]` as JSON from standard input
+and writes the answers as JSON to the file given as its argument.
+"""
 
 import json
 import sys
@@ -11,7 +13,7 @@ import tensorflow_text  # noqa: F401  registers the ops
 
 
 def main() -> None:
-    """Answers the calls."""
+    """Loads the SavedModel, makes the calls and writes the answers."""
     folder, calls = json.load(sys.stdin)
     answers = []
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
@@ -28,7 +30,7 @@ def main() -> None:
 
 
 def describe(value: np.ndarray) -> dict[str, object]:
-    """An array as JSON."""
+    """An array as a dict that can be written as JSON."""
     if value.dtype == object:
         flat = [v.decode("utf-8", "replace") for v in value.ravel().tolist()]
         return {"dtype": "string", "shape": list(value.shape), "values": flat}

@@ -1,1 +1,1 @@
-"""A client of TensorFlow Serving, by REST or gRPC."""
+"""A client for TensorFlow Serving over REST or gRPC."""

@@ -1,4 +1,4 @@
-"""A client for TF Serving and `tfrec serve`, over REST or gRPC, with deadlines and retries."""
+"""A client for TF Serving and `tfrec serve` over REST or gRPC, with deadlines and retries."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from tfrec.serving.client.transport import Arrays, Grpc, Rest, ServerError, Tran
 
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 1.0
+"""Seconds before the first retry, and at most: a deadline of a second still leaves room for several retries."""
 
 
 class Client:
     """Calls the signatures of one model.
 
-    What is retried: a server that cannot be reached or says that it is overloaded (HTTP 429, 503; UNAVAILABLE,
-    RESOURCE_EXHAUSTED), after waits that double, with jitter. Our signatures only read, so a retry is safe.
-    A client may be used by many threads.
+    A call is retried when the server cannot be reached or is overloaded (HTTP 429 and 503, gRPC UNAVAILABLE and
+    RESOURCE_EXHAUSTED), after waits that double, with jitter. Retries are safe, as the signatures change nothing on the
+    server. A client may be shared by threads.
 
     Args:
         address: "http://host:8501" for REST, "host:8500" for gRPC (which needs the extra `serve`).
-        model: The model's name.
-        version: A version; None for the newest.
-        label: A label, e.g. "stable"; at most one of it and `version`.
-        deadline: Seconds a call may take, with its retries.
-        retries: How many times a call is tried again.
+        model: Name of the model.
+        version: Version to call; None for the newest.
+        label: Label of the version to call, e.g. "stable". Give a version or a label, not both.
+        deadline: Seconds that a call may take, retries included.
+        retries: Most retries of a call.
 
     Example:
         >>> Client("http://127.0.0.1:8501", "shop", label="stable", deadline=0.2).url
@@ -56,7 +57,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Where calls go."""
+        """Address that calls are sent to."""
         return self._transport.url
 
     def __enter__(self) -> Self:
@@ -66,7 +67,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; over REST, this thread's."""
+        """Closes the connection; over REST only that of this thread."""
         self._transport.close()
 
     def predict(
@@ -75,42 +76,48 @@ class Client:
         """Calls a signature.
 
         Args:
-            inputs: Input name to (nested lists or an array of) values; the first dimension is the batch.
-            signature: Its name.
-            deadline: Seconds; None for the client's.
+            inputs: Values by input name, as nested lists or an array; the first dimension is the batch.
+            signature: Name of the signature.
+            deadline: Seconds that the call may take; None for the client's deadline.
 
         Returns:
-            Output name to array; strings are `str` in an object array. Over REST an only output is called "output", as
-            the server does not name it.
+            Arrays by output name; strings are `str` in an object array. Over REST a single output is named "output",
+            because the server sends no name for it.
 
         Raises:
-            ServerError: the server refused, with its code and message.
-            Unavailable: no answer within the deadline and the retries.
+            ServerError: the server answered with an error.
+            Unavailable: there was no answer within the deadline and the retries.
         """
-        return self._try(lambda left: self._transport.predict(inputs, signature, left), deadline)
+        return self._with_retries(lambda left: self._transport.predict(inputs, signature, left), deadline)
 
     def signatures(self) -> dict[str, dict[str, list[int]]]:
-        """Signature → input → shape, −1 where any size goes; asked of the server once."""
+        """Shapes by signature and input name, with −1 for any size. The server is asked once."""
         if self._shapes is None:
-            self._shapes = self._try(self._transport.signatures, None)
+            self._shapes = self._with_retries(self._transport.signatures, None)
         return self._shapes
 
     def recommend(
         self, history: Sequence[tuple[str, str]], k: int = 10, *, exclude: Sequence[str] = ()
     ) -> list[tuple[str, float]]:
-        """The best `k` items after a history of (item id, event kind), oldest first, as (item id, score).
+        """Recommends items for a history.
 
-        A history longer than the export reads is cut to its newest events.
+        Args:
+            history: (item id, event kind) pairs, oldest first. Only the newest events that the export reads are sent.
+            k: Number of items, at most the K of the export.
+            exclude: Item ids that may not be recommended.
+
+        Returns:
+            (item id, score) pairs, best first; fewer than `k` if no more items are left.
 
         Raises:
-            InvalidInput: k below 1, more exclusions than the export takes, or a model without `recommend`. Of a k above
-                the export's K, K items come.
+            InvalidInput: `k` is below 1, there are more exclusions than the export takes, or the model has no signature
+                `recommend`.
         """
         if k < 1:
             raise InvalidInput(f"Expected k of at least 1, received {k}.")
         shapes = self.signatures().get(schema.SIGNATURE_RECOMMEND)
         if shapes is None:
-            raise InvalidInput(f"Expected a model with the signature 'recommend'; {self.model} has none.")
+            raise InvalidInput(f"Expected a model with the signature 'recommend'; {self.model} has no such signature.")
         longest, most = shapes[schema.HISTORY_ITEM_IDS][1], shapes[schema.EXCLUDE_ITEM_IDS][1]
         if len(exclude) > most:
             raise InvalidInput(f"Expected at most {most} exclusions (export.exclude_length), received {len(exclude)}.")
@@ -125,7 +132,7 @@ class Client:
         items, scores = answer[schema.ITEM_IDS][0, :count], answer[schema.SCORES][0, :count]
         return list(zip(items.tolist(), scores.tolist(), strict=True))
 
-    def _try(self, call: Callable[[float], Any], deadline: float | None) -> Any:
+    def _with_retries(self, call: Callable[[float], Any], deadline: float | None) -> Any:
         end = time.monotonic() + (self.deadline if deadline is None else deadline)
         problem: Exception | None = None
         for attempt in range(self.retries + 1):
@@ -140,7 +147,9 @@ class Client:
                 time.sleep(max(0.0, min(wait, end - time.monotonic())))
         if isinstance(problem, ServerError):
             raise problem
-        raise Unavailable(f"No answer from {self.url} within the deadline: {problem or 'too slow'}. Is it running?")
+        raise Unavailable(
+            f"No answer from {self.url} within the deadline: {problem or 'too slow'}. Is the server running?"
+        )
 
 
 def _padded(values: list[str], length: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the client's calls travel: REST over the standard library, or gRPC."""
+"""The client's transports: REST with the standard library, and gRPC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OVERLOADED: Final = frozenset({429, 503})
 
 
 class ServerError(TfrecError):
-    """The server refused or failed. `status` is the HTTP status, or the gRPC code's name."""
+    """The server answered with an error. `status` is the HTTP status, or the name of the gRPC code."""
 
     def __init__(self, status: int | str, message: str) -> None:
         super().__init__(f"The server answered {status}: {message}")
@@ -28,7 +28,7 @@ class ServerError(TfrecError):
 
 
 class TryAgain(Exception):
-    """A call that may succeed when tried again; `cause` is what went wrong."""
+    """A failure after which the call may be retried; `cause` is the error."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -36,7 +36,10 @@ class TryAgain(Exception):
 
 
 class Transport(Protocol):
-    """What a client needs. `left` are the seconds until the deadline; past it, calls raise `Unavailable`."""
+    """A way to reach a server.
+
+    `left` is the number of seconds until the deadline; a call that takes longer raises `Unavailable`.
+    """
 
     url: str
 
@@ -44,14 +47,14 @@ class Transport(Protocol):
         """Calls a signature."""
 
     def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
-        """Signature → input → shape, −1 where any size goes."""
+        """Shapes by signature and input name, with −1 for any size."""
 
     def close(self) -> None:
         """Closes connections."""
 
 
 class Rest:
-    """TF Serving's REST routes, with a kept-alive connection a thread."""
+    """TF Serving's REST routes, with a persistent connection for each thread."""
 
     def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
         parsed = urllib.parse.urlsplit(address)
@@ -59,27 +62,27 @@ class Rest:
             raise InvalidInput(f"Expected an address like http://host:8501 or host:8500, received {address!r}.")
         self._host, self._port = parsed.hostname, parsed.port
         self._kind = http.client.HTTPSConnection if parsed.scheme == "https" else http.client.HTTPConnection
-        which = f"/versions/{version}" if version is not None else ""
-        which = f"/labels/{urllib.parse.quote(label, safe='')}" if label is not None else which
-        self._path = f"{parsed.path.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}{which}"
+        suffix = f"/versions/{version}" if version is not None else ""
+        suffix = f"/labels/{urllib.parse.quote(label, safe='')}" if label is not None else suffix
+        self._path = f"{parsed.path.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}{suffix}"
         self.url = f"{parsed.scheme}://{parsed.netloc}{self._path}"
         self._local = threading.local()
 
     def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
-        """An only output is called "output": the server does not name it."""
-        plain = {name: _even(name, value).tolist() for name, value in inputs.items()}
-        body = json.dumps({"signature_name": signature, "inputs": plain}, default=_to_text).encode()
+        """Calls a signature. A single output is named "output", because the server sends no name for it."""
+        plain = {name: _as_array(name, value).tolist() for name, value in inputs.items()}
+        body = json.dumps({"signature_name": signature, "inputs": plain}, default=_json_string).encode()
         answer = self._request("POST", f"{self._path}:predict", body, left)["outputs"]
         named = answer if isinstance(answer, dict) else {"output": answer}
         return {name: _array(value) for name, value in named.items()}
 
     def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
-        """From the metadata route."""
+        """Shapes of all inputs, from the metadata route."""
         answer = self._request("GET", f"{self._path}/metadata", None, left)
-        found = answer["metadata"]["signature_def"]["signature_def"]
+        definitions = answer["metadata"]["signature_def"]["signature_def"]
         return {
             name: {k: [int(dim["size"]) for dim in i["tensor_shape"]["dim"]] for k, i in about["inputs"].items()}
-            for name, about in found.items()
+            for name, about in definitions.items()
             if not name.startswith("__")
         }
 
@@ -113,10 +116,12 @@ class Rest:
 
 
 class Grpc:
-    """TF Serving's PredictionService. Values are sent in the types that the signature declares, asked of it once.
+    """TF Serving's PredictionService.
+
+    Values are sent in the dtypes that the signature declares, which the server is asked for once.
 
     Raises:
-        Unavailable: grpcio or the service's messages are not installed.
+        Unavailable: the extra `serve` is not installed.
     """
 
     def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
@@ -125,10 +130,10 @@ class Grpc:
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError:
             raise Unavailable("gRPC needs the extra `serve`: pip install 'tfrec-bert[serve]'. Or use REST.") from None
-        self.url, self._which = address, (model, version, label)
-        # Our own retries know the deadline; gRPC's back-off of a second and more does not.
+        self.url, self._target = address, (model, version, label)
+        # gRPC's default back-off of a second and more would exceed short deadlines.
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 1000)]
-        options.append(("grpc.max_receive_message_length", -1))  # as long as the answer is
+        options.append(("grpc.max_receive_message_length", -1))  # no limit
         self._channel = grpc.insecure_channel(address, options=options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._definitions: Any = None
@@ -149,7 +154,7 @@ class Grpc:
         return {name: _decoded(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
 
     def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
-        """From GetModelMetadata."""
+        """Shapes of all inputs, from GetModelMetadata."""
         return {
             name: {key: [dim.size for dim in info.tensor_shape.dim] for key, info in about.inputs.items()}
             for name, about in self._metadata(left).items()
@@ -161,7 +166,7 @@ class Grpc:
         self._channel.close()
 
     def _spec(self, request: Any, signature: str = "") -> Any:
-        model, version, label = self._which
+        model, version, label = self._target
         request.model_spec.name, request.model_spec.signature_name = model, signature
         if version is not None:
             request.model_spec.version.value = version
@@ -173,9 +178,9 @@ class Grpc:
         from tensorflow_serving.apis import get_model_metadata_pb2 as metadata
 
         request = self._spec(metadata.GetModelMetadataRequest(metadata_field=["signature_def"]))
-        found = metadata.SignatureDefMap()
-        self._call("GetModelMetadata", request, left).metadata["signature_def"].Unpack(found)
-        return found.signature_def
+        definitions = metadata.SignatureDefMap()
+        self._call("GetModelMetadata", request, left).metadata["signature_def"].Unpack(definitions)
+        return definitions.signature_def
 
     def _call(self, method: str, request: Any, left: float) -> Any:
         import grpc
@@ -193,14 +198,14 @@ class Grpc:
         raise TryAgain(problem) if overloaded else problem
 
 
-def _even(name: str, value: Any) -> np.ndarray[Any, Any]:
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     try:
         return np.asarray(value)
     except ValueError:
         raise InvalidInput(f"Expected rows of the same length as the input {name!r}; pad them.") from None
 
 
-def _to_text(value: Any) -> str | dict[str, str]:
+def _json_string(value: Any) -> str | dict[str, str]:
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -210,15 +215,15 @@ def _to_text(value: Any) -> str | dict[str, str]:
 
 
 def _typed(name: str, value: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """The values in the declared type; a TF dtype, or None to take them as they are."""
-    array = _even(name, value)
+    """The values in the dtype that the signature declares; unchanged if it is None."""
+    array = _as_array(name, value)
     if array.dtype.kind in "OUS":
         flat = [v.encode() if isinstance(v, str) else v for v in array.ravel().tolist()]
         return np.array(flat, object).reshape(array.shape)
     if dtype is None or (dtype.name == "string" and array.size):
         return array
     try:
-        if not array.size:  # an empty list has no type of its own
+        if not array.size:  # NumPy gives an empty list the type float64
             return array.astype(dtype.as_numpy_dtype)
         return array.astype(dtype.as_numpy_dtype, casting="same_kind")
     except TypeError:

@@ -1,4 +1,4 @@
-"""New items without training: their texts are encoded, and a trained run is widened by them."""
+"""Adds new items to a trained run without training, by encoding their texts."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ if TYPE_CHECKING:
     from tfrec.runs import Run
 
 _BLOCK = 1024
+"""Items whose neighbours are sought at a time, to bound memory."""
 
 
 def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
-    """The run with further items, known by their text alone, as if they had been in its catalogue without an event.
+    """Adds items to a run as if they had been in its catalogue without any event.
 
-    They come after the others, in file order. Items whose id the catalogue has already are left as they are. Nothing is
-    learned: a new item's vector is what the model reads in its text, and its text neighbours are found among all. The
-    old items keep their vectors; a new item that reads more like one of them than its last text neighbour takes that
-    place. Texts that the embedding store has already are not encoded again.
+    New items come after the others, in file order; items that the catalogue already has are ignored. Nothing is
+    trained: a new item's vector is the projection of its text, and its text neighbours are found among all items. Old
+    items keep their vectors, but a new item may replace a text neighbour that is less similar. Texts that the embedding
+    store already holds are not encoded again.
 
     Args:
-        run: A next-item run that reads text. It is not changed.
-        items: File or frame with `item_id` and the columns the run's text was made of, read as `prepare` reads items.
+        run: A next-item run with `model.use_text`. It is not changed.
+        items: File or frame with `item_id` and the columns that item texts are made of.
 
     Returns:
-        The widened run, which exports as any other, and the ids that are new.
+        A run with all items, which can be exported, and the ids of the new items.
 
     Raises:
-        InvalidInput: a run of another kind or without text, an unreadable file, or no item that is new.
+        InvalidInput: the run is of another kind or does not use text, the file cannot be read, or no item is new.
     """
     if run.kind != "next-item" or not run.config.model.use_text:
-        raise InvalidInput("New items are known by their text: expected a next-item run with model.use_text=true.")
-    added = _new_rows(run, items)
+        raise InvalidInput("New items are known by their text. Expected a next-item run with model.use_text=true.")
+    added = _new_items(run, items)
     config = run.config.encoder
     vectors = EmbeddingStore(storage=config.storage).encode(
         added[schema.TEXT].to_list(), run.encoder(), batch_size=config.batch_size, seq_length=config.seq_length
@@ -53,22 +54,27 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
     try:
         wide.items = pl.concat([run.items, added], how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"The new items do not go with the run's columns: {error}. Use the same types.") from None
-    wide.model = widened(run.model, vectors)
+        raise InvalidInput(
+            f"The columns of the new items do not fit those of the run: {error}. Use the same types."
+        ) from None
+    wide.model = extended_model(run.model, vectors)
     wide.text_vectors = wide.model.items.text.numpy()
     return wide, added[schema.ITEM_ID].to_list()
 
 
-def widened(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
-    """The model with items of the text vectors float32 `[new, ≤ text_dim]` after its own, and all else copied.
+def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
+    """A copy of a model with new items after its own.
 
-    Where the model's rows go on after the text (embedding columns), the new ones get the mean.
+    Args:
+        model: The model. It is not changed.
+        vectors: float32 `[new, dim]`, text vectors of the new items. If the model also has embedding columns, the new
+            items get the mean of those.
     """
     old, new = model.num_items, len(vectors)
-    rest = model.items.mean.numpy()[vectors.shape[1] :]
-    vectors = np.concatenate([vectors, np.tile(rest, (new, 1))], axis=1)
+    other_columns = model.items.mean.numpy()[vectors.shape[1] :]
+    vectors = np.concatenate([vectors, np.tile(other_columns, (new, 1))], axis=1)
     wide = type(model).from_config({**model.get_config(), "num_items": old + new})
-    fill = {"near": -1, "alike": -1, "unseen": -1e9}  # as for items that training never saw
+    fill = {"near": -1, "alike": -1, "unseen": -1e9}  # values of items that training never saw
     for source, target in zip(model.variables, wide.variables, strict=True):
         value = source.numpy()
         if target.shape != source.shape:
@@ -84,19 +90,22 @@ def widened(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
 
 
 def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What `text_neighbours` would find for all items, given what it found for the first ones.
+    """Text neighbours of all items, given those among the old items.
+
+    The result is that of `text_neighbours` over all items, but only the new items are compared with all others.
 
     Args:
-        indices: int32 `[old, k]` and values float32 `[old, k]`, of `text_neighbours`.
-        vectors: float `[old + new, dim]`, the text vectors of all items, whitened as those of the first ones were.
+        indices: int32 `[old, k]`, text neighbours of the old items; −1 where there are fewer.
+        values: float32 `[old, k]`, their similarities.
+        vectors: float `[old + new, dim]`, text vectors of all items, whitened like those of the old ones.
 
     Returns:
-        indices and values `[old + new, k]`. The cost is that of comparing the new items with all, not all with all.
+        indices int32 and values float32, `[old + new, k]`.
     """
     unit = unit_rows(vectors)
     (old, k), total = indices.shape, len(unit)
     empty = np.abs(unit).sum(axis=1) == 0
-    found = np.full((total, k), -1, np.int32), np.zeros((total, k), np.float32)
+    new_indices, new_values = np.full((total, k), -1, np.int32), np.zeros((total, k), np.float32)
     for start in [*range(0, old, _BLOCK), *range(old, total, _BLOCK)]:
         rows = np.arange(start, min(start + _BLOCK, old if start < old else total))
         others = np.arange(old, total) if start < old else np.arange(total)
@@ -111,17 +120,17 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
         order = np.argsort(-kernel, axis=1, kind="stable")[:, :k]
         best = np.take_along_axis(kernel, order, axis=1)
         width = best.shape[1]
-        found[0][rows, :width] = np.where(best >= 0, np.take_along_axis(columns, order, axis=1), -1)
-        found[1][rows, :width] = np.maximum(best, 0)
-    return found
+        new_indices[rows, :width] = np.where(best >= 0, np.take_along_axis(columns, order, axis=1), -1)
+        new_values[rows, :width] = np.maximum(best, 0)
+    return new_indices, new_values
 
 
-def _new_rows(run: Run, items: Source) -> pl.DataFrame:
+def _new_items(run: Run, items: Source) -> pl.DataFrame:
     config = run.config.data
     given, _ = typed_items(read(items, "items", config.columns))
-    fresh = given.filter(~pl.col(schema.ITEM_ID).is_in(run.items[schema.ITEM_ID].implode()))
-    if not fresh.height:
-        raise InvalidInput(f"The catalogue has all of the {given.height} items already. Pass items that are new.")
-    texts = pl.Series(schema.TEXT, render_texts(fresh, config.text_template, config.normalise_text), pl.String)
+    new = given.filter(~pl.col(schema.ITEM_ID).is_in(run.items[schema.ITEM_ID].implode()))
+    if not new.height:
+        raise InvalidInput(f"The catalogue already has all {given.height} items. Pass items that are new.")
+    texts = pl.Series(schema.TEXT, render_texts(new, config.text_template, config.normalise_text), pl.String)
     count = pl.lit(0, run.items.schema[schema.TRAIN_COUNT]).alias(schema.TRAIN_COUNT)
-    return fresh.with_columns(texts, count)
+    return new.with_columns(texts, count)

@@ -1,4 +1,4 @@
-"""Builds the index that an export asks for, and measures what it finds against the exact scan."""
+"""Builds the approximate index of an export and measures its recall against the exact scan."""
 
 from __future__ import annotations
 
@@ -22,23 +22,27 @@ if TYPE_CHECKING:
     from tfrec.serving.modules.approximate_item_index import Search
 
 QUERIES: Final = 1000
+"""Most queries. Half of them measure: at a recall of 0.98 its standard error is then at most 0.006."""
+
 RECALL_K: Final = 10
 _BATCH: Final = 50
 
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What an index finds of the exact result, and what it weighs.
+    """Recall and size of an index.
 
     Args:
         kind: "int8" or "ivf".
-        recall_at_10: Share of the exact top 10 that it finds, the mean over the queries.
-        recall_at_k: The same for the K items that are served.
-        k: K.
-        queries: How many queries were measured, and `source` where they come from.
-        lists, probes: Of an inverted file; None for int8.
-        index_bytes: What the index holds beside the vectors.
-        vector_bytes: The vectors.
+        recall_at_10: Share of the exact top 10 that the index finds, averaged over the queries.
+        recall_at_k: The same for the top K.
+        k: Number K of items served.
+        queries: Number of queries benchmark.
+        source: Where the queries come from.
+        lists: Lists of an inverted file; None for int8.
+        probes: Lists searched for a query; None for int8.
+        index_bytes: Bytes of the index, without the vectors.
+        vector_bytes: Bytes of the vectors.
     """
 
     kind: str
@@ -53,31 +57,31 @@ class IndexReport:
     vector_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as a dict that can be written as JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
-        """Two lines for people."""
-        lists = f", reads {self.probes} of {self.lists} lists" if self.lists else ""
+        """The report as two lines of text."""
+        lists = f", searches {self.probes} of {self.lists} lists" if self.lists else ""
         memory = 1 + self.index_bytes / max(self.vector_bytes, 1)
         return (
-            f"Index {self.kind}{lists}; with its vectors {memory:.2f} times the vectors.\n"
+            f"Index {self.kind}{lists}; index and vectors take {memory:.2f} times the memory of the vectors.\n"
             f"Against the exact scan: recall@{RECALL_K} {self.recall_at_10:.4f}, recall@{self.k} "
             f"{self.recall_at_k:.4f} ({self.queries} queries: {self.source})."
         )
 
 
-class Measured:
-    """Queries of a model and their exact results, to hold an index against.
+class RecallBenchmark:
+    """Queries with their exact results, to measure the recall of an index.
 
-    Half of the queries may choose the knobs of an index, the other half measures it.
+    One half of the queries may choose the options of an index, the other half measures it.
 
     Args:
         model: A NextItemModel.
-        histories: Whose histories to ask for, `QUERIES` at most, chosen by a seed; None asks for one item each, drawn
-            from the catalogue.
-        exclude_seen: Whether the items of a history are left out.
-        k: int. Items served.
+        histories: Histories to query with, of which at most `QUERIES` are used (a seeded sample). None: histories of
+            one item, drawn from the catalogue.
+        exclude_seen: Whether the items of a history are excluded.
+        k: Number of items served.
     """
 
     def __init__(self, model: Any, histories: Histories | None, *, exclude_seen: bool, k: int) -> None:
@@ -86,7 +90,7 @@ class Measured:
         if histories is not None and (real := np.flatnonzero(histories.lengths > 0)).size:
             self.source = "histories of the data"
             rows = np.sort(rng.choice(real, min(len(real), QUERIES), replace=False))
-            inputs = _inputs(histories, rng.permutation(rows), model.memory_history)
+            inputs = _model_inputs(histories, rng.permutation(rows), model.memory_history)
         else:
             self.source = "one item each"
             drawn = rng.choice(model.num_items, min(model.num_items, QUERIES), replace=False)
@@ -96,80 +100,90 @@ class Measured:
                 schema.HISTORY_EVENTS: np.zeros_like(seen),
                 schema.HISTORY_GAPS: np.zeros(seen.shape, np.float32),
             }
-        self._questions = [
-            self._question(model, {name: value[at : at + _BATCH] for name, value in inputs.items()}, exclude_seen)
+        self._batches = [
+            self._batch(model, {name: value[at : at + _BATCH] for name, value in inputs.items()}, exclude_seen)
             for at in range(0, len(inputs[schema.HISTORY_ITEMS]), _BATCH)
         ]
-        self._exact = [self._ask(None, question) for question in self._questions]
+        self._exact = [self._search(None, batch) for batch in self._batches]
 
     def recall(self, index: Search, k: int, half: int | None = None) -> float:
-        """Share of the exact top `k` that the index finds; of all queries, or of batches of one half (0 or 1)."""
-        numbers = self._batches(half)
-        ask = tf.function(lambda question: self._ask(index, question).indices, reduce_retracing=True)
-        found = np.concatenate([ask(self._questions[n]).numpy() for n in numbers])
+        """Share of the exact top `k` that the index finds.
+
+        Args:
+            index: The index.
+            k: Length of the lists that are compared.
+            half: 0 or 1 for one half of the queries; None for all.
+        """
+        numbers = self._numbers(half)
+        search = tf.function(lambda batch: self._search(index, batch).indices, reduce_retracing=True)
+        found = np.concatenate([search(self._batches[n]).numpy() for n in numbers])
         exact = np.concatenate([self._exact[n].indices.numpy() for n in numbers])
         return index_recall(found, exact, min(k, self.k))
 
     def count(self, half: int | None = None) -> int:
-        """How many queries there are, in all or in one half."""
-        return sum(len(self._questions[n]["query"]) for n in self._batches(half))
+        """Number of queries, in all or in one half."""
+        return sum(len(self._batches[n]["query"]) for n in self._numbers(half))
 
-    def _batches(self, half: int | None) -> list[int]:
-        every = range(len(self._questions))
+    def _numbers(self, half: int | None) -> list[int]:
+        """Numbers of the batches of one half, or of all."""
+        every = range(len(self._batches))
         return [n for n in every if half is None or n % 2 == half or len(every) == 1]
 
-    def _question(self, model: Any, inputs: dict[str, np.ndarray], exclude_seen: bool) -> dict[str, tf.Tensor]:
+    def _batch(self, model: Any, inputs: dict[str, np.ndarray], exclude_seen: bool) -> dict[str, tf.Tensor]:
         items = tf.constant(inputs[schema.HISTORY_ITEMS])
         indices, values = model.adjustment(items, tf.constant(inputs[schema.HISTORY_EVENTS]))
         exclude = items if exclude_seen else tf.fill(tf.shape(items), -1)
         return {"query": model.query(inputs), "indices": indices, "values": values, "exclude": exclude}
 
-    def _ask(self, index: Search | None, question: dict[str, tf.Tensor]) -> TopKResult:
-        options = {"exclude": question["exclude"], "boost": (question["indices"], question["values"])}
+    def _search(self, index: Search | None, batch: dict[str, tf.Tensor]) -> TopKResult:
+        options = {"exclude": batch["exclude"], "boost": (batch["indices"], batch["values"])}
         if index is None:
-            return exact_top_k(self.items, question["query"], self.k, **options)
-        return index.search(self.items, question["query"], self.k, exact_if_quicker=False, **options)
+            return exact_top_k(self.items, batch["query"], self.k, **options)
+        return index.search(self.items, batch["query"], self.k, exact_if_quicker=False, **options)
 
 
 def build_index(
     model: Any, config: ExportConfig, *, exclude_seen: bool, histories: Histories | None = None
 ) -> tuple[Search, IndexReport] | tuple[None, None]:
-    """The index of `config.index` over the model's items, and what it finds; (None, None) for "exact".
+    """Builds the index that `config.index` names over the items of a model, and measures its recall.
 
-    Where `config.index_probes` is None, an inverted file reads as few lists as hold twice the items served, doubled
-    until one half of the queries reaches `config.index_recall`; the report is about the other half, and about the index
-    alone, without the exact scan that steps in where it is quicker.
+    If `config.index_probes` is None, an inverted file starts with as few lists as hold twice the items served, and
+    doubles them until one half of the queries reaches `config.index_recall`. The report measures the other half, and
+    the index alone, without the exact scan that replaces it where that is faster.
 
     Args:
         model: A NextItemModel.
-        config: The knobs that start with `index`, and `max_k`.
-        exclude_seen: Whether served answers leave out items of the history.
-        histories: Whose queries to measure with; None for one item each.
+        config: Options `index`, `index_lists`, `index_probes`, `index_recall` and `max_k`.
+        exclude_seen: Whether served lists exclude the items of the history.
+        histories: Histories to measure with; None for histories of one item.
+
+    Returns:
+        The index and its report; (None, None) for "exact".
 
     Raises:
         InvalidInput: recall@10 is below `config.index_recall`.
     """
     if config.index == "exact":
         return None, None
-    measured = Measured(model, histories, exclude_seen=exclude_seen, k=min(config.max_k, model.num_items))
-    vectors = measured.items.numpy()
+    benchmark = RecallBenchmark(model, histories, exclude_seen=exclude_seen, k=min(config.max_k, model.num_items))
+    vectors = benchmark.items.numpy()
     index: Search = Int8Index(vectors)
     if config.index == "ivf":
         index = IvfIndex(vectors, lists=config.index_lists, probes=config.index_probes or 1)
-        if not config.index_probes:  # as few as hold twice the items that are served
-            index.probes = min(-(-2 * measured.k * index.num_lists // len(vectors)), index.num_lists)
+        if not config.index_probes:  # as few lists as hold twice the items served
+            index.probes = min(-(-2 * benchmark.k * index.num_lists // len(vectors)), index.num_lists)
         while not config.index_probes and index.probes < index.num_lists:
-            if measured.recall(index, RECALL_K, half=0) >= config.index_recall:
+            if benchmark.recall(index, RECALL_K, half=0) >= config.index_recall:
                 break
             index.probes = min(2 * index.probes, index.num_lists)
     ivf = index if isinstance(index, IvfIndex) else None
     report = IndexReport(
         kind=config.index,
-        recall_at_10=measured.recall(index, RECALL_K, half=1),
-        recall_at_k=measured.recall(index, measured.k, half=1),
-        k=measured.k,
-        queries=measured.count(half=1),
-        source=measured.source,
+        recall_at_10=benchmark.recall(index, RECALL_K, half=1),
+        recall_at_k=benchmark.recall(index, benchmark.k, half=1),
+        k=benchmark.k,
+        queries=benchmark.count(half=1),
+        source=benchmark.source,
         lists=ivf.num_lists if ivf else None,
         probes=ivf.probes if ivf else None,
         index_bytes=index.nbytes,
@@ -177,13 +191,13 @@ def build_index(
     )
     if report.recall_at_10 < config.index_recall:
         raise InvalidInput(
-            f"Expected a recall@{RECALL_K} of at least {config.index_recall} (export.index_recall); received:\n{report}"
-            "\nRead more lists (export.index_probes), lower the floor, or use export.index=exact."
+            f"Expected a recall@{RECALL_K} of at least {config.index_recall} (export.index_recall), received:\n{report}"
+            "\nSearch more lists (export.index_probes), lower export.index_recall, or use export.index=exact."
         )
     return index, report
 
 
-def _inputs(histories: Histories, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
+def _model_inputs(histories: Histories, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
     from tfrec.data.padding import history_batch
 
     inputs = history_batch(histories, rows, length)

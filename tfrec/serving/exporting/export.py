@@ -1,4 +1,4 @@
-"""A trained run to a version folder that TensorFlow Serving can load."""
+"""`export`: writes a trained run as a version that TensorFlow Serving can load."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import polars as pl
 from tfrec import __version__, schema
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
-from tfrec.serving.exporting.export_ranker import check_stages, export_click_ranker, second_stage
+from tfrec.serving.exporting.export_ranker import check_ranker_fits, export_click_ranker, ranker_arguments
 from tfrec.serving.exporting.server_config_files import write_serving_files
 from tfrec.serving.saved_model.allowed_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, example_requests, to_json
-from tfrec.serving.saved_model.signatures import described, input_widths
+from tfrec.serving.saved_model.signatures import describe_signatures, input_widths
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXPORT_FILE: Final = "tfrec.json"
 PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
 WARMUP_BATCHES: Final = (1, 5)
+"""Rows of the warm-up requests: one alone, and a batch."""
 
 
 def export(
@@ -42,25 +43,25 @@ def export(
     force: bool = False,
     ranker: Run | None = None,
 ) -> Path:
-    """Writes `out/VERSION`, whole or not at all, and the serving configuration beside it.
+    """Writes `out/VERSION`, completely or not at all, and the configuration files of the server beside it.
 
     Args:
-        run: A finished run, of any kind of model.
-        out: `saved_models/NAME`; NAME is the model's name in TF Serving.
-        version: A positive integer; None for the one after the highest there.
-        exclude_seen: Whether answers leave out items of the history; None for `retrieval.exclude_seen`, where auto is
-            what the run's training or evaluation found, else true.
-        histories: Whose queries an approximate index (`export.index`) is measured with; None for one item each.
-        force: Replace the version when it exists.
-        ranker: A run of click-ranker on the same catalogue: what a next-item run finds is put in its order.
+        run: A finished run of any model.
+        out: Model folder, `saved_models/NAME`; NAME is the model's name in TF Serving.
+        version: Positive integer; None for one more than the highest version in `out`.
+        exclude_seen: Whether lists exclude the items of the history. None: as `retrieval.exclude_seen` says, where auto
+            is what training or evaluation of the run decided, else true.
+        histories: Histories to measure an approximate index (`export.index`) with; None for histories of one item.
+        force: Whether to replace an existing version.
+        ranker: Run of a click-ranker on the same catalogue, which re-ranks the candidates of a next-item run.
 
     Returns:
         The version folder.
 
     Raises:
-        InvalidInput: when the version exists or is no positive integer, the filter attribute is no column of the
-            items, the run knows no segments though `retrieval.segment` is set, the model uses an op that TF Serving has
-            not, or the index finds too little. Nothing is left then.
+        InvalidInput: the version exists or is no positive integer, the filter attribute is no column of the items,
+            `retrieval.segment` is set but the run has no segments, the model has an op that TF Serving lacks, or the
+            recall of the index is too low. Nothing is written then.
     """
     out = Path(out)
     number = next_version(out) if version is None else version
@@ -70,7 +71,7 @@ def export(
     refuse_existing(folder, force)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
     if ranker is not None:
-        check_stages(run, ranker)
+        check_ranker_fits(run, ranker)
     if run.kind == "click-ranker":
         module, facts, requests = export_click_ranker(run, _catalogue(run))
     elif run.kind == "next-item":
@@ -87,7 +88,7 @@ def export(
 
 
 def next_version(out: str | Path) -> int:
-    """The integer after the highest version in `out`; 1 where there is none."""
+    """One more than the highest version in `out`; 1 if there is none."""
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InvalidInput(f"Expected a folder to export to, {out} is a file. Choose another name.")
@@ -103,10 +104,10 @@ def _write(work: Path, name: str, module: Any, requests: list[Any]) -> None:
     extra.mkdir()
     warmup = [(sig, {k: v[:n] for k, v in inputs.items()}) for sig, inputs in requests for n in WARMUP_BATCHES]
     write_warmup(extra / WARMUP_FILE, name, warmup)
-    write_json(extra / EXAMPLES_FILE, [_answered(module, signature, inputs) for signature, inputs in requests])
+    write_json(extra / EXAMPLES_FILE, [_example(module, signature, inputs) for signature, inputs in requests])
 
 
-def _answered(module: Any, signature: str, inputs: Arrays) -> Example:
+def _example(module: Any, signature: str, inputs: Arrays) -> Example:
     import tensorflow as tf
 
     tensors = {name: tf.constant(value.tolist(), tf.string) for name, value in inputs.items()}
@@ -130,8 +131,10 @@ def _next_item(
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
     popular = _popular_lists(run, sizes.max_k + sizes.exclude_length)
     search, report = build_index(run.model, sizes, exclude_seen=exclude_seen, histories=histories)
-    stages, about = (NextItemServing, {}) if ranker is None else (TwoStageServing, second_stage(ranker, sizes))
-    module = stages(
+    module_class, about = (
+        (NextItemServing, {}) if ranker is None else (TwoStageServing, ranker_arguments(ranker, sizes))
+    )
+    module = module_class(
         run.model,
         catalogue,
         event_kinds=run.event_kinds,
@@ -167,7 +170,7 @@ def _next_item(
             "allow_length": sizes.allow_length,
         },
         "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": described(module),
+        "signatures": describe_signatures(module),
     }
     if ranker is not None:
         facts["ranker"] = {"behaviours": about["ranker"].weights, **{k: v for k, v in about.items() if k != "ranker"}}
@@ -190,7 +193,7 @@ def _behaviour_text(run: Run) -> tuple[BehaviourTextServing, dict[str, Any], lis
         "event_kinds": run.event_kinds,
         "sizes": {"max_k": module.k},
         "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": described(module),
+        "signatures": describe_signatures(module),
     }
     return module, facts, requests
 
@@ -209,7 +212,7 @@ def _catalogue(run: Run) -> Catalogue:
 
 
 def _popular_lists(run: Run, most: int) -> PopularLists | None:
-    """The popular items of each segment; None without `retrieval.segment`."""
+    """The `most` most popular items of each segment; None without `retrieval.segment`."""
     from tfrec.models.baselines.segment_popularity import SegmentPopularity
 
     column = run.config.retrieval.segment
@@ -218,17 +221,17 @@ def _popular_lists(run: Run, most: int) -> PopularLists | None:
     if run.segments is None:
         raise InvalidInput(
             f"retrieval.segment is {column!r}, but {run.path} was trained without it. Train with --set "
-            f"retrieval.segment={column}, or leave it out."
+            f"retrieval.segment={column}, or leave the option out."
         )
     return SegmentPopularity(run.segments, run.item_counts, {}).lists(most)
 
 
 def _attribute(items: pl.DataFrame, column: str) -> Sequence[Sequence[str]]:
-    """Each item's values of a column of single values or of lists, as strings."""
+    """The values of each item in a column of single values or of lists, as strings."""
     if column not in items.columns:
         raise InvalidInput(
             f"export.filter_attribute is {column!r}, but the items have only {', '.join(items.columns)}. "
-            f"Name one of them, or leave it out."
+            f"Name one of these, or leave the option out."
         )
     rows = [row if isinstance(row, list) else [row] for row in items[column].to_list()]
     return [[str(value) for value in row if value is not None] for row in rows]

@@ -1,4 +1,4 @@
-"""The parts of `export` that a ClickRanker needs, alone or behind a NextItemModel."""
+"""Exports a ClickRanker, alone or as the second stage behind a NextItemModel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfrec.errors import InvalidInput
 from tfrec.serving.saved_model.example_requests import Arrays, example_requests
-from tfrec.serving.saved_model.signatures import described, input_widths
+from tfrec.serving.saved_model.signatures import describe_signatures, input_widths
 
 if TYPE_CHECKING:
     from tfrec.config import ExportConfig
@@ -15,34 +15,38 @@ if TYPE_CHECKING:
     from tfrec.serving.modules.item_index import Catalogue
 
 
-def check_stages(run: Run, ranker: Run) -> None:
-    """Raises `InvalidInput` unless `run` is of next-item, and `ranker` of click-ranker over the same catalogue."""
+def check_ranker_fits(run: Run, ranker: Run) -> None:
+    """Raises `InvalidInput` unless `run` is a next-item run and `ranker` a click-ranker run over the same catalogue."""
     from tfrec.runs.two_stage import check_ranker
 
     check_ranker(run, ranker)
     if run.kind != "next-item":
-        raise InvalidInput(f"Expected a next-item run in front of a ranker, {run.path} is one of {run.kind}.")
+        raise InvalidInput(f"Expected a next-item run as the first stage, {run.path} is a run of {run.kind}. Pass one.")
 
 
-def second_stage(ranker: Run, sizes: ExportConfig) -> dict[str, Any]:
-    """What `TwoStageServing` takes beside the first stage's arguments, from the ranker's `retrieval` section."""
+def ranker_arguments(ranker: Run, sizes: ExportConfig) -> dict[str, Any]:
+    """Arguments of `TwoStageServing` for the ranker, from the `retrieval` section of the ranker's run.
+
+    Raises:
+        InvalidInput: `export.diversity` is set, which a ranker's order would undo.
+    """
     from tfrec.retrieval.two_stage_scorer import head_weights
     from tfrec.serving.modules.click_ranker import RankerGraph
 
     if sizes.diversity:
         raise InvalidInput(
-            f"export.diversity is {sizes.diversity:g}, but a ranker decides on the order. Set it to 0, or leave the "
-            "ranker out."
+            f"export.diversity is {sizes.diversity:g}, but the ranker decides the order of lists. Set it to 0, or "
+            "leave the ranker out."
         )
-    knobs, model = ranker.config.retrieval, ranker.model
-    graph = RankerGraph(model, ranker.event_kinds, head_weights(model.behaviours, knobs.behaviour_weights).tolist())
-    return {"ranker": graph, "candidates": knobs.candidates, "first_stage": knobs.first_stage}
+    retrieval, model = ranker.config.retrieval, ranker.model
+    graph = RankerGraph(model, ranker.event_kinds, head_weights(model.behaviours, retrieval.behaviour_weights).tolist())
+    return {"ranker": graph, "candidates": retrieval.candidates, "first_stage": retrieval.first_stage}
 
 
 def export_click_ranker(
     run: Run, catalogue: Catalogue
 ) -> tuple[ClickRankerServing, dict[str, Any], list[tuple[str, Arrays]]]:
-    """The module of a click-ranker run, what `tfrec.json` says of it, and its example requests."""
+    """The tf.Module of a click-ranker run, its entries in `tfrec.json`, and example requests."""
     from tfrec.retrieval.two_stage_scorer import head_weights
     from tfrec.serving.modules.click_ranker import ClickRankerServing
 
@@ -62,6 +66,6 @@ def export_click_ranker(
         "event_kinds": run.event_kinds,
         "sizes": {"history_length": sizes.history_length, "candidates_length": sizes.candidates_length},
         "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": described(module),
+        "signatures": describe_signatures(module),
     }
     return module, facts, requests

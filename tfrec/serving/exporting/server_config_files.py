@@ -1,4 +1,4 @@
-"""The files that TF Serving, Docker and Kubernetes read, written beside the versions of an export."""
+"""Writes the configuration files of TF Serving, Docker and Kubernetes beside the versions of a model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ prometheus_config {
 }
 """
 
-# Ports on loopback only: put a proxy that knows who may ask in front of them.
+# Ports on loopback only: TF Serving has no authentication, so put a proxy that has in front of it.
 _COMPOSE = """\
 services:
   {service}:
@@ -174,25 +174,28 @@ spec:
 
 
 def write_serving_files(folder: Path) -> None:
-    """Writes `serving/*.config`, `docker-compose.yaml` and `kubernetes.yaml` into `saved_models/NAME`.
+    """Writes `serving/*.config`, `docker-compose.yaml` and `kubernetes.yaml` into a model folder.
 
-    A file that is there already is kept: it may have been tuned by hand. Memory limits hold the largest version twice
-    (a server loads the new one before it drops the old) and 1 GiB for its work.
+    Existing files are kept, as they may have been edited. The memory limits allow for the largest version twice (a
+    server loads a new version before it drops the old one) and 1 GiB of working memory.
+
+    Args:
+        folder: `saved_models/NAME`.
 
     Raises:
-        InvalidInput: the folder's name holds what TF Serving cannot have in a URL or its files cannot quote.
+        InvalidInput: NAME has characters that cannot stand in a URL of TF Serving or in these files.
     """
     name = folder.name
     if not re.fullmatch(r"[\w .-]+", name) or not name.strip("."):
         raise InvalidInput(
             f"Expected a model name of letters, digits, spaces, dots, dashes and underscores, received {name!r}."
         )
-    size = max((_weight(version) for version in _versions(folder).values()), default=0)
-    words = {
+    size = max((_bytes_of(version) for version in _versions(folder).values()), default=0)
+    values = {
         "name": name,
         "path": quote(name),
         "image": IMAGE,
-        "service": _service(name),
+        "service": _service_name(name),
         "memory": 256 * math.ceil((2**30 + 2 * size) / 2**28),
         "storage": math.ceil(1 + 10 * size / 2**30),
     }
@@ -200,35 +203,36 @@ def write_serving_files(folder: Path) -> None:
         MODELS_CONFIG: _models_config(name),
         "serving/batching.config": _BATCHING,
         "serving/monitoring.config": _MONITORING,
-        "docker-compose.yaml": _COMPOSE.format(**words),
-        "kubernetes.yaml": _KUBERNETES.format(**words),
+        "docker-compose.yaml": _COMPOSE.format(**values),
+        "kubernetes.yaml": _KUBERNETES.format(**values),
     }.items():
         if not (folder / path).exists():
             _replace(folder / path, text)
 
 
-def _service(name: str) -> str:
-    """What Kubernetes and compose call it: lower case letters, digits and dashes, a letter first, no word of YAML's."""
+def _service_name(name: str) -> str:
+    """A name for Kubernetes and compose: lower-case letters, digits and dashes, a letter first, no YAML literal."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50].strip("-")
     fits = re.match("[a-z]", plain) and plain not in ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
     return plain if fits else f"model-{plain}".strip("-")
 
 
 def label_versions(folder: str | Path, labels: Mapping[str, int]) -> Path:
-    """Pins the versions of a model and names them, e.g. `{"stable": 3, "canary": 4}`; none: serve the newest again.
+    """Pins and labels versions of a model, e.g. `{"stable": 3, "canary": 4}`.
 
-    A rollout labels the new version canary, then stable; a rollback labels the old one stable again. Clients that ask
-    for a label follow without a change.
+    To roll out a version, label it canary and later stable; to roll back, label the old version stable. Clients that
+    ask for a label follow without a change.
 
     Args:
         folder: `saved_models/NAME`.
-        labels: Label to version.
+        labels: Version by label. Without labels the newest version is served again.
 
     Returns:
-        The `models.config` that was rewritten.
+        The `models.config` that was written.
 
     Raises:
-        InvalidInput: a version that is not there, or a label that is no plain word.
+        InvalidInput: a version does not exist, or a label has other characters than letters, digits, dots, dashes and
+            underscores.
     """
     folder = Path(folder)
     versions = _versions(folder)
@@ -238,7 +242,7 @@ def label_versions(folder: str | Path, labels: Mapping[str, int]) -> Path:
                 f"Expected a label of letters, digits, dots, dashes and underscores, received {label!r}."
             )
         if version not in versions:
-            raise InvalidInput(f"Expected a version in {folder} to call {label!r}; {version} is not there, "
+            raise InvalidInput(f"Expected a version in {folder} to label {label!r}; {version} is not there, "
                                f"only {sorted(versions) or 'nothing'}. Export it first.")  # fmt: skip
     _replace(folder / MODELS_CONFIG, _models_config(folder.name, labels))
     return folder / MODELS_CONFIG
@@ -252,11 +256,11 @@ def _models_config(name: str, labels: Mapping[str, int] | None = None) -> str:
 
 
 def _versions(folder: Path) -> dict[int, Path]:
-    found = folder.iterdir() if folder.is_dir() else ()
-    return {int(p.name): p for p in found if p.name.isdecimal() and (p / "saved_model.pb").is_file()}
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return {int(p.name): p for p in paths if p.name.isdecimal() and (p / "saved_model.pb").is_file()}
 
 
-def _weight(version: Path) -> int:
+def _bytes_of(version: Path) -> int:
     return sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
 
 

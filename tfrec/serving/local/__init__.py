@@ -1,1 +1,1 @@
-"""A model server for development and for machines without docker, with TF Serving's REST routes and gRPC services."""
+"""A model server with TF Serving's REST routes and gRPC services, for development and machines without docker."""

@@ -1,4 +1,4 @@
-"""TF Serving's PredictionService and ModelService over grpc.aio."""
+"""TF Serving's PredictionService and ModelService, on grpc.aio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfrec.serving.local.model_server import Core
-from tfrec.serving.local.rest_routes import not_of_method
+from tfrec.serving.local.rest_routes import wrong_method_error
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.local.tensor_protos import to_array, to_proto
 
@@ -34,12 +34,12 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
         self._core = core
 
     async def Predict(self, request: Any, context: Any) -> Any:
-        async with _answering(self._core, request.model_spec.name, context):
-            found = self._core.find(*_spec(request.model_spec))
+        async with _errors_as_statuses(self._core, request.model_spec.name, context):
+            loaded = self._core.find(*_model_version_label(request.model_spec))
             name = request.model_spec.signature_name or "serving_default"
-            if name not in found.signatures:
+            if name not in loaded.signatures:
                 raise RequestError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-            signature = found.signatures[name]
+            signature = loaded.signatures[name]
             for key in request.inputs:
                 if key not in signature.inputs:
                     raise invalid(
@@ -53,27 +53,27 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
             outputs = await self._core.batcher.run(signature, inputs)
             response = predict_pb2.PredictResponse()
             response.model_spec.name = request.model_spec.name
-            response.model_spec.version.value = found.number
+            response.model_spec.version.value = loaded.number
             response.model_spec.signature_name = name
             for key in request.output_filter or outputs:
                 response.outputs[key].CopyFrom(to_proto(outputs[key]))
             return response
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:
-        async with _answering(self._core, request.model_spec.name, context):
+        async with _errors_as_statuses(self._core, request.model_spec.name, context):
             if list(request.metadata_field) not in ([], ["signature_def"]):
                 raise invalid(f"Metadata field {list(request.metadata_field)} is not supported; only signature_def is")
-            return self._core.metadata(*_spec(request.model_spec))
+            return self._core.metadata(*_model_version_label(request.model_spec))
 
     async def Classify(self, request: Any, context: Any) -> Any:
-        async with _answering(self._core, request.model_spec.name, context):
-            self._core.find(*_spec(request.model_spec))
-            raise not_of_method("classify")
+        async with _errors_as_statuses(self._core, request.model_spec.name, context):
+            self._core.find(*_model_version_label(request.model_spec))
+            raise wrong_method_error("classify")
 
     async def Regress(self, request: Any, context: Any) -> Any:
-        async with _answering(self._core, request.model_spec.name, context):
-            self._core.find(*_spec(request.model_spec))
-            raise not_of_method("regress")
+        async with _errors_as_statuses(self._core, request.model_spec.name, context):
+            self._core.find(*_model_version_label(request.model_spec))
+            raise wrong_method_error("regress")
 
 
 class _Model(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
@@ -81,13 +81,13 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
         self._core = core
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:
-        async with _answering(self._core, request.model_spec.name, context):
-            return self._core.status(*_spec(request.model_spec))
+        async with _errors_as_statuses(self._core, request.model_spec.name, context):
+            return self._core.status(*_model_version_label(request.model_spec))
 
 
 @asynccontextmanager
-async def _answering(core: Core, model: str, context: Any) -> AsyncIterator[None]:
-    """Turns errors into gRPC statuses, and counts."""
+async def _errors_as_statuses(core: Core, model: str, context: Any) -> AsyncIterator[None]:
+    """Turns errors into gRPC statuses and counts the request."""
     try:
         with core.counted(model, "GRPC"):
             yield
@@ -98,7 +98,7 @@ async def _answering(core: Core, model: str, context: Any) -> AsyncIterator[None
         await context.abort(grpc.StatusCode.INTERNAL, f"Internal failure: {type(error).__name__}")
 
 
-def _spec(spec: Any) -> tuple[str, int | None, str]:
+def _model_version_label(spec: Any) -> tuple[str, int | None, str]:
     if not spec.name:
         raise invalid("Missing ModelSpec")
     return spec.name, spec.version.value if spec.HasField("version") else None, spec.version_label

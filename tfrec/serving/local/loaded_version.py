@@ -1,4 +1,4 @@
-"""One version of a model in memory, loaded the way TF Serving loads it: a session over the SavedModel's graph."""
+"""A version of a model in memory, loaded the way TF Serving loads it: as a session over the SavedModel's graph."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a signature: `shape` has None where any size goes, and is None where any shape does."""
+    """Dtype and shape of an input. `shape` has None for any size, and is None if any shape is accepted."""
 
     dtype: tf.DType
     shape: tuple[int | None, ...] | None
 
 
 class Signature:
-    """A callable signature.
+    """A signature that can be called.
 
     Args:
-        name: Its name.
-        definition: The `SignatureDef`.
-        session: The session that holds the graph.
+        name: Name of the signature.
+        definition: Its `SignatureDef`.
+        session: Session with the graph.
     """
 
     def __init__(self, name: str, definition: Any, session: Any) -> None:
@@ -48,10 +48,10 @@ class Signature:
         )
         shapes = [graph.get_tensor_by_name(n).shape for n in (*feeds, *fetches)]
         self.batched = all(s.rank is None or (s.rank > 0 and s[0] is None) for s in shapes)
-        """Whether rows of several requests may be put into one call."""
+        """Whether the first dimension of all inputs and outputs is free, so that requests can be batched."""
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Runs it; the inputs have been through `check`."""
+        """Runs the signature on inputs that have passed `check`."""
         try:
             values = self._call(*(inputs[key] for key in self.inputs))
         except tf.errors.OpError as error:
@@ -60,10 +60,10 @@ class Signature:
         return dict(zip(self.outputs, values, strict=True))
 
     def check(self, inputs: Mapping[str, Any]) -> int:
-        """The rows of a request: the first dimension, which all inputs share.
+        """Checks the inputs of a request and returns its number of rows (the first dimension of all inputs).
 
         Raises:
-            RequestError: INVALID_ARGUMENT for missing or unknown inputs, or another dtype, rank or size than declared.
+            RequestError: INVALID_ARGUMENT for missing or unknown inputs, or a dtype, rank or size that is not declared.
         """
         if set(inputs) != set(self.inputs):
             raise invalid(
@@ -72,10 +72,10 @@ class Signature:
             )
         rows = None
         for key, value in inputs.items():
-            wanted = self.inputs[key]
-            check_shape(key, tuple(value.shape), wanted)
-            if _dtype(value) != wanted.dtype:
-                raise invalid(f"{key}: expected {wanted.dtype.name}, received {_dtype(value).name}")
+            declared = self.inputs[key]
+            check_shape(key, tuple(value.shape), declared)
+            if _dtype(value) != declared.dtype:
+                raise invalid(f"{key}: expected {declared.dtype.name}, received {_dtype(value).name}")
             if self.batched and value.shape:
                 if rows is not None and rows != value.shape[0]:
                     raise invalid(f"{key}: expected {rows} rows as the other inputs have, received {value.shape[0]}")
@@ -84,14 +84,15 @@ class Signature:
 
 
 class LoadedVersion:
-    """A version that answers.
+    """A loaded and warmed-up version.
 
     Args:
-        folder: The version folder.
-        threads: TensorFlow's threads for one op; 0 for one a core.
+        folder: Version folder.
+        threads: Threads that TensorFlow uses for one op; 0 for one for each core.
 
     Raises:
-        InvalidInput: the model is broken, holds ops that a server must not run, or fails at its own warm-up requests.
+        InvalidInput: the model is broken, or has ops that a server must not run.
+        RequestError: one of its warm-up requests failed.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
@@ -115,7 +116,7 @@ class LoadedVersion:
             raise
 
     def signature(self, name: str) -> Signature:
-        """The signature of that name; "" is `serving_default`."""
+        """The signature called `name`; "" means `serving_default`."""
         name = name or "serving_default"
         if name not in self.signatures:
             raise invalid(f'Serving signature name: "{name}" not found in signature def')
@@ -131,18 +132,18 @@ class LoadedVersion:
         return len(requests)
 
 
-def check_shape(key: str, shape: tuple[int, ...], wanted: Input) -> None:
-    """Raises INVALID_ARGUMENT unless an input may have this shape."""
-    if wanted.shape is None:
+def check_shape(key: str, shape: tuple[int, ...], declared: Input) -> None:
+    """Raises INVALID_ARGUMENT unless `shape` fits what the input declares."""
+    if declared.shape is None:
         return
-    fits = len(shape) == len(wanted.shape) and all(w is None or w == s for w, s in zip(wanted.shape, shape))
+    fits = len(shape) == len(declared.shape) and all(d is None or d == s for d, s in zip(declared.shape, shape))
     if not fits:
-        expected = [-1 if size is None else size for size in wanted.shape]
+        expected = [-1 if size is None else size for size in declared.shape]
         raise invalid(f"{key}: expected shape {expected}, received {list(shape)}")
 
 
 def as_input(info: Any) -> Input:
-    """What a TensorInfo says of an input or an output."""
+    """Dtype and shape of a TensorInfo."""
     shape = None
     if not info.tensor_shape.unknown_rank:
         shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)

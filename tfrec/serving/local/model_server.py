@@ -1,4 +1,4 @@
-"""The models of a server and the answers to requests, whichever way they came in."""
+"""The models of a server and what REST and gRPC requests need from them."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from tfrec.serving.local.version_manager import Versions
 
 
 class Core:
-    """What REST and gRPC share.
+    """The state that REST routes and gRPC services share.
 
     Args:
-        models: By name.
-        batcher: Runs the requests.
-        metrics: Counts them.
+        models: Versions of each model, by name.
+        batcher: Runs requests.
+        metrics: Counts requests.
     """
 
     def __init__(self, models: Mapping[str, Versions], batcher: Batcher, metrics: Metrics) -> None:
         self.models, self.batcher, self.metrics = models, batcher, metrics
 
     def find(self, model: str, version: int | None, label: str) -> LoadedVersion:
-        """The version that answers; NOT_FOUND for other models."""
+        """The version that answers a request; raises NOT_FOUND for unknown models and versions."""
         if model not in self.models:
-            asked = f"Latest({model})" if version is None else f"Specific({model}, {version})"
-            raise RequestError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+            request = f"Latest({model})" if version is None else f"Specific({model}, {version})"
+            raise RequestError(Code.NOT_FOUND, f"Servable not found for request: {request}")
         return self.models[model].find(version, label)
 
     def status(self, model: str, version: int | None, label: str = "") -> Any:
-        """A GetModelStatusResponse: the state of the version asked for, or of all that were seen."""
+        """A GetModelStatusResponse with the state of one version, or of all versions seen so far."""
         if label:
             version = self.find(model, None, label).number
         states = self.models[model].states if model in self.models else {}
         shown = {number: s for number, s in states.items() if version is None or number == version}
         if not shown:
-            asked = f"version {version} of model" if version is not None else "any versions of model"
-            raise RequestError(Code.NOT_FOUND, f"Could not find {asked} {model}")
+            subject = f"version {version} of model" if version is not None else "any versions of model"
+            raise RequestError(Code.NOT_FOUND, f"Could not find {subject} {model}")
         response = get_model_status_pb2.GetModelStatusResponse()
         for number, state in sorted(shown.items(), reverse=True):
             entry = response.model_version_status.add(version=number, state=state.state)
@@ -55,12 +55,12 @@ class Core:
 
     def metadata(self, model: str, version: int | None, label: str) -> Any:
         """A GetModelMetadataResponse with the signature definitions."""
-        found = self.find(model, version, label)
+        loaded = self.find(model, version, label)
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         response.model_spec.name = model
-        response.model_spec.version.value = found.number
+        response.model_spec.version.value = loaded.number
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in found.definitions.items():
+        for name, definition in loaded.definitions.items():
             signatures.signature_def[name].CopyFrom(definition)
         packed = any_pb2.Any()
         packed.Pack(signatures)
@@ -69,14 +69,14 @@ class Core:
 
     @contextmanager
     def counted(self, model: str, entrypoint: str) -> Any:
-        """Counts what happens inside, by the error that leaves it."""
+        """Counts a request, with the status that the body's exception stands for."""
         started, status = time.perf_counter(), "OK"
         try:
             yield
         except RequestError as error:
             status = error.code.name
             raise
-        except asyncio.CancelledError:  # the client hung up
+        except asyncio.CancelledError:  # the client has hung up
             status = Code.CANCELLED.name
             raise
         except BaseException:

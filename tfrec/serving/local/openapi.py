@@ -1,4 +1,4 @@
-"""What the REST routes take and answer, as an OpenAPI document made of the models' own signatures."""
+"""Describes the REST routes as an OpenAPI document, generated from the signatures of the models."""
 
 from __future__ import annotations
 
@@ -42,34 +42,34 @@ _METADATA: Final[Schema] = {
     "required": ["model_spec", "metadata"],
 }
 _ERROR: Final[Schema] = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
-_REFUSED: Final = {"400": "not what the signature takes", "404": "no such model, version or label"}
+_REFUSED: Final = {"400": "the request does not fit the signature", "404": "no such model, version or label"}
 _BUSY: Final = {
-    "413": "a body above the limit",
-    "429": "a call that needs more memory than there is",
-    "503": "more requests wait than the server takes on",
+    "413": "the body exceeds the limit",
+    "429": "the call needs more memory than is available",
+    "503": "too many requests are waiting",
 }
 
 
 def openapi(models: Mapping[str, Versions]) -> Schema:
-    """The OpenAPI 3.1 document of a server: `GET /openapi.json`, from which clients in other languages can be made.
+    """The OpenAPI 3.1 document of a server, from which clients in other languages can be generated.
 
-    TF Serving has no such route, but what it describes are TF Serving's own routes. The signatures are those of each
-    model's newest version that is loaded.
+    It is served as `GET /openapi.json`. TF Serving has no such route, but the routes described are those of TF Serving.
+    The signatures are those of the newest loaded version of each model.
     """
     paths: Schema = {}
     for name, model in models.items():
-        found = model.loaded[max(model.loaded)]
-        for which, about in _which(model).items():
-            route = f"/v1/models/{quote(name)}{which}"
-            paths[route] = {**about, "get": _got("Which versions there are, and their state.", _STATUS)}
-            paths[f"{route}/metadata"] = {**about, "get": _got("The signatures.", _METADATA)}
-            paths[f"{route}:predict"] = {**about, "post": _predict(found)}
+        newest = model.loaded[max(model.loaded)]
+        for suffix, about in _version_suffixes(model).items():
+            route = f"/v1/models/{quote(name)}{suffix}"
+            paths[route] = {**about, "get": _get("The versions and their states.", _STATUS)}
+            paths[f"{route}/metadata"] = {**about, "get": _get("The signatures.", _METADATA)}
+            paths[f"{route}:predict"] = {**about, "post": _predict(newest)}
     info = {"title": "tfrec serve", "version": "v1", "description": "TF Serving's REST routes."}
     return {"openapi": "3.1.0", "info": info, "paths": paths}
 
 
-def _which(model: Versions) -> dict[str, Schema]:
-    """What may follow a model's name, and the parameters it has."""
+def _version_suffixes(model: Versions) -> dict[str, Schema]:
+    """Suffixes of a model's route that choose a version, with their path parameters."""
     version, label = {"type": "integer", "minimum": 0}, {"enum": sorted(model.labels)}
     about = {"": {}, "/versions/{version}": _parameter("version", version)}
     return about | ({"/labels/{label}": _parameter("label", label)} if model.labels else {})
@@ -79,45 +79,45 @@ def _parameter(name: str, schema: Schema) -> Schema:
     return {"parameters": [{"name": name, "in": "path", "required": True, "schema": schema}]}
 
 
-def _got(summary: str, schema: Schema) -> Schema:
-    return {"summary": summary, "responses": {**_answers({"200": schema}), **_answers(_REFUSED)}}
+def _get(summary: str, schema: Schema) -> Schema:
+    return {"summary": summary, "responses": {**_responses({"200": schema}), **_responses(_REFUSED)}}
 
 
 def _predict(version: LoadedVersion) -> Schema:
     requests, answers = [], []
     for name, signature in version.signatures.items():
-        asked, answered = _formats(signature, version.definitions[name])
-        named = {"signature_name": {"const": name}}
-        needs = [] if name == "serving_default" else ["signature_name"]
+        requested, answered = _formats(signature, version.definitions[name])
+        signature_name = {"signature_name": {"const": name}}
+        required = [] if name == "serving_default" else ["signature_name"]
         requests += [
             {
                 "type": "object",
-                "properties": {**named, key: value},
-                "required": [*needs, key],
-                "not": {"required": [no]},
+                "properties": {**signature_name, key: value},
+                "required": [*required, key],
+                "not": {"required": [other]},
             }
-            for (key, value), no in zip(asked.items(), ("instances", "inputs"))
+            for (key, value), other in zip(requested.items(), ("instances", "inputs"))
         ]
         answers += [_object({key: value}, [key]) for key, value in answered.items()]
     body = {"required": True, "content": {"application/json": {"schema": {"anyOf": requests}}}}
-    responses = {**_answers({"200": {"anyOf": answers}}), **_answers(_REFUSED), **_answers(_BUSY)}
+    responses = {**_responses({"200": {"anyOf": answers}}), **_responses(_REFUSED), **_responses(_BUSY)}
     return {"summary": "Calls a signature.", "requestBody": body, "responses": responses}
 
 
 def _formats(signature: Signature, definition: Any) -> tuple[Schema, Schema]:
-    """What stands under `inputs` and `instances`, and under `outputs` and `predictions`."""
+    """Schemas of `inputs` and `instances` in a request, and of `outputs` and `predictions` in an answer."""
     outputs = {key: as_input(definition.outputs[key]) for key in signature.outputs}
-    asked: Schema = {"inputs": _asked(signature.inputs, rows=False)}
-    answered: Schema = {"outputs": _answered(outputs, rows=False)}
+    requested: Schema = {"inputs": _request_schema(signature.inputs, rows=False)}
+    answered: Schema = {"outputs": _answer_schema(outputs, rows=False)}
     if signature.batched:
-        asked["instances"] = {"type": "array", "minItems": 1, "items": _asked(signature.inputs, rows=True)}
-        answered["predictions"] = {"type": "array", "items": _answered(outputs, rows=True)}
-    return asked, answered
+        requested["instances"] = {"type": "array", "minItems": 1, "items": _request_schema(signature.inputs, rows=True)}
+        answered["predictions"] = {"type": "array", "items": _answer_schema(outputs, rows=True)}
+    return requested, answered
 
 
-def _asked(tensors: Mapping[str, Input], *, rows: bool) -> Schema:
-    """An object of all tensors; one alone may stand without its name."""
-    # an empty list says nothing of the dimensions inside it, so a column of lists holds one at least
+def _request_schema(tensors: Mapping[str, Input], *, rows: bool) -> Schema:
+    """Schema of an object with all tensors; a single tensor may also be given without its name."""
+    # An empty list does not show the dimensions inside it, so a column of lists needs at least one entry.
     values = {
         name: _value(about, skip=int(rows), least=int(not rows and about.shape is not None and len(about.shape) > 1))
         for name, about in tensors.items()
@@ -126,24 +126,30 @@ def _asked(tensors: Mapping[str, Input], *, rows: bool) -> Schema:
     return whole if len(values) > 1 else {"anyOf": [whole, *values.values()]}
 
 
-def _answered(tensors: Mapping[str, Input], *, rows: bool) -> Schema:
-    """An object of all tensors; one alone stands without its name."""
+def _answer_schema(tensors: Mapping[str, Input], *, rows: bool) -> Schema:
+    """Schema of an object with all tensors; a single tensor is given without its name."""
     values = {name: _value(about, skip=int(rows)) for name, about in tensors.items()}
     whole = _object(values, list(values)) | {"additionalProperties": False}
     return whole if len(values) > 1 else next(iter(values.values()))
 
 
 def _value(about: Input, skip: int, least: int = 0) -> Schema:
-    """Nested arrays of the tensor's shape, without its first `skip` dimensions; the outermost holds `least`."""
+    """Schema of nested arrays with the shape of a tensor, without its first `skip` dimensions.
+
+    Args:
+        about: Dtype and shape of the tensor.
+        skip: Leading dimensions to leave out.
+        least: Fewest entries of the outermost array.
+    """
     if about.shape is None:
         return {}
-    schema = _number(about.dtype)
+    schema = _scalar(about.dtype)
     for size in reversed(about.shape[skip:]):
         schema = {"type": "array", "items": schema, **({} if size is None else {"minItems": size, "maxItems": size})}
     return {**schema, "minItems": least} if least else schema
 
 
-def _number(dtype: tf.DType) -> Schema:
+def _scalar(dtype: tf.DType) -> Schema:
     if dtype == tf.string:
         return _STRING
     if dtype.is_bool:
@@ -156,13 +162,17 @@ def _object(properties: Schema, required: list[str]) -> Schema:
     return {"type": "object", "properties": properties, "required": required}
 
 
-def _answers(of: Mapping[str, Any]) -> Schema:
-    """Responses by status: a description alone is an error's."""
-    told = {
-        code: (of_code, _ERROR) if isinstance(of_code, str) else ("The answer.", of_code)
-        for code, of_code in of.items()
+def _responses(contents: Mapping[str, Any]) -> Schema:
+    """Responses by status.
+
+    Args:
+        contents: For each status the schema of the answer, or, for an error, its description.
+    """
+    described = {
+        code: (content, _ERROR) if isinstance(content, str) else ("The answer.", content)
+        for code, content in contents.items()
     }
     return {
         code: {"description": text, "content": {"application/json": {"schema": schema}}}
-        for code, (text, schema) in told.items()
+        for code, (text, schema) in described.items()
     }

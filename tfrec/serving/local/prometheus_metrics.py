@@ -1,4 +1,4 @@
-"""What the server counts, under the names that TF Serving's dashboards know."""
+"""Prometheus metrics under the names that TF Serving's dashboards use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 
 
 class Metrics:
-    """Counters of one server, in a registry of its own.
+    """Metrics of one server, in a registry of their own.
 
     `:tensorflow:serving:request_count{model_name, status}`, `:tensorflow:serving:request_latency` (a histogram in
     microseconds, by model, API and entrypoint), `tfrec_waiting_requests` and `tfrec_model_calls`.
@@ -16,7 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = prometheus.CollectorRegistry()
-        # Counter would add "_total", and the dashboards would not find it.
+        # A Counter would append "_total" to the name, which dashboards do not expect.
         self._count = prometheus.Gauge(
             ":tensorflow:serving:request_count", "Requests.", ["model_name", "status"], registry=self.registry
         )
@@ -28,20 +28,22 @@ class Metrics:
             registry=self.registry,
         )
         self.waiting = prometheus.Gauge("tfrec_waiting_requests", "Requests not answered yet.", registry=self.registry)
-        self.calls = prometheus.Gauge("tfrec_model_calls", "Calls of models, of batches.", registry=self.registry)
+        self.calls = prometheus.Gauge(
+            "tfrec_model_calls", "Calls of models; a batch is one call.", registry=self.registry
+        )
 
     def record(self, model: str, status: str, entrypoint: str, seconds: float) -> None:
         """Counts a request.
 
         Args:
-            model: A model that is served; pass "" for others, so that clients cannot make series without end.
-            status: Name of the canonical code.
+            model: Name of a served model; "" for others, so that clients cannot create unlimited series.
+            status: Name of the canonical error code, or "OK".
             entrypoint: "REST" or "GRPC".
-            seconds: How long it took.
+            seconds: Duration of the request.
         """
         self._count.labels(model, status).inc()
         self._latency.labels(model, "Predict", entrypoint).observe(1e6 * seconds)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """All metrics in the Prometheus text format."""
         return prometheus.generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""TF Serving's JSON: row format (`instances` → `predictions`) and column format (`inputs` → `outputs`)."""
+"""TF Serving's JSON, in row format (`instances` → `predictions`) and in column format (`inputs` → `outputs`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tfrec.serving.local.status_codes import RequestError, invalid
 
 _BYTES_SUFFIX: Final = "_bytes"
 _DEEPEST: Final = 32
+"""Most dimensions of a tensor: NumPy before version 2 takes no more."""
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request; NaN and Infinity are taken, as TF Serving takes them."""
+    """Parses the body of a request, a JSON object. NaN and Infinity are accepted, as by TF Serving."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
@@ -33,15 +34,15 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return document
 
 
-def read_inputs(document: Mapping[str, Any], wanted: Mapping[str, Input]) -> tuple[Arrays, bool]:
-    """Arrays by input name, and whether the request was in row format.
+def read_inputs(document: Mapping[str, Any], declared: Mapping[str, Input]) -> tuple[Arrays, bool]:
+    """Reads the inputs of a request as arrays by name, and says whether they were in row format.
 
     Args:
-        document: What `parse_body` gave.
-        wanted: The signature's inputs.
+        document: Of `parse_body`.
+        declared: Inputs of the signature, by name.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, for everything TF Serving calls so.
+        RequestError: INVALID_ARGUMENT, wherever TF Serving answers so.
     """
     if "instances" in document and "inputs" in document:
         raise invalid("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
@@ -51,14 +52,14 @@ def read_inputs(document: Mapping[str, Any], wanted: Mapping[str, Input]) -> tup
             raise invalid("Excepting 'instances' to be an list/array")
         if not instances:
             raise invalid("No values in 'instances' array")
-        return _rows(instances, wanted), True
+        return _rows(instances, declared), True
     if "inputs" in document:
-        return _columns(document["inputs"], wanted), False
+        return _columns(document["inputs"], declared), False
     raise invalid("Missing 'inputs' or 'instances' key")
 
 
 def write_outputs(outputs: Arrays, row_format: bool) -> bytes:
-    """The body of an answer. One output stands without its name; names that end in `_bytes` are base64."""
+    """Writes the body of an answer. A single output has no name; outputs named `*_bytes` are base64."""
     columns = {name: _plain(value, name.endswith(_BYTES_SUFFIX)) for name, value in outputs.items()}
     if not row_format:
         return _dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
@@ -103,36 +104,36 @@ def _nested(flat: list[Any], shape: tuple[int, ...]) -> Any:
     return [_nested(flat[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
 
 
-def _rows(instances: list[Any], wanted: Mapping[str, Input]) -> Arrays:
+def _rows(instances: list[Any], declared: Mapping[str, Input]) -> Arrays:
     named = _is_named(instances[0])
-    if not named and len(wanted) > 1:
+    if not named and len(declared) > 1:
         raise invalid("instances is a plain list, but expecting list of objects as multiple input tensors required")
-    columns: dict[str, list[Any]] = {name: [] for name in wanted}
+    columns: dict[str, list[Any]] = {name: [] for name in declared}
     for number, row in enumerate(instances):
         if _is_named(row) != named:
             kinds = ("object", "value/list") if named else ("value/list", "object")
             raise invalid(f"Expecting {kinds[0]} but got {kinds[1]} at item {number} of input list")
         if not named:
-            columns[next(iter(wanted))].append(row)
-        elif set(row) != set(wanted):
+            columns[next(iter(declared))].append(row)
+        elif set(row) != set(declared):
             raise invalid(
-                f"Failed to process element: {number} of 'instances' list. keys must be equal to: {','.join(wanted)}"
+                f"Failed to process element: {number} of 'instances' list. keys must be equal to: {','.join(declared)}"
             )
         else:
             for name, value in row.items():
                 columns[name].append(value)
-    return {name: _array(name, rows, wanted[name]) for name, rows in columns.items()}
+    return {name: _array(name, rows, declared[name]) for name, rows in columns.items()}
 
 
-def _columns(inputs: Any, wanted: Mapping[str, Input]) -> Arrays:
+def _columns(inputs: Any, declared: Mapping[str, Input]) -> Arrays:
     if not _is_named(inputs):
-        if len(wanted) > 1:
+        if len(declared) > 1:
             raise invalid("inputs is a plain value/list, but expecting an object as multiple input tensors required")
-        inputs = {next(iter(wanted)): inputs}
-    for name in wanted:
+        inputs = {next(iter(declared)): inputs}
+    for name in declared:
         if name not in inputs:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
-    return {name: _array(name, inputs[name], about) for name, about in wanted.items()}
+    return {name: _array(name, inputs[name], about) for name, about in declared.items()}
 
 
 def _is_named(value: Any) -> bool:
@@ -143,8 +144,8 @@ def _is_base64(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
-def _array(name: str, value: Any, wanted: Input) -> np.ndarray[Any, Any]:
-    """Nested lists of one shape as an array of the input's dtype."""
+def _array(name: str, value: Any, declared: Input) -> np.ndarray[Any, Any]:
+    """Nested lists, which must have a rectangular shape, as an array of the input's dtype."""
     shape: list[int] = []
     probe = value
     while isinstance(probe, list):
@@ -155,7 +156,7 @@ def _array(name: str, value: Any, wanted: Input) -> np.ndarray[Any, Any]:
     flat: list[Any] = []
     try:
         _flatten(value, shape, 0, flat)
-        return _typed(flat, wanted.dtype).reshape(shape)
+        return _typed(flat, declared.dtype).reshape(shape)
     except RequestError as error:
         raise invalid(f"{name}: {error.message}") from None
 
@@ -196,6 +197,6 @@ def _bytes(value: Any) -> bytes:
             return value.encode()
         if _is_base64(value):
             return base64.b64decode(value["b64"], validate=True)
-    except ValueError as error:  # both kinds are
+    except ValueError as error:  # binascii.Error and UnicodeEncodeError are ValueErrors
         raise invalid(f"Unable to base64 decode or encode as UTF-8: {error}") from None
     raise invalid(f"JSON Value: {value!r:.100} Type: {type(value).__name__} is not of expected type: string")

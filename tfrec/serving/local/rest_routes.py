@@ -1,4 +1,4 @@
-"""TF Serving's REST routes over aiohttp."""
+"""TF Serving's REST routes, on aiohttp."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("tfrec.serving")
 
 
 def rest_app(core: Core, max_body_bytes: int) -> web.Application:
-    """The application. Every answer is JSON but the metrics; every error is `{"error": message}` with its code."""
+    """The aiohttp application. All answers except the metrics are JSON; errors are `{"error": message}`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path == METRICS_PATH and request.method == "GET":
@@ -52,18 +52,18 @@ def rest_app(core: Core, max_body_bytes: int) -> web.Application:
 async def _call(core: Core, request: web.Request, match: re.Match[str]) -> web.Response:
     model, version, label, method = match.groups()
     with core.counted(model, "REST"):
-        found = core.find(model, _version(version), label or "")
+        loaded = core.find(model, _version(version), label or "")
         document = parse_body(await _body(request))
         if method.lower() != "predict":
-            raise not_of_method(method.lower())
-        signature = found.signature(document.get("signature_name", ""))
+            raise wrong_method_error(method.lower())
+        signature = loaded.signature(document.get("signature_name", ""))
         inputs, row_format = read_inputs(document, signature.inputs)
         outputs = await core.batcher.run(signature, inputs)
         return _json(write_outputs(outputs, row_format))
 
 
 async def _body(request: web.Request) -> bytes:
-    """The body, as sent or unpacked."""
+    """The body of a request, decompressed."""
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
@@ -72,8 +72,8 @@ async def _body(request: web.Request) -> bytes:
         raise invalid(f"The body cannot be read: {error}") from None
 
 
-def not_of_method(method: str) -> RequestError:
-    """What TF Serving answers to classify and regress when a signature is for predict, as all of ours are."""
+def wrong_method_error(method: str) -> RequestError:
+    """TF Serving's error for classify and regress on a signature for predict, as all signatures here are."""
     names = f"tensorflow/serving/{method}", "tensorflow/serving/predict"
     kind = {"classify": "classification", "regress": "regression"}[method]
     return invalid(f"Expected {kind} signature method_name to be {names[0]}. Was: {names[1]}")
@@ -83,23 +83,23 @@ def _about(core: Core, match: re.Match[str]) -> web.Response:
     model, version, label, metadata = match.groups()
     if not metadata:
         status = core.status(model, _version(version), label or "")
-        return _json(_proto(status))
+        return _json(_as_dict(status))
     response = core.metadata(model, _version(version), label or "")
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     spec = {"name": model, "signature_name": "", "version": str(response.model_spec.version.value)}
-    return _json({"model_spec": spec, "metadata": {"signature_def": _proto(signatures)}})
+    return _json({"model_spec": spec, "metadata": {"signature_def": _as_dict(signatures)}})
 
 
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    if len(text) > 18:  # past int64, which is what versions are
+    if len(text) > 18:  # versions are int64
         raise invalid(f"Failed to convert version: {text:.40} to numeric.")
     return int(text)
 
 
-def _proto(message: Any) -> Any:
+def _as_dict(message: Any) -> Any:
     options = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
     return json_format.MessageToDict(message, **options)
 

@@ -1,4 +1,4 @@
-"""The server itself: start, watch, stop."""
+"""The model server: starts, watches for new versions and stops."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.prometheus_metrics import Metrics
 from tfrec.serving.local.rest_routes import rest_app
-from tfrec.serving.local.version_manager import Versions, wanted_versions
+from tfrec.serving.local.version_manager import Versions, read_version_policy
 
 _log = logging.getLogger("tfrec.serving")
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where a server listens and what it takes on.
+    """Address, timing and limits of a server.
 
     Args:
-        host: Address. Loopback by default: there is no authentication, so leave other addresses to a proxy that has.
-        rest_port: 0 for any free one, None for no REST.
-        grpc_port: 0 for any free one, None for no gRPC.
-        poll_seconds: How often folders are looked at for new versions.
-        grace_seconds: How long requests in flight have when the server stops.
-        threads: TensorFlow's threads for one op; 0 for one a core.
-        limits: What one server takes on.
+        host: Address to listen on. There is no authentication, so put a proxy in front of any other than loopback.
+        rest_port: Port of the REST API; 0 for any free port, None for no REST.
+        grpc_port: Port of the gRPC services; 0 for any free port, None for no gRPC.
+        poll_seconds: Seconds between two looks for new versions.
+        grace_seconds: Seconds that requests in flight get to finish when the server stops.
+        threads: Threads that TensorFlow uses for one op; 0 for one for each core.
+        limits: Limits of requests and batches.
     """
 
     host: str = "127.0.0.1"
@@ -52,21 +52,21 @@ class ServerOptions:
 
 
 class ModelServer:
-    """A model server inside a running event loop.
+    """A model server for use inside a running event loop.
 
     Args:
-        folders: `saved_models/NAME`, one a model.
-        options: Where it listens.
+        folders: Model folders, `saved_models/NAME`.
+        options: Address, timing and limits.
 
     Raises:
-        InvalidInput: two folders of one name, or a folder that is not there.
+        InvalidInput: two folders have the same name, or a folder does not exist.
     """
 
     def __init__(self, folders: Sequence[str | Path], options: ServerOptions | None = None) -> None:
         self.options = options or ServerOptions()
         paths = [Path(folder).resolve() for folder in folders]
         for path in paths:
-            wanted_versions(path)
+            read_version_policy(path)
         if len({path.name for path in paths}) != len(paths):
             raise InvalidInput(f"Expected folders of different names, received {', '.join(p.name for p in paths)}.")
         load = partial(LoadedVersion, threads=self.options.threads)
@@ -81,13 +81,13 @@ class ModelServer:
         """Loads the models, then opens the ports.
 
         Raises:
-            InvalidInput: a model of which no version loads; the message says why.
-            Unavailable: a port that is taken.
+            InvalidInput: no version of a model can be loaded; the message says why.
+            Unavailable: a port is in use.
         """
         for model in self.models.values():
             await model.refresh()
             if not model.loaded:
-                reasons = "; ".join(f"{n}: {s.error}" for n, s in model.states.items()) or "it has none"
+                reasons = "; ".join(f"{n}: {s.error}" for n, s in model.states.items()) or "there is none"
                 raise InvalidInput(f"Expected a version that loads in {model.folder}; {reasons}")
         limits, host = self.options.limits, self.options.host
         if self.options.rest_port is not None:
@@ -109,12 +109,12 @@ class ModelServer:
                 named = f"[{host}]" if ":" in host else host
                 self.grpc_port = self._grpc.add_insecure_port(f"{named}:{self.options.grpc_port}")
             except RuntimeError:
-                raise Unavailable(f"Cannot listen on {host}:{self.options.grpc_port}: it is taken.") from None
+                raise Unavailable(f"Cannot listen on {host}:{self.options.grpc_port}: the port is in use.") from None
             await self._grpc.start()
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Takes no more connections, answers what is in flight (up to `grace_seconds`), and frees the models."""
+        """Closes the ports, waits up to `grace_seconds` for requests in flight, and unloads the models."""
         if self._watcher:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -134,7 +134,7 @@ class ModelServer:
         deadline = asyncio.get_running_loop().time() + self.options.grace_seconds
         while self.core.batcher.waiting and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0)  # the last answers are written
+        await asyncio.sleep(0)  # lets the last answers be written
 
     async def _watch(self) -> None:
         while True:
@@ -144,11 +144,11 @@ class ModelServer:
                 try:
                     changed = await model.refresh()
                 except Exception:
-                    _log.exception("looking for versions of %s failed", model.name)
+                    _log.exception("cannot look for versions of %s", model.name)
                     continue
                 for number, state in model.states.items():
                     if state.error and state.error != before.get(number):
-                        _log.error("%s/%d does not load, the old one stays: %s", model.name, number, state.error)
+                        _log.error("%s/%d does not load, the old version stays: %s", model.name, number, state.error)
                 if changed:
                     _log.warning("%s: serving %s", model.name, sorted(model.loaded))
 
@@ -158,12 +158,12 @@ def serve(
     options: ServerOptions | None = None,
     ready: Callable[[ModelServer], None] = lambda server: None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM, then stops gracefully.
+    """Serves models until SIGINT or SIGTERM, then stops gracefully.
 
     Args:
-        folders: `saved_models/NAME`, one a model.
-        options: Where it listens.
-        ready: Called once it answers.
+        folders: Model folders, `saved_models/NAME`.
+        options: Address, timing and limits.
+        ready: Called when the server answers requests.
     """
 
     async def run() -> None:
@@ -182,11 +182,11 @@ def serve(
 
 
 class LocalServer:
-    """A `ModelServer` in a thread of its own, for tests, notebooks and benchmarks: `with LocalServer(...) as server`.
+    """A `ModelServer` in a background thread, for tests, notebooks and benchmarks: `with LocalServer(...) as server`.
 
     Args:
-        folders: `saved_models/NAME`, one a model.
-        options: Where it listens; free ports by default.
+        *folders: Model folders, `saved_models/NAME`.
+        options: Address, timing and limits; by default on free ports.
     """
 
     def __init__(self, *folders: str | Path, options: ServerOptions | None = None) -> None:
@@ -211,16 +211,16 @@ class LocalServer:
 
     @property
     def rest(self) -> str:
-        """The address of REST, e.g. "http://127.0.0.1:8501"."""
+        """Address of the REST API, e.g. "http://127.0.0.1:8501"."""
         return f"http://{self.server.options.host}:{self.server.rest_port}"
 
     @property
     def grpc(self) -> str:
-        """The address of gRPC, e.g. "127.0.0.1:8500"."""
+        """Address of the gRPC services, e.g. "127.0.0.1:8500"."""
         return f"{self.server.options.host}:{self.server.grpc_port}"
 
     def refresh(self) -> None:
-        """Looks for new versions now."""
+        """Looks for new versions at once, without waiting for the next poll."""
         for model in self.server.models.values():
             self._run(model.refresh())
 

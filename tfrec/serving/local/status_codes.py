@@ -1,4 +1,4 @@
-"""TensorFlow's canonical error codes, as TF Serving answers with them."""
+"""TensorFlow's canonical error codes, with the HTTP statuses of TF Serving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Code(Enum):
-    """(number of the code in gRPC, HTTP status that TF Serving gives it)."""
+    """An error code: its number in gRPC, and its HTTP status in TF Serving."""
 
     OK = (0, 200)
     CANCELLED = (1, 499)
@@ -22,18 +22,22 @@ class Code(Enum):
 
     @property
     def number(self) -> int:
-        """What gRPC calls it."""
+        """Number of the code in gRPC."""
         return self.value[0]
 
     @property
     def http(self) -> int:
-        """The HTTP status."""
+        """HTTP status of the code in TF Serving."""
         return self.value[1]
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, and why; it becomes a gRPC status or a JSON error of status `http`, which is
-    that of the code unless it is given.
+    """An error to answer a request with, as a gRPC status or as JSON.
+
+    Args:
+        code: The error code.
+        message: What is wrong with the request.
+        http: HTTP status; by default that of the code.
 
     Example:
         >>> RequestError(Code.NOT_FOUND, "Servable not found for request: Latest(x)").code.http
@@ -46,5 +50,5 @@ class RequestError(Exception):
 
 
 def invalid(message: str) -> RequestError:
-    """An INVALID_ARGUMENT error."""
+    """A `RequestError` with the code INVALID_ARGUMENT."""
     return RequestError(Code.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""TensorProtos to arrays and back, quicker than TensorFlow's own and wary of what they claim."""
+"""Converts TensorProtos to arrays and back: faster than TensorFlow for strings, and safe for untrusted messages."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ from tfrec.serving.local.loaded_version import Input, check_shape
 from tfrec.serving.local.status_codes import invalid
 
 
-def to_array(key: str, proto: Any, wanted: Input | None) -> np.ndarray[Any, Any]:
-    """A TensorProto's values.
+def to_array(key: str, proto: Any, declared: Input | None) -> np.ndarray[Any, Any]:
+    """The values of a TensorProto.
 
-    The shape is checked before anything of its size is made: a message of a few bytes may claim a shape of terabytes.
+    The shape is checked before memory is allocated: a message of a few bytes may claim a shape of terabytes.
+
+    Args:
+        key: Name of the input, for messages.
+        proto: The TensorProto.
+        declared: Dtype and shape that the signature declares; None for any.
 
     Raises:
-        RequestError: INVALID_ARGUMENT when dtype or shape are not the signature's, or values are missing.
+        RequestError: INVALID_ARGUMENT if dtype or shape do not fit the signature, or values are missing.
     """
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise invalid(f"{key}: expected a tensor of known shape")
-    if wanted is not None:
-        check_shape(key, shape, wanted)
-        if proto.dtype != wanted.dtype.as_datatype_enum:
-            raise invalid(f"{key}: expected {wanted.dtype.name}, received the type {proto.dtype}")
+    if declared is not None:
+        check_shape(key, shape, declared)
+        if proto.dtype != declared.dtype.as_datatype_enum:
+            raise invalid(f"{key}: expected {declared.dtype.name}, received the type {proto.dtype}")
     size = int(np.prod(shape, dtype=object)) if shape else 1
     given = len(proto.tensor_content) + sum(len(getattr(proto, field)) for field in _FIELDS)
-    one = len(proto.string_val[0]) if given == len(proto.string_val) == 1 else 1
-    if size > max(given, 1) and not (given == 1 and size <= 2**16 and size * one <= _FILLED_BYTES):
+    value_bytes = len(proto.string_val[0]) if given == len(proto.string_val) == 1 else 1
+    if size > max(given, 1) and not (given == 1 and size <= 2**16 and size * value_bytes <= _MAX_FILLED_BYTES):
         raise invalid(f"{key}: expected {size} values for the shape {list(shape)}, received fewer")
     if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) == size:
         values = np.empty(size, object)
@@ -44,7 +49,7 @@ def to_array(key: str, proto: Any, wanted: Input | None) -> np.ndarray[Any, Any]
 
 
 def to_proto(array: np.ndarray[Any, Any]) -> Any:
-    """An array as a TensorProto; strings as a list, numbers as bytes."""
+    """An array as a TensorProto, with strings as a list and numbers as bytes."""
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in array.shape])
     if array.dtype.kind in "OSU":
         return TensorProto(dtype=tf.string.as_datatype_enum, tensor_shape=shape, string_val=array.ravel().tolist())
@@ -52,8 +57,8 @@ def to_proto(array: np.ndarray[Any, Any]) -> Any:
     return TensorProto(dtype=dtype, tensor_shape=shape, tensor_content=np.ascontiguousarray(array).tobytes())
 
 
-_FILLED_BYTES = 2**24
-"""What the one value that a message gives for all may come to."""
+_MAX_FILLED_BYTES = 2**24
+"""Most bytes of a tensor whose message gives one value for all entries: the largest request by default."""
 _FIELDS = (
     "half_val", "float_val", "double_val", "int_val", "string_val", "scomplex_val", "int64_val", "bool_val",
     "dcomplex_val", "uint32_val", "uint64_val",

@@ -1,4 +1,4 @@
-"""The versions of one model: which are wanted, which are loaded, and the change from one to the next."""
+"""Manages the versions of one model: reads which to serve, loads new ones and drops old ones."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
 
 @dataclass
 class State:
-    """Where a version stands: a number of ModelVersionStatus.State, and why it failed ("" when it did not)."""
+    """State of a version: a number of ModelVersionStatus.State, and the error if it failed to load, else ""."""
 
     state: int
     error: str = ""
 
 
 @dataclass
-class Wanted:
-    """What `models.config` asks for: versions, newest first, and names for some of them.
+class VersionPolicy:
+    """The versions to serve, as `models.config` says.
 
-    `otherwise` are the older ones, to fall back on when none of `versions` loads; none where versions are pinned.
+    Attributes:
+        versions: Versions to serve, newest first.
+        otherwise: Older versions to fall back to if none of `versions` loads; empty where versions are pinned.
+        labels: Version by label.
     """
 
     versions: list[int] = field(default_factory=list)
@@ -41,15 +44,15 @@ class Wanted:
 
 
 class Versions:
-    """Loads what is wanted, keeps what works.
+    """The loaded versions of one model.
 
-    A new version answers only once it is loaded and warm; then it takes over at once, and the old one is dropped when
-    its last request is done. A version that does not load changes nothing: the old one stays, the state of the new
-    one says why, and it is tried again when its files change.
+    A new version takes over when it is loaded and warmed up, and the old one is dropped after its last request. If a
+    version does not load, the old one stays; the state of the new one says why, and loading is tried again when its
+    files change.
 
     Args:
-        folder: `saved_models/NAME`; NAME is what clients call the model.
-        load: Makes a `LoadedVersion` of a version folder.
+        folder: Model folder, `saved_models/NAME`; NAME is the model's name for clients.
+        load: Loads a version folder as a `LoadedVersion`.
     """
 
     def __init__(self, folder: Path, load: Callable[[Path], LoadedVersion] = LoadedVersion) -> None:
@@ -62,10 +65,10 @@ class Versions:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
     def find(self, version: int | None = None, label: str = "") -> LoadedVersion:
-        """The version that answers a request: the one asked for, or the newest.
+        """The version with a number or a label, by default the newest.
 
         Raises:
-            RequestError: NOT_FOUND for a version that is not loaded, INVALID_ARGUMENT for a label that is not given.
+            RequestError: NOT_FOUND for a version that is not loaded, INVALID_ARGUMENT for an unknown label.
         """
         if label:
             if label not in self.labels:
@@ -75,24 +78,24 @@ class Versions:
             return self.loaded[max(self.loaded)]
         if version in self.loaded:
             return self.loaded[version]
-        asked = f"Latest({self.name})" if version is None else f"Specific({self.name}, {version})"
-        raise RequestError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+        request = f"Latest({self.name})" if version is None else f"Specific({self.name}, {version})"
+        raise RequestError(Code.NOT_FOUND, f"Servable not found for request: {request}")
 
     async def refresh(self) -> bool:
-        """Compares what is on disk with what is loaded, loads and drops; True when something changed."""
+        """Loads and drops versions as the files on disk say; returns whether anything changed."""
         try:
-            wanted = wanted_versions(self.folder)
+            policy = read_version_policy(self.folder)
         except InvalidInput:
-            return False  # a broken or half-written models.config: go on as before
+            return False  # a broken or half-written models.config changes nothing
         changed = False
-        for number in wanted.versions:
+        for number in policy.versions:
             if number not in self.loaded and self._failed.get(number) != self._stamp(number):
                 changed |= await self._add(number)
-        for number in wanted.otherwise:
+        for number in policy.otherwise:
             if not self.loaded and self._failed.get(number) != self._stamp(number):
                 changed |= await self._add(number)
-        self.labels = {label: number for label, number in wanted.labels.items() if number in self.loaded}
-        return self._drop(wanted) or changed
+        self.labels = {label: number for label, number in policy.labels.items() if number in self.loaded}
+        return self._drop_surplus(policy) or changed
 
     def close(self) -> None:
         """Drops all versions."""
@@ -114,13 +117,13 @@ class Versions:
         self.states[number] = State(AVAILABLE)
         return True
 
-    def _drop(self, wanted: Wanted) -> bool:
-        surplus = [number for number in self.loaded if number not in wanted.versions]
-        # With nothing else that works, an old version is better than none.
+    def _drop_surplus(self, policy: VersionPolicy) -> bool:
+        surplus = [number for number in self.loaded if number not in policy.versions]
+        # An old version is better than none.
         if set(surplus) == set(self.loaded):
             surplus = [number for number in surplus if number != max(self.loaded)]
-        # One that replaces another has to work first.
-        elif missing := [n for n in wanted.versions if n not in self.loaded]:
+        # A version is dropped only after the one that replaces it has been loaded.
+        elif missing := [n for n in policy.versions if n not in self.loaded]:
             surplus = [number for number in surplus if number > max(missing)]
         for number in surplus:
             del self.loaded[number]
@@ -130,7 +133,7 @@ class Versions:
         return bool(surplus)
 
     def _path(self, number: int) -> Path:
-        """The version's folder, which may have zeros before its number."""
+        """Folder of a version, whose name may have leading zeros."""
         plain = self.folder / str(number)
         padded = (p for p in self.folder.iterdir() if p.name.isdecimal() and int(p.name) == number)
         return plain if plain.exists() else next(padded, plain)
@@ -142,14 +145,14 @@ class Versions:
             return 0.0
 
 
-def wanted_versions(folder: Path) -> Wanted:
-    """What `serving/models.config` asks for; the newest version where there is no such file.
+def read_version_policy(folder: Path) -> VersionPolicy:
+    """Reads `serving/models.config` of a model folder. Without that file, the newest version is served.
 
     Raises:
-        InvalidInput: the file is not a `ModelServerConfig`, or the folder is not there.
+        InvalidInput: the file is no `ModelServerConfig`, or the folder does not exist.
     """
     try:
-        there = sorted(
+        existing = sorted(
             (int(p.name) for p in folder.iterdir() if p.name.isdecimal() and (p / "saved_model.pb").is_file()),
             reverse=True,
         )
@@ -157,14 +160,14 @@ def wanted_versions(folder: Path) -> Wanted:
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except OSError as error:
-        raise InvalidInput(f"Expected a model's folder, e.g. saved_models/NAME; {folder}: {error.strerror}.") from None
+        raise InvalidInput(f"Expected a model folder, e.g. saved_models/NAME; {folder}: {error.strerror}.") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{folder / MODELS_CONFIG} is not a ModelServerConfig: {error}") from None
     configs = [c for c in parsed.model_config_list.config if c.name == folder.name]
     if not configs:
-        return Wanted(there[:1], there[1:])
+        return VersionPolicy(existing[:1], existing[1:])
     policy, labels = configs[0].model_version_policy, dict(configs[0].version_labels)
     if policy.HasField("specific"):
-        return Wanted([number for number in there if number in policy.specific.versions], [], labels)
-    many = len(there) if policy.HasField("all") else max(policy.latest.num_versions, 1)
-    return Wanted(there[:many], there[many:], labels)
+        return VersionPolicy([number for number in existing if number in policy.specific.versions], [], labels)
+    count = len(existing) if policy.HasField("all") else max(policy.latest.num_versions, 1)
+    return VersionPolicy(existing[:count], existing[count:], labels)

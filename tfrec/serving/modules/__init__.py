@@ -1,1 +1,1 @@
-"""The tf.Modules whose signatures an export has, one a model family."""
+"""The tf.Modules that are exported, one for each model family; their methods become the signatures."""

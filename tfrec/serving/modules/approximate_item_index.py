@@ -1,4 +1,4 @@
-"""The items of an export behind an approximate index, with the same answers to the same questions as `ItemIndex`."""
+"""An `ItemIndex` that searches through an approximate index."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ Search = Int8Index | IvfIndex
 
 
 class ApproximateItemIndex(ItemIndex):
-    """`ItemIndex` whose scores are found by an `Int8Index` or `IvfIndex`; see there for what is exact.
+    """`ItemIndex` that finds items with an `Int8Index` or `IvfIndex`, whose docstrings say what is exact.
 
-    Always exact: rows without a usable history (popularity, over all items) and, with an inverted file, what
-    `recommend_filtered` answers.
+    Two things are always exact: popular items for rows without a usable history, and, with an inverted file, the
+    answers of `recommend_filtered`.
 
     Args:
-        search: The index, made of `scored`.
-        others: As for `ItemIndex`.
+        scored: As for `ItemIndex`.
+        read: As for `ItemIndex`.
+        counts: As for `ItemIndex`.
+        search: The index over `scored`.
+        **others: Other arguments of `ItemIndex`.
     """
 
     def __init__(self, scored: Any, read: Any, counts: Any, *, search: Search, **others: Any) -> None:

@@ -1,4 +1,4 @@
-"""BehaviourTextModel as TensorFlow Serving sees it: what a person did, as text, to probabilities."""
+"""The served form of a BehaviourTextModel: behaviour texts in, probabilities out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ Tensors = dict[str, tf.Tensor]
 class BehaviourTextServing(tf.Module):
     """The signatures of a BehaviourTextModel export.
 
-    `serving_default` is, for the sigmoid head, behaviour_text `[B]`, candidate_text `[B]` → probability `[B]`; for the
-    softmax head, behaviour_text `[B]` → item_ids, scores (probabilities) `[B, K]`, count `[B]`, ties to the item first
-    in the catalogue. Both also have `encode`: behaviour_text `[B]` → embeddings `[B, dim]`. An empty text is read as
-    a person who did nothing yet.
+    - `serving_default`, sigmoid head: behaviour_text `[B]`, candidate_text `[B]` → probability `[B]`.
+    - `serving_default`, softmax head: behaviour_text `[B]` → item_ids `[B, K]`, scores (probabilities) `[B, K]`, count
+      `[B]`. Ties go to the item that comes first in the catalogue.
+    - `encode`: behaviour_text `[B]` → embeddings `[B, dim]`.
+
+    An empty text stands for a user who has done nothing yet.
 
     Args:
         model: A BehaviourTextModel.
         head: "sigmoid" or "softmax".
-        item_ids: The catalogue's ids, for the softmax head.
-        max_k: Items returned; at most as many as there are.
+        item_ids: Ids of the catalogue, for the softmax head.
+        max_k: Number K of items returned, at most the size of the catalogue.
     """
 
     def __init__(self, model: Any, head: str, item_ids: Sequence[str] = (), max_k: int = 100) -> None:
@@ -34,30 +36,30 @@ class BehaviourTextServing(tf.Module):
         self._ids = tf.constant([str(item) for item in item_ids], tf.string)
         behaviour = tf.TensorSpec([None], tf.string, schema.BEHAVIOUR_TEXT)
         candidate = tf.TensorSpec([None], tf.string, schema.CANDIDATE_TEXT)
-        default = tf.function(self.judge if head == "sigmoid" else self.recommend)
+        default = tf.function(self.predict if head == "sigmoid" else self.recommend)
         specs = (behaviour, candidate) if head == "sigmoid" else (behaviour,)
         self.functions: dict[str, Callable[..., Tensors]] = {
             schema.SIGNATURE_DEFAULT: default.get_concrete_function(*specs),
             schema.SIGNATURE_ENCODE: tf.function(self.encode).get_concrete_function(behaviour),
         }
 
-    def judge(self, behaviour_text: tf.Tensor, candidate_text: tf.Tensor) -> Tensors:
-        """The probability `[B]` that each user acts on the candidate."""
+    def predict(self, behaviour_text: tf.Tensor, candidate_text: tf.Tensor) -> Tensors:
+        """The probability `[B]` that each user acts on their candidate."""
         inputs = {schema.BEHAVIOUR_TEXT: behaviour_text, schema.CANDIDATE_TEXT: candidate_text}
         return {schema.PROBABILITY: tf.reshape(self._probabilities(inputs), [-1])}
 
     def recommend(self, behaviour_text: tf.Tensor) -> Tensors:
-        """The K most probable next items and their probabilities."""
+        """The K most probable next items, with their probabilities."""
         scores, indices = tf.math.top_k(self._probabilities({schema.BEHAVIOUR_TEXT: behaviour_text}), self.k)
         count = tf.fill([tf.shape(scores)[0]], self.k)
         return {schema.ITEM_IDS: tf.gather(self._ids, indices), schema.SCORES: scores, schema.COUNT: count}
 
     def encode(self, behaviour_text: tf.Tensor) -> Tensors:
-        """The encoder's vectors `[B, dim]` of behaviour texts."""
+        """Vectors `[B, dim]` of behaviour texts."""
         return {schema.EMBEDDINGS: self._model.encode(behaviour_text)}
 
     def _probabilities(self, inputs: Tensors) -> tf.Tensor:
         outputs = self._model(inputs, training=False)
-        # a functional model may name its one output
+        # a functional model may return its single output by name
         outputs = next(iter(outputs.values())) if isinstance(outputs, dict) else outputs
         return tf.cast(outputs, tf.float32)

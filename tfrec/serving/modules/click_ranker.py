@@ -1,4 +1,4 @@
-"""ClickRanker as TensorFlow Serving sees it: given candidates, alone or as the second stage behind a NextItemModel."""
+"""The served form of a ClickRanker, alone or as the second stage behind a NextItemModel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from tfrec.models.shared.item_table import lookup
 from tfrec.serving.modules.string_ops import compact, index_table
 
 UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
-NUMBER: Final = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+"""Score of an unknown or "" candidate: the lowest finite float32, as JSON has no −inf."""
+
+NUMBER_PATTERN: Final = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 
 Tensors = dict[str, tf.Tensor]
 
 
 class RankerGraph(tf.Module):
-    """A ClickRanker with the vectors of the catalogue, as part of a graph.
+    """A ClickRanker and its item vectors, as part of a served graph.
 
     Args:
         model: A ClickRanker.
-        event_kinds: Event kinds by index. Impressions are not read; kinds that are not named are read as unknown.
-        weights: Of each behaviour in the score.
+        event_kinds: Event kinds by index. Other kinds are read as unknown, and impressions are not read.
+        weights: Weight of each behaviour in the score.
     """
 
     def __init__(self, model: Any, event_kinds: Sequence[str], weights: Sequence[float]) -> None:
@@ -38,25 +40,25 @@ class RankerGraph(tf.Module):
         self._weights = tf.constant(np.asarray(weights, np.float32))
         self._vectors = tf.Variable(model.items.vectors(), trainable=False, name="ranker_items")
         self._context = ContextGraph(model.context)
-        # Only what is captured is tracked: not the Keras objects, and not what the vectors are made of.
+        # Only captured variables are tracked: not the Keras objects, nor the variables that item vectors are made of.
         spare = {id(weight) for weight in model.items.weights}
         self._tracked = [weight for weight in model.variables if id(weight) not in spare]
         self._untracked = _Untracked(model)
 
-    def judge(
+    def scores_and_probabilities(
         self, items: tf.Tensor, events: tf.Tensor, candidates: tf.Tensor, context: Mapping[str, tf.Tensor] | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and probabilities of candidates.
 
         Args:
-            items: int32 `[batch, length]`, catalogue indices of the history; −1 where there is none.
-            events: string `[batch, length]`.
-            candidates: int32 `[batch, candidates]`, −1 where there is none.
-            context: string `[batch]` a column; None for unknown.
+            items: int32 `[batch, length]`, catalogue indices of the history; −1 is padding.
+            events: string `[batch, length]`, event kinds of the history.
+            candidates: int32 `[batch, candidates]`; −1 is padding.
+            context: string `[batch]` by context column; None where the context is unknown.
 
         Returns:
             scores: float32 `[batch, candidates]`, the weighted sum of the probabilities. probabilities: float32
-            `[batch, candidates, behaviours]`. Both 0 where there is no candidate.
+            `[batch, candidates, behaviours]`. Both are 0 for padding.
         """
         model = self._untracked.model
         kinds = tf.cast(self._events.lookup(events), tf.int32)
@@ -65,17 +67,17 @@ class RankerGraph(tf.Module):
         inputs = {schema.HISTORY_ITEMS: items, schema.HISTORY_EVENTS: kinds, schema.CANDIDATES: candidates}
         inputs |= self._context.encode(context, tf.shape(items)[0])
         vectors = lookup(self._vectors, items), lookup(self._vectors, candidates)
-        found = model.calibration(model.log_probabilities_of_vectors(inputs, *vectors))
-        found *= tf.cast(candidates >= 0, tf.float32)[..., None]
-        return tf.reduce_sum(found * self._weights, axis=2), found
+        probabilities = model.calibration(model.log_probabilities_of_vectors(inputs, *vectors))
+        probabilities *= tf.cast(candidates >= 0, tf.float32)[..., None]
+        return tf.reduce_sum(probabilities * self._weights, axis=2), probabilities
 
-    def named(self, probabilities: tf.Tensor) -> Tensors:
-        """One output a behaviour, `probability_NAME` `[batch, candidates]`."""
+    def probability_outputs(self, probabilities: tf.Tensor) -> Tensors:
+        """An output `probability_NAME` `[batch, candidates]` for each behaviour."""
         return {f"{schema.PROBABILITY}_{name}": probabilities[..., i] for i, name in enumerate(self.behaviours)}
 
 
 class ContextGraph(tf.Module):
-    """`ContextFeatures.encode` for strings in a graph; what is no number, or no known value, is unknown."""
+    """`ContextFeatures.encode` for strings in a graph. Strings that are no number or no known category are unknown."""
 
     def __init__(self, features: ContextFeatures) -> None:
         super().__init__(name="context")
@@ -84,7 +86,12 @@ class ContextGraph(tf.Module):
         self._tables = {name: index_table(values) for name, values in features.categories.items()}
 
     def encode(self, context: Mapping[str, tf.Tensor] | None, rows: tf.Tensor) -> Tensors:
-        """The model's context inputs, of string `[rows]` a column."""
+        """The model's context inputs.
+
+        Args:
+            context: string `[rows]` by column. Missing columns are unknown.
+            rows: int32 scalar.
+        """
         given = context or {}
         unknown = tf.fill([rows], "")
         inputs: Tensors = {}
@@ -92,7 +99,7 @@ class ContextGraph(tf.Module):
             columns = []
             for name, (mean, deviation) in self._numbers.items():
                 text = tf.strings.strip(given.get(name, unknown))
-                known = tf.strings.regex_full_match(text, NUMBER)
+                known = tf.strings.regex_full_match(text, NUMBER_PATTERN)
                 value = (tf.strings.to_number(tf.where(known, text, "0")) - mean) / deviation
                 columns.append(tf.where(known & tf.math.is_finite(value), value, 0.0))
             inputs[schema.CONTEXT_NUMBERS] = tf.stack(columns, axis=1)
@@ -105,17 +112,18 @@ class ContextGraph(tf.Module):
 class ClickRankerServing(tf.Module):
     """The signatures of a ClickRanker export.
 
-    `rank` = `serving_default`: history_item_ids, history_events `[B, H]`, candidate_item_ids `[B, C]`, and, for a model
-    with context, a string `[B]` for each of its columns ("" is unknown) → `probability_NAME` `[B, C]` for each
-    behaviour, and `scores` `[B, C]`, their weighted sum. For unknown or "" candidates the probability is 0 and the
-    score the lowest float32. Unknown items of the history are left out; one that is empty is a user who did nothing.
+    `rank` = `serving_default`: history_item_ids, history_events `[B, H]`, candidate_item_ids `[B, C]`, and for a model
+    with context a string `[B]` for each of its columns ("" is unknown) → `probability_NAME` `[B, C]` for each
+    behaviour, and `scores` `[B, C]`, their weighted sum. Unknown and "" candidates have probability 0 and the lowest
+    float32 as their score. Unknown items of the history are dropped; an empty history stands for a user who has done
+    nothing yet.
 
     Args:
         model: A ClickRanker.
-        item_ids: The catalogue's ids.
+        item_ids: Ids of the catalogue.
         event_kinds: Event kinds by index.
-        weights: Of each behaviour in the score.
-        config: The fixed sizes; its `history_length` may not be None.
+        weights: Weight of each behaviour in the score.
+        config: Sizes of the signature; `history_length` must be set.
     """
 
     def __init__(
@@ -151,14 +159,17 @@ class ClickRankerServing(tf.Module):
         candidate_item_ids: tf.Tensor,
         **context: tf.Tensor,
     ) -> Tensors:
-        """What the user will do with each candidate."""
+        """Probabilities of each behaviour, and scores, for each candidate."""
         items, candidates = (tf.cast(self._ids.lookup(ids), tf.int32) for ids in (history_item_ids, candidate_item_ids))
-        scores, found = self._ranker.judge(items, history_events, candidates, context)
-        return {**self._ranker.named(found), schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
+        scores, probabilities = self._ranker.scores_and_probabilities(items, history_events, candidates, context)
+        return {
+            **self._ranker.probability_outputs(probabilities),
+            schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE),
+        }
 
 
 class _Untracked:
-    """Hides the Keras model from the SavedModel's object graph."""
+    """Hides the Keras model from the object graph of the SavedModel."""
 
     def __init__(self, model: Any) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""What a served model knows about the items."""
+"""The items of a served model: their ids, texts and counts, and an exact index over their vectors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tfrec.serving.modules.string_ops import index_table
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the served model knows about the items, in catalogue order.
+    """The items of a served model, in catalogue order.
 
     Args:
-        item_ids: The ids.
-        texts: The texts, as the encoder read them.
-        counts: Events of each item in training; their order is the fallback's.
-        attribute: For each item its values of the attribute that `recommend_filtered` filters by, or None for none.
+        item_ids: Their ids.
+        texts: Their texts, as the encoder reads them.
+        counts: Events of each item in training, which rank the popular items.
+        attribute: For each item its values of the attribute that `recommend_filtered` filters by; None for no filter.
     """
 
     item_ids: Sequence[str]
@@ -33,7 +33,7 @@ class Catalogue:
     attribute: Sequence[Sequence[str]] | None = None
 
     def sha256(self) -> str:
-        """Hash of ids and texts, in order."""
+        """Hash of all ids and texts, in order."""
         digest = hashlib.sha256()
         for item_id, text in zip(self.item_ids, self.texts, strict=True):
             digest.update(f"{item_id}\0{text}\n".encode("utf-8", "surrogatepass"))
@@ -41,15 +41,15 @@ class Catalogue:
 
 
 class ItemIndex(tf.Module):
-    """The vectors of all items, held once for all that needs them.
+    """An exact index over the vectors of all items, which are stored once for scoring and for reading histories.
 
     Args:
-        scored: float32 `[items, dim]` of unit length, as items are scored.
-        read: float32 `[items, dim]`, as a history reads them: the same directions, at other lengths.
-        counts: `[items]`. Events of each item in training.
-        k: int. Items to find, at most as many as there are.
-        chunk_size: int. Items scored at a time; None as in `TopK`.
-        diversity: float in [0, 1]. Strength of `diversify`; 0 leaves it out of the graph.
+        scored: float32 `[items, dim]`, unit vectors that queries are scored against.
+        read: float32 `[items, dim]`, vectors that histories are made of: the same directions, with other lengths.
+        counts: `[items]`, events of each item in training.
+        k: Number of items to find, at most the number of items.
+        chunk_size: Items scored at a time; None as in `TopK`.
+        diversity: float in [0, 1], weight of diversity in `diversify`; 0 leaves it out of the graph.
     """
 
     def __init__(
@@ -64,44 +64,51 @@ class ItemIndex(tf.Module):
         self.dim = scored.shape[1]
 
     def scored(self, indices: tf.Tensor) -> tf.Tensor:
-        """float32 `[..., dim]` at int32 indices of any shape, which must be real."""
-        # Of the value: to gather from a variable makes TensorFlow copy all of it at each later read of the whole.
+        """Unit vectors, float32 `[..., dim]`, of items; `indices` int32 of any shape, without padding."""
+        # Gathering from the value, not the variable: TensorFlow would copy the whole variable at each later read.
         return tf.gather(self.table.read_value(), indices)
 
     def read(self, indices: tf.Tensor) -> tf.Tensor:
-        """As `scored`, as a history reads them; 0 where an index is −1."""
+        """Vectors as histories read them, float32 `[..., dim]`; 0 where an index is −1."""
         at = tf.maximum(indices, 0)
         length = tf.where(indices >= 0, tf.gather(self.lengths, at), 0.0)
         return self.scored(at) * length[..., None]
 
     def popularity(self, indices: tf.Tensor) -> tf.Tensor:
-        """float32 of the shape of the indices, which must be real."""
+        """Events of items in training, float32 of the shape of `indices`, which may hold no padding."""
         return tf.gather(self.counts.read_value(), indices)[..., 0]
 
     def top(self, query: tf.Tensor, usable: tf.Tensor, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
-        """The best items of each query `[batch, dim]`; the popular ones where a row is not usable.
+        """The best items of each query; popular items where a row is not usable.
 
-        With diversity, usable rows are picked from three times `k` items; the popular ones come as they are.
+        With diversity, the lists of usable rows are chosen from three times `k` items; popular items are not re-ranked.
+
+        Args:
+            query: float32 `[batch, dim]`.
+            usable: bool `[batch]`, whether the history holds anything to read.
+            exclude: int32 `[batch, n]`, items that may not be returned; −1 is padding.
+            allow: bool `[batch, items]`, items that may be returned; None for all.
+            boost: Indices int32 `[batch, m]` and values float32 `[batch, m]` that are added to their scores.
         """
         pool = min(3 * self.k, self.table.shape[0]) if self.diversity else self.k
-        found = self.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
+        result = self.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
         if not self.diversity:
-            return found
-        best = TopKResult(found.scores[:, : self.k], found.indices[:, : self.k], tf.minimum(found.count, self.k))
-        varied = diversify(found, self.scored(tf.maximum(found.indices, 0)), self.k, self.diversity)
+            return result
+        best = TopKResult(result.scores[:, : self.k], result.indices[:, : self.k], tf.minimum(result.count, self.k))
+        varied = diversify(result, self.scored(tf.maximum(result.indices, 0)), self.k, self.diversity)
         rows = usable[:, None]
         return TopKResult(
             tf.where(rows, varied.scores, best.scores), tf.where(rows, varied.indices, best.indices), best.count
         )
 
     def similar(self, indices: tf.Tensor) -> TopKResult:
-        """The `k` items of the highest cosine to each of `[batch]` items, itself left out; −1 gives no item."""
-        found = self.search(self.scored(tf.maximum(indices, 0)), self.k, exclude=indices[:, None])
-        return TopKResult(found.scores, found.indices, tf.where(indices >= 0, found.count, 0))
+        """The `k` items with the highest cosine to each item `[batch]`, without the item itself; none for −1."""
+        result = self.search(self.scored(tf.maximum(indices, 0)), self.k, exclude=indices[:, None])
+        return TopKResult(result.scores, result.indices, tf.where(indices >= 0, result.count, 0))
 
     def find(self, query: tf.Tensor, usable: tf.Tensor, k: int, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
-        """The best `k` of each query by score; by popularity where a row is not usable."""
-        found = self.search(query, k, exclude=exclude, allow=allow, boost=boost)
+        """The best `k` items of each query by score; by popularity where a row is not usable. See `top`."""
+        result = self.search(query, k, exclude=exclude, allow=allow, boost=boost)
 
         def with_popular() -> tuple[tf.Tensor, ...]:
             rows = tf.cast(tf.where(~usable), tf.int32)
@@ -114,22 +121,27 @@ class ItemIndex(tf.Module):
                 exclude=None if exclude is None else tf.gather(exclude, at),
                 allow=None if allow is None else tf.gather(allow, at),
             )
-            pairs = zip(found, popular, strict=True)
+            pairs = zip(result, popular, strict=True)
             return tuple(tf.tensor_scatter_nd_update(ours, rows, other) for ours, other in pairs)
 
-        # Most often every row has a history, and nothing is scanned by popularity.
-        scores, indices, count = tf.cond(tf.reduce_all(usable), lambda: tuple(found), with_popular)
+        # Usually every row has a history, and the scan by popularity is skipped.
+        scores, indices, count = tf.cond(tf.reduce_all(usable), lambda: tuple(result), with_popular)
         return TopKResult(tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k]), count)
 
     def search(self, query: tf.Tensor, k: int, *, exclude: Any, allow: Any = None, boost: Any = None) -> TopKResult:
-        """The best `k` of each query `[batch, dim]` by score."""
+        """The best `k` items of each query `[batch, dim]` by score. Arguments as in `top`."""
         return exact_top_k(self.table, query, k, chunk_size=self.chunk_size, exclude=exclude, allow=allow, boost=boost)
 
 
 def attribute_codes(values: Sequence[Sequence[str]] | None) -> tuple[tf.Tensor | None, Any, int]:
-    """Each item's values as codes int32 `[N, most values]`, the table from value to code, and how many codes there are.
+    """Encodes the attribute values of all items as integers.
 
-    The code after the last stands for "no value", which no request can ask for.
+    Args:
+        values: Values of each item; None if there is no attribute.
+
+    Returns:
+        Codes int32 `[items, most values of an item]`, the table from value to code, and the number of codes. Rows are
+        padded with the number of codes, which no request can ask for.
     """
     if values is None:
         return None, None, 0

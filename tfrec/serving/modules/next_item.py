@@ -1,4 +1,4 @@
-"""NextItemModel as TensorFlow Serving sees it: strings in, strings out, everything it needs inside."""
+"""The served form of a NextItemModel: ids and texts in, ids and scores out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfrec.serving.modules.item_index import Catalogue, ItemIndex, attribute_cod
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
 
 UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
-"""What `rank` answers for an unknown or "" candidate: the lowest finite float32, as JSON has no −inf."""
+"""Score of an unknown or "" candidate of `rank`: the lowest finite float32, as JSON has no −inf."""
 
 Tensors = dict[str, tf.Tensor]
 
@@ -24,22 +24,23 @@ Tensors = dict[str, tf.Tensor]
 class NextItemServing(tf.Module):
     """The signatures of a NextItemModel export.
 
-    Ids, events and texts that are unknown or "" are dropped, the rest of a history moves together, and the model reads
-    its newest events. A row without any usable event gets the popular items (`fallback`), their counts as scores.
-    Exclusions and the allow-list hold there too. Where fewer than K items are left, `count` says how many; the rest of
-    the row is "" with score 0. Ties go to the item first in the catalogue. Time gaps are not sent: the model reads 0.
+    Unknown and "" entries of a history are dropped, wherever they stand, and the model reads the newest events of the
+    rest. A row without any usable event gets popular items (`fallback` is true) with their counts as scores; exclusions
+    and allow-lists apply to them too. If fewer than K items are left, `count` says how many, and the rest of the row is
+    "" with score 0. Ties go to the item that comes first in the catalogue. Requests carry no times, so the model reads
+    every time gap as 0.
 
     Args:
         model: A NextItemModel.
         catalogue: The items.
-        event_kinds: Event kinds by index; others are read as "kind unknown".
-        config: The fixed sizes. K is at most the number of items.
-        exclude_seen: Whether items of the history are left out of the answers.
-        encoder: A TextEncoder; None leaves out the signatures that read text.
+        event_kinds: Event kinds by index; other kinds are read as unknown.
+        config: Sizes of the signatures. K is at most the number of items.
+        exclude_seen: Whether lists exclude the items of the history.
+        encoder: A TextEncoder; None for no signatures that take text.
         seq_length: Tokens a text is cut to.
         chunk_size: Items scored at a time; None as in `TopK`.
-        search: An index over the model's item vectors; None for the exact scan.
-        popular: Lists of `K + E` items a segment, for `recommend_popular`; None leaves it out.
+        search: An index over the item vectors; None for the exact scan.
+        popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class NextItemServing(tf.Module):
         self.exclude_seen = exclude_seen
         self.seq_length = seq_length
         self.reads_text = encoder is not None and bool(getattr(model, "text_dim", True))
-        self._ids = tf.constant([*ids, ""])  # the last one is what "no item" is called
+        self._ids = tf.constant([*ids, ""])  # the last entry stands for "no item"
         self._id_table = index_table(ids)
         self._event_table = index_table(list(event_kinds))
         self._text_table = hash_table(list(catalogue.texts)) if self.reads_text else None
@@ -75,8 +76,8 @@ class NextItemServing(tf.Module):
         self._segment_table = index_table(popular.segments) if popular else None
         self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
 
-        # Only what the functions capture is tracked, not the Keras objects, whose own functions would be traced too.
-        # The text vectors and ids of the catalogue are in the index already.
+        # Only captured variables are tracked: the functions of Keras objects would be traced too. Text vectors and id
+        # vectors of the catalogue are left out, as the index holds the item vectors.
         spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
         kept = [weight for weight in model.variables if id(weight) not in spare]
         self._tracked = kept
@@ -119,7 +120,7 @@ class NextItemServing(tf.Module):
         return functions
 
     def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
-        """The best K items after a history: strings `[B, H]`, `[B, H]` and `[B, E]`."""
+        """The best K items for histories: ids `[B, H]`, event kinds `[B, H]`, and ids to exclude `[B, E]`."""
         return self._recommend(history_item_ids, history_events, exclude_item_ids, None)
 
     def recommend_filtered(
@@ -129,7 +130,7 @@ class NextItemServing(tf.Module):
         exclude_item_ids: tf.Tensor,
         allow_values: tf.Tensor,
     ) -> Tensors:
-        """As `recommend`, among the items that have one of the values `[B, A]` of the attribute chosen at export."""
+        """`recommend` among the items that have one of the values `[B, A]` of the attribute chosen at export."""
         return self._recommend(history_item_ids, history_events, exclude_item_ids, self._allowed(allow_values))
 
     def _recommend(
@@ -140,14 +141,14 @@ class NextItemServing(tf.Module):
         return self._answer(query, boost, usable, self._excluded(seen, exclude_item_ids), allow)
 
     def _excluded(self, seen: tf.Tensor, exclude_item_ids: tf.Tensor) -> tf.Tensor:
-        """What is left out of a list: the items asked for, and those seen where the export says so."""
+        """Items to exclude, int32: those of the request, and with `exclude_seen` those of the history."""
         exclude = self._indices(self._id_table, exclude_item_ids)
         return tf.concat([exclude, seen], axis=1) if self.exclude_seen else exclude
 
     def recommend_popular(self, segment: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
-        """The K items that are most popular in a segment, strings `[B]`, for people without a history.
+        """The K most popular items of segments `[B]`, for users without a history.
 
-        `fallback` is true where the segment is unknown or "", and the popular items of everybody come.
+        For an unknown or "" segment, the items are those popular overall and `fallback` is true.
         """
         assert self._popular is not None
         place = self._indices(self._segment_table, segment)
@@ -158,24 +159,24 @@ class NextItemServing(tf.Module):
         order = tf.argsort(tf.cast(left_out, tf.int32), axis=1, stable=True)[:, : self.k]
         count = tf.minimum(tf.reduce_sum(tf.cast(~left_out, tf.int32), axis=1), self.k)
         indices, values = tf.gather(items, order, batch_dims=1), tf.gather(scores, order, batch_dims=1)
-        return {**self._named(indices, values, count), schema.FALLBACK: place < 0}
+        return {**self._item_outputs(indices, values, count), schema.FALLBACK: place < 0}
 
     def recommend_from_text(self, history_texts: tf.Tensor) -> Tensors:
-        """The best K items after a history of texts, strings `[B, H]`: new items and new users need no id.
+        """The best K items for histories of texts `[B, H]`, so that new items and new users need no id.
 
-        A text that is exactly an item's text counts as that item where repeats and exclusions are concerned.
+        For repeats and exclusions, a text that equals the text of an item counts as that item.
         """
         texts = tf.strings.strip(history_texts)
         real = texts != ""
         vectors = self._untracked.model.text_to_vector(self._encode(tf.boolean_mask(texts, real)))
         places = tf.cast(tf.where(real), tf.int32)
         shape = tf.concat([tf.shape(texts), [self._index.dim]], axis=0)
-        spread = tf.ensure_shape(
+        history = tf.ensure_shape(
             tf.scatter_nd(places, vectors, shape), [None, self.config.history_length, self._index.dim]
         )
         model = self._untracked.model
-        spread, mask = compact(real, spread, real, length=model.max_history, pads=(0.0, False))
-        query = model.query_from_vectors(spread, mask)
+        history, mask = compact(real, history, real, length=model.max_history, pads=(0.0, False))
+        query = model.query_from_vectors(history, mask)
         seen = tf.where(real, self._indices(self._text_table, fingerprint(texts)), -1)
         (known,) = compact(seen >= 0, seen, length=model.memory_history, pads=(-1,))
         boost = model.adjustment(known)
@@ -183,7 +184,7 @@ class NextItemServing(tf.Module):
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
-        """Scores `[B, C]` of given candidates; popularity without a usable history, `UNKNOWN_SCORE` for unknown ids."""
+        """Scores `[B, C]` of candidates: popularity without a usable history, `UNKNOWN_SCORE` for unknown ids."""
         seen = self._indices(self._id_table, history_item_ids)
         query, (places, values), usable = self._read(seen, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)
@@ -195,25 +196,25 @@ class NextItemServing(tf.Module):
         return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
 
     def similar_items(self, item_ids: tf.Tensor) -> Tensors:
-        """The K items whose vectors have the highest cosine to each item's, itself left out; none for unknown ids."""
+        """The K items with the highest cosine to each item `[B]`, without the item itself; none for unknown ids."""
         index = self._indices(self._id_table, item_ids)
         result = self._index.similar(index)
-        return self._named(result.indices, result.scores, result.count)
+        return self._item_outputs(result.indices, result.scores, result.count)
 
     def embed(self, texts: tf.Tensor) -> Tensors:
-        """The encoder's vectors `[B, dim]` of texts `[B]`."""
+        """Vectors `[B, dim]` of texts `[B]`."""
         return {schema.EMBEDDINGS: self._encode(texts)}
 
     def _indices(self, table: tf.lookup.StaticHashTable, keys: tf.Tensor) -> tf.Tensor:
         return tf.cast(table.lookup(keys), tf.int32)
 
     def _read(self, seen: tf.Tensor, events: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Query, what is added for repeats and neighbours, and whether there was anything to read."""
+        """The query, the boost of repeats and neighbours (indices and values), and whether the row is usable."""
         model = self._untracked.model
         kinds = self._indices(self._event_table, events)
         items, events = compact(seen >= 0, seen, kinds, length=model.memory_history, pads=(-1, -1))
         read, kinds = compact(items >= 0, items, events, length=model.max_history, pads=(-1, -1))
-        # What is padding in every row is not read: the transformer's work grows with the length.
+        # Columns that are padding in every row are cut off: the cost of the transformer grows with the length.
         longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(read >= 0, tf.int32), axis=1)), 1)
         read, kinds = read[:, :longest], kinds[:, :longest]
         query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
@@ -228,25 +229,25 @@ class NextItemServing(tf.Module):
         allow: tf.Tensor | None = None,
     ) -> Tensors:
         result = self._index.top(query, usable, exclude=exclude, allow=allow, boost=boost)
-        return {**self._named(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}
+        return {**self._item_outputs(result.indices, result.scores, result.count), schema.FALLBACK: ~usable}
 
-    def _named(self, indices: tf.Tensor, scores: tf.Tensor, count: tf.Tensor) -> Tensors:
+    def _item_outputs(self, indices: tf.Tensor, scores: tf.Tensor, count: tf.Tensor) -> Tensors:
         real = tf.range(self.k)[None, :] < count[:, None]
         names = tf.gather(self._ids, tf.where(real, indices, tf.size(self._ids) - 1))
         return {schema.ITEM_IDS: names, schema.SCORES: tf.where(real, scores, 0.0), schema.COUNT: count}
 
     def _allowed(self, values: tf.Tensor) -> tf.Tensor:
-        """bool `[B, N]`: items that have one of the values. No known value allows no item."""
+        """bool `[B, items]`: items that have one of the values. Without a known value, no item is allowed."""
         assert self._codes is not None
-        wanted = self._indices(self._attribute_table, values)
-        table = tf.reduce_any(tf.one_hot(wanted, self._attribute_values + 1, on_value=True, off_value=False), axis=1)
+        codes = self._indices(self._attribute_table, values)
+        table = tf.reduce_any(tf.one_hot(codes, self._attribute_values + 1, on_value=True, off_value=False), axis=1)
         allowed = tf.gather(table, self._codes[:, 0], axis=1)
         for column in range(1, self._codes.shape[1]):
             allowed |= tf.gather(table, self._codes[:, column], axis=1)
         return allowed
 
     def _encode(self, texts: tf.Tensor) -> tf.Tensor:
-        """float32 `[n, dim]`; n may be 0, which tokenisers do not take, so a text is added and left out again."""
+        """Vectors float32 `[n, dim]`. Tokenisers do not accept n = 0: a text is added then, and its vector dropped."""
         encoder = self._untracked.encoder
         count = tf.size(texts)
         texts = tf.cond(count > 0, lambda: texts, lambda: tf.constant([""]))
@@ -257,14 +258,14 @@ class NextItemServing(tf.Module):
 
 
 class _Untracked:
-    """Hides Keras objects from the SavedModel's object graph; what they hold is tracked one by one."""
+    """Hides Keras objects from the object graph of the SavedModel; their variables are tracked one by one."""
 
     def __init__(self, model: Any, encoder: Any) -> None:
         self.model, self.encoder = model, encoder
 
 
 def _saved_objects(encoder: Any) -> list[Any]:
-    """The loaded SavedModels behind an encoder, with their tables and variables."""
+    """The SavedModels that an encoder was loaded from, which hold its tables and variables."""
     return [getattr(part, "resolved_object", part) for part in (encoder.preprocessor, encoder.encoder)]
 
 

@@ -1,4 +1,4 @@
-"""Histories as clients send them (strings, "" and unknown ids anywhere) to histories as models read them."""
+"""Graph ops that turn the strings of a request into padded histories of indices."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 
 def compact(keep: tf.Tensor, *columns: tf.Tensor, length: int, pads: tuple[Any, ...]) -> list[tf.Tensor]:
-    """Moves the kept entries of each row to the front, in order, and keeps the last `length` of them.
+    """Moves the kept entries of each row to the front, in order, and drops all but the last `length` of them.
 
     Args:
-        keep: bool `[batch, n]`. Which entries are real.
-        *columns: `[batch, n, ...]` tensors that are moved alike.
-        length: int. Width of the results; fewer when `n` is smaller.
-        pads: A scalar for each column: what stands after the real entries.
+        keep: bool `[batch, n]`, which entries to keep.
+        *columns: Tensors `[batch, n, ...]` whose entries are moved together.
+        length: Width of the results, or `n` if that is smaller.
+        pads: A scalar for each column, which fills the row after the kept entries.
 
     Returns:
-        For each column a tensor `[batch, min(n, length), ...]`; rows without a kept entry are all padding.
+        For each column a tensor `[batch, min(n, length), ...]`.
 
     Example:
         >>> ids = tf.constant([[-1, 7, -1, 8, 9]])
@@ -42,12 +42,12 @@ def compact(keep: tf.Tensor, *columns: tf.Tensor, length: int, pads: tuple[Any, 
 
 
 def index_table(keys: list[str]) -> tf.lookup.StaticHashTable:
-    """A table from a string to its first position in `keys`; anything else, and "", gives −1."""
+    """A table from each string to its first position in `keys`; −1 for other strings and for ""."""
     first: dict[str, int] = {}
     for position, key in enumerate(keys):
         first.setdefault(key, position)
     first.pop("", None)
-    # A table needs at least one key; NUL cannot be sent in a way that clients would confuse with an id.
+    # A table needs at least one key. No client uses NUL as an id.
     first = first or {"\0": -1}
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(list(first), tf.string), tf.constant(list(first.values()), tf.int64)
@@ -56,14 +56,14 @@ def index_table(keys: list[str]) -> tf.lookup.StaticHashTable:
 
 
 def hash_table(texts: list[str]) -> tf.lookup.StaticHashTable:
-    """As `index_table`, by the 62-bit fingerprint of the text, so that long texts do not swell the graph."""
+    """`index_table` by 62-bit fingerprints of the texts, so that long texts do not make the graph large."""
     first: dict[str, int] = {}
     for position, text in enumerate(texts):
         first.setdefault(text.strip(), position)
     first.pop("", None)
     keys = fingerprint(tf.constant(list(first), tf.string)) if first else tf.constant([-1], tf.int64)
     values = list(first.values()) or [-1]
-    # Two texts with one fingerprint are one in 10^9 for a million items; the table would refuse them, so drop one.
+    # Of a million texts two share a fingerprint with probability 1e-7. The table would refuse them, so drop one.
     unique = dict(zip(keys.numpy().tolist(), values, strict=True))
     initializer = tf.lookup.KeyValueTensorInitializer(
         tf.constant(list(unique), tf.int64), tf.constant(list(unique.values()), tf.int64)
@@ -72,5 +72,5 @@ def hash_table(texts: list[str]) -> tf.lookup.StaticHashTable:
 
 
 def fingerprint(texts: tf.Tensor) -> tf.Tensor:
-    """int64 hash of each string, the same on every machine."""
+    """A 62-bit hash of each string, int64, the same on every machine."""
     return tf.strings.to_hash_bucket_fast(texts, 2**62)

@@ -1,4 +1,4 @@
-"""A NextItemModel that retrieves and a ClickRanker that ranks, in one graph."""
+"""The served form of two stages: a NextItemModel retrieves candidates and a ClickRanker ranks them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ Tensors = dict[str, tf.Tensor]
 
 
 class TwoStageServing(NextItemServing):
-    """`NextItemServing` whose `recommend` and `recommend_filtered` are put in order by a ranker.
+    """`NextItemServing` with a ranker that re-ranks `recommend` and `recommend_filtered`.
 
-    As `tfrec.retrieval.two_stage_scorer.TwoStage`: the first `candidates` of a list stand in the order of the ranker's
-    score, the others below them in the order of the first stage. `rank` gives the ranker's `scores` and
-    `probability_NAME`s.
-    Rows without a usable history still get the popular items, and `recommend_from_text` stays with the first stage:
-    an item that is known by a text alone has no counts that the ranker could read. The context is unknown.
+    Lists are those of `tfrec.retrieval.two_stage_scorer.TwoStage`: the first `candidates` items are ordered by the
+    ranker's score, and the others follow in the order of the first stage. `rank` answers the ranker's `scores` and
+    `probability_NAME`s. Rows without a usable history still get popular items. `recommend_from_text` uses the first
+    stage alone, because the ranker needs counts of the history's items, which texts do not have. The ranker's context
+    is unknown.
 
     Args:
-        model, catalogue, **kwargs: As `NextItemServing`'s; without diversity.
-        ranker: What ranks.
-        candidates: int. Items handed from the first to the second stage.
-        first_stage: float. Weight of the first stage's score.
+        model: As for `NextItemServing`.
+        catalogue: As for `NextItemServing`.
+        ranker: The second stage.
+        candidates: Number of items handed to the second stage.
+        first_stage: Weight of the first stage's score.
+        **kwargs: Other arguments of `NextItemServing`; diversity must be 0.
     """
 
     def __init__(
@@ -50,43 +52,48 @@ class TwoStageServing(NextItemServing):
         query, boost, usable = self._read(seen, history_events)
         exclude = self._excluded(seen, exclude_item_ids)
         pool = min(max(self._candidates, self.k), int(self._index.table.shape[0]))
-        found = self._index.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
-        judged, _ = self._ranker.judge(seen, history_events, found.indices)
-        values = in_order(judged, found.scores, found.indices >= 0, self._candidates, self._first_stage)
-        values = tf.where(usable[:, None], values, found.scores)
+        retrieved = self._index.find(query, usable, pool, exclude=exclude, allow=allow, boost=boost)
+        ranked, _ = self._ranker.scores_and_probabilities(seen, history_events, retrieved.indices)
+        values = merge_stages(ranked, retrieved.scores, retrieved.indices >= 0, self._candidates, self._first_stage)
+        values = tf.where(usable[:, None], values, retrieved.scores)
         scores, places = tf.math.top_k(values, self.k)
-        indices = tf.gather(found.indices, places, batch_dims=1)
-        count = tf.minimum(found.count, self.k)
-        return {**self._named(indices, scores, count), schema.FALLBACK: ~usable}
+        indices = tf.gather(retrieved.indices, places, batch_dims=1)
+        count = tf.minimum(retrieved.count, self.k)
+        return {**self._item_outputs(indices, scores, count), schema.FALLBACK: ~usable}
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
-        """The ranker's scores and probabilities `[B, C]` of given candidates; unknown ones have the lowest float32."""
+        """The ranker's scores and probabilities `[B, C]` of candidates; the lowest float32 for unknown ids."""
         seen = self._indices(self._id_table, history_item_ids)
         candidates = self._indices(self._id_table, candidate_item_ids)
-        scores, found = self._ranker.judge(seen, history_events, candidates)
-        return {**self._ranker.named(found), schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
+        scores, probabilities = self._ranker.scores_and_probabilities(seen, history_events, candidates)
+        return {
+            **self._ranker.probability_outputs(probabilities),
+            schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE),
+        }
 
 
-def in_order(
-    judged: tf.Tensor, first: tf.Tensor, real: tf.Tensor, candidates: int, first_stage: float = 0.0
+def merge_stages(
+    ranked: tf.Tensor, first: tf.Tensor, real: tf.Tensor, candidates: int, first_stage: float = 0.0
 ) -> tf.Tensor:
-    """Scores that put the first `candidates` of a list in the order of `judged`, and the others below them.
+    """Scores that order the first `candidates` of each list by the ranker, with the other items below them.
 
     Args:
-        judged: float32 `[batch, pool]`. first: float32 `[batch, pool]`, descending.
-        real: bool `[batch, pool]`, where there is an item; they stand first.
-        candidates: int. first_stage: float. See `tfrec.retrieval.two_stage_scorer.blend`.
+        ranked: float32 `[batch, pool]`, the ranker's scores.
+        first: float32 `[batch, pool]`, the first stage's scores, descending.
+        real: bool `[batch, pool]`, false for padding, which stands at the end of a row.
+        candidates: Number of items that the ranker orders.
+        first_stage: Weight of the first stage's score, as in `tfrec.retrieval.two_stage_scorer.blend`.
 
     Returns:
-        float32 `[batch, pool]`, −inf where there is no item.
+        float32 `[batch, pool]`; −inf for padding.
     """
     chosen = real & (tf.range(tf.shape(first)[1]) < candidates)
-    values = judged
+    values = ranked
     if first_stage:
-        mean, deviation = _moments(judged, chosen)
-        first_mean, first_deviation = _moments(first, chosen)
-        brought = mean + (first - first_mean) / tf.maximum(first_deviation, 1e-9) * deviation
-        values += first_stage * brought
+        mean, deviation = _mean_and_deviation(ranked, chosen)
+        first_mean, first_deviation = _mean_and_deviation(first, chosen)
+        standardised = mean + (first - first_mean) / tf.maximum(first_deviation, 1e-9) * deviation
+        values += first_stage * standardised
     lowest = tf.reduce_min(tf.where(chosen, values, tf.float32.max), axis=1, keepdims=True)
     others = real & ~chosen
     highest = tf.reduce_max(tf.where(others, first, tf.float32.min), axis=1, keepdims=True)
@@ -94,8 +101,8 @@ def in_order(
     return tf.where(chosen, values, tf.where(others, below, -float("inf")))
 
 
-def _moments(values: tf.Tensor, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and deviation of the real values of each row, `[batch, 1]`."""
+def _mean_and_deviation(values: tf.Tensor, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and standard deviation of the real values of each row, `[batch, 1]`."""
     count = tf.maximum(tf.reduce_sum(tf.cast(real, tf.float32), axis=1, keepdims=True), 1.0)
     mean = tf.reduce_sum(tf.where(real, values, 0.0), axis=1, keepdims=True) / count
     squares = tf.reduce_sum(tf.where(real, (values - mean) ** 2, 0.0), axis=1, keepdims=True)

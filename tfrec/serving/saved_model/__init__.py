@@ -1,1 +1,1 @@
-"""What is in a SavedModel: ops, signatures, warm-up, safety, size."""
+"""Contents of a SavedModel: allowed ops, safety, signatures, example and warm-up requests, size."""

@@ -1,4 +1,4 @@
-"""Which ops an export may use: TensorFlow's own and TF Text's, as TF Serving links them."""
+"""The ops that an export may use: those of TensorFlow and TF Text, which TF Serving links in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfrec.errors import InvalidInput
 from tfrec.serving.saved_model.safety import REFUSED_OPS
 
 MINIMUM_SERVER: Final = "2.20"
-"""The first TF Serving release that links a TF Text with all of `TEXT_OPS`."""
+"""The first release of TF Serving whose TF Text has all `TEXT_OPS`."""
 
 TEXT_OPS: Final = (
     "CaseFoldUTF8",
@@ -58,10 +58,10 @@ def used_ops(folder: str | Path) -> list[str]:
     """The names of all ops in the SavedModel's graphs and functions, sorted.
 
     Args:
-        folder: A folder that holds `saved_model.pb`.
+        folder: Folder with `saved_model.pb`.
 
     Raises:
-        InvalidInput: when the file is missing or is no SavedModel.
+        InvalidInput: the file is missing or no SavedModel.
     """
     meta_graphs = read_saved_model(folder).meta_graphs
     names: set[str] = set()
@@ -73,7 +73,7 @@ def used_ops(folder: str | Path) -> list[str]:
 
 
 def read_saved_model(folder: str | Path) -> Any:
-    """Parses `saved_model.pb`; raises `InvalidInput` when it is missing or broken."""
+    """Parses `saved_model.pb`; raises `InvalidInput` if it is missing or broken."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -90,20 +90,20 @@ def read_saved_model(folder: str | Path) -> Any:
 
 
 def refuse_unservable(ops: Iterable[str]) -> None:
-    """Raises `InvalidInput` naming every op that a plain TF Serving could not or should not run.
+    """Raises `InvalidInput` if an op is refused or unknown to a plain TF Serving; the message names all such ops.
 
     Example:
         >>> refuse_unservable(["MatMul", "CaseFoldUTF8"])
     """
     import tensorflow as tf
 
-    bad = sorted(
+    refused = sorted(
         op
         for op in set(ops)
         if op in REFUSED_OPS or not (op in TEXT_OPS or op.startswith("_") or hasattr(tf.raw_ops, op))
     )
-    if bad:
+    if refused:
         raise InvalidInput(
             f"Expected only ops of TensorFlow and TF Text (TF Serving {MINIMUM_SERVER} links no others); "
-            f"the model uses {', '.join(bad)}. Replace them with plain TensorFlow, then export again."
+            f"the model uses {', '.join(refused)}. Replace them with plain TensorFlow, then export again."
         )

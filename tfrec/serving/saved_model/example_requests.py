@@ -1,4 +1,4 @@
-"""Example requests of an export, their answers, and the comparison of two answers."""
+"""Makes example requests of an export, stores them as JSON, and compares answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
 class Tensor(TypedDict):
-    """A tensor as JSON: `dtype` is "string", "int32", "int64", "float32" or "bool", `values` are flat."""
+    """A tensor as JSON. `dtype` is "string", "int32", "int64", "float32" or "bool"; `values` is a flat list."""
 
     dtype: str
     shape: list[int]
@@ -23,7 +23,7 @@ class Tensor(TypedDict):
 
 
 class Example(TypedDict):
-    """A request and the answer it had when it was exported."""
+    """A request and its answer at export."""
 
     signature: str
     inputs: dict[str, Tensor]
@@ -31,7 +31,7 @@ class Example(TypedDict):
 
 
 def to_json(array: np.ndarray[Any, Any]) -> Tensor:
-    """Array of numbers, bools or strings (object or bytes) to JSON.
+    """An array of numbers, bools or strings (object or bytes) as JSON.
 
     Example:
         >>> to_json(np.array([[b"a"]], object))
@@ -61,13 +61,17 @@ def example_requests(
     rows: int = 5,
     seed: int = 0,
 ) -> list[tuple[str, Arrays]]:
-    """Requests that walk through each signature: real values, short and empty rows, and unknown values.
+    """A request for each signature, with known values, short and empty rows, and unknown values.
 
     Args:
-        signatures: name → input name → width, None for inputs of shape `[batch]`.
-        item_ids, event_kinds, texts, attribute_values, segments: What inputs are drawn from.
-        rows: Rows of a request; the last two are all unknown and all "".
-        seed: Seed of the draws.
+        signatures: Widths by signature and input name; None for inputs of shape `[batch]`.
+        item_ids: Known item ids.
+        event_kinds: Known event kinds.
+        texts: Texts, also for inputs that are none of the others.
+        attribute_values: Known values of the filter attribute.
+        segments: Known segments.
+        rows: Rows of a request. The last but one holds unknown values only, the last one only "".
+        seed: Seed of the random choice.
 
     Returns:
         (signature name, inputs) pairs, `serving_default` first.
@@ -89,7 +93,7 @@ def example_requests(
         for key, width in signatures[name].items():
             pool = list(pools.get(key, texts)) or ["unknown"]
             columns = 1 if width is None else width
-            # columns of one width are filled alike, so that a history's ids and events belong together
+            # inputs of the same width have rows of the same length, so that the ids and events of a history match
             filled = lengths.setdefault(columns, rng.integers(1, min(columns, 8) + 1, rows).tolist())
             values = np.full((rows, columns), "", object)
             for row in range(rows - 1):
@@ -101,40 +105,45 @@ def example_requests(
 
 
 def differences(expected: Mapping[str, Tensor], received: Mapping[str, Tensor], tolerance: float = 1e-3) -> list[str]:
-    """What is wrong with `received`, one line each; empty when nothing is.
+    """The differences between two answers, a line each; empty if there are none.
 
-    Floats agree within `tolerance` (absolute, and relative to the value). Other tensors must be equal, but that items
-    whose scores agree within the tolerance may stand in another order: other processors round differently.
+    Floats must agree within the tolerance. Other tensors must be equal, except that items whose scores agree within the
+    tolerance may change places, because processors round differently.
+
+    Args:
+        expected: Answer at export.
+        received: Answer now.
+        tolerance: Largest difference of floats, absolute and relative to the value.
     """
-    wrong = []
+    problems = []
     for name in sorted({*expected, *received}):
         if name not in expected or name not in received:
-            wrong.append(f"{name}: {'not expected' if name in received else 'missing'}")
+            problems.append(f"{name}: {'not expected' if name in received else 'missing'}")
             continue
         ours, theirs = from_json(expected[name]), from_json(received[name])
         if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
-            wrong.append(f"{name}: expected {ours.dtype} {ours.shape}, received {theirs.dtype} {theirs.shape}")
+            problems.append(f"{name}: expected {ours.dtype} {ours.shape}, received {theirs.dtype} {theirs.shape}")
         elif ours.dtype.kind == "f":
             bad = ~np.isclose(theirs, ours, rtol=tolerance, atol=tolerance)
             if bad.any():
-                wrong.append(
+                problems.append(
                     f"{name}: {int(bad.sum())} of {bad.size} differ by up to {np.abs(theirs - ours).max():.3g}"
                 )
         elif not np.array_equal(ours, theirs):
             scores = from_json(expected[schema.SCORES]) if schema.SCORES in expected else None
-            if name != schema.ITEM_IDS or scores is None or not _same_but_ties(ours, theirs, scores, tolerance):
-                wrong.append(f"{name}: {int((ours != theirs).sum())} of {ours.size} differ")
-    return wrong
+            if name != schema.ITEM_IDS or scores is None or not _equal_up_to_ties(ours, theirs, scores, tolerance):
+                problems.append(f"{name}: {int((ours != theirs).sum())} of {ours.size} differ")
+    return problems
 
 
-def _same_but_ties(
+def _equal_up_to_ties(
     ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], tolerance: float
 ) -> bool:
-    """Whether each item of `theirs` that stands elsewhere has, within the tolerance, the score of its place."""
+    """Whether items differ only where their scores are equal within the tolerance."""
     for mine, other, score in zip(ours, theirs, scores, strict=True):
         place = {item: i for i, item in enumerate(mine)}
         for i, item in enumerate(other):
-            # an item that is not in our row can only have tied with our last one
+            # an item that is missing from our row can only have tied with the last one
             at = place.get(item, len(mine) - 1)
             if mine[i] != item and not np.isclose(score[i], score[at], rtol=tolerance, atol=tolerance):
                 return False

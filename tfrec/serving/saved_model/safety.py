@@ -1,4 +1,4 @@
-"""What a SavedModel must not do: it is a program, and its ops run with the rights of the server."""
+"""Refuses SavedModels that could do harm: a SavedModel is a program that runs with the rights of the server."""
 
 from __future__ import annotations
 
@@ -24,41 +24,44 @@ _FILES: Final = (
     "WriteGraphSummary", "WriteHistogramSummary", "WriteImageSummary", "WriteRawProtoSummary", "WriteScalarSummary",
     "WriteSummary",
 )  # fmt: skip
-_ELSEWHERE: Final = (
+_NETWORK_AND_OTHER_FILES: Final = (
     "DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4", "DebugIdentity",
     "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary", "DebugNumericSummaryV2",
     "DecodeProtoV2", "EncodeProto", "FixedUnigramCandidateSampler", "RegisterDataset",
     "RegisterDatasetV2",
 )  # fmt: skip
 
-REFUSED_OPS: Final = frozenset((*_PYTHON, *_FILES, *_ELSEWHERE))
-"""Ops that need Python, or touch files, or talk to an address of the model's choice. Nothing servable needs them.
+REFUSED_OPS: Final = frozenset((*_PYTHON, *_FILES, *_NETWORK_AND_OTHER_FILES))
+"""Ops that need Python, touch files, or connect to an address that the model chooses. No servable model needs them.
 
-`PrintV2` writes to any file it names; `EncodeProto`, `DecodeProtoV2` and `FixedUnigramCandidateSampler` read one;
-`ImmutableConst` maps one; the debug ops send to URLs.
+`PrintV2` can write to any file; `EncodeProto`, `DecodeProtoV2` and `FixedUnigramCandidateSampler` read any file,
+`ImmutableConst` maps any file into memory, and the debug ops send to URLs.
 """
 
 SAVER_OPS: Final = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
-"""How every SavedModel gets its variables. A request that reaches them could read or write any file."""
+"""The ops by which every SavedModel loads its variables. A request that reached them could read or write any file."""
 
 _WRITERS: Final = frozenset({"SaveV2", "MergeV2Checkpoints"})
 _MAIN_OPS: Final = frozenset({"saved_model_main_op", "legacy_init_op"})
-"""Collections that name what runs while a model loads, in the older form of SavedModels."""
+"""Collections that name the ops which run while a model in the TF1 format loads."""
 
 ASSET_OPS: Final = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
-"""How a SavedModel reads a vocabulary from `assets/`, while it loads."""
+"""The ops by which a SavedModel reads vocabularies from `assets/` while it loads."""
 
 
 def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
-    """Raises `InvalidInput` when a model could touch more of the machine than its own variables and assets.
+    """Raises `InvalidInput` if a model could access more of the machine than its own variables and assets.
+
+    A model is refused if
+
+    - it has an op of `REFUSED_OPS` anywhere,
+    - a signature reaches an op of the saver or of asset tables,
+    - an op of the saver runs while the model loads, other than to read its variables,
+    - an asset table reads a file that is not an asset of the model.
 
     Args:
-        saved_model: What `read_saved_model` gave.
-        where: What to call it in the message.
-
-    Refused are: ops of `REFUSED_OPS`, anywhere; ops of the saver and of asset tables that a signature reaches; ops of
-    the saver that run while it loads, but for reading its variables; asset tables that read a file which is not among
-    the model's assets.
+        saved_model: Of `read_saved_model`.
+        where: The folder, for the message.
     """
     problems: set[str] = set()
     for graph in saved_model.meta_graphs:
@@ -68,25 +71,25 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
         problems.update(f"{op}" for op in everywhere & REFUSED_OPS)
         for name, signature in graph.signature_def.items():
             loading = name.startswith("__saved_model")
-            reached = _reached(graph, functions, (info.name for info in signature.outputs.values()))
+            reached = _reachable_ops(graph, functions, (info.name for info in signature.outputs.values()))
             refused = SAVER_OPS if loading else SAVER_OPS | ASSET_OPS
             problems.update(f"{op} (reached by the signature {name!r})" for op in reached & refused)
         for name in _MAIN_OPS & set(graph.collection_def):
-            reached = _reached(graph, functions, graph.collection_def[name].node_list.value)
+            reached = _reachable_ops(graph, functions, graph.collection_def[name].node_list.value)
             problems.update(f"{op} (run while it loads)" for op in reached & SAVER_OPS)
-        restored = _reached(graph, functions, [graph.saver_def.restore_op_name])
+        restored = _reachable_ops(graph, functions, [graph.saver_def.restore_op_name])
         problems.update(f"{op} (run while it loads)" for op in restored & _WRITERS)
-        problems.update(_foreign_files(graph, functions))
+        problems.update(_tables_outside_assets(graph, functions))
     if problems:
         raise InvalidInput(
-            f"Expected a model that touches only its own variables and assets; {where} holds "
+            f"Expected a model that accesses only its own variables and assets; {where} holds "
             f"{', '.join(sorted(problems))}. A SavedModel is a program: do not serve this one. If it is yours, "
             f"replace these ops with plain TensorFlow and export again."
         )
 
 
-def _reached(graph: Any, functions: dict[str, Any], tensors: Iterable[str]) -> set[str]:
-    """The ops that tensors or nodes depend on, through the graph and the functions it calls."""
+def _reachable_ops(graph: Any, functions: dict[str, Any], tensors: Iterable[str]) -> set[str]:
+    """The ops that tensors or nodes depend on, through the graph and all functions called."""
     nodes = {node.name: node for node in graph.graph_def.node}
     waiting = list(map(_producer, tensors))
     seen: set[str] = set()
@@ -99,13 +102,13 @@ def _reached(graph: Any, functions: dict[str, Any], tensors: Iterable[str]) -> s
         seen.add(name)
         node = nodes[name]
         ops.add(node.op)
-        called += _calls(node, functions)
+        called += _called_functions(node, functions)
         waiting += map(_producer, node.input)
-    return ops | _inside(called, functions)
+    return ops | _ops_of_functions(called, functions)
 
 
-def _inside(names: Iterable[str], functions: dict[str, Any]) -> set[str]:
-    """The ops of these functions and of those they call."""
+def _ops_of_functions(names: Iterable[str], functions: dict[str, Any]) -> set[str]:
+    """The ops of functions, and of the functions that those call."""
     waiting, seen, ops = list(names), set(), set()
     while waiting:
         name = waiting.pop()
@@ -114,11 +117,11 @@ def _inside(names: Iterable[str], functions: dict[str, Any]) -> set[str]:
         seen.add(name)
         for node in functions[name].node_def:
             ops.add(node.op)
-            waiting += _calls(node, functions)
+            waiting += _called_functions(node, functions)
     return ops
 
 
-def _calls(node: Any, functions: dict[str, Any]) -> Iterator[str]:
+def _called_functions(node: Any, functions: dict[str, Any]) -> Iterator[str]:
     if node.op in functions:
         yield node.op
     for value in node.attr.values():
@@ -126,11 +129,11 @@ def _calls(node: Any, functions: dict[str, Any]) -> Iterator[str]:
         yield from (name for name in names if name in functions)
 
 
-def _foreign_files(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
-    """Asset tables whose file is written into the graph, or comes from elsewhere than the list of assets."""
+def _tables_outside_assets(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
+    """Asset tables whose file name is a constant of the graph or is not in the list of assets."""
     assets = {_producer(asset.tensor_info.name) for asset in graph.asset_file_def}
     for node in graph.graph_def.node:
-        if node.op in ASSET_OPS or _inside(_calls(node, functions), functions) & ASSET_OPS:
+        if node.op in ASSET_OPS or _ops_of_functions(_called_functions(node, functions), functions) & ASSET_OPS:
             sources = _string_sources(graph, node)
             if not sources or sources - assets:
                 yield f"{node.name} (a table from a file outside assets/)"
@@ -140,7 +143,7 @@ def _foreign_files(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
 
 
 def _string_sources(graph: Any, node: Any) -> set[str]:
-    """String constants and placeholders that a node's inputs come from, also through variables."""
+    """String constants and placeholders that the inputs of a node come from, directly or through variables."""
     nodes = {n.name: n for n in graph.graph_def.node}
     assigned: dict[str, list[str]] = {}
     for n in graph.graph_def.node:

@@ -1,4 +1,4 @@
-"""What the signatures of a module take and give, as `tfrec.json` says it."""
+"""Describes the inputs and outputs of a module's signatures, as in `tfrec.json`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 
 def input_widths(module: Any) -> dict[str, dict[str, int | None]]:
-    """Width of each input of each signature; None for inputs of shape [batch]."""
-    return {name: {i["name"]: i["width"] for i in about["inputs"]} for name, about in described(module).items()}
+    """Widths by signature and input name; None for inputs of shape [batch]."""
+    return {
+        name: {i["name"]: i["width"] for i in about["inputs"]} for name, about in describe_signatures(module).items()
+    }
 
 
-def described(module: Any) -> dict[str, dict[str, Any]]:
-    """Inputs (name, dtype, width) and outputs (name, dtype) of each signature."""
+def describe_signatures(module: Any) -> dict[str, dict[str, Any]]:
+    """For each signature the inputs (name, dtype, width) and outputs (name, dtype)."""
     signatures = {}
     for name, function in sorted(module.functions.items()):
         specs = [*function.structured_input_signature[0], *function.structured_input_signature[1].values()]

@@ -1,4 +1,4 @@
-"""What an export weighs, on disk and in the server's memory."""
+"""Measures the size of an export, in parts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SizeReport:
-    """Bytes of a version folder.
+    """Sizes of the parts of a version folder, in bytes.
 
     Args:
-        graph: `saved_model.pb`; it is read whole, and may not pass 2 GiB.
-        variables: The checkpoint.
+        graph: `saved_model.pb`, which may not exceed 2 GiB.
+        variables: The checkpoint in `variables/`.
         assets: `assets/`.
-        extra: Warm-up and example requests, and what else is there; a server does not keep them.
-        largest: (name, bytes) of the largest variables and constants, the largest first.
+        extra: All other files, such as warm-up and example requests, which a server does not keep in memory.
+        largest: (name, bytes) of the largest variables and constants, in descending order.
     """
 
     graph: int
@@ -27,11 +27,11 @@ class SizeReport:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Size of the whole folder in bytes."""
         return self.graph + self.variables + self.assets + self.extra
 
     def __str__(self) -> str:
-        """One line for people."""
+        """The report as a line of text."""
         parts = ", ".join(f"{name} {_mb(getattr(self, name))}" for name in ("graph", "variables", "assets", "extra"))
         largest = ", ".join(f"{name} {_mb(size)}" for name, size in self.largest)
         return f"{_mb(self.total)} on disk: {parts}." + (f" Largest: {largest}." if largest else "")
@@ -41,9 +41,9 @@ def size_report(folder: str | Path, saved_model: Any, top: int = 3) -> SizeRepor
     """Measures a version folder.
 
     Args:
-        folder: A version folder.
+        folder: The version folder.
         saved_model: Its parsed `saved_model.pb`.
-        top: How many of the largest variables and constants to name.
+        top: Number of largest variables and constants to name.
     """
     folder = Path(folder)
     sizes = dict.fromkeys(("graph", "variables", "assets", "extra"), 0)

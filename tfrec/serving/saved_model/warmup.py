@@ -1,7 +1,7 @@
-"""The warm-up file: requests that TF Serving replays while it loads a version, so that no user waits for it.
+"""Reads and writes the warm-up file, whose requests TF Serving replays while it loads a version.
 
-The few protocol buffers it needs (`PredictionLog` around `PredictRequest`) are encoded by hand, so that exporting does
-not need `tensorflow-serving-api`. A protocol buffer message is a row of (field number, wire type, value).
+The protocol buffers of the file (`PredictionLog` with a `PredictRequest`) are encoded by hand, so that exporting does
+not need `tensorflow-serving-api`. A protocol buffer message is a sequence of (field number, wire type, value).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from tfrec.errors import InvalidInput
 
 WARMUP_FILE: Final = "tf_serving_warmup_requests"
 MAX_WARMUP_REQUESTS: Final = 1000
-"""TF Serving refuses a file with more."""
+"""The limit of TF Serving, which refuses files with more requests."""
 
 
 def write_warmup(
     path: str | Path, name: str, requests: Iterable[tuple[str, Mapping[str, np.ndarray[Any, Any]]]]
 ) -> int:
-    """Writes TFRecords of PredictionLog.
+    """Writes warm-up requests as TFRecords of PredictionLog.
 
     Args:
-        path: The file, `assets.extra/tf_serving_warmup_requests` of a version folder.
-        name: The model's name in TF Serving.
-        requests: (signature name, inputs by name) pairs; those past `MAX_WARMUP_REQUESTS` are left out.
+        path: File to write, `assets.extra/tf_serving_warmup_requests` of a version folder.
+        name: Name of the model in TF Serving.
+        requests: (signature name, inputs by name) pairs. No more than `MAX_WARMUP_REQUESTS` are written.
 
     Returns:
-        How many were written.
+        Number of requests written.
     """
     import tensorflow as tf
 
@@ -45,24 +45,26 @@ def write_warmup(
 
 
 def prediction_log(name: str, signature: str, inputs: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """One `PredictionLog` message: predict_log (6) { request (1) { model_spec (1), inputs (2) } }."""
+    """A serialised PredictionLog: predict_log (6) { request (1) { model_spec (1), inputs (2) } }."""
     import tensorflow as tf
 
     model_spec = _field(1, name.encode()) + _field(3, signature.encode())
     request = _field(1, model_spec)
     for key in sorted(inputs):
         tensor: bytes = tf.make_tensor_proto(inputs[key]).SerializeToString()
-        request += _field(2, _field(1, key.encode()) + _field(2, tensor))  # a map is repeated (key, value) entries
+        request += _field(
+            2, _field(1, key.encode()) + _field(2, tensor)
+        )  # a map is a repeated field of (key, value) entries
     return _field(6, _field(1, request))
 
 
 def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited field (wire type 2)."""
+    """A length-delimited field (wire type 2), serialised."""
     return _varint(number << 3 | 2) + _varint(len(payload)) + payload
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the high bit says that more follow.
+    """An integer as a varint: seven bits in each byte, lowest first; the high bit says that more bytes follow.
 
     Example:
         >>> _varint(300)
@@ -77,11 +79,11 @@ def _varint(value: int) -> bytes:
 
 
 def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[Any, Any]]]]:
-    """The inverse of `write_warmup`: (model name, signature, inputs) of each record.
+    """Reads warm-up requests: (model name, signature name, inputs by name) of each record.
 
     Raises:
-        InvalidInput: what TF Serving would refuse, and the version with it: a broken file, more than
-            `MAX_WARMUP_REQUESTS` records, or one that is no Predict request.
+        InvalidInput: the file is broken, has more than `MAX_WARMUP_REQUESTS` records, or a record is no Predict
+            request. TF Serving would refuse the whole version.
     """
     import tensorflow as tf
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -90,9 +92,9 @@ def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[A
     try:
         records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
         if not records and Path(path).stat().st_size:
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         if len(records) > MAX_WARMUP_REQUESTS:
-            raise ValueError(f"it holds {len(records)} requests, TF Serving takes {MAX_WARMUP_REQUESTS}")
+            raise ValueError(f"it holds {len(records)} requests, TF Serving takes at most {MAX_WARMUP_REQUESTS}")
         requests = []
         for record in records:
             request = list(_fields(dict(_fields(dict(_fields(record))[6]))[1]))
@@ -106,7 +108,7 @@ def read_warmup(path: str | Path) -> list[tuple[str, str, dict[str, np.ndarray[A
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number, payload) of a message's length-delimited fields; the only kind these messages have."""
+    """(number, payload) of the fields of a message, all of which must be length-delimited."""
     at = 0
     while at < len(data):
         key, at = _read_varint(data, at)
