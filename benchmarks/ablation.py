@@ -1,11 +1,11 @@
-"""What does each part of the model give, and what would each augmentation?
+"""What does each part of the model contribute, and does an augmentation help?
 
-Trains the complete model with its defaults, then once for each row with one thing changed: a part switched off, or an
-augmentation or the contrastive term switched on. Validation NDCG@10 and recall@10 over the full catalogue, one JSON
-line a row and seed as it ends; with `--out FILE` the lines are kept there too, and rows that it holds are not trained
-again. A row that would not end within `--minutes` is left for another call, and named. The test split is looked at
-only with `--test`. Each row is compared with the complete model of the same seeds, paired by user. The last line is one
-JSON object: a ratio above 1 means the complete model is ahead of the row.
+Trains the complete model with its defaults, then a variant for each row with one change: a part switched off, or an
+augmentation or the contrastive loss switched on. Prints validation NDCG@10 and recall@10 over the full catalogue, a
+JSON line for each row and seed. With `--out FILE` the lines are also appended to a file, and rows found there are not
+trained again. Rows that would not end within `--minutes` are left out and named, for another call. The test split is
+used only with `--test`. Rows are compared with the complete model of the same seeds, paired by user. The last line is
+one JSON object; a ratio above 1 means that the complete model is better than the row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS: dict[str, list[str]] = {
     "no-text-neighbours": ["model.text_neighbours=0"],
     "no-memory": ["model.neighbours=0", "model.text_neighbours=0"],
     "no-repeats": ["model.repeat_bias=false"],
-    "no-repeat-kinds": ["model.repeat_kinds=false"],  # the same where there is one behaviour
+    "no-repeat-kinds": ["model.repeat_kinds=false"],  # equal to complete where there is only one behaviour
     "no-neighbours-no-repeats": ["model.neighbours=0", "model.repeat_bias=false"],
     "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
     "no-popularity": ["model.popular=0"],
@@ -50,18 +50,18 @@ ROWS: dict[str, list[str]] = {
 }
 
 
-def rows_of(config: Any, asked: list[str] | None) -> dict[str, list[str]]:
-    """The rows that were asked for and change something, the complete model first."""
-    names = [name for name in ROWS if name == "complete" or not asked or name in asked]
-    return {name: ROWS[name] for name in names if name == "complete" or config.with_values(ROWS[name]) != config}
+def select_rows(config: Any, names: list[str] | None) -> dict[str, list[str]]:
+    """The rows with these names (None: all) that change the configuration; always the complete model, first."""
+    selected = [name for name in ROWS if name == "complete" or not names or name in names]
+    return {name: ROWS[name] for name in selected if name == "complete" or config.with_values(ROWS[name]) != config}
 
 
 def measure(model: Any, data: Any, part: str, exclude_seen: bool) -> tuple[dict[str, float], np.ndarray]:
-    """NDCG@10 and recall@10 of one part of the split, and each user's NDCG@10."""
+    """NDCG@10 and recall@10 of one part of the split, and the NDCG@10 of each user."""
     from tfrec.evaluation import evaluate_ranking
     from tfrec.models.next_item.scorer import NextItemScorer
 
-    found = evaluate_ranking(
+    result = evaluate_ranking(
         NextItemScorer(model),
         data.queries(part),
         num_items=data.num_items,
@@ -70,12 +70,12 @@ def measure(model: Any, data: Any, part: str, exclude_seen: bool) -> tuple[dict[
         bootstrap=0,
         keep_predictions=0,
     )
-    metrics = {f"{part}_{name}": round(found.metrics[name], 6) for name in ("ndcg@10", "recall@10")}
-    return metrics, found.per_user["ndcg@10"].to_numpy()
+    metrics = {f"{part}_{name}": round(result.metrics[name], 6) for name in ("ndcg@10", "recall@10")}
+    return metrics, result.per_user["ndcg@10"].to_numpy()
 
 
-class Rows:
-    """Trains and measures rows on one data set; its texts are read once."""
+class RowTrainer:
+    """Trains and measures rows on one data set, whose texts are encoded once."""
 
     def __init__(self, data: Any, config: Any, test: bool) -> None:
         from tfrec.encoders import load_encoder
@@ -86,7 +86,7 @@ class Rows:
         self.features = item_features(data, text_vectors_of(data.texts, self.encoder, config))
 
     def run(self, config: Any) -> dict[str, Any]:
-        """Metrics, seconds, epochs, and the validation NDCG@10 of each user."""
+        """Metrics, seconds, epochs and the validation NDCG@10 of each user, for one configuration."""
         from tfrec.models.next_item.fit import fit_next_item
         from tfrec.models.shared.item_features import shortened_features
 
@@ -105,15 +105,15 @@ class Rows:
         return {**metrics, "epochs": epochs, "fit_seconds": round(seconds, 1), "per_user": per_user}
 
 
-def kept(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Rows that `out` holds of the same data and settings, by name and seed."""
+def finished_rows(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows in the file `out` with the same data and options, by name and seed."""
     lines = out.read_text(encoding="utf-8").splitlines() if out is not None and out.is_file() else []
-    found = [json.loads(line) for line in lines]
-    return {(line["row"], line["seed"]): line for line in found if line["about"] == about}
+    parsed = [json.loads(line) for line in lines]
+    return {(line["row"], line["seed"]): line for line in parsed if line["about"] == about}
 
 
 def main() -> None:
-    """Parses the command line, trains, and prints a line a row and the JSON line."""
+    """Parses the command line, trains the rows, and prints a line for each and the JSON line."""
     from tfrec import __version__
     from tfrec.cli.load_tensorflow import load_tensorflow
     from tfrec.config import RunConfig
@@ -122,31 +122,38 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, default="movielens-100k")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all by default; the complete model always")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changed in every row")
-    parser.add_argument("--out", type=Path, help="file of lines that is added to, and not done again")
-    parser.add_argument("--minutes", type=float, default=18.0, help="no row is begun that would end later")
-    parser.add_argument("--test", action="store_true", help="measure the test split too")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=list(ROWS),
+        help="rows to train; default: all. The complete model is always trained",
+    )
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="options that are set in every row")
+    parser.add_argument("--out", type=Path, help="file that lines are appended to; rows in it are not trained again")
+    parser.add_argument("--minutes", type=float, default=18.0, help="time limit; no row is begun that would exceed it")
+    parser.add_argument("--test", action="store_true", help="also measure the test split")
     options = parser.parse_args()
     load_tensorflow(pool=True)  # as the commands do
     config = RunConfig().with_values(options.set)
-    rows = rows_of(config, options.rows)
+    rows = select_rows(config, options.rows)
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
     about = {"data": used, "split": options.split, "set": options.set, "test": options.test}
-    done = kept(options.out, about)
-    wanted = [(name, seed) for seed in options.seeds for name in rows]
-    trainer: Rows | None = None
+    done = finished_rows(options.out, about)
+    cells = [(name, seed) for seed in options.seeds for name in rows]
+    trainer: RowTrainer | None = None
     started, longest = time.perf_counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for name, seed in wanted:
+        for name, seed in cells:
             begun = time.perf_counter()
             if (name, seed) not in done and begun - started + longest > 60 * options.minutes:
                 continue
             if (name, seed) not in done:
                 if trainer is None:
-                    trainer = Rows(dataset(options.data, options.split, Path(folder) / "data"), config, options.test)
-                found = trainer.run(config.with_values([*rows[name], f"training.seed={seed}"]))
-                done[name, seed] = {"row": name, "seed": seed, **found, "about": about}
+                    trainer = RowTrainer(
+                        dataset(options.data, options.split, Path(folder) / "data"), config, options.test
+                    )
+                result = trainer.run(config.with_values([*rows[name], f"training.seed={seed}"]))
+                done[name, seed] = {"row": name, "seed": seed, **result, "about": about}
                 if options.out is not None:
                     with open(options.out, "a", encoding="utf-8") as file:
                         file.write(json.dumps(done[name, seed]) + "\n")
@@ -155,7 +162,7 @@ def main() -> None:
             print(json.dumps(line), flush=True)
     whole = [name for name in rows if all((name, seed) in done for seed in options.seeds)]
     if "complete" not in whole:
-        raise SystemExit("There was no time for the complete model. Pass more --minutes, or --out and call again.")
+        raise SystemExit("There was no time for the complete model. Pass more --minutes, or pass --out and call again.")
     table = {name: summary([done[name, seed] for seed in options.seeds], done, rows[name]) for name in whole}
     best = table["complete"]["valid_ndcg@10"]
     ratios = {name: best / max(row["valid_ndcg@10"], 1e-9) for name, row in table.items() if name != "complete"}
@@ -170,8 +177,10 @@ def main() -> None:
 
 
 def summary(lines: list[dict[str, Any]], done: dict[tuple[str, int], dict[str, Any]], values: list[str]) -> Any:
-    """Means over the seeds, and how far the row's validation NDCG@10 is from the complete model's: the mean over users
-    and seeds, and its standard error over users, each user's differences averaged over the seeds first."""
+    """Means over the seeds, and the difference of the validation NDCG@10 to the complete model.
+
+    The differences of a user are first averaged over the seeds; mean and standard error are then over users.
+    """
     names = [name for name in lines[0] if name.startswith(("valid_", "test_")) or name in ("epochs", "fit_seconds")]
     means = {name: float(np.mean([line[name] for line in lines])) for name in names}
     differences = [np.subtract(line["per_user"], done["complete", line["seed"]]["per_user"]) for line in lines]

@@ -1,11 +1,12 @@
-"""How many texts a second does `TextEncoder.encode` read, tokenising included, next to sentence-transformers and ONNX
-Runtime with the same weights (all-MiniLM-L6-v2, cut at 64 tokens), on the same threads?
+"""How many texts a second does `TextEncoder.encode` encode, compared with sentence-transformers and ONNX Runtime?
 
-Peers live in a virtual environment of their own, made once in the cache folder (or pass one with --peers). Every
-contestant is a process that has loaded its model; they take turns, and medians over the turns are compared. Texts are
-the titles of amazon_scientific in $TFREC_BENCH_DATA, else those of MovieLens-100K. Prints one JSON line; a ratio above
-1 means tfrec is ahead. `sentence_transformers` and `onnxruntime` are against our fastest mode whose smallest cosine to
-our float32 is at least .999; `sentence_transformers_int8` is left out where the mean cosine is below .998.
+All use the weights of all-MiniLM-L6-v2, 64 tokens and the same threads; tokenising is included. The peers are installed
+once into a virtual environment in the cache folder (or pass one with --peers). Each contestant is a process that has
+loaded its model. They take turns, and medians over the turns are compared. Texts are titles of amazon_scientific in
+$TFREC_BENCH_DATA, else of MovieLens-100K. Prints one JSON line; a ratio above 1 means that tfrec is faster.
+
+`sentence_transformers` and `onnxruntime` compare the fastest precision of tfrec whose smallest cosine to float32 is at
+least .999. `sentence_transformers_int8` is left out if the mean cosine of int8 is below .998.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ THEIRS = ("sentence_transformers", "onnxruntime_plain", "onnxruntime_fused")
 
 
 def tfrec_mode(precision: str) -> Callable[[list[str]], np.ndarray]:
-    """Ours, in a precision."""
+    """tfrec in a precision."""
     from tfrec.encoders import load_encoder
 
     encoder = load_encoder("minilm-l6", precision=precision)
@@ -42,7 +43,7 @@ def tfrec_mode(precision: str) -> Callable[[list[str]], np.ndarray]:
 
 
 def sentence_transformers(folder: str) -> Callable[[list[str]], np.ndarray]:
-    """PyTorch in float32, as its users call it."""
+    """sentence-transformers in float32, with its defaults."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -53,7 +54,7 @@ def sentence_transformers(folder: str) -> Callable[[list[str]], np.ndarray]:
 
 
 def onnxruntime(folder: str, fused: bool) -> Callable[[list[str]], np.ndarray]:
-    """ONNX Runtime in float32, the texts sorted by length as ours are."""
+    """ONNX Runtime in float32, with texts sorted by length as in tfrec."""
     import onnxruntime as ort
     import torch
     from tokenizers import BertWordPieceTokenizer
@@ -73,14 +74,14 @@ def onnxruntime(folder: str, fused: bool) -> Callable[[list[str]], np.ndarray]:
 
     axes = {name: {0: "batch", 1: "length"} for name in [*names, "last_hidden_state"]}
     sample = tuple(torch.ones(2, 8, dtype=torch.int64) for _ in names)
-    told = {"input_names": names, "output_names": ["last_hidden_state"], "dynamic_axes": axes}
-    torch.onnx.export(Plain(), sample, path, **told, opset_version=17, dynamo=False)
+    export_options = {"input_names": names, "output_names": ["last_hidden_state"], "dynamic_axes": axes}
+    torch.onnx.export(Plain(), sample, path, **export_options, opset_version=17, dynamo=False)
     if fused:
         from onnxruntime.transformers.optimizer import optimize_model
 
         config = model.config
-        better = optimize_model(path, "bert", config.num_attention_heads, config.hidden_size, opt_level=1)
-        better.save_model_to_file(path)
+        optimised = optimize_model(path, "bert", config.num_attention_heads, config.hidden_size, opt_level=1)
+        optimised.save_model_to_file(path)
     options = ort.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -107,8 +108,8 @@ def onnxruntime(folder: str, fused: bool) -> Callable[[list[str]], np.ndarray]:
     return encode
 
 
-def work(who: str, texts: list[str], folder: str, out: Path) -> None:
-    """The process of one contestant: loads, writes its vectors, then encodes once for each line on standard input."""
+def run_contestant(who: str, texts: list[str], folder: str, out: Path) -> None:
+    """The process of a contestant: loads the model, writes its vectors, then encodes once for each line of input."""
     if who in OURS:
         encode = tfrec_mode(who)
     else:
@@ -122,7 +123,7 @@ def work(who: str, texts: list[str], folder: str, out: Path) -> None:
 
 
 def matmul_rates() -> dict[str, float]:
-    """GFLOP/s of TensorFlow's matrix product of two 2048 × 2048, by type."""
+    """GFLOP/s of TensorFlow's product of two 2048 × 2048 matrices, by dtype."""
     import tensorflow as tf
 
     rates = {}
@@ -138,7 +139,7 @@ def matmul_rates() -> dict[str, float]:
 
 
 class Contestant:
-    """A process that answers."""
+    """A contestant's process, and the seconds it took for each turn."""
 
     def __init__(self, python: str, who: str, root: Path, folder: str) -> None:
         self.out = root / f"{who}.npy"
@@ -157,7 +158,7 @@ class Contestant:
         self.seconds: list[float] = []
 
     def turn(self) -> None:
-        """Encodes once."""
+        """Lets the contestant encode all texts once."""
         assert self.process.stdin is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
@@ -173,7 +174,7 @@ class Contestant:
 
 
 def peers_python(given: str | None) -> str:
-    """A Python that has the peers."""
+    """Path of a Python with the peers; their environment is made on first use."""
     if given:
         return given
     from tfrec.files import cache_dir
@@ -188,7 +189,7 @@ def peers_python(given: str | None) -> str:
 
 
 def read_texts(count: int) -> tuple[str, list[str]]:
-    """The name of the data and a seeded sample of item texts."""
+    """Name of the data set, and a seeded sample of its item texts."""
     import polars as pl
 
     folder = Path(os.environ.get("TFREC_BENCH_DATA", "../shared/data")) / "amazon_scientific"
@@ -204,7 +205,7 @@ def read_texts(count: int) -> tuple[str, list[str]]:
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Of each row."""
+    """The cosine of each row of `left` with that of `right`."""
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     return (left * right).sum(1) / np.maximum(lengths, 1e-12)
 
@@ -212,14 +213,14 @@ def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1000, help="texts")
+    parser.add_argument("--count", type=int, default=1000, help="number of texts")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
-    parser.add_argument("--peers", help="a Python that has the peers already")
+    parser.add_argument("--peers", help="path of a Python with the peers")
     for hidden in ("--run", "--texts", "--folder", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        work(options.run, json.loads(Path(options.texts).read_text()), options.folder, Path(options.out))
+        run_contestant(options.run, json.loads(Path(options.texts).read_text()), options.folder, Path(options.out))
         return
     from tfrec.downloads import minilm_folder
 
@@ -227,23 +228,23 @@ def main() -> None:
     python, folder = peers_python(options.peers), str(minilm_folder())
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "texts.json").write_text(json.dumps(texts))
-        everybody = {
+        contestants = {
             who: Contestant(sys.executable if who in OURS else python, who, Path(place), folder)
             for who in (*OURS, *THEIRS)
         }
         for _ in range(options.repeats):
-            for contestant in everybody.values():
+            for contestant in contestants.values():
                 contestant.turn()
-        print(json.dumps(summary(data, texts, everybody, python)))
-        for contestant in everybody.values():
+        print(json.dumps(summary(data, texts, contestants, python)))
+        for contestant in contestants.values():
             contestant.process.communicate()
 
 
-def summary(data: str, texts: list[str], everybody: dict[str, Contestant], python: str) -> dict[str, object]:
+def summary(data: str, texts: list[str], contestants: dict[str, Contestant], python: str) -> dict[str, object]:
     """The JSON line."""
-    rate = {who: len(texts) / statistics.median(each.seconds) for who, each in everybody.items()}
-    vectors = {who: np.load(each.out) for who, each in everybody.items()}
-    near = {who: cosines(vectors[who], vectors["float32"]) for who in everybody}
+    rate = {who: len(texts) / statistics.median(each.seconds) for who, each in contestants.items()}
+    vectors = {who: np.load(each.out) for who, each in contestants.items()}
+    near = {who: cosines(vectors[who], vectors["float32"]) for who in contestants}
     best = max((who for who in OURS if near[who].min() >= 0.999), key=lambda who: rate[who])
     theirs = rate["sentence_transformers"]
     ratios = {
@@ -254,9 +255,9 @@ def summary(data: str, texts: list[str], everybody: dict[str, Contestant], pytho
     if near["int8"].mean() >= 0.998:
         ratios["sentence_transformers_int8"] = rate["int8"] / theirs
     flop = flop_per_text(texts)
-    matmul = {kind: everybody["float32"].about[kind] for kind in ("float32", "bfloat16")}
-    asked = f"from importlib.metadata import version as v; print(*map(v, {PEER_NAMES}))"
-    found = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    matmul = {kind: contestants["float32"].about[kind] for kind in ("float32", "bfloat16")}
+    code = f"from importlib.metadata import version as v; print(*map(v, {PEER_NAMES}))"
+    peer_versions = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     return {
         "benchmark": "encode",
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
@@ -265,7 +266,7 @@ def summary(data: str, texts: list[str], everybody: dict[str, Contestant], pytho
             "texts": len(texts),
             "best_mode": best,
             "texts_per_s": {who: round(value, 1) for who, value in rate.items()},
-            "spread": {who: round(max(each.seconds) / min(each.seconds), 2) for who, each in everybody.items()},
+            "spread": {who: round(max(each.seconds) / min(each.seconds), 2) for who, each in contestants.items()},
             "smallest_cosine_to_float32": {who: round(float(value.min()), 5) for who, value in near.items()},
             "mean_cosine_to_float32": {who: round(float(value.mean()), 5) for who, value in near.items()},
             "matmul_gflop_per_s": {kind: round(value, 1) for kind, value in matmul.items()},
@@ -274,13 +275,13 @@ def summary(data: str, texts: list[str], everybody: dict[str, Contestant], pytho
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "instructions": instructions()},
         "versions": {
             **{name: version(name) for name in ("tensorflow", "tf_keras", "tensorflow-text", "numpy")},
-            **dict(zip(PEER_NAMES, found)),
+            **dict(zip(PEER_NAMES, peer_versions)),
         },
     }
 
 
 def flop_per_text(texts: list[str]) -> float:
-    """Of the products with weights, for the real tokens alone."""
+    """Floating-point operations of a text in products with weights, without those of padding."""
     from tfrec.encoders import load_encoder
 
     encoder = load_encoder("minilm-l6")
@@ -290,7 +291,7 @@ def flop_per_text(texts: list[str]) -> float:
 
 
 def instructions() -> list[str]:
-    """Those of the processor that speed up bfloat16 and int8."""
+    """Instruction sets of the processor that speed up bfloat16 and int8."""
     path = Path("/proc/cpuinfo")
     flags = set(path.read_text().split()) if path.is_file() else set()
     return sorted(flags & {"avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8"})

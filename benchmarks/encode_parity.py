@@ -1,9 +1,9 @@
-"""Are hidden states of imported checkpoints those that `transformers` computes?
+"""Do imported checkpoints compute the same hidden states as `transformers`?
 
-Random BERT, DistilBERT and GPT-2 models (seeded, width 96, 3 layers) are written by transformers, and all-MiniLM-L6-v2
-is taken as published; both sides read the same token ids, padded, and every layer's real tokens are compared, as are
-the tokens of GPT-2's tokenizer. The peer lives in an environment of its own (see encode.py). Prints one JSON line;
-`ratios` is empty, as nothing is timed.
+Random BERT, DistilBERT and GPT-2 models (seeded, width 96, 3 layers), written by transformers, and all-MiniLM-L6-v2 as
+published get the same padded token ids on both sides. The hidden states of every layer are compared at the real tokens,
+and so are the tokens of the GPT-2 tokenizer. transformers has its own environment (see encode.py). Prints one JSON line
+without ratios, as nothing is timed.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ TEXTS = ["A red shoe, it's 10% off!", "two   spaces\n\nand lines ", "Grün, 日�
 
 
 def write_models(root: Path) -> None:
-    """In the peer's environment: model folders and, as .npz, ids, mask and every layer's hidden states."""
+    """Writes model folders, and ids, mask and hidden states as .npz. Runs in the environment of transformers."""
     import torch
     import transformers as hf
 
     torch.manual_seed(0)
     size = {"vocab_size": 200, "max_position_embeddings": 64}
     wide = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 200}
-    made = {
+    models = {
         "bert": hf.BertModel(hf.BertConfig(**size, **wide)),
         "distilbert": hf.DistilBertModel(hf.DistilBertConfig(**size, dim=96, n_layers=3, n_heads=4, hidden_dim=200)),
         "gpt2": hf.GPT2Model(hf.GPT2Config(vocab_size=257, n_positions=64, n_embd=96, n_layer=3, n_head=4)),
         "minilm": hf.BertModel.from_pretrained(root / "minilm"),
     }
     rng = np.random.default_rng(0)
-    for name, model in made.items():
+    for name, model in models.items():
         if name != "minilm":
-            for weight in model.parameters():  # far from the flat start, so that a wrong place shows
+            for weight in model.parameters():  # away from the small initial values, so that errors show
                 weight.data += 0.1 * torch.randn_like(weight)
             model.save_pretrained(root / name, safe_serialization=True)
         lengths = rng.integers(3, 40, 8)
         ids = rng.integers(5, 190, (8, 40))
         mask = (np.arange(40) < lengths[:, None]).astype(np.int64)
         with torch.no_grad():
-            told = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
-            states = model.eval()(**told, output_hidden_states=True).hidden_states[1:]
+            inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+            states = model.eval()(**inputs, output_hidden_states=True).hidden_states[1:]
         np.savez(root / f"{name}.npz", ids=ids, mask=mask, states=np.stack([state.numpy() for state in states]))
     for name in ("bert", "distilbert"):
         (root / name / "vocab.txt").write_text("\n".join(PIECES) + "\n")
     tokens = [*_bytes(), "<|endoftext|>"]
     (root / "gpt2" / "vocab.json").write_text(json.dumps({token: at for at, token in enumerate(tokens)}))
     (root / "gpt2" / "merges.txt").write_text("#version: 0.2\n")
-    read = hf.GPT2Tokenizer.from_pretrained(root / "gpt2")
-    (root / "tokens.json").write_text(json.dumps([read(text)["input_ids"] for text in TEXTS]))
+    tokenizer = hf.GPT2Tokenizer.from_pretrained(root / "gpt2")
+    (root / "tokens.json").write_text(json.dumps([tokenizer(text)["input_ids"] for text in TEXTS]))
     print(json.dumps({"transformers": hf.__version__, "torch": torch.__version__}))
 
 
@@ -68,24 +68,26 @@ def _bytes() -> list[str]:
 
 
 def largest_difference(root: Path, name: str) -> float:
-    """Over every layer and real token, as a share of the states' standard deviation."""
+    """Largest difference over all layers and real tokens, as a share of the states' standard deviation."""
     import tensorflow as tf
 
     from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 
-    asked = np.load(root / f"{name}.npz")
-    ids, mask = (tf.constant(asked[key], tf.int32) for key in ("ids", "mask"))
+    expected = np.load(root / f"{name}.npz")
+    ids, mask = (tf.constant(expected[key], tf.int32) for key in ("ids", "mask"))
     model = read_checkpoint(root / name).model()
-    found = model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": tf.zeros_like(ids)})["encoder_outputs"]
-    real = asked["mask"].astype(bool)
-    difference = max(np.abs(np.asarray(one)[real] - other[real]).max() for one, other in zip(found, asked["states"]))
-    return float(difference / asked["states"][:, real].std())
+    states = model({"input_word_ids": ids, "input_mask": mask, "input_type_ids": tf.zeros_like(ids)})["encoder_outputs"]
+    real = expected["mask"].astype(bool)
+    difference = max(
+        np.abs(np.asarray(ours)[real] - theirs[real]).max() for ours, theirs in zip(states, expected["states"])
+    )
+    return float(difference / expected["states"][:, real].std())
 
 
 def main() -> None:
-    """Parses the command line, compares, and prints the JSON line; exits with 1 where a difference is above 1e-4."""
+    """Parses the command line, compares, and prints the JSON line; exit code 1 if a difference is above 1e-4."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="a Python that has the peers already")
+    parser.add_argument("--peers", help="path of a Python with the peers")
     parser.add_argument("--write", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
@@ -103,7 +105,7 @@ def main() -> None:
         python = peers_python(options.peers)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [python, __file__, "--write", place]
-        told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+        output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
         differences = {name: largest_difference(root, name) for name in MODELS}
         preprocessor = read_checkpoint(root / "gpt2").vocabulary.preprocessor(64)
         tokens = preprocessor.tokenize(np.array(TEXTS, object)).to_list()
@@ -113,7 +115,7 @@ def main() -> None:
         "ratios": {},
         "figures": {"largest_difference": differences, "equal_gpt2_tokens": equal},
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform()},
-        "versions": {"tensorflow": version("tensorflow"), **json.loads(told.splitlines()[-1])},
+        "versions": {"tensorflow": version("tensorflow"), **json.loads(output.splitlines()[-1])},
     }
     print(json.dumps(report))
     sys.exit(0 if equal and max(differences.values()) < 1e-4 else 1)

@@ -1,10 +1,10 @@
-"""How much faster than RecTools is full-ranking evaluation on the same scores, and in how much memory?
+"""How much faster than RecTools is full-ranking evaluation of the same scores, and how much memory does it take?
 
-22,363 users, 12,101 items (Amazon Beauty's sizes), random scores read block by block from one file, one to five targets
-a user, lists of 10 and 50. Both make the lists and then recall, precision, NDCG, MAP, MRR, hit rate, novelty,
-popularity, serendipity and coverage; RecTools ranks with its own `recommend_from_scores` and measures with
-`calc_metrics`. tfrec ranks the targets among all items too, with ties against the model. Each run is a process of its
-own; imports are outside the timing. Prints one JSON line; a ratio above 1 means tfrec is ahead.
+22,363 users and 12,101 items (the sizes of Amazon Beauty), one to five targets for each user, and random scores that
+both read block by block from one file. Both make lists of 10 and 50 and compute recall, precision, NDCG, MAP, MRR, hit
+rate, novelty, popularity, serendipity and coverage; RecTools uses its `recommend_from_scores` and `calc_metrics`. tfrec
+also ranks the targets among all items, with ties against the model. Each run is a process of its own, and imports are
+not timed. Prints one JSON line; a ratio above 1 means that tfrec is faster.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ BLOCK = 128
 METRICS = ("recall", "precision", "map", "mrr", "hit_rate")
 
 
-def make(folder: Path, users: int, items: int) -> None:
-    """Writes scores, targets and training events: scores.bin, data.npz."""
+def write_data(folder: Path, users: int, items: int) -> None:
+    """Writes scores (scores.bin), and targets and training events (data.npz)."""
     rng = np.random.default_rng(0)
     with open(folder / "scores.bin", "wb") as file:
         for start in range(0, users, BLOCK):
@@ -44,15 +44,15 @@ def make(folder: Path, users: int, items: int) -> None:
     np.savez(folder / "data.npz", offsets=offsets, targets=targets, past=past, events=popular, items=items)
 
 
-def block(folder: Path, start: int, stop: int, items: int) -> np.ndarray:
-    """Scores of users start to stop; read, not mapped, so that the file is not counted as memory."""
+def read_scores(folder: Path, start: int, stop: int, items: int) -> np.ndarray:
+    """Scores of the users from start to stop. The file is read, not mapped, as mapped pages would count as memory."""
     with open(folder / "scores.bin", "rb") as file:
         file.seek(start * items * 4)
         return np.fromfile(file, np.float32, (stop - start) * items).reshape(-1, items)
 
 
 def with_tfrec(folder: Path) -> dict[str, float]:
-    """Seconds and the metrics of tfrec."""
+    """Seconds and metrics of tfrec."""
     from tfrec.data.histories import Histories, Queries
     from tfrec.evaluation import evaluate_beyond, evaluate_ranking
 
@@ -70,7 +70,7 @@ def with_tfrec(folder: Path) -> dict[str, float]:
         name, num_items = "file", items
 
         def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-            return block(folder, rows[0], rows[-1] + 1, items)
+            return read_scores(folder, rows[0], rows[-1] + 1, items)
 
     started = time.perf_counter()
     options = {"num_items": items, "ks": KS, "bootstrap": 0, "keep_predictions": max(KS), "batch_size": BLOCK}
@@ -81,7 +81,7 @@ def with_tfrec(folder: Path) -> dict[str, float]:
 
 
 def with_rectools(folder: Path) -> dict[str, float]:
-    """Seconds and the metrics of RecTools."""
+    """Seconds and metrics of RecTools."""
     import pandas as pd
     from rectools import Columns
     from rectools import metrics as m
@@ -101,7 +101,7 @@ def with_rectools(folder: Path) -> dict[str, float]:
     started = time.perf_counter()
     lists = []
     for start in range(0, users, BLOCK):
-        for row in block(folder, start, min(start + BLOCK, users), items):
+        for row in read_scores(folder, start, min(start + BLOCK, users), items):
             lists.append(recommend_from_scores(row, max(KS))[0])
     reco = pd.DataFrame(
         {
@@ -110,9 +110,9 @@ def with_rectools(folder: Path) -> dict[str, float]:
             Columns.Rank: np.tile(np.arange(1, max(KS) + 1), users),
         }
     )
-    wanted = {}
+    metrics = {}
     for k in KS:
-        wanted |= {
+        metrics |= {
             f"recall@{k}": m.Recall(k),
             f"precision@{k}": m.Precision(k),
             f"ndcg@{k}": m.NDCG(k),
@@ -124,24 +124,24 @@ def with_rectools(folder: Path) -> dict[str, float]:
             f"serendipity@{k}": m.Serendipity(k),
             f"coverage@{k}": m.CatalogCoverage(k, normalize=True),
         }
-    found = m.calc_metrics(wanted, reco, interactions=truth, prev_interactions=past, catalog=catalogue)
+    values = m.calc_metrics(metrics, reco, interactions=truth, prev_interactions=past, catalog=catalogue)
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, **{name: float(value) for name, value in found.items()}}
+    return {"seconds": seconds, **{name: float(value) for name, value in values.items()}}
 
 
 def run(who: str, python: str, folder: Path) -> dict[str, float]:
-    """The result of one run in a process of its own, with its peak memory (GB)."""
+    """Result of a run in a process of its own, with its peak memory (GB)."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "2"}
     command = [python, __file__, "--run", who, "--folder", str(folder)]
-    found = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if found.returncode:
-        raise SystemExit(f"{who} failed:\n{found.stderr}")
-    result: dict[str, float] = json.loads(found.stdout.splitlines()[-1])
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if finished.returncode:
+        raise SystemExit(f"{who} failed:\n{finished.stderr}")
+    result: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
     return result
 
 
 def peer_python() -> str:
-    """The interpreter of the peer's environment, made on first use."""
+    """Path of the Python of RecTools' environment, which is made on first use."""
     home = (
         Path(os.environ.get("TFREC_CACHE") or Path.home() / ".cache" / "tfrec") / "benchmarks" / PEER.replace("=", "")
     )
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=22_363)
     parser.add_argument("--items", type=int, default=12_101)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each, alternating")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each, in turns")
     parser.add_argument("--run", choices=["tfrec", "rectools"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -169,7 +169,7 @@ def main() -> None:
     pythons = {"tfrec": sys.executable, "rectools": peer_python()}
     runs: dict[str, list[dict[str, float]]] = {who: [] for who in pythons}
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), options.users, options.items)
+        write_data(Path(folder), options.users, options.items)
         for _ in range(options.repeats):
             for who, python in pythons.items():
                 runs[who].append(run(who, python, Path(folder)))
@@ -177,13 +177,13 @@ def main() -> None:
 
 
 def summary(users: int, items: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """The JSON line; stops where the two disagree on a metric that both define alike."""
+    """The JSON line. Exits if the two differ in a metric that both define in the same way."""
     ours, theirs = runs["tfrec"][0], runs["rectools"][0]
     for name in (f"{metric}@{k}" for metric in METRICS for k in KS):
         if abs(ours[name] - theirs[name]) > 1e-6:
             raise SystemExit(f"{name} differs: {ours[name]} here, {theirs[name]} in RecTools.")
-    seconds = {who: statistics.median(r["seconds"] for r in found) for who, found in runs.items()}
-    memory = {who: statistics.median(r["gb"] for r in found) for who, found in runs.items()}
+    seconds = {who: statistics.median(r["seconds"] for r in results) for who, results in runs.items()}
+    memory = {who: statistics.median(r["gb"] for r in results) for who, results in runs.items()}
     return {
         "benchmark": "evaluate",
         "ratios": {"rectools": seconds["rectools"] / seconds["tfrec"]},

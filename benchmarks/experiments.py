@@ -1,11 +1,18 @@
-"""Are the promises of tfrec.experiments kept, and how long does a large analysis take?
+"""Does tfrec.experiments keep its error rates, and how long does a large analysis take?
 
-Simulated on made-up users: false positives of A/A tests, power at the planned size, coverage of intervals, with CUPED
-and for a ratio; errors under a look after every user, with the confidence sequence and with the usual interval; the
-same with users who come back, looked at daily; interleaving against an A/B test of as many visits; off-policy
-estimates on logs with a known truth. Every rate has the band (3 standard errors) that a correct method falls
-in. Then the analysis of 10 million exposures with 10 metrics and CUPED, in a process of its own: seconds and peak
-memory against the goals of 30 s and 4 GB. No peer: the ratio is the goal over our time. Prints one JSON line.
+Simulations measure
+
+- false positives of A/A tests, power at the planned size and coverage of intervals: for a mean, with CUPED, for a
+  ratio;
+- false positives when results are looked at after every user, with confidence sequences and with fixed-horizon
+  intervals;
+- the same for users who return, with a look every day;
+- interleaving compared with an A/B test of equally many visits;
+- off-policy estimates on logs whose true value is known.
+
+Each rate comes with the band of 3 standard errors in which that of a correct method lies. Then 10 million exposures
+with 10 metrics and CUPED are analysed in a process of its own; the goals are 30 s and 4 GB of peak memory. There is no
+peer: the ratio is the goal over the time taken. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -31,25 +38,32 @@ DAY = 86_400_000_000
 
 
 def band(rate: float, runs: int) -> list[float]:
-    """Where the rate of a correct method lies in 997 of 1000 simulations."""
+    """The interval in which the rate of a correct method lies in 997 of 1000 simulations."""
     width = 3 * math.sqrt(rate * (1 - rate) / runs)
     return [max(0.0, rate - width), min(1.0, rate + width)]
 
 
-def judged(rate: float, promised: float, runs: int, at_most: bool = False) -> dict[str, Any]:
-    """A rate beside its promise."""
+def with_band(rate: float, promised: float, runs: int, at_most: bool = False) -> dict[str, Any]:
+    """A measured rate with the promised rate, its band, and whether the promise is kept.
+
+    Args:
+        rate: Measured rate.
+        promised: Promised rate.
+        runs: Number of simulations.
+        at_most: Whether a lower rate is fine too.
+    """
     low, high = band(promised, runs)
     return {"rate": round(rate, 4), "promised": promised, "band": [round(low, 4), round(high, 4)], "runs": runs,
             "kept": bool(rate <= high and (at_most or rate >= low))}  # fmt: skip
 
 
 def fixed_horizon(runs: int, users: int = 1000) -> dict[str, Any]:
-    """A/A, power and coverage of `estimate`: a mean, the same with CUPED, and a ratio."""
+    """False positives, power and coverage of `estimate`: for a mean, a mean with CUPED, and a ratio."""
     from tfrec.experiments import ExperimentSpec, sample_size
     from tfrec.experiments.ab_test.estimates import estimate
 
     rng = np.random.default_rng(1)
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     arm = np.repeat(["control", "treatment"], users // 2)
     treated = arm == "treatment"
     for name, metric in {
@@ -58,7 +72,7 @@ def fixed_horizon(runs: int, users: int = 1000) -> dict[str, Any]:
         "ratio": {"name": "m", "event": "e", "per": "shown", "covariate": False},
     }.items():
         spec = ExperimentSpec.from_dict({"name": "x", "metrics": [metric], "planned_users": users})
-        # The relative effect that so many users should see in eight of ten experiments.
+        # The relative effect that this many users should detect with power .8.
         sd = {"mean": math.sqrt(3), "cuped": 1.0, "ratio": None}[name]
         lift = 0.1 if sd is None else _lift(sample_size, users, 2.0, sd)
         rejected = {0.0: 0, lift: 0}
@@ -82,22 +96,22 @@ def fixed_horizon(runs: int, users: int = 1000) -> dict[str, Any]:
                 rejected[effect] += row["p"] <= 0.05
                 if truth is not None or effect == 0:
                     covered[effect] += row["low"] <= (truth or 0.0) <= row["high"]
-        found[f"{name}: false positives (A/A)"] = judged(rejected[0.0] / runs, 0.05, runs)
-        found[f"{name}: coverage"] = judged(covered[0.0] / runs, 0.95, runs)
+        rates[f"{name}: false positives (A/A)"] = with_band(rejected[0.0] / runs, 0.05, runs)
+        rates[f"{name}: coverage"] = with_band(covered[0.0] / runs, 0.95, runs)
         if name != "ratio":
-            found[f"{name}: power at the planned size"] = judged(rejected[lift] / runs, 0.8, runs)
-            found[f"{name}: coverage with an effect"] = judged(covered[lift] / runs, 0.95, runs)
-    return found
+            rates[f"{name}: power at the planned size"] = with_band(rejected[lift] / runs, 0.8, runs)
+            rates[f"{name}: coverage with an effect"] = with_band(covered[lift] / runs, 0.95, runs)
+    return rates
 
 
 def _lift(sample_size: Any, users: int, mean: float, sd: float) -> float:
-    """The relative effect that `users` users see with power .8."""
+    """The relative effect that a number of users detects with power .8."""
     at_ten_percent = sample_size(mean, sd, 0.1)
     return 0.1 * math.sqrt(at_ten_percent / users)
 
 
 def sequential(runs: int, users: int = 5000, burn: int = 200) -> dict[str, Any]:
-    """Looks after every pair of users."""
+    """False positives with a look after every pair of users."""
     from tfrec.experiments import sequence_radius
 
     rng = np.random.default_rng(2)
@@ -116,14 +130,14 @@ def sequential(runs: int, users: int = 5000, burn: int = 200) -> dict[str, Any]:
         naive += bool((np.abs(difference) > 1.96 * error).any())
         missed += bool(np.abs(difference[-1]) > 1.96 * error[-1])
     return {
-        "sequence: false positives, a look after every user": judged(ever / runs, 0.05, runs, at_most=True),
+        "sequence: false positives, a look after every user": with_band(ever / runs, 0.05, runs, at_most=True),
         "usual interval: the same looks": {"rate": naive / runs, "runs": runs},
-        "usual interval: one look at the end": judged(missed / runs, 0.05, runs),
+        "usual interval: one look at the end": with_band(missed / runs, 0.05, runs),
     }
 
 
 def returning(runs: int, users: int = 2000, days: int = 28) -> dict[str, Any]:
-    """Users enter over two weeks, come back daily with a lasting habit, and totals are looked at daily."""
+    """False positives with a look every day, for users who enter over two weeks and then return daily."""
     from tfrec.experiments import sequence_radius
 
     rng = np.random.default_rng(3)
@@ -144,19 +158,19 @@ def returning(runs: int, users: int = 2000, days: int = 28) -> dict[str, Any]:
             usual |= gap > 1.96 * error
         ever, naive = ever + crossed, naive + usual
     return {
-        "sequence: false positives, returning users, daily looks": judged(ever / runs, 0.05, runs, at_most=True),
+        "sequence: false positives, returning users, daily looks": with_band(ever / runs, 0.05, runs, at_most=True),
         "usual interval: returning users, daily looks": {"rate": naive / runs, "runs": runs},
     }
 
 
 def interleaving(runs: int, visits: int = 400, places: int = 5) -> dict[str, Any]:
-    """How often a better ranking of ten items is seen with as many visits: A/B of clicks against interleaving."""
+    """How often the better ranking of ten items is detected with equally many visits: A/B test and interleaving."""
     from scipy import stats
 
     from tfrec.experiments import interleaving_test, optimised, team_draft
 
     look = 0.8 ** np.arange(places)
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     for way in ("A/B test", "team draft", "optimised"):
         rng = np.random.default_rng(5)
         seen = {"better": 0, "same": 0}
@@ -166,7 +180,7 @@ def interleaving(runs: int, visits: int = 400, places: int = 5) -> dict[str, Any
                 noise = (0.12, 0.06) if kind == "better" else (0.12, 0.12)
                 a, b = (np.argsort(-(appeal + rng.normal(0, sd, 10))).tolist() for sd in noise)
                 if kind == "same":
-                    appeal = np.full(10, appeal.mean())  # neither can be better
+                    appeal = np.full(10, appeal.mean())  # so that neither ranking can be better
                 if way == "A/B test":
                     clicks = [
                         rng.binomial(1, appeal[ranking[:places]] * look, (visits // 2, places)).sum(axis=1)
@@ -182,16 +196,16 @@ def interleaving(runs: int, visits: int = 400, places: int = 5) -> dict[str, Any
                         scores.append(float(np.dot(shown.credits, clicked)))
                     p = interleaving_test(np.array(scores), range(visits), flips=499)["p"]
                 seen[kind] += p <= 0.05
-        found[f"{way}: better ranking seen with {visits} visits"] = {"rate": seen["better"] / runs, "runs": runs}
-        found[f"{way}: false positives"] = judged(seen["same"] / runs, 0.05, runs, at_most=True)
-    return found
+        rates[f"{way}: better ranking seen with {visits} visits"] = {"rate": seen["better"] / runs, "runs": runs}
+        rates[f"{way}: false positives"] = with_band(seen["same"] / runs, 0.05, runs, at_most=True)
+    return rates
 
 
 def off_policy_estimates(runs: int, rows: int = 1000, actions: int = 5) -> dict[str, Any]:
-    """Bias over the standard error of the mean, and coverage of 95% intervals, on logs with a known truth."""
+    """Bias in standard errors of the mean, and coverage of 95% intervals, on logs whose true value is known."""
     from tfrec.experiments import epsilon_greedy_policy, model_value, off_policy, sample_actions, softmax_policy
 
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     at = np.arange(rows)
     for estimator in ("ips", "snips", "dr", "switch-dr"):
         rng = np.random.default_rng(6)
@@ -209,17 +223,17 @@ def off_policy_estimates(runs: int, rows: int = 1000, actions: int = 5) -> dict[
             value = float((truth * target).sum(axis=1).mean())
             errors.append(result.value - value)
             covered += result.low <= value <= result.high
-        found[f"off-policy {estimator}: coverage"] = judged(covered / runs, 0.95, runs)
+        rates[f"off-policy {estimator}: coverage"] = with_band(covered / runs, 0.95, runs)
         bias = float(np.mean(errors) / (np.std(errors) / math.sqrt(runs)))
-        found[f"off-policy {estimator}: bias, standard errors"] = {
+        rates[f"off-policy {estimator}: bias, standard errors"] = {
             "rate": round(bias, 2), "rmse": round(float(np.sqrt(np.mean(np.square(errors)))), 4), "runs": runs,
             "kept": bool(abs(bias) < 3.5),
         }  # fmt: skip
-    return found
+    return rates
 
 
-def make_logs(folder: Path, exposures: int, per_user: int = 10) -> None:
-    """Exposures, ten a user, and twice as many outcomes before and after them, as Parquet."""
+def write_logs(folder: Path, exposures: int, per_user: int = 10) -> None:
+    """Writes exposures (ten for each user) and twice as many outcomes before and after them, as Parquet."""
     rng = np.random.default_rng(4)
     users = exposures // per_user
     start = 1_700_000_000_000_000
@@ -257,7 +271,7 @@ METRICS = [
 
 
 def analyse_large(folder: Path) -> None:
-    """Runs in a process of its own and prints seconds and memory."""
+    """Analyses the logs and prints seconds and peak memory. Runs in a process of its own."""
     from tfrec.experiments import ExperimentSpec, analyse
 
     spec = ExperimentSpec.from_dict({"name": "large", "metrics": METRICS})
@@ -279,17 +293,17 @@ def main() -> None:
         analyse_large(options.folder)
         return
     with tempfile.TemporaryDirectory() as folder:
-        make_logs(Path(folder), options.exposures)
+        write_logs(Path(folder), options.exposures)
         root = str(Path(__file__).resolve().parents[1])
-        found = subprocess.run(
+        finished = subprocess.run(
             [sys.executable, __file__, "--folder", folder],
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": root, "POLARS_MAX_THREADS": "2"},
         )
-    if found.returncode:
-        raise SystemExit(found.stderr)
-    large = json.loads(found.stdout.splitlines()[-1])
+    if finished.returncode:
+        raise SystemExit(finished.stderr)
+    large = json.loads(finished.stdout.splitlines()[-1])
     validation = {
         **fixed_horizon(options.runs),
         **sequential(options.runs),

@@ -1,16 +1,16 @@
-"""How much faster is end-to-end fine-tuning than running BERT once per person and item, and what does it bring?
+"""How much faster is end-to-end fine-tuning than running BERT once for each user and item, and how good is the result?
 
-Amazon Scientific (or MovieLens-100K) with MiniLM. `naive` is the joint training of BehaviourTextModel's sigmoid head:
-128 tokens, one positive and four sampled negatives a target position; in the fastest of float32 and bfloat16 and of
-both its forms (the candidate as a text of its own, or as the second segment). tfrec trains a NextItemModel with
-`encoder.trainable`, in the faster of float32 and bfloat16, as many sequences a step as by default (2,048). A trial turn
-chooses the modes; then both take turns, each in a process of its own, and the ratio is that of median target positions
-per second.
+Amazon Scientific (or MovieLens-100K) with MiniLM. `naive` is the joint training of BehaviourTextModel's sigmoid head
+with 128 tokens, one positive and four sampled negatives for each target position, in its fastest mode: float32 or
+bfloat16, with the candidate encoded by itself or as the second segment. tfrec trains a NextItemModel with
+`encoder.trainable`, in the faster of float32 and bfloat16, with the default of 2,048 sequences a step. A trial turn
+chooses the modes. Then both take turns, each in a process of its own, and median target positions per second are
+compared.
 
-Quality: NDCG@10 over the full catalogue of the test targets of 400 people after the same few minutes (three, not ten,
-so that the whole ends within 20) from the pre-trained encoder, validation included for tfrec. Memory: the largest
-resident size of a process that takes two steps of 256 sequences. Prints one JSON line; a ratio above 1 means tfrec is
-ahead.
+Quality is NDCG@10 over the full catalogue for 400 test users after the same few minutes of training from the
+pre-trained encoder, validation included for tfrec (three minutes, so that the whole benchmark ends within 20). Memory
+is the peak of a process that takes two steps of 256 sequences. Prints one JSON line; a ratio above 1 means that tfrec
+is faster.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ import numpy as np
 
 NAIVE = ("tower-float32", "tower-bfloat16", "segment-float32", "segment-bfloat16")
 OURS = ("tfrec-float32", "tfrec-bfloat16")
-POSITIONS = 16  # of a naive step: 80 pairs, what fits into memory
-PEOPLE = 400
+POSITIONS = 16  # target positions of a naive step: 80 pairs, which fit into memory
+USERS = 400
 
 
-def data_folder(root: Path) -> tuple[str, Path]:
-    """The name of the data, prepared with leave-one-out below `root`."""
+def prepare_data(root: Path) -> tuple[str, Path]:
+    """Name of the data set, and its folder below `root`, prepared with leave-one-out."""
     from tfrec.data import prepare
 
-    found = Path(os.environ.get("TFREC_BENCH_DATA", "../shared/data")) / "amazon_scientific"
-    if (found / "events.parquet").is_file():
-        prepare(found / "events.parquet", found / "items.parquet", root / "data", split="leave-one-out")
-        return found.name, root / "data"
+    source = Path(os.environ.get("TFREC_BENCH_DATA", "../shared/data")) / "amazon_scientific"
+    if (source / "events.parquet").is_file():
+        prepare(source / "events.parquet", source / "items.parquet", root / "data", split="leave-one-out")
+        return source.name, root / "data"
     from tfrec.data.datasets.movielens import read_movielens_100k
     from tfrec.downloads import movielens_100k_folder
 
@@ -54,8 +54,13 @@ def data_folder(root: Path) -> tuple[str, Path]:
 
 
 def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
-    """A step of end-to-end training, of `size` sequences, 0 for the default: its number to the target positions it
-    learns."""
+    """A function that takes a numbered step of end-to-end training and returns its number of target positions.
+
+    Args:
+        mode: One of `OURS`.
+        data: Folder of the prepared data.
+        size: Sequences a step; 0 for the default.
+    """
     import tensorflow as tf
 
     from tfrec.config import RunConfig
@@ -82,7 +87,7 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
 
 
 def naive_model(mode: str, data: Path) -> tuple[Any, Any, Any]:
-    """The model, its batches and the dataset."""
+    """The BehaviourTextModel, its batches and the dataset."""
     import tensorflow as tf
 
     from tfrec.config import RunConfig
@@ -106,7 +111,7 @@ def naive_model(mode: str, data: Path) -> tuple[Any, Any, Any]:
 
 
 def naive(mode: str, data: Path) -> Callable[[int], int]:
-    """As `ours`."""
+    """As `ours`, for naive training."""
     import tensorflow as tf
 
     model, batches, _ = naive_model(mode, data)
@@ -132,12 +137,12 @@ def naive_quality(mode: str, data: Path, minutes: float) -> float:
     while time.monotonic() - started < minutes * 60:
         inputs, labels = next(epoch)
         model.train_on_batch({name: tf.constant(each) for name, each in inputs.items()}, tf.constant(labels))
-    queries = asked(dataset)
-    people = read_texts(model.reader, query_texts(model, queries.history, dataset), 64, "People")
+    queries = test_queries(dataset)
+    users = read_texts(model.reader, query_texts(model, queries.history, dataset), 64, "Users")
     items = read_texts(model.item_reader, dataset.texts, 64, "Items")
     gains = []
-    for person, start in zip(people, queries.target_offsets[:-1]):
-        pairs = {BEHAVIOUR: np.repeat(person[None], len(items), axis=0), CANDIDATE: items}
+    for user, start in zip(users, queries.target_offsets[:-1]):
+        pairs = {BEHAVIOUR: np.repeat(user[None], len(items), axis=0), CANDIDATE: items}
         scores = np.asarray(model.mlp.predict(pairs, batch_size=8192, verbose=0)).ravel()
         rank = int((scores >= scores[queries.target_items[start]]).sum())
         gains.append(1 / np.log2(rank + 1) if rank <= 10 else 0.0)
@@ -145,7 +150,7 @@ def naive_quality(mode: str, data: Path, minutes: float) -> float:
 
 
 def our_quality(mode: str, data: Path, minutes: float) -> float:
-    """NDCG@10 of tfrec after as long: a fit with the encoder frozen, then end to end."""
+    """NDCG@10 of tfrec after the same time: a fit with the encoder frozen, then end to end."""
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.evaluation import evaluate_ranking
@@ -156,19 +161,19 @@ def our_quality(mode: str, data: Path, minutes: float) -> float:
     dataset = PreparedDataset.load(data)
     with tempfile.TemporaryDirectory() as place:
         run = train(dataset, Path(place) / "run", RunConfig().with_values(settings))
-        result = evaluate_ranking(run.scorer(dataset), asked(dataset), num_items=dataset.num_items, bootstrap=0)
+        result = evaluate_ranking(run.scorer(dataset), test_queries(dataset), num_items=dataset.num_items, bootstrap=0)
     return float(result.metrics["ndcg@10"])
 
 
-def asked(dataset: Any) -> Any:
-    """The people whose test targets measure, the same for both."""
+def test_queries(dataset: Any) -> Any:
+    """The test queries that both are measured with."""
     from tfrec import schema
 
-    return dataset.queries(schema.TEST).sample(PEOPLE, seed=0)
+    return dataset.queries(schema.TEST).sample(USERS, seed=0)
 
 
-def work(mode: str, data: Path, size: int) -> None:
-    """The process of one contestant: a warm step, then one for each line on standard input."""
+def run_contestant(mode: str, data: Path, size: int) -> None:
+    """The process of a contestant: takes a warm-up step, then one for each line of input."""
     step = ours(mode, data, size) if mode in OURS else naive(mode, data)
     step(0)
     print(json.dumps({"ready": mode}), flush=True)
@@ -181,7 +186,7 @@ def work(mode: str, data: Path, size: int) -> None:
 
 
 class Contestant:
-    """A process that answers."""
+    """A contestant's process."""
 
     def __init__(self, mode: str, data: Path, size: int = 0) -> None:
         self.log = data.parent / f"{mode}.log"
@@ -193,7 +198,7 @@ class Contestant:
         self._answer()
 
     def turn(self) -> dict[str, float]:
-        """Takes a step."""
+        """Lets the contestant take a step."""
         assert self.process.stdin is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
@@ -235,14 +240,14 @@ def main() -> None:
         print(json.dumps({"ndcg": measure(options.quality, Path(options.data), options.minutes)}))
         return
     if options.run:
-        work(options.run, Path(options.data), int(options.size))
+        run_contestant(options.run, Path(options.data), int(options.size))
         return
     with tempfile.TemporaryDirectory() as place:
-        print(json.dumps(summary(*data_folder(Path(place)), options.repeats, options.minutes)))
+        print(json.dumps(summary(*prepare_data(Path(place)), options.repeats, options.minutes)))
 
 
 def summary(name: str, data: Path, repeats: int, minutes: float) -> dict[str, object]:
-    """Measures; returns the JSON line."""
+    """Measures speed, memory and quality, and returns the JSON line."""
     trials = {**trial(NAIVE, data), **trial(OURS, data)}
     best, peer = (max(modes, key=lambda mode: trials[mode]) for modes in (OURS, NAIVE))
     small = Contestant(best, data, 256)
@@ -279,8 +284,8 @@ def quality_of(mode: str, data: Path, minutes: float) -> float:
     command = [sys.executable, __file__, "--quality", mode, "--data", str(data), "--minutes", str(minutes)]
     home = str(Path(__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return float(json.loads(done.stdout.splitlines()[-1])["ndcg"])
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return float(json.loads(finished.stdout.splitlines()[-1])["ndcg"])
 
 
 if __name__ == "__main__":

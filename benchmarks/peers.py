@@ -1,4 +1,4 @@
-"""What the benchmarks share: an environment for the peers, the data, and the machine's description."""
+"""Shared by the benchmarks: environments of the peers, data folders, and the description of the machine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def peer_python(name: str, packages: list[str]) -> str:
-    """The interpreter of the environment `name` with `packages`, made on first use and kept in the cache folder.
+    """Path of the Python of a peer's environment, which is made on first use in the cache folder.
 
-    Where another list of packages was installed under the name, the environment is made anew.
+    Args:
+        name: Name of the environment.
+        packages: Requirements; if they have changed, the environment is made anew.
     """
     home = Path(os.environ.get("TFREC_CACHE") or Path.home() / ".cache" / "tfrec") / "benchmarks" / name
     python, ready = home / "bin" / "python", home / "ready"
@@ -27,21 +29,21 @@ def peer_python(name: str, packages: list[str]) -> str:
 
 
 def run_peer(python: str, script: str, *arguments: str) -> str:
-    """The last line that a script printed, run with `python` on the cores of this process; its errors, if it fails."""
+    """Runs a script with `python` on the cores of this process and returns the last line that it prints."""
     cores = len(os.sched_getaffinity(0))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(cores)}
-    found = subprocess.run([python, script, *arguments], capture_output=True, text=True, env=environment)
-    if found.returncode or not found.stdout.strip():
-        raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{found.stderr[-4000:]}")
-    return found.stdout.strip().splitlines()[-1]
+    finished = subprocess.run([python, script, *arguments], capture_output=True, text=True, env=environment)
+    if finished.returncode or not finished.stdout.strip():
+        raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{finished.stderr[-4000:]}")
+    return finished.stdout.strip().splitlines()[-1]
 
 
 def data_folder(name: str) -> Path | None:
-    """The folder of a data set (`amazon_scientific`, …) under `$TFREC_BENCH_DATA`, by default `../shared/data`."""
+    """Folder of a data set in `$TFREC_BENCH_DATA` (by default `../shared/data`); None if it is not there."""
     folder = Path(os.environ.get("TFREC_BENCH_DATA") or REPOSITORY.parent / "shared" / "data") / name
     return folder if folder.is_dir() else None
 
 
 def machine() -> dict[str, Any]:
-    """Cores of this process and platform."""
+    """Number of cores of this process, and the platform."""
     return {"cpus": len(os.sched_getaffinity(0)), "platform": platform.platform()}

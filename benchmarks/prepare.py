@@ -1,9 +1,9 @@
-"""How much faster than plain pandas is `tfrec.data.prepare`, with equal results and in how much memory?
+"""How much faster than pandas is `tfrec.data.prepare` for the same result, and how much memory does it take?
 
-Both read the same Parquet log (tfrec.data.datasets.synthetic_log), drop invalid rows and exact duplicates, sort, cut
+Both read the same Parquet log (tfrec.data.datasets.synthetic_log), drop invalid rows and exact duplicates, sort, split
 at the 80% and 90% quantiles of time, and write sequences, catalogue and splits. Each run is a process of its own, so
-that the peak memory is its own; imports are outside the timing. tfrec alone is then timed on logs of other sizes, to
-see how time and memory grow. Prints one JSON line; a ratio above 1 means tfrec is ahead.
+that peak memory can be measured, and imports are not timed. tfrec is also timed on logs of other sizes, to show how
+time and memory grow. Prints one JSON line; a ratio above 1 means that tfrec is faster.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def with_tfrec(source: Path, out: Path) -> float:
 
 
 def with_pandas(source: Path, out: Path) -> float:
-    """Seconds for what a careful person writes in pandas."""
+    """Seconds to prepare with careful pandas code."""
     import pandas as pd
 
     started = time.perf_counter()
@@ -82,15 +82,15 @@ def run(who: str, source: Path, out: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--run", who, "--source", str(source), "--out", str(out)]
     root = str(Path(__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    found = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if found.returncode:
-        raise SystemExit(f"{who} failed:\n{found.stderr}")
-    result: dict[str, float] = json.loads(found.stdout.splitlines()[-1])
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if finished.returncode:
+        raise SystemExit(f"{who} failed:\n{finished.stderr}")
+    result: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
     return result
 
 
 def require_equal(ours: Path, theirs: Path) -> None:
-    """Stops unless both folders hold the same sequences, training counts and splits."""
+    """Exits unless both folders hold the same sequences, training counts and splits."""
     columns = {
         "sequences": ["user_id", "items", "events", "timestamps"],
         "items": ["item_id", "train_count"],
@@ -98,16 +98,16 @@ def require_equal(ours: Path, theirs: Path) -> None:
         "splits/valid": ["user", "history_length", "target_items", "cold_target_items"],
         "splits/test": ["user", "history_length", "target_items", "cold_target_items"],
     }
-    for name, wanted in columns.items():
-        frames = [pl.read_parquet(folder / f"{name}.parquet", columns=wanted) for folder in (ours, theirs)]
-        a, b = (frame.select(wanted).select(*map(comparable, frame.select(wanted).iter_columns())) for frame in frames)
+    for name, names in columns.items():
+        frames = [pl.read_parquet(folder / f"{name}.parquet", columns=names) for folder in (ours, theirs)]
+        a, b = (frame.select(names).select(*map(comparable, frame.select(names).iter_columns())) for frame in frames)
         if not a.equals(b):
             raise SystemExit(f"The results differ in {name}.")
 
 
 def comparable(column: pl.Series) -> pl.Series:
-    """Integers of one width; no list is an empty list."""
-    if column.null_count() == len(column):  # pandas knows no type for a column of lists without a list
+    """The column with all integers as int64 and missing lists as empty lists."""
+    if column.null_count() == len(column):  # pandas gives such a column no list type
         return pl.Series(column.name, [[]] * len(column), pl.List(pl.Int64))
     if isinstance(column.dtype, pl.List):
         return column.cast(pl.List(pl.Int64)).fill_null([])
@@ -117,11 +117,13 @@ def comparable(column: pl.Series) -> pl.Series:
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000_000, help="rows of the log")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each, alternating")
+    parser.add_argument("--events", type=int, default=10_000_000, help="events of the log")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each, in turns")
     sizes = [1_000_000, 3_000_000, 50_000_000]
-    parser.add_argument("--growth", type=int, nargs="*", default=sizes, help="sizes that tfrec alone is run on, once")
-    parser.add_argument("--no-pandas", action="store_true", help="only tfrec")
+    parser.add_argument(
+        "--growth", type=int, nargs="*", default=sizes, help="further log sizes, timed once and with tfrec alone"
+    )
+    parser.add_argument("--no-pandas", action="store_true", help="do not run pandas")
     for hidden in ("--run", "--source", "--out"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -150,7 +152,7 @@ def main() -> None:
 
 
 def generate(folder: Path, events: int) -> None:
-    """Writes a log in a process of its own: Linux hands a parent's peak memory down to its children."""
+    """Writes a log in a process of its own: on Linux, children inherit the peak memory of their parent."""
     code = f"from tfrec.data.datasets.synthetic_log import *; write_shop_log({str(folder)!r}, {events})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
 
@@ -164,7 +166,7 @@ def summary(
     figures: dict[str, object] = {
         "events": events,
         **{f"{who}_{k}": v for who, m in median.items() for k, v in m.items()},
-        "growth": {n: {**of, "microseconds_an_event": of["seconds"] / n * 1e6} for n, of in sizes.items()},
+        "growth": {n: {**row, "microseconds_an_event": row["seconds"] / n * 1e6} for n, row in sizes.items()},
     }
     ratios = {}
     if "pandas" in median:

@@ -1,13 +1,13 @@
-"""How good are the lists, beside RecTools' SASRec and BERT4Rec, implicit's ALS and RecBole's LightGCN?
+"""How good are recommendations, compared with RecTools' SASRec and BERT4Rec, implicit's ALS and RecBole's LightGCN?
 
-`tfrec prepare`, `train` and `evaluate` with defaults; the peers learn from the same training events in an environment
-of their own and make their lists from the same histories (training and validation events). One piece of code measures
-all lists of the test users: recall and NDCG over the full catalogue. The epochs of the peers, factors and confidence of
-ALS, are chosen on the same validation queries as ours. Each peer is measured as it comes and with seen items left out,
-and its better one counts. Prints one JSON line; a ratio of NDCG@10 above 1 means tfrec is ahead.
+tfrec prepares, trains and evaluates with its defaults. The peers train on the same events in environments of their own
+and make lists from the same histories (training and validation events). The same code measures all lists of the test
+users: recall and NDCG over the full catalogue. Epochs of the peers, and factors and confidence of ALS, are chosen on
+the validation queries that tfrec also uses. Each peer is measured with and without seen items, and the better result
+counts. Prints one JSON line; a ratio of NDCG@10 above 1 means that tfrec is better.
 
-With `--permuted` the events of each user are put in a random order first, so that the file's own order (of one day's
-purchases, say) gives nothing away; `own_sasrec` is then our model without text, memory, bias and balance.
+With `--permuted` the events of each user are shuffled first, as the order in the file may give something away (that of
+one day's purchases, for example). `own_sasrec` is then tfrec's model without text, memory, biases and score weights.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ DATA = [*FOLDERS, "movielens-100k"]
 OWN_SASREC = ["model.use_text=false", "model.neighbours=0", "model.repeat_bias=false", "model.popular=0"]
 OWN_SASREC += ["training.balance=false"]
 SEED = 7
-"""Of the order that `--permuted` puts a user's events in."""
+"""Seed of the order of events with `--permuted`."""
 
 
 def permuted(events: pl.DataFrame) -> pl.DataFrame:
-    """The events with timestamps that put those of each user in a random order, the same in every run."""
+    """The events with timestamps that give those of each user a random order, the same in every run."""
     order = np.random.default_rng(SEED).permutation(events.height)
     return events.with_columns(pl.Series("timestamp", order, pl.Int64))
 
 
 def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
-    """The prepared data set, from the bench data or MovieLens-100K."""
+    """A prepared data set from `$TFREC_BENCH_DATA`; MovieLens-100K if it is not there."""
     from tfrec.data import prepare, read_movielens_100k
     from tfrec.downloads import movielens_100k_folder
 
@@ -66,12 +66,12 @@ def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
 
 
 def hand_over(data: Any, folder: Path, split: str = "test") -> None:
-    """Writes what the peers learn from, what is known of the users when they are asked, and what they took then."""
+    """Writes for the peers training events (train), histories (context) and targets of a split."""
     folder.mkdir(exist_ok=True)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
     queries = data.queries(split)
-    wanted = {"user": np.repeat([rows[u] for u in queries.user_ids], np.diff(queries.target_offsets))}
-    pl.DataFrame({**wanted, "item": queries.target_items.astype(np.int64)}).write_parquet(folder / "targets.parquet")
+    targets = {"user": np.repeat([rows[u] for u in queries.user_ids], np.diff(queries.target_offsets))}
+    pl.DataFrame({**targets, "item": queries.target_items.astype(np.int64)}).write_parquet(folder / "targets.parquet")
     for name, histories in (("train", data.training()), ("context", queries.history)):
         user = np.repeat([rows[u] for u in histories.user_ids], histories.lengths)
         place = np.arange(len(user)) - np.repeat(histories.offsets[:-1], histories.lengths)
@@ -80,7 +80,7 @@ def hand_over(data: Any, folder: Path, split: str = "test") -> None:
 
 
 def with_peer(peer: str, folder: Path, minutes: float) -> dict[str, Any]:
-    """Fits a peer on what `hand_over` wrote, in its environment; it writes its lists there. What it tells of itself."""
+    """Fits a peer on the files of `hand_over`; it writes its lists beside them. Returns what it reports."""
     home, packages, script = ("recommenders", PACKAGES, "quality_peers.py")
     if peer.startswith("recbole"):
         home, packages, script = ("recbole", RECBOLE, "quality_recbole.py")
@@ -89,20 +89,20 @@ def with_peer(peer: str, folder: Path, minutes: float) -> dict[str, Any]:
 
 
 def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[str, float]:
-    """recall@10, ndcg@10 and recall@50 of lists, the mean over the users of `targets`; a user without a list has 0."""
+    """Mean recall@10, ndcg@10 and recall@50 over the users of `targets`; 0 for users without a list."""
     values = []
-    for user, wanted in targets.items():
-        hits = [item in wanted for item in lists.get(user, [])[:50]]
+    for user, items in targets.items():
+        hits = [item in items for item in lists.get(user, [])[:50]]
         gain = sum(hit / np.log2(rank + 2) for rank, hit in enumerate(hits[:10]))
-        best = sum(1 / np.log2(rank + 2) for rank in range(min(10, len(wanted))))
-        values.append((sum(hits[:10]) / len(wanted), gain / best, sum(hits) / len(wanted)))
+        best = sum(1 / np.log2(rank + 2) for rank in range(min(10, len(items))))
+        values.append((sum(hits[:10]) / len(items), gain / best, sum(hits) / len(items)))
     return dict(zip(("recall@10", "ndcg@10", "recall@50"), map(float, np.mean(values, axis=0)), strict=True))
 
 
 def with_tfrec(
     data: Any, folder: Path, seed: int, targets: dict[int, list[int]], values: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Metrics, seconds and baselines of a run with defaults, but for `values`."""
+    """Metrics, seconds and baselines of a run with defaults, except for the options in `values`."""
     from tfrec.config import RunConfig
     from tfrec.runs import evaluate_run, train
 
@@ -112,10 +112,10 @@ def with_tfrec(
     seconds = time.perf_counter() - started
     metrics = evaluate_run(run, data)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
-    found = pl.read_parquet(run.path / "predictions.parquet")
-    lists = {rows[u]: list(items) for u, items in zip(found["user_id"], found["items"], strict=True)}
+    predictions = pl.read_parquet(run.path / "predictions.parquet")
+    lists = {rows[u]: list(items) for u, items in zip(predictions["user_id"], predictions["items"], strict=True)}
     ours = measure(lists, targets)
-    if abs(ours["ndcg@10"] - metrics["ndcg@10"]) > 1e-3:  # ties at the edge of a list are all that may differ
+    if abs(ours["ndcg@10"] - metrics["ndcg@10"]) > 1e-3:  # only ties at the end of a list may differ
         raise SystemExit(f"ndcg@10 is {ours['ndcg@10']} by the lists and {metrics['ndcg@10']} by evaluate.")
     return {**ours, "fit_seconds": seconds, "baselines": metrics["baselines"]}
 
@@ -127,11 +127,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=DATA, default="scientific")
     parser.add_argument("--split", choices=["leave-one-out", "global-time"], default="leave-one-out")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of tfrec; the peers run once")
-    parser.add_argument("--first-seed", type=int, default=0, help="of those runs: to add a seed to figures at hand")
-    parser.add_argument("--minutes", type=float, default=8, help="for each trained peer but ALS, at most")
+    parser.add_argument("--seeds", type=int, default=1, help="number of tfrec runs; peers run once")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="seed of the first run, to add seeds to earlier figures"
+    )
+    parser.add_argument("--minutes", type=float, default=8, help="longest training of a peer other than ALS")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--permuted", action="store_true", help="each user's events in a random order")
+    parser.add_argument("--permuted", action="store_true", help="shuffle the events of each user")
     options = parser.parse_args()
     load_tensorflow(pool=True)  # as the commands do
     with tempfile.TemporaryDirectory() as name:
@@ -147,18 +149,18 @@ def main() -> None:
             own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in seeds]
             table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
         for peer in options.peers:
-            told = with_peer(peer, folder, options.minutes)
+            report = with_peer(peer, folder, options.minutes)
             for kind in ("", "-masked"):
-                found = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
-                lists = dict(found.group_by("user").agg("item").iter_rows())
-                table[peer + kind.replace("-", "_")] = {**measure(lists, targets), **told}
+                ranked = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
+                lists = dict(ranked.group_by("user").agg("item").iter_rows())
+                table[peer + kind.replace("-", "_")] = {**measure(lists, targets), **report}
     print(json.dumps(summary(options, runs, table)))
 
 
 def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
     """The JSON line."""
     ours = {name: float(np.mean([run[name] for run in runs])) for name in NAMES}
-    spread = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in NAMES[:3]}
+    deviations = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in NAMES[:3]}
     best = {peer: max(table[peer]["ndcg@10"], table[f"{peer}_masked"]["ndcg@10"]) for peer in options.peers}
     best |= {"own_sasrec": table["own_sasrec"]["ndcg@10"]} if options.permuted else {}
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
@@ -171,7 +173,7 @@ def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict
             "permuted": options.permuted,
             "seeds": options.seeds,
             "first_seed": options.first_seed,
-            "tfrec": {**ours, **spread},
+            "tfrec": {**ours, **deviations},
             **table,
             "baselines": runs[0]["baselines"],
         },

@@ -1,7 +1,7 @@
-"""RecBole's half of `quality.py`: LightGCN, in an environment of its own, since RecBole needs NumPy 1.
+"""Fits LightGCN of RecBole for `quality.py`, in an environment of its own because RecBole needs NumPy 1.
 
-Reads and writes what `quality_peers.py` does. LightGCN has a vector for each user and cannot be told of the events
-after training, as the others can; only its list without seen items knows the whole context.
+Reads and writes the same files as `quality_peers.py`. LightGCN learns a vector for each user, so unlike the others it
+cannot use events after training; only its lists without seen items take the whole history into account.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from recbole.utils import init_seed
 K = 50
 
 
-class _Over(Exception):
-    """The minutes are over."""
+class _TimeIsUp(Exception):
+    """Raised when the minutes are over."""
 
 
-def split_files(folder: Path) -> Path:
-    """The split as RecBole reads it; the validation targets stand for the test, which is not RecBole's to see."""
+def write_split(folder: Path) -> Path:
+    """Writes the split in RecBole's format, with the validation targets in place of the test targets."""
     home = folder / "recbole" / "peer"
     home.mkdir(parents=True, exist_ok=True)
     train, valid = pd.read_parquet(folder / "train.parquet"), pd.read_parquet(folder / "valid" / "targets.parquet")
@@ -42,9 +42,9 @@ def split_files(folder: Path) -> Path:
 
 
 def light_gcn(folder: Path, minutes: float) -> dict[str, Any]:
-    """LightGCN with RecBole's settings, judged on validation every five epochs, until ten have not been better."""
+    """Fits LightGCN with RecBole's settings: validated every five epochs, stopped after ten without an improvement."""
     settings = {
-        "data_path": str(split_files(folder)),
+        "data_path": str(write_split(folder)),
         "benchmark_filename": ["train", "valid", "test"],
         "load_col": {"inter": ["user_id", "item_id"]},
         "checkpoint_dir": str(folder / "recbole"),
@@ -67,51 +67,51 @@ def light_gcn(folder: Path, minutes: float) -> dict[str, Any]:
     best: dict[str, Any] = {"valid_ndcg@10": -1.0}
     started = time.perf_counter()
 
-    def judged(epoch: int, score: float) -> None:
+    def keep_best(epoch: int, score: float) -> None:
         if score > best["valid_ndcg@10"]:
             weights = {name: value.clone() for name, value in model.state_dict().items()}
             best.update({"valid_ndcg@10": float(score), "epochs": epoch + 1, "weights": weights})
             best["fit_seconds"] = time.perf_counter() - started
         if time.perf_counter() - started > 60 * minutes:
-            raise _Over
+            raise _TimeIsUp
 
     best["stopped"] = True
     try:
-        Trainer(config, model).fit(train, valid, saved=False, show_progress=False, callback_fn=judged)
-    except _Over:
+        Trainer(config, model).fit(train, valid, saved=False, show_progress=False, callback_fn=keep_best)
+    except _TimeIsUp:
         best["stopped"] = False
     model.load_state_dict(best.pop("weights"))
-    model.restore_user_e = model.restore_item_e = None  # what it keeps of the last validation
+    model.restore_user_e = model.restore_item_e = None  # cached from the last validation
     write_lists(folder, model, data)
     return {**best, "versions": {"recbole": version("recbole"), "torch": torch.__version__}}
 
 
 def write_lists(folder: Path, model: LightGCN, data: Any) -> None:
-    """The lists of all people of the context that it has a vector of, with and without what they have seen."""
+    """Writes lists of all users that it has a vector for, with and without seen items."""
     context = pd.read_parquet(folder / "context.parquet")
     users = {int(token): row for token, row in data.field2token_id["user_id"].items() if token != "[PAD]"}
     items = {int(token): row for token, row in data.field2token_id["item_id"].items() if token != "[PAD]"}
     names = np.full(data.item_num, -1)
     names[list(items.values())] = list(items)
-    asked = [user for user in context["user"].unique() if user in users]
+    known = [user for user in context["user"].unique() if user in users]
     seen = context.groupby("user")["item"].agg(set)
     rows: dict[str, list[pd.DataFrame]] = {"lightgcn": [], "lightgcn-masked": []}
     model.eval()
-    for start in range(0, len(asked), 1024):
-        some = asked[start : start + 1024]
+    for start in range(0, len(known), 1024):
+        batch = known[start : start + 1024]
         with torch.no_grad():
-            scores = model.full_sort_predict({"user_id": torch.tensor([users[user] for user in some])})
-        scores = scores.reshape(len(some), -1).numpy().copy()
+            scores = model.full_sort_predict({"user_id": torch.tensor([users[user] for user in batch])})
+        scores = scores.reshape(len(batch), -1).numpy().copy()
         scores[:, names < 0] = -np.inf
-        for name in rows:  # the masked one last: it changes the scores
+        for name in rows:  # the masked lists last, as they change the scores
             if name.endswith("masked"):
-                for row, user in enumerate(some):
+                for row, user in enumerate(batch):
                     scores[row, [items[item] for item in seen[user] if item in items]] = -np.inf
             order = np.argsort(-scores, axis=1)[:, :K]
             frame = {
-                "user": np.repeat(some, K),
+                "user": np.repeat(batch, K),
                 "item": names[order].ravel(),
-                "rank": np.tile(range(1, K + 1), len(some)),
+                "rank": np.tile(range(1, K + 1), len(batch)),
             }
             rows[name].append(pd.DataFrame(frame))
     for name, frames in rows.items():

@@ -1,9 +1,10 @@
-"""How much faster does the balance try strengths than by scoring the whole catalogue?
+"""How much faster is the search for score weights than one that scores the whole catalogue in every trial?
 
-A NextItemModel of the sizes that `tfrec train` picks for the data, untrained, with random text vectors (time depends on
-neither), and 2,000 validation queries. A try is the NDCG@10 of each query under other strengths. Against `ScoreParts`
-stands the sum of the parts over all items, which are kept as arrays too, and `target_ranks`. Both must find the same.
-Prints one JSON line; a ratio above 1 means that `ScoreParts` is ahead.
+After a fit, `training.balance` tries many weights of the parts of the score. A trial computes the NDCG@10 of 2,000
+validation queries. `ScoreParts` is compared with summing the weighted parts over all items and ranking the targets;
+both keep the parts as arrays, and both must give the same result. The NextItemModel has the sizes that `tfrec train`
+chooses for the data; it is untrained and has random text vectors, on neither of which the time depends. Prints one JSON
+line; a ratio above 1 means that `ScoreParts` is faster.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from peers import machine
 from quality import DATA, dataset
 
 QUERIES = 2000
-TRIES = 12
+TRIALS = 12
 
 
 def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any], np.ndarray]:
-    """What finds the NDCG@10 of each query from the scores of all items; the memory's decay and discount stay."""
+    """A function from score weights to the NDCG@10 of each query, by the scores of all items.
+
+    The decay and the discount of the memory stay as they are.
+    """
     import tensorflow as tf
 
     from tfrec import schema
@@ -46,11 +50,11 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
     flat, offsets = queries.targets_of(rows)
     targets = queries.target_items[flat]
 
-    def ndcg(by: Any) -> np.ndarray:
-        scores = cosine * np.float32(by.cosine)
+    def ndcg(weights: Any) -> np.ndarray:
+        scores = cosine * np.float32(weights.cosine)
         for name, part in remembered.items():
-            scores += part * np.float32(getattr(by, name))
-        bias = np.where(is_newest, by.newest, by.others) + by.slope * log_count
+            scores += part * np.float32(getattr(weights, name))
+        bias = np.where(is_newest, weights.newest, weights.others) + weights.slope * log_count
         scores[row, taken] += bias.astype(np.float32)
         return ranking_metrics(target_ranks(scores, offsets, targets), offsets, 10)["ndcg"]
 
@@ -58,7 +62,7 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
 
 
 def measure(data: Any) -> dict[str, float]:
-    """Median seconds of a try both ways, and those that `ScoreParts` takes to get ready."""
+    """Median seconds of a trial with both methods, and the seconds that `ScoreParts` needs to prepare."""
     from tfrec.config import RunConfig
     from tfrec.models.next_item.build import build_next_item_model
     from tfrec.models.next_item.score_weights.decomposition import ScoreParts
@@ -77,17 +81,19 @@ def measure(data: Any) -> dict[str, float]:
     ways["parts"] = ScoreParts(model, queries, rows, exclude_seen=False).ndcg
     figures = {"ready_seconds": time.perf_counter() - started}
     start, seconds = Balance.of(model), {name: list[float]() for name in ways}
-    for _ in range(TRIES):
+    for _ in range(TRIALS):
         cosine, weight, text_weight = rng.uniform(0.1, 2, 3)
         newest, others, slope = rng.normal(0, 3, 3)
-        by = Balance(cosine, weight, text_weight, start.decay, start.discount, newest, others, slope)
-        found = {}
+        weights = Balance(cosine, weight, text_weight, start.decay, start.discount, newest, others, slope)
+        values = {}
         for name, ndcg in ways.items():
             started = time.perf_counter()
-            found[name] = ndcg(by)
+            values[name] = ndcg(weights)
             seconds[name].append(time.perf_counter() - started)
-        if abs(found["whole"].mean() - found["parts"].mean()) > 1e-4:  # sums of another order may swap neighbours
-            raise SystemExit(f"NDCG@10 differs: {found['whole'].mean()} and {found['parts'].mean()}.")
+        if (
+            abs(values["whole"].mean() - values["parts"].mean()) > 1e-4
+        ):  # sums in another order may swap items of equal score
+            raise SystemExit(f"NDCG@10 differs: {values['whole'].mean()} and {values['parts'].mean()}.")
     figures |= {f"{name}_seconds": statistics.median(times[1:]) for name, times in seconds.items()}
     return {"items": data.num_items, "queries": len(rows), **figures}
 
@@ -109,7 +115,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "benchmark": "balance",
+                "benchmark": "score_weights",
                 "ratios": {"whole_catalogue": ratio},
                 "figures": about | figures,
                 "machine": machine(),

@@ -1,21 +1,25 @@
-"""How fast is what tfrec serves, beside what people use?
+"""How fast is serving, compared with FAISS, TFRS and FastAPI?
 
-Top-k: `tfrec.retrieval.TopK` (exact, compiled as served) beside FAISS IndexFlatIP and TFRS BruteForce, k = 10, on
-catalogues of 10 thousand, 100 thousand and 1 million unit vectors of 128 dimensions, at batch 1 and 32, with the same
-threads, in turns; the ratio is the geometric mean over the cells of the medians' ratios.
-Approximate top-k at the largest catalogue: `Int8Index` and `IvfIndex` beside the exact scan and FAISS IndexIVFFlat with
-the same centres. Both inverted files read as few lists (doubling) as reach recall@10 of 0.98 on one half of the
-queries; recall is of the other half, of the index alone; times are as served, where the exact scan steps in if it is
-quicker. Vectors there stand around directions, one a hundred items, as those of texts do; what as large a share of the
-lists finds among directions drawn evenly, where there is nothing to group by, is given too, and the time with as many
-lists read as titles of a shop needed ("ivf_more_probes"), which stand in looser groups.
-The whole `recommend` signature: batch 1, strings in and out, through TensorFlow's C API, beside a bare matmul and top-k
-of as many vectors (the ratio is of the 99th percentiles; half is the aim), and what neighbours and repeats cost.
-Server: `tfrec serve` over REST and gRPC beside a FastAPI app that calls the same signature without batching, at 32
-concurrent clients, each server and the clients in processes of their own.
+Exact top-k: `tfrec.retrieval.TopK`, compiled as it is served, FAISS IndexFlatIP and TFRS BruteForce, for k = 10, in
+catalogues of 10 thousand, 100 thousand and 1 million unit vectors of 128 dimensions, at batch sizes 1 and 32, with the
+same threads, in turns. The ratio is the geometric mean over these cells of the ratios of medians.
 
-FAISS, FastAPI and uvicorn live in one cached environment, built outside the timing. Prints one JSON line; a ratio above
-1 means tfrec is ahead.
+Approximate top-k in the largest catalogue: `Int8Index` and `IvfIndex` compared with the exact scan, and with FAISS
+IndexIVFFlat with the same centres. Both inverted files search as few lists (in powers of two) as reach a recall@10 of
+0.98 on one half of the queries. Recall is measured on the other half, without the exact scan; times are as served,
+where the exact scan is used if it is faster. The vectors form clusters of a hundred items, as vectors of texts do.
+Recall in evenly distributed vectors, which have no clusters, is reported too, and so is the time with as many lists as
+the titles of a shop needed ("ivf_more_probes"), whose clusters are looser.
+
+The signature `recommend`: one request with strings through TensorFlow's C API, compared with a bare matrix product and
+top-k of as many vectors (the ratio is that of the 99th percentiles; the aim is one half), and the cost of neighbours
+and repeats.
+
+Server: `tfrec serve` over REST and gRPC compared with a FastAPI app that calls the same signature without batching,
+with 32 concurrent clients; servers and clients are processes of their own.
+
+FAISS, FastAPI and uvicorn have one cached environment, which is made before anything is timed. Prints one JSON line; a
+ratio above 1 means that tfrec is faster.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ DIM, K, CLIENTS = 128, 10, 32
 
 
 def peers_python() -> str:
-    """The interpreter of the peers' environment: this one's packages, and theirs."""
+    """Path of the Python of the peers' environment, which also sees the packages of this one."""
     sys.path.insert(0, str(ROOT))
     from tfrec.files import cache_dir
 
@@ -61,22 +65,22 @@ def peers_python() -> str:
 
 
 def in_turns(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Latencies of each call, in turns for so long, after three calls each to warm up."""
+    """Latencies of each call, made in turns for a number of seconds, after three calls each to warm up."""
     for call in calls.values():
         for _ in range(3):
             call()
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    latencies: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(found.values()))) < 5:
+    while time.perf_counter() < end or len(next(iter(latencies.values()))) < 5:
         for name, call in calls.items():
             started = time.perf_counter()
             call()
-            found[name].append(time.perf_counter() - started)
-    return found
+            latencies[name].append(time.perf_counter() - started)
+    return latencies
 
 
 def top_k(sizes: list[int], threads: int, seconds: float) -> None:
-    """Prints milliseconds (median and 99th percentile) of each cell and way; runs in the peers' environment."""
+    """Prints median and 99th percentile of the milliseconds in each cell. Runs in the peers' environment."""
     import faiss
     import numpy as np
 
@@ -105,8 +109,8 @@ def top_k(sizes: list[int], threads: int, seconds: float) -> None:
             query = rng.standard_normal((batch, DIM), np.float32)
             tensor = tf.constant(query)
             same = (ours_call(tensor).numpy() == flat.search(query, K)[1]).mean()
-            if same < 0.99:  # rounding may swap two
-                raise SystemExit(f"The results differ: {same:.3f} of the places agree with FAISS.")
+            if same < 0.99:  # rounding may swap two items
+                raise SystemExit(f"The results differ: {same:.3f} of the positions agree with FAISS.")
             calls = {
                 "tfrec": lambda c=ours_call, q=tensor: c(q).numpy(),
                 "faiss_flat": lambda f=flat, q=query: f.search(q, K),
@@ -124,7 +128,7 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def write_model(folder: Path, items: int) -> None:
-    """A version that does what `recommend` does to a catalogue: ids in, mean of the history, top 100, ids out."""
+    """Writes a version that does the work of `recommend`: looks up ids, averages the history, finds the top 100."""
     import numpy as np
 
     import tfrec  # noqa: F401
@@ -154,7 +158,7 @@ def write_model(folder: Path, items: int) -> None:
 
 
 def bare_app(folder: str, port: int) -> None:
-    """A FastAPI app as one writes it in a minute: load, call, answer."""
+    """Serves a SavedModel with a minimal FastAPI app."""
     import tensorflow as tf
     import uvicorn
     from fastapi import FastAPI
@@ -162,7 +166,7 @@ def bare_app(folder: str, port: int) -> None:
     model = tf.saved_model.load(folder).signatures["serving_default"]
     app = FastAPI()
 
-    # A plain function: FastAPI runs it in its thread pool, and the model does not stop the loop.
+    # A plain function: FastAPI runs it in its thread pool, so the model does not block the event loop.
     @app.post("/predict")
     def predict(body: dict) -> dict:  # type: ignore[type-arg]
         found = model(tf.constant(body["inputs"]["history_item_ids"]))
@@ -173,7 +177,7 @@ def bare_app(folder: str, port: int) -> None:
 
 
 def load(kind: str, address: str, seconds: float, clients: int) -> None:
-    """Prints what one process of many clients saw: requests a second, p50 and p99."""
+    """Runs concurrent clients in this process and prints their requests per second, p50 and p99."""
     import asyncio
 
     history = [f"item-{i}" for i in range(20)] + [""] * 30
@@ -226,7 +230,7 @@ def load(kind: str, address: str, seconds: float, clients: int) -> None:
 
 
 def measure_servers(python: str, items: int, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
-    """What clients saw of each server, medians over the rounds, the servers in turns."""
+    """Figures of each server as its clients see them: medians over rounds in which the servers take turns."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     found: dict[str, list[dict[str, float]]] = {"rest": [], "grpc": [], "bare_fastapi": []}
     with tempfile.TemporaryDirectory() as work:
@@ -273,7 +277,7 @@ def wait_for(url: str, seconds: float = 180) -> None:
 
 
 def ratio(cells: dict[str, dict[str, dict[str, float]]], peer: str) -> float:
-    """Geometric mean over the cells of the peer's median by ours."""
+    """Geometric mean over the cells of the peer's median divided by that of tfrec."""
     logs = [math.log(cell[peer]["p50_ms"] / cell["tfrec"]["p50_ms"]) for cell in cells.values()]
     return math.exp(statistics.mean(logs))
 
@@ -281,19 +285,21 @@ def ratio(cells: dict[str, dict[str, dict[str, float]]], peer: str) -> float:
 def main() -> None:
     """Parses the command line, measures, and prints the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="catalogues")
-    parser.add_argument("--threads", type=int, default=2, help="of each way to find the top k")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each cell and each load")
-    parser.add_argument("--rounds", type=int, default=3, help="loads of each server, in turns")
-    parser.add_argument("--items", type=int, default=10_000, help="catalogue of the server's model")
-    parser.add_argument("--no-servers", action="store_true", help="only top-k")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="catalogue sizes")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each method")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds for each cell and each load")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of load for each server")
+    parser.add_argument("--items", type=int, default=10_000, help="catalogue size of the model that is served")
+    parser.add_argument("--no-servers", action="store_true", help="do not measure servers")
     for hidden in ("--write", "--bare", "--load", "--address"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--top-k", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--approximate", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--signature", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--signature-items", type=int, default=100_000, help="catalogue of the whole signature")
+    parser.add_argument(
+        "--signature-items", type=int, default=100_000, help="catalogue size of the signature `recommend`"
+    )
     options = parser.parse_args()
     if options.write:
         return write_model(Path(options.write), options.items)
@@ -316,7 +322,7 @@ def main() -> None:
         command += ["--signature-items", str(options.signature_items)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"The part {flag} failed:\n{done.stderr[-3000:]}")
+            raise SystemExit(f"{flag} failed:\n{done.stderr[-3000:]}")
         return json.loads(done.stdout.splitlines()[-1])
 
     cells = part("--top-k")

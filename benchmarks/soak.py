@@ -1,10 +1,9 @@
-"""Does `tfrec serve` stay up? Mixed REST and gRPC load while new versions come and old ones go.
+"""Is `tfrec serve` stable under mixed REST and gRPC load while versions are added and removed?
 
-Four clients (two over REST, two over gRPC) call a small model without pause and without retries; a new version is
-moved in every few seconds, every tenth of them corrupt, and versions that are no longer served are removed. Prints one
-JSON line: requests, errors (0 is the aim), reloads, and the resident memory of the server's process (which holds the
-clients' threads too) at the quarters of the run; the growth is from the first quarter to the end. There is no peer, so
-there are no ratios.
+Four clients (two over REST, two over gRPC) call a small model without pause and without retries. A new version is added
+every few seconds, every tenth of them corrupt, and versions that are no longer served are deleted. Prints one JSON line
+with requests, errors (the aim is 0), reloads, and the resident memory of the process (which also runs the clients) at
+each quarter of the run; growth is from the first quarter to the end. There is no peer, so there are no ratios.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ LENGTH, CORRUPT_EVERY, KEPT = 20, 10, 3
 
 
 def write_version(folder: Path, factor: float) -> Path:
-    """An export that answers with the summed lengths of a row's strings times a factor."""
+    """Writes a version that answers the total length of a row's strings times a factor."""
     import tfrec  # noqa: F401
     import tensorflow as tf  # isort: skip
 
@@ -45,13 +44,13 @@ def write_version(folder: Path, factor: float) -> Path:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process."""
+    """Resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Load:
-    """Clients that call until told to stop, and what they saw."""
+    """Clients that call servers until `stop`, with the number of requests and their errors."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.requests, self.errors, self._stop = 0, [], threading.Event()
@@ -66,11 +65,11 @@ class Load:
         client, rng = Client(address, "m", retries=0, deadline=20), random.Random(seed)
         while not self._stop.is_set():
             rows = [["x" * rng.randrange(50) for _ in range(LENGTH)] for _ in range(rng.randrange(1, 6))]
-            wanted = [sum(map(len, row)) for row in rows]
+            expected = [sum(map(len, row)) for row in rows]
             try:
                 got = [float(value) for value in client.predict({"ids": rows})["total"]]
-                problem = "" if got in (wanted, [2 * w for w in wanted]) else f"wanted {wanted}, received {got}"
-            except Exception as error:  # whatever it is, it is what the soak looks for
+                problem = "" if got in (expected, [2 * e for e in expected]) else f"expected {expected}, received {got}"
+            except Exception as error:  # any exception is an error that the benchmark counts
                 problem = repr(error)[:300]
             with self._lock:
                 self.requests += 1
@@ -78,7 +77,7 @@ class Load:
                     self.errors.append(problem)
 
     def stop(self) -> None:
-        """Returns when every client has."""
+        """Stops all clients and waits for them."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -99,11 +98,11 @@ def soak(seconds: float, pause: float) -> dict[str, object]:
             while time.monotonic() < end:
                 time.sleep(pause)
                 version += 1
-                made = folder / f".{version}"  # written beside, then renamed, as an export is
-                shutil.copytree(sources[version % 2], made)
+                copy = folder / f".{version}"  # copied under another name, then renamed, like an export
+                shutil.copytree(sources[version % 2], copy)
                 if bad := version % CORRUPT_EVERY == 0:
-                    (made / "saved_model.pb").write_bytes(b"not a model")
-                os.replace(made, folder / str(version))
+                    (copy / "saved_model.pb").write_bytes(b"not a model")
+                os.replace(copy, folder / str(version))
                 corrupt, reloads = corrupt + bad, reloads + (not bad)
                 shutil.rmtree(folder / str(version - KEPT), ignore_errors=True)
                 memory.append(resident_mb())
@@ -116,10 +115,10 @@ def soak(seconds: float, pause: float) -> dict[str, object]:
 
 
 def main() -> None:
-    """Parses the command line, runs, and prints the JSON line; exit code 1 where there were errors."""
+    """Parses the command line, runs, and prints the JSON line; exit code 1 if there were errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=15.0, help="how long")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two versions")
+    parser.add_argument("--minutes", type=float, default=15.0, help="duration")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between new versions")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     figures = soak(60 * options.minutes, options.pause)

@@ -1,10 +1,10 @@
-"""How much faster than RecTools' SASRec is training, by the epoch and to the same quality?
+"""How much faster than RecTools' SASRec is training, for an epoch and to the same quality?
 
 Amazon Scientific (else MovieLens-100K), leave-one-out, width 128, length 50, batches of 256, all cores for both. The
-peer learns with its softmax loss, one epoch at a time. An epoch is the median of epochs 2 to 4, without validation and
-tracing. Time to quality: until the peer's best validation NDCG@10 is reached, from the start of the fit, with tracing
-and validation on both sides; the peer's own time is that of its best epoch. Text vectors are made before; their time
-is in the figures. Prints one JSON line; a ratio above 1 means tfrec is ahead.
+peer trains with its softmax loss, one epoch at a time. The time of an epoch is the median of epochs 2 to 4, without
+validation and tracing. The time to quality runs from the start of the fit until the peer's best validation NDCG@10 is
+reached, with tracing and validation on both sides; that of the peer ends with its best epoch. Text vectors are encoded
+before, and their time is reported separately. Prints one JSON line; a ratio above 1 means that tfrec is faster.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME = ["model.dim=128", "model.max_history=50", "training.batch_size=256"]
 
 
 def with_tfrec(data: Any, folder: Path, layers: int, goal: float) -> dict[str, float]:
-    """Seconds an epoch, and seconds until the validation NDCG@10 is at least `goal`."""
+    """Seconds of an epoch, and seconds until the validation NDCG@10 reaches `goal`."""
     from tfrec.config import RunConfig
     from tfrec.encoders import EmbeddingStore, load_encoder
     from tfrec.models.next_item.fit import fit_next_item
@@ -58,8 +58,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=["scientific", "beauty", "movielens-100k"], default="scientific")
-    parser.add_argument("--epochs", type=int, default=12, help="of the peer")
-    parser.add_argument("--layers", type=int, default=1, help="transformer layers of tfrec; the peer has its two")
+    parser.add_argument("--epochs", type=int, default=12, help="epochs of the peer")
+    parser.add_argument("--layers", type=int, default=1, help="transformer layers of tfrec; the peer has two")
     options = parser.parse_args()
     python = peer_python("recommenders", PACKAGES)
     script = str(Path(__file__).with_name("quality_peers.py"))
@@ -68,13 +68,13 @@ def main() -> None:
         folder = Path(name)
         data = dataset(options.data, "leave-one-out", folder / "data")
         hand_over(data, folder, split="valid")
-        told = json.loads(run_peer(python, script, "sasrec-by-epoch", str(folder), "--epochs", str(options.epochs)))
-        best = int(np.argmax(told["valid_ndcg@10"]))
-        ours = with_tfrec(data, folder, options.layers, told["valid_ndcg@10"][best])
+        peer = json.loads(run_peer(python, script, "sasrec-by-epoch", str(folder), "--epochs", str(options.epochs)))
+        best = int(np.argmax(peer["valid_ndcg@10"]))
+        ours = with_tfrec(data, folder, options.layers, peer["valid_ndcg@10"][best])
     theirs = {
-        "epoch_seconds": statistics.median(told["epoch_seconds"][1:4]),
-        "seconds_to_quality": told["seconds"][best],
-        "best_valid_ndcg@10": told["valid_ndcg@10"][best],
+        "epoch_seconds": statistics.median(peer["epoch_seconds"][1:4]),
+        "seconds_to_quality": peer["seconds"][best],
+        "best_valid_ndcg@10": peer["valid_ndcg@10"][best],
     }
     print(
         json.dumps(
@@ -86,7 +86,7 @@ def main() -> None:
                 },
                 "figures": {"data": options.data, "tfrec": ours, "rectools": theirs},
                 "machine": machine(),
-                "versions": told["versions"],
+                "versions": peer["versions"],
             }
         )
     )
