@@ -12,20 +12,20 @@
 # ---
 
 # %% [markdown]
-# # 1. A first recommender: BERT reads what people did
+# # 1. A first recommender: BERT on behaviour texts
 #
 # Raw behaviour text → hub preprocessor → hub BERT → MLP → **sigmoid** (will this person act on this film?), then
-# **softmax** (which film next?). Plain Keras: `model.fit`, recommendations, SavedModel. Every formula stands beside the
-# line that computes it. Data: the ratings of MovieLens-100K, which are real.
+# **softmax** (which film comes next?). All in plain Keras: `model.fit`, recommendations, a SavedModel. Each formula
+# stands beside the line of code that computes it. The data are the real ratings of MovieLens-100K.
 #
-# It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone of the repository. On Colab (untested) put
-# that into the first cell, from a clone, and restart the runtime.
+# The notebook needs the extra `notebooks`: run `pip install -e '.[notebooks]'` in a clone of the repository. On Colab
+# (untested), run that in the first cell, from a clone, and restart the runtime.
 
 # %% tags=["parameters"]
-examples = 4000  # behaviour texts to learn from
-joint_examples = 1000  # of them, for the epochs in which BERT learns too
+examples = 4000  # behaviour texts to train on
+joint_examples = 1000  # of these, for joint training
 epochs = 20
-tokens = 48  # of a text
+tokens = 48  # length of a text
 folder = "runs/notebooks/01"
 
 # %%
@@ -34,13 +34,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tfrec  # before TensorFlow: hub.KerasLayer needs Keras 2, and this import chooses it  # isort: skip
+import tfrec  # before TensorFlow: this import selects Keras 2, which hub.KerasLayer needs  # isort: skip
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import tensorflow as tf
 import tensorflow_hub as hub
-import tensorflow_text  # noqa: F401  the preprocessor's ops
+import tensorflow_text  # noqa: F401  registers the preprocessor's ops
 
 from tfrec.data import read_movielens_100k
 from tfrec.downloads import movielens_100k_folder
@@ -52,10 +52,11 @@ rng = np.random.default_rng(0)
 Path(folder).mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]
-# ## The behaviour of people, as text
+# ## Behaviour as text
 #
-# A log of events becomes one sentence a person. Ratings stand for three behaviours: 5 stars “loved”, 4 “liked”, less
-# “watched”. The newest comes first, as what does not fit into the encoder is cut at the end.
+# A log of events becomes one text for each person. Ratings stand for three behaviours: 5 stars for “loved”, 4 for
+# “liked”, fewer for “watched”. The newest event comes first, because a text that is too long for the encoder is cut at
+# its end.
 
 # %%
 events, items = read_movielens_100k(movielens_100k_folder())
@@ -75,8 +76,8 @@ index = {film: place for place, film in enumerate(catalogue)}
 behaviour_text(people["verb"][0], people["item_id"][0])
 
 # %% [markdown]
-# The last film of each person is kept for the test; the films before it are what the models learn. (“Last” is the place
-# in the person's own sequence, so training sees films that others watched later.)
+# Each person's last film is kept for the test; the models are trained on the films before it. (“Last” refers to the
+# person's own sequence, so training includes films that other people watched later.)
 
 # %%
 steps = [(row, step) for row, films in enumerate(people["item_id"]) for step in range(5, len(films) - 1)]
@@ -85,7 +86,7 @@ films, verbs = people["item_id"].to_list(), people["verb"].to_list()
 
 
 def example(row, step):
-    """What a person did before a step, and the film of that step."""
+    """The behaviour text before a step, and the film of that step."""
     return behaviour_text(verbs[row][:step], films[row][:step]), index[films[row][step]]
 
 
@@ -99,9 +100,9 @@ print(len(x_train), "texts to learn from,", len(x_test), "people to test on,", l
 #
 # $$ h = \text{Encoder}(x) = \text{BERT}(x; W_e) $$
 #
-# $x$ is a behaviour text, $h$ its vector. The encoder is a TF-Hub pair: a preprocessor (strings to token ids) and a
-# BERT. `load_encoder("minilm-l6")` fetches MiniLM (once) and gives the two handles; with a hub at hand, put any text
-# preprocessor and BERT of it here.
+# Here $x$ is a behaviour text and $h$ its vector. The encoder is a pair of TF-Hub models: a preprocessor (strings to
+# token ids) and a BERT. `load_encoder("minilm-l6")` fetches MiniLM once and returns both handles. If you have access to
+# a hub, any text preprocessor and BERT from it will do.
 
 # %%
 pair = tfrec.load_encoder("minilm-l6")
@@ -113,7 +114,7 @@ bert = hub.KerasLayer(pair.encoder_handle, trainable=True, name="bert")
 x = keras.Input((), dtype=tf.string, name="behaviour_text")
 h = bert(pack([tokenize(x)]))["pooled_output"]  # h = Encoder(x) = BERT(x; W_e)
 encoder = keras.Model(x, h, name="encoder")
-encoder.preprocessor = preprocessor  # holds the vocabulary, which a SavedModel has to find
+encoder.preprocessor = preprocessor  # keeps a reference to the vocabulary, for the SavedModel
 W_e = encoder.trainable_variables
 h_train, h_test = encoder.predict(x_train, batch_size=64, verbose=0), encoder.predict(x_test, batch_size=64, verbose=0)
 film_texts = np.array([f"{titles[film]} {genres}" for film, genres in items.select("item_id", "genres").iter_rows()])
@@ -121,8 +122,8 @@ h_films = encoder.predict(film_texts, batch_size=64, verbose=0)
 h_train.shape, sum(w.numpy().size for w in W_e)
 
 # %% [markdown]
-# The films on a plane (the first two principal components of $h$): BERT has never seen a rating, and yet what is alike
-# stands together.
+# The films in the plane of the first two principal components of $h$. BERT has never seen a rating, and yet similar
+# films lie close together.
 
 # %%
 centred = h_films - h_films.mean(axis=0)
@@ -140,22 +141,22 @@ plt.show()
 # %% [markdown]
 # ## Sigmoid: will this person act on this film?
 #
-# The article's first head: one number in 0…1 for a person and a candidate. The text of the candidate is read by the
-# same encoder; the MLP sees both vectors and their product. For each film taken, others are drawn as often as they are
-# popular, so that popularity alone scores an AUC near .5 and has nothing to add. A tenth of the texts decides when to
-# stop; the test people decide nothing.
+# The first head returns a number between 0 and 1 for a person and a candidate. The same encoder reads the text of the
+# candidate, and the MLP sees both vectors and their product. The negatives are drawn in proportion to their popularity,
+# so popularity alone has an AUC of about .5 and cannot help. A tenth of the texts decides when training stops; the test
+# people are used for nothing but the test.
 
 
 # %%
 def pairs(h_people, taken, drawn=4):
-    """Vectors of people and candidates, and whether the person took the candidate."""
+    """Vectors of people and candidates, and whether the person watched the candidate."""
     others = rng.choice(len(catalogue), drawn * len(taken), p=counts / counts.sum())
     person, candidate = np.concatenate([h_people] * (1 + drawn)), h_films[np.concatenate([taken, others])]
     return {"person": person, "candidate": candidate}, np.repeat([1.0, 0.0], [len(taken), len(others)])
 
 
 person, candidate = keras.Input((h.shape[-1],), name="person"), keras.Input((h.shape[-1],), name="candidate")
-joined = keras.layers.Concatenate()([person, candidate, 20 * person * candidate])  # the products are small
+joined = keras.layers.Concatenate()([person, candidate, 20 * person * candidate])  # 20: the products are small
 hidden = keras.layers.Dense(256, "relu")(keras.layers.Dropout(0.5)(joined))
 p = keras.layers.Dense(1, "sigmoid", name="probability")(hidden)
 click = keras.Model({"person": person, "candidate": candidate}, p, name="sigmoid_head")
@@ -164,7 +165,7 @@ cut = len(y_train) * 9 // 10
 
 
 def early():
-    """Stops when validation gets worse, and takes the best weights back."""
+    """Stops when validation gets worse, and restores the best weights."""
     return keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
 
 
@@ -176,17 +177,17 @@ auc = click.evaluate(*pairs(h_test, y_test), verbose=0, return_dict=True)["auc"]
 print(f"AUC on people's last films: {auc:.3f}")
 
 # %% [markdown]
-# ## Softmax: which film next?
+# ## Softmax: which film comes next?
 #
 # $$ p(y|x) = \text{Decoder}(h) = \text{softmax}(\text{MLP}(h; W_d)) $$
 #
-# The last layer has a row a film. Its start says what is known before any training: the film's vector as weights, its
-# popularity as bias.
+# The last layer has a row for each film. It starts from what is known before training: the film's vector as weights and
+# its popularity as bias.
 
 # %%
 h_in = keras.Input((h.shape[-1],), name="h")
 hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(256, "relu")(h_in))
-hidden = keras.layers.Dense(h.shape[-1], name="taste")(hidden) + h_in  # of the width of h
+hidden = keras.layers.Dense(h.shape[-1], name="taste")(hidden) + h_in  # as wide as h
 logits = keras.layers.Dense(len(catalogue), name="films")(hidden)
 p = keras.layers.Softmax(name="p")(logits)  # p(y|x) = softmax(MLP(h; W_d))
 decoder = keras.Model(h_in, p, name="decoder")
@@ -197,12 +198,12 @@ W_d = decoder.trainable_variables
 # %% [markdown]
 # ### First $W_d$ alone
 #
-# With $W_e$ frozen, $h$ never changes: it was computed once, and an epoch takes a second.
+# With $W_e$ frozen, $h$ never changes. It was computed once above, so an epoch takes about a second.
 
 
 # %%
 def ndcg_at_10(p, taken, seen):
-    """Mean of 1/log2(1 + rank) of the film taken, 0 past rank 10; films already seen are left out."""
+    """Mean of 1/log2(1 + rank) of the film watched, 0 beyond rank 10; films already seen are left out."""
     p = np.where(seen, -1.0, p)
     rank = (p >= p[np.arange(len(taken)), taken][:, None]).sum(axis=1)
     return float(np.where(rank <= 10, 1 / np.log2(1 + rank), 0).mean())
@@ -211,7 +212,7 @@ def ndcg_at_10(p, taken, seen):
 seen = np.zeros((len(films), len(catalogue)), bool)
 for row, watched in enumerate(films):
     seen[row, [index[film] for film in watched[:-1]]] = True
-seen[np.arange(len(films)), y_test] = False  # the very few who rated a film twice
+seen[np.arange(len(films)), y_test] = False  # for the very few who rated a film twice
 popular = ndcg_at_10(np.tile(counts, (len(films), 1)), y_test, seen)
 
 decoder.compile(keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy")
@@ -232,12 +233,12 @@ for axis, log_, title in zip(axes, (sigmoid_log, frozen_log), ("sigmoid head", "
 plt.show()
 
 # %% [markdown]
-# ### Then $W_e$ and $W_d$ together
+# ### Then $W_e$ and $W_d$ jointly
 #
 # $$ \min_{W_e, W_d} \sum_{i=1}^N \ell(y_i, p(y_i|x_i)) $$
 #
-# The whole model takes raw strings. `fit` changes both: the encoder with a small learning rate, so that it does not
-# forget what it knows.
+# The whole model takes raw strings. `fit` changes all weights; the learning rate is small, so that the encoder does not
+# lose what it has learned in pre-training.
 
 # %%
 model = keras.Model(x, decoder(encoder.output), name="recommender")
@@ -255,7 +256,7 @@ print(f"NDCG@10: frozen {frozen:.4f}, joint {joint:.4f}; W_e moved: {bool(np.abs
 #
 # $$ \text{Recommendations}(x_i) = \text{softmax}(\text{MLP}(h; W_d)) $$
 #
-# The ten films of the highest $p$ that the person has not seen.
+# The ten films with the highest $p$ among those that the person has not seen.
 
 # %%
 for row in range(3):
@@ -266,7 +267,8 @@ for row in range(3):
 # %% [markdown]
 # ## SavedModel
 #
-# Raw text in, probabilities out; a program without our code can load it (it needs `tensorflow_text` for the ops).
+# Raw text in, probabilities out. Any program can load the SavedModel without our code; it only needs `tensorflow_text`
+# for the ops.
 
 # %%
 path = f"{folder}/saved_model"
@@ -287,12 +289,13 @@ answer = int(subprocess.run([sys.executable, "-c", code], capture_output=True, t
 print("A clean process answers:", titles[catalogue[answer]], "- the same:", answer == int(p_test[0].argmax()))
 
 # %% [markdown]
-# ## What to take from it
+# ## Conclusion
 #
-# Five films' titles say something about the sixth, and a text model alone needs no id of a film: new ones work at once.
-# It is no strong recommender yet: who watched what together says more than what titles say. `tfrec` adds that: the
-# same model with its vectors cached and evaluated is `tfrec train --model behaviour-text`; text, ids and sequences
-# together are `NextItemModel`, in [notebook 3](03_media.ipynb).
+# The titles of five films say something about the sixth, and a model of texts needs no film ids: new films work at
+# once. It is not a strong recommender yet, because who watched what together says more than titles do. `tfrec` adds
+# this. The model of this notebook, with cached vectors and a proper evaluation, is
+# `tfrec train --model behaviour-text`. `NextItemModel` combines texts, ids and sequences: see [notebook
+# 3](03_media.ipynb).
 
 # %%
 figures = {"auc": auc, "popular": popular, "frozen": frozen, "joint": joint, "same": answer == int(p_test[0].argmax())}

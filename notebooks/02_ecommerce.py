@@ -12,13 +12,14 @@
 # ---
 
 # %% [markdown]
-# # 2. E-commerce: what people buy again, what they buy next, products that are new, and several behaviours
+# # 2. E-commerce: repeat purchases, new products and several behaviours
 #
 # The Complete Journey (84.51°): real groceries of real households, with several hundred products that training never
-# sees. Two behaviours are in it: purchases, and purchases with a coupon. No data set with views and favourites can be
-# fetched from the package index, so the last part, about the way from a look to a purchase, is a simulated shop.
+# sees. It has two behaviours, purchases and purchases with a coupon. No public data set with views and favourites is
+# available from the package index, so the last part, about the way from a view to a purchase, uses a simulated shop.
 #
-# It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
+# The notebook needs the extra `notebooks`: run `pip install -e '.[notebooks]'` in a clone first (also on Colab, which
+# is untested).
 
 # %% tags=["parameters"]
 households = 400
@@ -54,25 +55,26 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # %% [markdown]
 # ## The log
 #
-# Some households and weeks, so that it runs in minutes. Products bought fewer than five times are left out.
+# A sample of households and weeks, so that the notebook runs in minutes. Products bought fewer than five times are left
+# out.
 
 # %%
 events, products = read_complete_journey(complete_journey_folder())
-events = events.drop("context_basket")  # a number for each basket says nothing about the next
+events = events.drop("context_basket")  # the number of a basket says nothing about the next one
 chosen = events["user_id"].unique().sort().sample(households, seed=0)
 end = datetime(2017, 1, 1) + timedelta(weeks=weeks)
 events = events.filter(pl.col("user_id").is_in(chosen.implode()), pl.col("timestamp") < end)
-often = events["item_id"].value_counts().filter(pl.col("count") >= 5)["item_id"]
-events = events.filter(pl.col("item_id").is_in(often.implode()))
-products = products.filter(pl.col("item_id").is_in(often.implode()))
+frequent = events["item_id"].value_counts().filter(pl.col("count") >= 5)["item_id"]
+events = events.filter(pl.col("item_id").is_in(frequent.implode()))
+products = products.filter(pl.col("item_id").is_in(frequent.implode()))
 print(f"{events.height} lines, {events['user_id'].n_unique()} households, {products.height} products")
 events.head(3)
 
 # %% [markdown]
 # ## Prepare
 #
-# Split by time: training ends at 80% of the events, the test is the last tenth. `held_out_items` hides one product in
-# twenty from training, to measure how new products fare.
+# The split is by time: training ends at 80% of the events, and the test is the last tenth. `held_out_items` keeps one
+# product in twenty out of training, to measure how well new products are recommended.
 
 # %%
 config = tfrec.RunConfig().with_values(
@@ -85,16 +87,16 @@ print(data.texts[0])
 # %% [markdown]
 # ## People buy again
 #
-# The share of what a household buys in the test weeks that it had bought before, by how often it had bought it:
+# The probability that a household buys a product in the test weeks, by how often it has bought the product before:
 
 # %%
 queries = data.queries("test")
 bought, again = [], []
 for row in range(len(queries)):
     before = np.bincount(queries.history.items[queries.history.row(row)], minlength=data.num_items)
-    wanted = queries.target_items[queries.target_offsets[row] : queries.target_offsets[row + 1]]
+    targets = queries.target_items[queries.target_offsets[row] : queries.target_offsets[row + 1]]
     bought.append(np.bincount(np.minimum(before, 10), minlength=11))
-    again.append(np.bincount(np.minimum(before[wanted], 10), minlength=11))
+    again.append(np.bincount(np.minimum(before[targets], 10), minlength=11))
 chance = np.sum(again, axis=0) / np.maximum(np.sum(bought, axis=0), 1)
 repeats = 1 - np.sum(again, axis=0)[0] / np.sum(again)
 plt.figure(figsize=(6, 3))
@@ -106,8 +108,8 @@ print(f"{repeats:.0%} of the products bought in the test weeks had been bought b
 # %% [markdown]
 # ## Train and compare
 #
-# The model learns how much having bought a product counts (`repeat_bias`), and how much more or less where it was
-# bought with a coupon; nobody tells it whether this is a shop for films or for milk.
+# The model learns how much a previous purchase counts (`repeat_bias`), and how that differs for purchases with a
+# coupon. It has to find out by itself whether this is a shop for films or for milk.
 
 # %%
 run = tfrec.train(data, folder / "run", config, force=True)
@@ -135,9 +137,9 @@ plt.show()
 # %% [markdown]
 # ## New products
 #
-# Products without a single training event have a text, so they have a vector. Among them alone, how good is the
-# order? (Training never sees them, but the histories that are asked hold them, as in a live shop: part of what the
-# model gets right is that households buy again what they bought once.)
+# Products without a training event still have a text, and so a vector. How well are they ordered among themselves? (The
+# histories of the test contain new products, as in a live shop, so part of what the model gets right is that households
+# buy a new product again.)
 
 # %%
 cold = metrics["slices"]["cold_items"]
@@ -150,7 +152,7 @@ plt.show()
 # %% [markdown]
 # ## Two lists for one household
 #
-# What it will need again, and what it does not know yet: the same scores, with and without what it has bought.
+# What it will need again, and what it does not know yet: the same scores, with and without the products it has bought.
 
 # %%
 texts = dict(zip(data.item_ids, data.texts))
@@ -164,55 +166,56 @@ print("AGAIN OR NEW", *[texts[item] for item in lists[False]], sep="\n  ")
 print("NEW TO IT", *[texts[item] for item in lists[True]], sep="\n  ")
 
 # %% [markdown]
-# ## One head a behaviour
+# ## One head for each behaviour
 #
-# `ClickRanker` is a second stage: it looks at a few candidates, and says for each behaviour how likely it is. Here
-# that is a purchase, and the rare purchase with a coupon. It learns from purchases beside products that the household
-# never took; AUC and log loss are measured the same way, so they are those of easy negatives, and popularity,
-# calibrated alike, is what to compare with.
+# `ClickRanker` is a second stage: it looks at a few candidates and predicts the probability of each behaviour. Here
+# these are a purchase and the rare purchase with a coupon. It is trained on purchases, with products that the household
+# never bought as negatives. AUC and log loss are measured against the same kind of easy negatives, so compare them with
+# those of popularity, which is calibrated in the same way.
 
 # %%
 settings = ["model.kind=click-ranker", f"training.epochs={ranker_epochs}", "ranker.dim=32", "model.max_history=30"]
 ranker = tfrec.train(data, folder / "ranker", config.with_values(settings), force=True)
-judged = tfrec.evaluate_run(ranker, data)
+ranker_metrics = tfrec.evaluate_run(ranker, data)
 
 
-def heads_beside_popularity(judged):
-    popular = judged["baselines"]["popularity"]["behaviours"]
+def heads_beside_popularity(metrics):
+    popular = metrics["baselines"]["popularity"]["behaviours"]
     return pl.DataFrame(
         [
-            {"head": name, "positives": found["positives"]}
-            | {metric: found[metric] for metric in ("auc", "log_loss")}
+            {"head": name, "positives": head["positives"]}
+            | {metric: head[metric] for metric in ("auc", "log_loss")}
             | {f"{metric} of popularity": popular[name][metric] for metric in ("auc", "log_loss")}
-            for name, found in judged["behaviours"].items()
+            for name, head in metrics["behaviours"].items()
         ]
     )
 
 
-heads_beside_popularity(judged)
+heads_beside_popularity(ranker_metrics)
 
 # %% [markdown]
-# Each head is calibrated on validation. On the test, what was said beside what happened (groups of 30 or more):
+# Each head is calibrated on validation. Predicted and observed probabilities on the test, for bins of 30 examples or
+# more:
 
 
 # %%
-def draw_calibration(axes, judged):
+def draw_calibration(axes, metrics):
     axes.axline((0, 0), slope=1, color="grey", linestyle="--")
-    for name, head in judged["behaviours"].items():
+    for name, head in metrics["behaviours"].items():
         rows = [row for row in head["calibration"] if row["count"] >= 30]
         axes.plot([r["probability"] for r in rows], [r["positive_rate"] for r in rows], marker="o", label=name)
     axes.set(xlabel="said", ylabel="happened", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title="calibration on the test")
     axes.legend()
 
 
-draw_calibration(plt.figure(figsize=(4, 3.5)).gca(), judged)
+draw_calibration(plt.figure(figsize=(4, 3.5)).gca(), ranker_metrics)
 plt.show()
 
 # %% [markdown]
 # ## Does it make the lists better?
 #
-# The first stage hands over its hundred best; the ranker's probabilities and, so many times as heavy, the first
-# stage's own score put them in order. Validation chooses the weight, the test tells whether it was worth it.
+# The first stage hands over its hundred best items. They are ordered by the sum of the ranker's probabilities and, with
+# a weight, the first stage's own score. The weight is chosen on validation, and the test shows whether it was worth it.
 # Differences are paired by household.
 
 # %%
@@ -244,8 +247,7 @@ print(f"test, weight {two_stages.first_stage:g}: {gain:+.4f} ({low:+.4f} to {hig
 table.select("metric", "baseline_value", "value", "difference", "low", "high")
 
 # %% [markdown]
-# What the first stage cannot say at all: among the products that stand high for a household, for which is a coupon
-# likely to be used?
+# One question that only the ranker can answer: for which of a household's top products is it likely to use a coupon?
 
 # %%
 candidates = recommend(scorer, data, item_ids=data.item_ids, k=50, users=[household], exclude_seen=False)["item_id"]
@@ -256,12 +258,12 @@ answer = {"product": [texts[item] or item for item in candidates]} | dict(zip(ra
 pl.DataFrame(answer).sort("coupon_purchase", descending=True).head(5)
 
 # %% [markdown]
-# ## Looks, favourites, purchases: a simulated shop
+# ## Views, favourites, purchases: a simulated shop
 #
-# Nobody in it is real. Whatever is shown is an impression; some are looked at, some of those favourited, some bought,
-# and people who shop by phone buy less of what they look at. Who buys has looked: the heads are chained, so that a
-# purchase is never likelier than a look (ESMM). With impressions in the log, the ranker learns from them and is
-# judged on them, so no negative is made up.
+# Nobody in this shop is real. Every item shown is an impression; some are viewed, some of those favourited, some
+# bought, and people who shop by phone buy less of what they view. Whoever buys has viewed, so the heads are chained
+# (ESMM): a purchase is never more likely than a view. Since the log has impressions, the ranker is trained and
+# evaluated on them, and no negatives have to be sampled.
 
 # %%
 log, goods = retail_behaviours(users=shoppers, products=150, impressions=True)
@@ -296,7 +298,7 @@ figures = {
     "repeats": float(repeats),
     "cold": {name: cold[name] for name in names},
     "overlap": len(set(lists[False]) & set(lists[True])),
-    "heads": {name: [found["auc"], found["ece"]] for name, found in judged["behaviours"].items()},
+    "heads": {name: [found["auc"], found["ece"]] for name, found in ranker_metrics["behaviours"].items()},
     "two_stages": [gain, low, high],
     "funnel": {name: found["auc"] for name, found in shown["behaviours"].items()},
     "by_device": {device: chance_of.tolist() for device, chance_of in by_device.items()},

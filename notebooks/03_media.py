@@ -12,13 +12,14 @@
 # ---
 
 # %% [markdown]
-# # 3. Media: the next film, why, and what else
+# # 3. Media: the next film, the reason, and more diverse lists
 #
-# `NextItemModel` on MovieLens-100K (real ratings): item text through BERT, ids, and the order of what people watched.
-# Text, id and both are compared on the same people; a list is explained by the history it comes from; lists are made
+# `NextItemModel` on MovieLens-100K (real ratings): item texts through BERT, ids, and the order in which people watched.
+# Text, id and both are compared for the same people. A list is explained by the history it comes from. Lists are made
 # more diverse, and the price is measured.
 #
-# It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
+# The notebook needs the extra `notebooks`: run `pip install -e '.[notebooks]'` in a clone first (also on Colab, which
+# is untested).
 
 # %% tags=["parameters"]
 epochs = 10
@@ -49,9 +50,9 @@ tf.get_logger().setLevel("ERROR")
 # %% [markdown]
 # ## Prepare
 #
-# Leave-one-out: each person's last film is the test, the one before it the validation. It asks all 943 people, and it
-# looks into the future, as the library says below. (With `split="global-time"` only 87 people have a history at the
-# cut and films after it: honest, and too few to compare models.)
+# Leave-one-out: each person's last film is the test, and the one before it is for validation. This uses all 943 people,
+# but it looks into the future, as the library says below. (With `split="global-time"` only 87 people have a history
+# before the cut and films after it: an honest split, but too small to compare models.)
 
 # %%
 data = tfrec.prepare(*read_movielens_100k(movielens_100k_folder()), folder / "data", split="leave-one-out", force=True)
@@ -60,9 +61,10 @@ print(data.manifest["counts"])
 # %% [markdown]
 # ## Train: text, id, and both
 #
-# - **text**: item vector = P · text vector. A new film has a vector at once.
-# - **id**: item vector = a free vector, learned from who watched it.
-# - **hybrid**: the sum. The default, and it has the memory of neighbours too; the other two are shown without it.
+# - **text**: the item vector is the projected text vector. A new film has one at once.
+# - **id**: the item vector is learned from who watched the film.
+# - **hybrid**: the sum of both. This is the default, and it also has the neighbour memory, which is switched off for
+#   the other two.
 
 # %%
 kinds = {
@@ -83,7 +85,8 @@ table = pl.DataFrame([{"model": name, **{m: row[m] for m in ("ndcg@10", "recall@
 table
 
 # %% [markdown]
-# The same people were asked, so differences are paired: interval, and a p-value corrected over the table.
+# The same people are in every evaluation, so differences are paired. The table gives the interval of each difference,
+# and p-values corrected over the table.
 
 # %%
 frames = {name: [pl.read_parquet(run.path / "predictions.parquet")] for name, run in runs.items()}
@@ -102,8 +105,8 @@ plt.show()
 # %% [markdown]
 # ## A map of the films
 #
-# The vectors that the hybrid model learned, on a plane. Distance is taste, not only topic: compare it with the map of
-# notebook 1, where BERT alone speaks.
+# The vectors that the hybrid model learned, projected to a plane. Distance is about taste, not only about topic:
+# compare it with the map of notebook 1, which shows BERT alone.
 
 # %%
 run = runs["hybrid"]
@@ -127,7 +130,7 @@ plt.show()
 # %% [markdown]
 # ## Why this film?
 #
-# Take one person. The exact answer for any model: leave one film out of the history and see how much the score falls.
+# Take one person. An exact answer for any model: leave one film out of the history, and see how far the score falls.
 
 # %%
 scorer, histories = run.scorer(data), data.histories()
@@ -159,8 +162,8 @@ plt.title("Which film of the history (→ newer) speaks for which recommendation
 plt.show()
 
 # %% [markdown]
-# Beside it, where the transformer looks: the attention of the newest position to the films before it, one row a head.
-# Attention is not the whole reason (the memory of neighbours does not pass through it); the fall of the score is.
+# For comparison, the attention of the newest position to the films before it, a row for each head. Attention is not the
+# whole reason, because the neighbour memory does not pass through it; the fall of the score is.
 
 # %%
 block = model.body.get_layer("block_0")
@@ -179,7 +182,8 @@ plt.title("Attention of the newest position")
 plt.show()
 
 # %% [markdown]
-# And in words, from the memory: which films of the history stand near the recommended one in other people's histories.
+# And in words, from the neighbour memory: the films of the history that stand near the recommended one in other
+# people's histories.
 
 # %%
 near, counts = model.memory.near.numpy(), model.memory.counts.numpy()
@@ -192,8 +196,9 @@ for film in top[:5]:
 # %% [markdown]
 # ## More diverse lists
 #
-# Maximal marginal relevance picks each next film good and unlike those before it. Strength 0 keeps the order. What it
-# buys (genres in a list, distance within it) and what it costs (NDCG) are measured on all people.
+# Maximal marginal relevance picks films one by one, each with a high score and unlike those picked before. Strength 0
+# keeps the order by score. What diversity brings (genres in a list, distance within it) and what it costs (NDCG) are
+# measured for all people.
 
 # %%
 queries = data.queries("test")
@@ -228,7 +233,7 @@ plt.gca().set(xlabel="mean distance within a list", ylabel="ndcg@10", title="Str
 plt.show()
 
 # %% [markdown]
-# To serve diverse lists: `tfrec export --set export.diversity=0.2`. The export does the same inside TF Serving.
+# To serve diverse lists, run `tfrec export --set export.diversity=0.2`. The export does the same inside TF Serving.
 
 # %%
 figures = {

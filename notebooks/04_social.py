@@ -14,11 +14,12 @@
 # %% [markdown]
 # # 4. A feed: freshness, creators, exploration
 #
-# **Everything here is simulated.** People with tastes, creators with topics, posts that are born and grow old; likes,
-# shares and follows drawn from known chances. No number says anything about a real feed. What a simulation can show and
-# a real log cannot: the truth, to compare with.
+# **Everything here is simulated**: people with tastes, creators with topics, posts that appear and age, and likes,
+# shares and follows drawn with known probabilities. No figure says anything about a real feed. But unlike a real log, a
+# simulation knows the truth, so results can be compared with it.
 #
-# It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
+# The notebook needs the extra `notebooks`: run `pip install -e '.[notebooks]'` in a clone first (also on Colab, which
+# is untested).
 
 # %% tags=["parameters"]
 people = 800
@@ -47,8 +48,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The world
 #
-# `Simulator` gives people their tastes (mixtures of topics) and posts their topic, text and quality. On top of it: each
-# post has a creator, who has one topic, and a day of birth; its appeal halves in five days.
+# `Simulator` gives people tastes (mixtures of topics), and posts a topic, a text and a quality. In addition, each post
+# has a creator, who has one topic, and the day on which it appears. Its appeal halves every five days.
 
 # %%
 world = Simulator(people, posts, places=8, visits_a_day=0.5, seed=0)
@@ -101,8 +102,8 @@ log.group_by("event").len().sort("len", descending=True)
 # %% [markdown]
 # ## Train on the log
 #
-# Split by time, as a feed has to be: the last tenth of the events is the test. All four behaviours are targets; the
-# model reads the kind of each event of a history (a share says more than a click).
+# The split is by time, as it must be for a feed: the last tenth of the events is the test. All four behaviours are
+# targets. The model reads the kind of each event in a history (a share says more than a click).
 
 # %%
 data = tfrec.prepare(log, items, folder / "data", split="global-time", force=True)
@@ -119,10 +120,10 @@ pl.DataFrame(
 # %% [markdown]
 # ## Freshness
 #
-# A feed lives from posts that nobody has acted on yet. They have no id vector that was learned, but they have a text:
-# among posts that training never saw, the model's order is compared with the text of the last item, and with chance.
-# (A post's text is three words and a creator here. The plain similarity to the last post may well be ahead: the model
-# has learned from few posts what texts mean to people.)
+# A feed lives from posts that nobody has acted on yet. They have no learned id vector, but they have a text. Among the
+# posts that training never saw, the order of the model is compared with that of similarity to the last item, and with
+# chance. (A post's text is only three words and a creator here, so plain similarity may well win: the model has seen
+# few posts from which to learn what texts mean to people.)
 
 # %%
 cold = metrics["slices"]["cold_items"]
@@ -133,9 +134,9 @@ plt.title(f"ndcg@10 among {cold['items']} new posts, {cold['users']} people")
 plt.show()
 
 # %% [markdown]
-# The score knows taste, not age. What a post is worth today is both, so the list is made of
-# score + boost · log(age's decay). How much boost? On a real feed an A/B test says it (notebook 6); here the truth
-# does: the mean chance that a person clicks what the list shows.
+# The score knows taste, but not age, and the value of a post today depends on both. So lists are ordered by score +
+# boost · log(decay by age). How large should the boost be? For a real feed an A/B test decides (notebook 6). Here we
+# know the truth: the mean probability that a person clicks what the list shows.
 
 # %%
 today = days
@@ -167,8 +168,8 @@ plt.show()
 # %% [markdown]
 # ## Creators
 #
-# Fame feeds itself: how evenly are people's eyes spread over creators (Gini: 0 even, 1 all on one), and what does it
-# cost to show at most a few posts of a creator in a list?
+# Fame feeds on itself. How evenly is attention distributed over creators (Gini: 0 is even, 1 is all on one), and what
+# does it cost to limit the posts of one creator in a list?
 
 # %%
 final = scores - best_boost * age * np.log(2) / 5
@@ -208,9 +209,10 @@ caps
 # %% [markdown]
 # ## Exploration
 #
-# Forty new posts of unknown quality; each day the clicks so far decide what is shown first. *Greedy* shows the best
-# rate so far and never learns about the rest; *ε-greedy* gives a tenth to chance; *Thompson* shows a post as often
-# as it may yet be the best. All three log their propensities, so that off-policy evaluation can read their logs.
+# There are forty new posts of unknown quality, and every day the clicks so far decide what is shown first. *Greedy*
+# shows the post with the best rate so far and never learns about the others. *ε-greedy* leaves a tenth to chance.
+# *Thompson* shows a post as often as it may still be the best. All three log their propensities, so that their logs can
+# be used for off-policy evaluation.
 
 # %%
 shop = Simulator(2000, 40, places=3, fatigue=1.0, visits_a_day=0.3, seed=2)

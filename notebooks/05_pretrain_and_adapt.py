@@ -12,18 +12,19 @@
 # ---
 
 # %% [markdown]
-# # 5. Pre-train an encoder, or adapt one: what it buys
+# # 5. Pre-train or adapt an encoder: does it help?
 #
-# A vocabulary learned from texts; a small BERT that learns hidden words and a small GPT that learns the next token,
-# both from nothing; MiniLM, which has read much of the web, taught our catalogue's words. Then the
-# question: does the recommender get better?
+# This notebook learns a vocabulary, trains a small BERT as a masked and a small GPT as a causal language model from
+# scratch, and adapts MiniLM, which was pre-trained on much of the web, to the words of our catalogue. Then the question
+# is: does the recommender get better?
 #
-# It needs the extra `notebooks`: `pip install -e '.[notebooks]'` in a clone. On Colab (untested) do that first.
+# The notebook needs the extra `notebooks`: run `pip install -e '.[notebooks]'` in a clone first (also on Colab, which
+# is untested).
 
 # %% tags=["parameters"]
-steps = 150  # from nothing
-adapt_steps = 20  # of MiniLM, which is 40 times as large
-epochs = 4  # of the recommender
+steps = 150  # from scratch
+adapt_steps = 20  # for MiniLM, which is 40 times as large
+epochs = 4  # for the recommender
 compared = ["bert, from nothing", "gpt, from nothing", "MiniLM", "MiniLM, adapted"]
 folder = "runs/notebooks/05"
 
@@ -51,35 +52,36 @@ data = tfrec.prepare(*read_movielens_100k(movielens_100k_folder()), folder / "da
 # %% [markdown]
 # ## A vocabulary
 #
-# Word pieces: the letters, and then again and again the pair of pieces that stands together most. Frequent words become
-# one piece, rare ones several. (`pretrain_encoder` does this itself.)
+# Word pieces: begin with the letters, then join the most frequent pair of adjacent pieces, again and again. Frequent
+# words become one piece, rare words several. (`pretrain_encoder` does this itself.)
 
 # %%
 pieces = learn_word_pieces(Corpus(data).texts(), 1500, True)
 print(len(pieces), "pieces, the longest:", sorted(pieces, key=len)[-8:])
 
 # %% [markdown]
-# ## Masked and causal
+# ## Masked and causal language models
 #
-# - **bert**: the model says which words are hidden: $\max \sum_{i \in \text{hidden}} \log p(x_i | \text{rest})$
-# - **gpt**: each token from those before it: $\max \sum_i \log p(x_i | x_1 … x_{i-1})$
+# - **bert** predicts words that are masked: $\max \sum_{i \in \text{masked}} \log p(x_i | \text{rest})$
+# - **gpt** predicts each token from those before it: $\max \sum_i \log p(x_i | x_1 … x_{i-1})$
 #
-# The texts: the catalogue and the training histories as behaviour texts. A share of them is held out to measure.
+# The texts are the catalogue and the training histories, written as behaviour texts. A share is held out to measure the
+# result.
 
 # %%
-knobs = ["size=tiny", "vocab_size=1500", f"steps={steps}", "seq_length=64", "batch_size=16", "learning_rate=0.001"]
+options = ["size=tiny", "vocab_size=1500", f"steps={steps}", "seq_length=64", "batch_size=16", "learning_rate=0.001"]
 
 
 def pretrained(name, values, source=None):
-    """The card of an encoder folder that is trained here."""
+    """Pre-trains an encoder and returns its card."""
     config = tfrec.RunConfig().with_values([f"pretraining.{value}" for value in values])
     out = pretrain_encoder(folder / name, config, dataset=data, source=source, force=True)
     return read_json(out / "pretraining.json")
 
 
 cards = {
-    "bert, from nothing": pretrained("bert", ["family=bert", *knobs]),
-    "gpt, from nothing": pretrained("gpt", ["family=gpt", *knobs]),
+    "bert, from nothing": pretrained("bert", ["family=bert", *options]),
+    "gpt, from nothing": pretrained("gpt", ["family=gpt", *options]),
     "MiniLM, adapted": pretrained(
         "adapted",
         [f"steps={adapt_steps}", "seq_length=32", "batch_size=16", "learning_rate=0.00005", "mask_rate=0.15"],
@@ -100,8 +102,8 @@ pl.DataFrame(
 )
 
 # %% [markdown]
-# Perplexities compare only before with after: the tasks and the vocabularies differ. MiniLM was published without a
-# layer that names hidden words: a new one is learnt first, with the encoder as it is, and "before" is after that.
+# Compare perplexities only before and after, as tasks and vocabularies differ. MiniLM was published without a head for
+# masked words. A new head is trained first, with the encoder frozen, and “before” is measured after that.
 
 # %%
 for name, card in cards.items():
@@ -114,9 +116,10 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## What it buys
+# ## Does it help?
 #
-# The recommender with text alone (no ids, no memory), so that everything it knows about films comes from the encoder.
+# The recommender uses text alone (no ids, no neighbour memory), so that all it knows about films comes from the
+# encoder.
 
 
 # %%
@@ -144,9 +147,10 @@ plt.show()
 pl.DataFrame({"encoder": list(values), "ndcg@10": list(values.values())})
 
 # %% [markdown]
-# One seed, 943 people: the standard error of one figure is about .008, so differences of .01 mean nothing. In the
-# stored run MiniLM is ahead of encoders from nothing, and a few steps of adaptation bought nothing. The command
-# line does the same: `tfrec encoder pretrain --data DATA --out DIR [--from minilm-l6]`, then `--encoder DIR`.
+# This is one seed and 943 people: the standard error of a figure is about .008, so a difference of .01 means nothing.
+# In the stored run MiniLM is better than the encoders trained from scratch, and a few steps of adaptation brought
+# nothing. On the command line: `tfrec encoder pretrain --data DATA --out DIR [--from minilm-l6]`, then `tfrec train`
+# with `--encoder DIR`.
 
 # %%
 figures = {

@@ -12,18 +12,18 @@
 # ---
 
 # %% [markdown]
-# # 6. Serve it, then find out whether it is better
+# # 6. Serve a model, then find out whether it is better
 #
-# First half, on MovieLens (real): export, check, serve, ask. Second half: what an online system learns, on a shop that
-# is **simulated** (and says so): what another policy would have earned from yesterday's log, how long a test has to
-# run, the A/B test, the verdict.
+# The first half uses MovieLens (real data): export, check, serve, send requests. The second half is about learning
+# online, in a shop that is **simulated**: what another policy would have earned according to yesterday's log, how long
+# a test must run, the A/B test, and the decision.
 #
-# It needs the extras `notebooks,serve,experiments`: `pip install -e '.[notebooks,serve,experiments]'` in a clone. On
-# Colab (untested) do that first.
+# The notebook needs the extras `notebooks`, `serve` and `experiments`: run
+# `pip install -e '.[notebooks,serve,experiments]'` in a clone first (also on Colab, which is untested).
 
 # %% tags=["parameters"]
 epochs = 8
-calls = 200  # requests that are timed
+calls = 200  # requests to time
 people = 3000
 days = 14
 folder = "runs/notebooks/06"
@@ -60,9 +60,9 @@ tf.get_logger().setLevel("ERROR")
 # %% [markdown]
 # ## Export
 #
-# A version folder that TensorFlow Serving loads: raw ids and texts in, lists out, warm-up requests inside, server
-# configuration beside it. `check` loads it as the server does (with TensorFlow's C API, without our Python where a
-# compiler is at hand) and compares its answers with those of the export.
+# A version folder for TensorFlow Serving: raw ids and texts in, lists out, warm-up requests inside, server
+# configuration beside it. `check` loads it the way the server does (with TensorFlow's C API, without tfrec, if there is
+# a C compiler) and compares its answers with those at export.
 
 # %%
 data = tfrec.prepare(*read_movielens_100k(movielens_100k_folder()), folder / "data", split="leave-one-out", force=True)
@@ -76,8 +76,8 @@ print(sorted(path.name for path in version.parent.rglob("*") if path.is_file()))
 # %% [markdown]
 # ## Serve
 #
-# `tfrec serve` (here: `LocalServer`) answers TensorFlow Serving's REST and gRPC routes on this machine. In production
-# it is TensorFlow Serving itself:
+# `tfrec serve` (here `LocalServer`) answers the REST and gRPC routes of TensorFlow Serving on this machine. In
+# production, use TensorFlow Serving itself:
 #
 # ```
 # docker run -p 8501:8501 -v $PWD/saved_models/movielens:/models/movielens \
@@ -95,8 +95,8 @@ answer = client.recommend([(item, "rating") for item in watched], k=5)
 pl.DataFrame([{"film": titles[item], "score": round(score, 2)} for item, score in answer])
 
 # %% [markdown]
-# A person without a history gets popular films, and the answer says so (`fallback`). A film that no catalogue has is
-# recommended from by its text alone.
+# A person without a history gets popular films, and the answer says so (`fallback`). For a film that is in no
+# catalogue, a text is enough to recommend from.
 
 # %%
 shapes = client.signatures()
@@ -137,8 +137,8 @@ server.__exit__(None, None, None)
 # %% [markdown]
 # ## A shop to experiment on (simulated)
 #
-# Today's policy A knows what is popular. The new one, B, knows a good deal about each person. Both show every item with
-# a known chance: the propensity, which is logged with each impression.
+# Today's policy A knows what is popular. The new policy B knows a good deal about each person. Both show every item
+# with a known probability, the propensity, which is logged with each impression.
 
 # %%
 shop = Simulator(people, 30, places=3, visits_a_day=0.3, seed=0)
@@ -157,10 +157,11 @@ only_a = spec.model_copy(update={"arms": {"control": 1 - 1e-9, "treatment": 1e-9
 before = shop.run(only_a, {"control": a, "treatment": a}, days, seed=2)
 
 # %% [markdown]
-# ## Off-policy: what would B have earned?
+# ## Off-policy evaluation: what would B have earned?
 #
-# From A's log alone, before anyone has seen B: each logged list is weighted by how much more likely B would have shown
-# it. `slate_off_policy` says how many rows the answer rests on, and warns when the policies are too far apart.
+# The answer comes from the log of A alone, before anyone has seen B: each logged list is weighted by how much more
+# likely B would have shown it. `slate_off_policy` says how many rows the answer rests on, and warns if the policies are
+# too different.
 
 # %%
 log = before.impressions
@@ -176,19 +177,19 @@ print(f"from {promised.effective_sample_size:,.0f} of {promised.rows:,} rows. Wa
 print(f"The truth, which only a simulation knows: {shop.clicks_a_visit(b, draws=50):.3f} (on a first visit)")
 
 # %% [markdown]
-# ## Plan: how long?
+# ## Plan: how long must the test run?
 
 # %%
 plan(spec, before.outcomes, effect=0.05, durations=(3, 5, 7))
 
 # %% [markdown]
-# ## Run the A/B test, look every day
+# ## Run the A/B test and look every day
 #
-# Looking every day at an ordinary p-value finds effects that are not there. The always-valid interval may be looked at
-# as often as one likes: the first day on which it leaves 0 is a day to stop.
+# Looking at an ordinary p-value every day finds effects that do not exist. The always-valid interval may be looked at
+# as often as you like: on the first day on which it excludes 0, you may stop.
 
 # %%
-# Nobody forgets what they were shown, as in life: the state of the shop goes on.
+# People remember what they were shown, as in life: the shop keeps its state.
 start = before.outcomes["timestamp"].max()
 logs = shop.run(spec, {"control": a, "treatment": b}, days, seed=3)
 shift = (start // 86_400 + 1) * 86_400 - logs.outcomes["timestamp"].min() // 86_400 * 86_400
@@ -217,7 +218,7 @@ print(decision.verdict.upper(), *decision.reasons, sep="\n- ")
 result.effects.select("metric", "control", "treatment", "relative", "low", "high", "p_adjusted", "variance_reduction")
 
 # %% [markdown]
-# On your own logs: `tfrec experiment plan`, `assign`, `analyse` and `report` do the same from files.
+# For your own logs, `tfrec experiment plan`, `assign`, `analyse` and `report` do the same with files.
 
 # %%
 ctr = result.effects.filter(pl.col("metric") == "ctr").row(0, named=True)
