@@ -1,4 +1,4 @@
-"""Small logs of experiments, made user by user."""
+"""Small experiment logs, generated user by user."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Interleaving: fair to whoever clicks at random, right about whoever does not, and sharper than an A/B test."""
+"""Interleaving is fair to random clicks, finds real preferences, and is more sensitive than an A/B test."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from tfrec.experiments import interleaving_test, optimised, team_draft
 from tfrec.experiments.interleaving import Interleaved
 
 
-def test_teams_pick_their_best_and_stay_even():
+def test_teams_pick_their_best_item_and_stay_balanced():
     rng = np.random.default_rng(0)
     a, b = list(range(8)), [7, 1, 9, 0, 5, 3, 2, 6]
     for _ in range(200):
@@ -25,7 +25,7 @@ def test_teams_pick_their_best_and_stay_even():
             assert found.items[n - 1] == next(item for item in ranking if item not in above)
 
 
-def test_a_short_ranking_runs_out_and_the_other_goes_on():
+def test_the_other_ranking_continues_after_a_short_one():
     found = team_draft(["x"], ["x", "y", "z"], 5, np.random.default_rng(1))
     assert found.items == ("x", "y", "z") and found.credits[1:] == (1.0, 1.0)
 
@@ -53,13 +53,13 @@ def all_prefix_lists(a, b, k):
     return found
 
 
-def test_the_lottery_shows_only_what_one_side_would_and_has_no_better_vertex():
+def test_lists_respect_prefixes_and_no_other_distribution_is_more_sensitive():
     a, b = [1, 2, 3, 4], [2, 4, 1, 3]
     lottery = optimised(a, b, 3)
     allowed = sorted(all_prefix_lists(a, b, 3))
     assert {shown.items for shown in lottery.lists} <= set(allowed)
     assert lottery.bias == 0
-    # A fair lottery of a linear programme with three fairness rows is a mixture of at most four lists: try all.
+    # With three fairness constraints an optimal distribution mixes at most four lists: try all.
     credit = {row: [a.index(i) - b.index(i) for i in row] for row in allowed}
 
     def sensitivity(row):
@@ -77,14 +77,14 @@ def test_the_lottery_shows_only_what_one_side_would_and_has_no_better_vertex():
     assert lottery.sensitivity == pytest.approx(best, abs=1e-6)
 
 
-def test_equal_rankings_have_nothing_to_say():
+def test_equal_rankings_have_no_sensitivity():
     lottery = optimised([1, 2, 3], [1, 2, 3], 3)
     assert len(lottery.lists) == 1 and lottery.lists[0].credits == (0, 0, 0) and lottery.sensitivity == 0
     drawn = lottery.draw(np.random.default_rng(0))
     assert drawn.items == (1, 2, 3) and drawn.score([1, 3]) == 0
 
 
-def test_the_test_is_one_voice_a_user():
+def test_every_user_counts_once():
     scores = np.array([5.0, 7.0, -1.0, -1.0, -2.0, 1.0, -1.0])
     users = ["busy", "busy", "a", "b", "c", "tie", "tie"]
     found = interleaving_test(scores, users, flips=20_000)
@@ -95,7 +95,7 @@ def test_the_test_is_one_voice_a_user():
 
 
 def simulate(rng, visits, way):
-    """p-value of one experiment: ranking B puts good items a little higher; clicks look at the top more."""
+    """The p-value of one experiment: ranking B puts good items a little higher, and clicks favour the top."""
     appeal = rng.uniform(0.02, 0.3, 10)
     a = np.argsort(-(appeal + rng.normal(0, 0.12, 10))).tolist()
     b = np.argsort(-(appeal + rng.normal(0, 0.06, 10))).tolist()
@@ -112,7 +112,7 @@ def simulate(rng, visits, way):
     return interleaving_test(np.array(scores), range(visits), flips=199)["p"]
 
 
-def test_interleaving_sees_more_than_an_a_b_test_with_as_many_visits():
+def test_interleaving_is_more_sensitive_than_an_a_b_test_with_as_many_visits():
     found = {}
     for way in ("ab", "team", "optimised"):
         rng = np.random.default_rng(7)
@@ -121,7 +121,7 @@ def test_interleaving_sees_more_than_an_a_b_test_with_as_many_visits():
 
 
 @pytest.mark.parametrize("way", ["team", "optimised"])
-def test_false_positives_are_as_promised_where_only_the_place_counts(way):
+def test_false_positives_are_as_planned_if_clicks_depend_only_on_the_position(way):
     rng = np.random.default_rng(8)
     a, b = [1, 2, 3, 4, 5, 6], [3, 1, 6, 5, 2, 4]
     lottery = optimised(a, b, 5)
@@ -133,7 +133,7 @@ def test_false_positives_are_as_promised_where_only_the_place_counts(way):
     assert wrong / 300 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
-def test_what_cannot_be_interleaved_is_refused():
+def test_invalid_arguments_are_refused():
     rng = np.random.default_rng(0)
     for call, message in (
         (lambda: team_draft([], [1], 2, rng), "ranking a"),

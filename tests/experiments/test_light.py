@@ -1,4 +1,4 @@
-"""The room works where TensorFlow is not loaded, and says so when its extra is not there."""
+"""The room works without TensorFlow, and names its extra if that is not installed."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def test_importing_the_room_loads_neither_tensorflow_nor_the_extra():
     assert found.stdout.strip() == "[]", found.stderr
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch):
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tea_tasting", None)
     with pytest.raises(Unavailable, match=r"pip install 'tfrec-bert\[experiments\]'"):
         sample_size(1.0, 1.0, 0.1)

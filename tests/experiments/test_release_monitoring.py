@@ -1,4 +1,4 @@
-"""Daily figures against a loop over the logs; change points found where they are, and seldom elsewhere."""
+"""Daily metrics against a loop over the logs; change points are found on their day, with few false alarms."""
 
 import datetime
 import math
@@ -38,7 +38,7 @@ def logs(seed=0, users=40, items=15, days=3):
 
 
 def by_loop(shown, acted, kind, hours=24):
-    """Which impressions an outcome of a kind belongs to, one outcome at a time."""
+    """The impressions with an outcome of a kind, in a plain loop over outcomes."""
     rows = shown.to_dicts()
     marked = set()
     for act in acted.filter(pl.col("event") == kind).to_dicts():
@@ -49,7 +49,7 @@ def by_loop(shown, acted, kind, hours=24):
     return marked
 
 
-def test_daily_figures_equal_a_loop():
+def test_daily_metrics_equal_a_loop():
     shown, acted = logs()
     table = daily_metrics(shown, acted, num_items=20)
     clicked, bought = by_loop(shown, acted, "click"), by_loop(shown, acted, "purchase")
@@ -80,14 +80,14 @@ def test_daily_figures_equal_a_loop():
         assert row["click_through_se"] == pytest.approx(linear.std(ddof=1) / math.sqrt(len(n)))
 
 
-def test_figures_that_were_not_logged_are_null():
+def test_metrics_without_their_column_are_null():
     shown, acted = logs()
     table = daily_metrics(shown.select("user_id", "item_id", "timestamp", "version"), acted, num_items=20)
     for name in ("latency_p50", "latency_p95", "fallbacks", "unknown_ids"):
         assert table[name].null_count() == table.height
 
 
-def test_logs_that_do_not_belong_together_are_refused():
+def test_logs_that_do_not_match_are_refused():
     shown, acted = logs()
     strange = acted.with_columns(pl.col("user_id") + "?")
     for call, message in (
@@ -108,7 +108,7 @@ def series(values, version="1", figure="click_through"):
     return pl.DataFrame({"day": days, "version": version, figure: values})
 
 
-def test_a_step_is_found_on_its_day_beside_a_weekly_rhythm():
+def test_a_step_is_found_on_its_day_despite_a_weekly_pattern():
     rng = np.random.default_rng(0)
     week = np.array([0, 0, 0, 0, 0.01, 0.03, 0.03])
     values = 0.1 + np.tile(week, 8) + rng.normal(0, 0.003, 56)
@@ -130,7 +130,7 @@ def test_two_steps_are_found_in_order():
     assert [change.day for change in found] == [str(first + datetime.timedelta(days=d)) for d in (15, 30)]
 
 
-def test_alerts_are_rare_when_nothing_changes():
+def test_false_alarms_are_rare():
     rng = np.random.default_rng(2)
     alerts = sum(
         bool(change_points(series(rng.normal(0, 1, 28)), alpha=0.05, permutations=199, seed=i)) for i in range(300)

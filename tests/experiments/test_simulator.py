@@ -1,4 +1,4 @@
-"""The simulated shop: chances as promised, everything marked, and a whole loop from deploying A to deciding on B."""
+"""The simulated shop: probabilities as documented, all output marked, and one whole loop from logs to a decision."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ SPEC = ExperimentSpec.from_dict(
 ONE = ExperimentSpec.from_dict({**SPEC.model_dump(), "arms": {"a": 0.999999, "b": 0.000001}})
 
 
-def test_lists_are_drawn_with_the_chances_that_are_logged():
+def test_lists_are_drawn_with_the_logged_propensities():
     chances = np.tile([0.5, 0.3, 0.2, 0.0], (30_000, 1))
     lists, propensities = draw_lists(chances, 2, np.random.default_rng(0))
     assert (propensities == list_propensities(chances, lists)).all()
@@ -47,7 +47,7 @@ def test_lists_are_drawn_with_the_chances_that_are_logged():
         assert list_propensities(chances[:1], np.array([[first, second]])).prod() == pytest.approx(exact)
 
 
-def test_clicks_follow_taste_place_and_fatigue():
+def test_clicks_depend_on_taste_position_and_fatigue():
     shop = Simulator(4000, 6, places=3, position_decay=0.5, fatigue=0.6, visits_a_day=0.6, seed=1)
     uniform = np.full((4000, 6), 1 / 6)
     logs = shop.run(ONE, {"a": uniform, "b": uniform}, days=4, seed=2)
@@ -70,7 +70,7 @@ def test_clicks_follow_taste_place_and_fatigue():
     assert not shop.shown.any()
 
 
-def test_everything_is_marked_and_seeds_decide():
+def test_all_output_is_marked_and_depends_on_the_seed():
     shops = [Simulator(60, 12, seed=3) for _ in range(2)]
     logs = [shop.run(SPEC, dict.fromkeys(SPEC.arms, np.full((60, 12), 1 / 12)), 3, seed=4) for shop in shops]
     for first, second in zip(vars(logs[0]).values(), vars(logs[1]).values()):
@@ -83,7 +83,7 @@ def test_everything_is_marked_and_seeds_decide():
 
 def test_a_whole_loop_deploy_log_evaluate_test_decide():
     shop = Simulator(1500, 12, places=2, fatigue=0.9, visits_a_day=0.4, seed=5)
-    # A knows only what is popular on the whole; B knows a good deal about each user.
+    # A knows only overall popularity; B knows a lot about each user.
     a = softmax_policy(np.tile(shop.appeal().mean(axis=0), (1500, 1)), 0.3)
     guess = shop.appeal() + np.random.default_rng(6).normal(0, 0.1, a.shape)
     b = epsilon_greedy_policy(guess, 0.4)
@@ -111,7 +111,7 @@ def test_a_whole_loop_deploy_log_evaluate_test_decide():
     assert effect["low"] > 0
 
 
-def test_a_world_that_cannot_be_is_refused():
+def test_invalid_arguments_are_refused():
     for change, message in (({"num_items": 2}, "items"), ({"fatigue": 0}, "fatigue"), ({"visits_a_day": 1}, "visits")):
         with pytest.raises(InvalidInput, match=message):
             Simulator(**{"num_users": 10, "num_items": 9, **change})

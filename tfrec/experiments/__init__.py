@@ -1,4 +1,4 @@
-"""Experiments on people: plan, assign, analyse, decide. Loads no TensorFlow."""
+"""Online experiments: plan, assign, analyse and decide. Does not load TensorFlow."""
 
 from tfrec.experiments.ab_test.analyse import AnalysisResult, analyse
 from tfrec.experiments.ab_test.confidence_sequences import always_valid_p, sequence_radius

@@ -1,7 +1,8 @@
-"""Two rankings in one list: the same user compares them, which needs far fewer users than an A/B test.
+"""Interleaving: mixes two rankings into one list, so that each user compares both.
 
-Team draft: Radlinski, Kurup and Joachims (2008). Optimised: Radlinski and Craswell (2013). It says which ranking is
-preferred, not by how much a metric of the business moves: confirm with an A/B test.
+It needs far fewer users than an A/B test, but it only tells which ranking users prefer, not how a business metric
+changes: confirm the result with an A/B test. Team draft: Radlinski, Kurup and Joachims (2008). Optimised: Radlinski and
+Craswell (2013).
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ from tfrec.evaluation.significance import paired_permutation
 
 @dataclass(frozen=True)
 class Interleaved:
-    """A list to show, and what a click on each place says.
+    """An interleaved list, with the credit of a click on each position.
 
     Attributes:
-        items: The list. credits: float, one a place: above 0 is for B, below 0 for A.
+        items: The list to show.
+        credits: float, one per position: above 0 in favour of B, below 0 in favour of A.
     """
 
     items: tuple[Any, ...]
     credits: tuple[float, ...]
 
     def score(self, clicked: Sequence[Any]) -> float:
-        """The credits of the clicked items, summed: above 0 prefers B. Raises `InvalidInput` for items not shown."""
+        """Sum of the credits of the clicked items; above 0 prefers B.
+
+        Raises:
+            InvalidInput: A clicked item is not in the list.
+        """
         missing = [item for item in clicked if item not in self.items]
         if missing:
             raise InvalidInput(f"{len(missing)} clicked items were not in the list, e.g. {missing[0]!r}.")
@@ -38,28 +44,30 @@ class Interleaved:
 
 
 def team_draft(a: Sequence[Hashable], b: Sequence[Hashable], k: int, rng: np.random.Generator) -> Interleaved:
-    """Both sides pick their best item that is left, in rounds whose first pick is drawn by a coin.
+    """Team-draft interleaving: in each round, in random order, both rankings add their best item that is left.
 
     Args:
-        a, b: Rankings, best first. k: Length of the list; shorter when both rankings run out.
-        rng: The coin.
+        a: Ranking A, best first, distinct items.
+        b: Ranking B, best first, distinct items.
+        k: int. Length of the list; it is shorter if both rankings run out.
+        rng: Random generator for the order in each round.
 
     Returns:
-        Credits are −1 for an item that A picked, +1 for B's.
+        The list, with credit −1 for the items that A added and +1 for those of B.
 
     Example:
         >>> sorted(team_draft("xy", "yx", 2, np.random.default_rng(0)).items)
         ['x', 'y']
     """
-    sides = (_checked(a, "a"), _checked(b, "b"))
+    sides = (_distinct(a, "a"), _distinct(b, "b"))
     items: list[Any] = []
     credits: list[float] = []
     counts = [0, 0]
     while len(items) < k:
-        behind = counts[0] - counts[1]
-        turn = int(rng.integers(2)) if behind == 0 else int(behind > 0)
+        lead = counts[0] - counts[1]
+        turn = int(rng.integers(2)) if lead == 0 else int(lead > 0)
         picked = next((item for item in sides[turn] if item not in items), None)
-        if picked is None:  # this side has run out; the other goes on
+        if picked is None:  # this ranking has run out; the other continues
             turn = 1 - turn
             picked = next((item for item in sides[turn] if item not in items), None)
             if picked is None:
@@ -72,12 +80,14 @@ def team_draft(a: Sequence[Hashable], b: Sequence[Hashable], k: int, rng: np.ran
 
 @dataclass(frozen=True)
 class OptimisedInterleaving:
-    """A lottery over lists in which a random clicker prefers neither side and a real one is seen soonest.
+    """A distribution over interleaved lists that is unbiased for random clicks and most sensitive to real ones.
 
     Attributes:
-        lists: What may be shown. probabilities: Of each. sensitivity: Expected, see `optimised`.
-        bias: Largest expected credit that a random clicker of some first places gives; 0 but for rankings for which
-            no exact lottery exists.
+        lists: The lists that may be shown.
+        probabilities: The probability of each list.
+        sensitivity: Expected sensitivity (see `optimised`).
+        bias: Largest expected credit of a random click on the first n positions, over all n. It is 0 unless no exactly
+            fair distribution exists for these rankings.
     """
 
     lists: tuple[Interleaved, ...]
@@ -86,39 +96,42 @@ class OptimisedInterleaving:
     bias: float
 
     def draw(self, rng: np.random.Generator) -> Interleaved:
-        """One list."""
+        """Draws one list."""
         return self.lists[int(rng.choice(len(self.lists), p=self.probabilities))]
 
 
 def optimised(a: Sequence[Hashable], b: Sequence[Hashable], k: int) -> OptimisedInterleaving:
-    """The lottery over prefix-respecting lists that is fair to random clickers and most sensitive.
+    """Optimised interleaving: the fair distribution over lists with the highest sensitivity.
 
-    A list grows by the best item left of A or of B, so the user sees nothing that neither would show. The credit of an
-    item is its rank in A minus its rank in B (linear; an item not in a ranking has the rank after its end). Fair: for
-    every n, a click on a random one of the first n places gives 0 on average. Sensitivity of a list: with clicks in
-    proportion to 1/place, the share of clicks with a credit times the entropy (bits) of which side they are for; a
-    linear programme finds the fair lottery with the most of it.
+    Each list is built by repeatedly adding the best remaining item of A or of B, so that it shows only what one of them
+    would show. The credit of an item is its rank in A minus its rank in B (linear credit; an item that is not in a
+    ranking has the rank after its end). The distribution is fair: for every n, a click on a random position among the
+    first n has an expected credit of 0. The sensitivity of a list assumes clicks in proportion to 1 / position; it is
+    the share of clicks with a credit, times the entropy (bits) of which side they favour. A linear programme finds the
+    fair distribution with the highest expected sensitivity.
 
     Args:
-        a, b: Rankings, best first. k: Length of the lists; up to 2ᵏ of them are considered, so at most 12.
+        a: Ranking A, best first, distinct items.
+        b: Ranking B, best first, distinct items.
+        k: int in 1…12. Length of the lists; up to 2ᵏ lists are considered.
+
+    Raises:
+        InvalidInput: An empty ranking, repeated items, or k outside 1…12.
+        Unavailable: SciPy is not installed.
 
     Example:
-        >>> found = optimised("xy", "yx", 2)
-        >>> [round(p, 3) for p in found.probabilities], found.bias
+        >>> result = optimised("xy", "yx", 2)
+        >>> [round(p, 3) for p in result.probabilities], result.bias
         ([0.5, 0.5], 0.0)
     """
-    first, second = _checked(a, "a"), _checked(b, "b")
+    first, second = _distinct(a, "a"), _distinct(b, "b")
     if not 1 <= k <= 12:
         raise InvalidInput(f"Expected k in 1…12, received {k}.")
-    places = {
-        side: {item: rank for rank, item in enumerate(ranking, 1)} for side, ranking in enumerate((first, second))
-    }
-    rows = sorted(_prefix_lists(first, second, k), key=lambda row: [places[0].get(i, len(first) + 1) for i in row])
-    credit = [
-        [float(places[0].get(i, len(first) + 1) - places[1].get(i, len(second) + 1)) for i in row] for row in rows
-    ]
+    rank_a, rank_b = ({item: rank for rank, item in enumerate(ranking, 1)} for ranking in (first, second))
+    rows = sorted(_prefix_lists(first, second, k), key=lambda row: [rank_a.get(i, len(first) + 1) for i in row])
+    credit = [[float(rank_a.get(i, len(first) + 1) - rank_b.get(i, len(second) + 1)) for i in row] for row in rows]
     table = np.array(credit)
-    probabilities, bias = _lottery(table)
+    probabilities, bias = _fair_distribution(table)
     kept = np.flatnonzero(probabilities > 1e-9)
     weights = probabilities[kept] / probabilities[kept].sum()
     return OptimisedInterleaving(
@@ -154,8 +167,8 @@ def _sensitivity(credit: np.ndarray) -> np.ndarray:
     return (for_a + for_b) * bits
 
 
-def _lottery(credit: np.ndarray) -> tuple[np.ndarray, float]:
-    """Probabilities of the lists, and the bias that could not be avoided."""
+def _fair_distribution(credit: np.ndarray) -> tuple[np.ndarray, float]:
+    """Probabilities of the lists, and the bias that cannot be avoided."""
     try:
         from scipy.optimize import linprog
     except ImportError:
@@ -164,20 +177,20 @@ def _lottery(credit: np.ndarray) -> tuple[np.ndarray, float]:
         ) from None
     lists, length = credit.shape
     means = (credit.cumsum(axis=1) / np.arange(1, length + 1)).T
-    # First the smallest bias t with |means · p| ≤ t, then the most sensitive lottery within it.
-    one, column = np.ones((1, lists)), -np.ones((2 * length, 1))
+    # First find the smallest bias t with |means · p| ≤ t, then the most sensitive distribution with this bias.
+    ones, column = np.ones((1, lists)), -np.ones((2 * length, 1))
     both = np.vstack([means, -means])
     least = linprog(
         [*np.zeros(lists), 1.0],
         A_ub=np.hstack([both, column]),
         b_ub=np.zeros(2 * length),
-        A_eq=np.hstack([one, [[0.0]]]),
+        A_eq=np.hstack([ones, [[0.0]]]),
         b_eq=[1.0],
     )
     bias = max(float(least.x[-1]), 0.0)
     bias = 0.0 if bias < 1e-9 else bias
     best = linprog(
-        -_sensitivity(credit), A_ub=both, b_ub=np.full(2 * length, bias + 1e-9), A_eq=one, b_eq=[1.0], bounds=(0, 1)
+        -_sensitivity(credit), A_ub=both, b_ub=np.full(2 * length, bias + 1e-9), A_eq=ones, b_eq=[1.0], bounds=(0, 1)
     )
     return np.clip(best.x if best.success else least.x[:-1], 0, 1), bias
 
@@ -185,22 +198,23 @@ def _lottery(credit: np.ndarray) -> tuple[np.ndarray, float]:
 def interleaving_test(
     scores: np.ndarray, users: Sequence[Any] | np.ndarray, *, flips: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """Whether users prefer B: the mean credit, where a user's is that of their lists, so that nobody counts twice.
+    """Tests whether users prefer A or B, by the mean over users of each user's mean credit.
 
-    The size of the credits counts, not only their sign: a fair lottery gives a random clicker a mean of 0, but may give
-    one side many small credits and the other few large ones.
+    The test uses the size of the credits, not only their sign: a fair distribution gives random clicks a mean credit of
+    0, but it may give one side many small credits and the other a few large ones.
 
     Args:
-        scores: float `[lists]`, of `Interleaved.score`, one for each list shown.
-        users: `[lists]`, who saw it.
-        flips: int. seed: int. Of the sign-flip permutation test over users; like a t-test it needs some dozens of users
-            when credits are skewed.
+        scores: float `[lists]`, `Interleaved.score` of each list shown.
+        users: `[lists]`, the user who saw each list.
+        flips: int. Number of sign flips of the permutation test over users. Like a t-test, it needs a few dozen users
+            if credits are skewed.
+        seed: int. Seed of the permutation test.
 
     Returns:
-        mean_credit (above 0 prefers B), p (two-sided), users, and for reading only: wins_a, wins_b, ties (users).
+        mean_credit (above 0 prefers B), p (two-sided), users, and as descriptive counts of users wins_a, wins_b, ties.
 
     Raises:
-        InvalidInput: nothing shown, or other lengths.
+        InvalidInput: No lists, different lengths, or scores that are not finite.
 
     Example:
         >>> interleaving_test(np.array([1.0, 1.0, -1.0]), ["u", "v", "w"])["wins_b"]
@@ -219,10 +233,10 @@ def interleaving_test(
     }
 
 
-def _checked(ranking: Sequence[Any], name: str) -> list[Any]:
+def _distinct(ranking: Sequence[Any], name: str) -> list[Any]:
     items = list(ranking)
     if not items or len(set(items)) < len(items):
         raise InvalidInput(
-            f"Expected distinct items in ranking {name}, received {len(items)}, {len(set(items))} distinct."
+            f"Expected distinct items in ranking {name}, received {len(items)} items, {len(set(items))} distinct."
         )
     return items

@@ -1,7 +1,7 @@
-"""A made-up shop to practise on: users with tastes, items with text, position bias and fatigue.
+"""A simulated shop to practise on: users with tastes, items with texts, position bias and fatigue.
 
-Everything it makes is marked: ids begin with "sim-" and every frame has a column `simulated`. It is for tutorials and
-tests of method; no number from it says anything about a real shop.
+All output is marked: ids begin with "sim-", and every frame has a column `simulated`. The simulator is for tutorials
+and for testing methods; its numbers say nothing about a real shop.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ IMPRESSION = "impression"
 
 @dataclass(frozen=True)
 class SimulatedLogs:
-    """What a simulated period leaves behind; every frame has `simulated` = true.
+    """The logs of a simulated period. Every frame has a column `simulated`, which is true.
 
     Attributes:
-        exposures: user_id, arm, timestamp: one row a visit.
-        outcomes: user_id, item_id, event (impression or click), timestamp: what `analyse` reads.
-        impressions: One row an item shown: user_id, visit, place (from 0), item_id, arm, propensity (of the item given
-            those above it), click, timestamp: what off-policy evaluation reads, in the order of visits and places.
+        exposures: One row per visit: user_id, arm, timestamp.
+        outcomes: user_id, item_id, event (impression or click), timestamp, for `analyse`.
+        impressions: One row per item shown, ordered by visit and position, for off-policy evaluation: user_id, visit,
+            place (position from 0), item_id, arm, propensity (of the item given those above it), click, timestamp.
     """
 
     exposures: pl.DataFrame
@@ -47,19 +47,23 @@ class SimulatedLogs:
 
 
 class Simulator:
-    """Users who visit, look down a list, and click what suits them.
+    """Simulates users who visit, look down a list from the top, and click items to their taste.
 
-    A user clicks the item in place j with chance `position_decay`ʲ · sigmoid(a · taste + quality − b) ·
-    `fatigue`^(times the user was shown the item before). Tastes are mixtures of topics; an item has one topic. The
-    state (who was shown what) lasts between calls of `run`; `reset` forgets it.
+    A user clicks the item at position j (from 0) with probability `position_decay`ʲ · sigmoid(4 · taste + quality −
+    2.5) · `fatigue`^(how often the user was shown the item before). Tastes are mixtures of topics; an item has one
+    topic. How often each user was shown each item is kept between calls of `run`; `reset` clears it.
 
     Args:
-        num_users, num_items: int.
-        places: int. Length of the lists shown.
-        position_decay: In (0, 1]. Chance to look at a place over that to look at the one above.
-        fatigue: In (0, 1]. 1 is none.
-        visits_a_day: Mean visits of a user a day, below 1; users differ.
-        seed: int. The same seed gives the same world; `run` has its own.
+        num_users: int. Number of users.
+        num_items: int. Number of items.
+        places: int. Length of the lists.
+        position_decay: float in (0, 1]. Probability of looking at a position, relative to the one above.
+        fatigue: float in (0, 1]. Factor on the click probability for each earlier impression; 1 is no fatigue.
+        visits_a_day: float in (0, 1). Mean number of visits per user and day; users differ.
+        seed: int. Seed of users and items; `run` has its own.
+
+    Raises:
+        InvalidInput: An argument is outside its range.
 
     Example:
         >>> shop = Simulator(num_users=20, num_items=8)
@@ -100,22 +104,26 @@ class Simulator:
         return _marked(pl.DataFrame({schema.ITEM_ID: ids, "title": titles, "topic": topics}))
 
     def reset(self) -> None:
-        """Forgets who was shown what."""
+        """Clears the record of what each user was shown."""
         self.shown = np.zeros((len(self.user_ids), len(self.topic)), np.int32)
 
     def appeal(self) -> np.ndarray:
-        """The truth: chance that each user clicks each item when looking at it, never shown before.
+        """The true probability that each user clicks each item on looking at it for the first time.
 
-        float64 `[users, items]`.
+        Returns:
+            float64 `[users, items]`.
         """
         logit = 4.0 * self.tastes[:, self.topic] + self.quality - 2.5
         return np.asarray(1 / (1 + np.exp(-logit)))
 
     def clicks_a_visit(self, chances: np.ndarray, draws: int = 200, seed: int = 0) -> float:
-        """The truth of a policy: mean clicks of a user's first visit, by `draws` lists for each user.
+        """The true value of a policy: the mean number of clicks of a user's first visit.
 
         Args:
-            chances: float `[users, items]`, rows sum to 1: of the first place; those below draw from what is left.
+            chances: float `[users, items]`, rows sum to 1: probabilities of the items at the first position. Each
+                further position is drawn from the remaining items.
+            draws: int. Number of lists per user to average over.
+            seed: int. Seed of the lists.
         """
         rng = np.random.default_rng(seed)
         look = self.position_decay ** np.arange(self.places)
@@ -126,12 +134,16 @@ class Simulator:
         return total / draws
 
     def run(self, spec: ExperimentSpec, policies: Mapping[str, np.ndarray], days: int, seed: int = 0) -> SimulatedLogs:
-        """Lets the users visit for some days, each user shown the lists of their arm.
+        """Simulates visits of all users, who are shown lists of their arm's policy.
 
         Args:
-            spec: Chooses the arms; users outside the experiment do not visit.
-            policies: Arm to chances float `[users, items]` (see `softmax_policy`).
-            days: int. seed: Of visits, lists and clicks.
+            spec: The experiment, which assigns the arms. Users outside it do not visit.
+            policies: Arm to probabilities, float `[users, items]` (see `softmax_policy`).
+            days: int. Number of days to simulate.
+            seed: int. Seed of visits, lists and clicks.
+
+        Raises:
+            InvalidInput: An arm has no policy, or nobody visited.
         """
         arms = assign_users(spec, self.user_ids)[ARM].to_list()
         missing = sorted({arm for arm in arms if arm is not None} - set(policies))
@@ -141,8 +153,8 @@ class Simulator:
         parts = []
         for day in range(days):
             for arm, chances in policies.items():
-                here = np.flatnonzero(np.array([given == arm for given in arms]))
-                visiting = here[rng.random(len(here)) < self.activity[here]]
+                members = np.flatnonzero(np.array([assigned == arm for assigned in arms]))
+                visiting = members[rng.random(len(members)) < self.activity[members]]
                 if len(visiting):
                     parts.append(self._visits(visiting, chances, day, rng).with_columns(pl.lit(arm).alias(ARM)))
         if not parts:
@@ -179,13 +191,16 @@ class Simulator:
 
 
 def draw_lists(chances: np.ndarray, places: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws lists without repetition, each place from what is left (Plackett-Luce).
+    """Draws lists without repetition, each position from the remaining items (Plackett-Luce).
 
     Args:
-        chances: float `[rows, items]`, at least `places` of them above 0 in each row. places: int.
+        chances: float `[rows, items]`, probabilities; at least `places` of each row are above 0.
+        places: int. Length of the lists.
+        rng: Random generator.
 
     Returns:
-        lists int64 `[rows, places]`, and the chance of each item given those above it, float64 `[rows, places]`.
+        lists: int64 `[rows, places]`. propensities: float64 `[rows, places]`, the probability of each item given those
+        above it.
     """
     with np.errstate(divide="ignore"):
         keys = np.log(np.asarray(chances, np.float64)) + rng.gumbel(size=np.shape(chances))
@@ -194,10 +209,14 @@ def draw_lists(chances: np.ndarray, places: int, rng: np.random.Generator) -> tu
 
 
 def list_propensities(chances: np.ndarray, lists: np.ndarray) -> np.ndarray:
-    """The chance that a policy puts each item of a list where it is, given those above it.
+    """The probability that a policy places each item at its position, given the items above it.
 
     Args:
-        chances: float `[rows, items]`, rows sum to 1. lists: int `[rows, places]`.
+        chances: float `[rows, items]`, rows sum to 1.
+        lists: int `[rows, places]`, item indices.
+
+    Returns:
+        float64 `[rows, places]`.
 
     Example:
         >>> list_propensities(np.array([[0.5, 0.3, 0.2]]), np.array([[0, 1]])).round(2)

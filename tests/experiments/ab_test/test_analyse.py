@@ -1,4 +1,4 @@
-"""Analysis against scipy, statsmodels and loops; what is wrong with logs is counted; errors are as promised."""
+"""Analysis against scipy, statsmodels and loops; irregular log rows are counted; error rates are as planned."""
 
 import math
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def plain(metrics=METRICS, **changes):
 
 
 def by_loop(exposures, outcomes, event, aggregate, before=False, days=14):
-    """What each user did, arm by arm, one event at a time."""
+    """The totals of each user, by arm, in a plain loop over events."""
     first, arm = {}, {}
     for user, a, time in exposures.iter_rows():
         first[user] = min(time, first.get(user, time))
@@ -70,7 +70,7 @@ def test_means_equal_the_welch_test(make_logs):
     assert row(result, "buyers")["control"] == pytest.approx(buyers[0].mean())
 
 
-def test_winsorising_cuts_at_the_quantile_of_all_users(make_logs):
+def test_winsorising_clips_at_the_quantile_of_all_users(make_logs):
     exposures, outcomes = make_logs(np.random.default_rng(1))
     control, treatment = by_loop(exposures, outcomes, "buy", "sum")
     bound = np.quantile(np.concatenate([control, treatment]), 0.95, method="higher")
@@ -86,13 +86,13 @@ def test_ratios_have_the_variance_of_users_not_of_events(make_logs):
     for clicks, shown in zip(*(by_loop(exposures, outcomes, event, "count") for event in ("click", "impression"))):
         ratio = clicks.sum() / shown.sum()
         ratios.append(ratio)
-        # The linearised ratio: its variance over users is what the delta method says.
+        # The linearised ratio: its variance over users is that of the delta method.
         variances.append(np.var((clicks - ratio * shown) / shown.mean(), ddof=1) / len(clicks))
     assert found["difference"] == pytest.approx(ratios[1] - ratios[0])
     assert found["standard_error"] == pytest.approx(math.sqrt(sum(variances)))
 
 
-def test_cuped_is_the_regression_on_the_days_before(make_logs):
+def test_cuped_equals_the_regression_on_the_days_before(make_logs):
     exposures, outcomes = make_logs(np.random.default_rng(3), users=1500, lift=0.1)
     found = row(analyse(spec([CLICKS]), exposures, outcomes), "clicks")
     after, before = (by_loop(exposures, outcomes, "click", "count", before=flag) for flag in (False, True))
@@ -135,7 +135,7 @@ def test_false_positives_power_and_coverage_are_as_planned():
         assert abs(covered / runs - 0.95) < 3.5 * math.sqrt(0.95 * 0.05 / runs)
 
 
-def test_what_is_odd_about_the_logs_is_counted():
+def test_irregular_log_rows_are_counted():
     day = 86_400
     t = 1_700_000_000 // day * day
     exposures = pl.DataFrame(
@@ -181,7 +181,7 @@ def test_a_constant_metric_has_no_numbers(make_logs):
     assert decide(result)[0].reasons == ("There is no primary metric to decide by: never is constant.",)
 
 
-def test_a_sample_ratio_mismatch_stops_everything(make_logs):
+def test_a_sample_ratio_mismatch_prevents_a_decision(make_logs):
     exposures, outcomes = make_logs(np.random.default_rng(7), users=600, lift=0.5)
     lost = exposures.filter((pl.col("arm") == "control") | (pl.int_range(pl.len()) % 3 > 0))
     result = analyse(spec(), lost, outcomes)
@@ -192,7 +192,7 @@ def test_a_sample_ratio_mismatch_stops_everything(make_logs):
     assert analyse(spec(), exposures, outcomes).sample_ratio["ok"]
 
 
-def test_segments_find_where_the_effect_is(make_logs):
+def test_segments_show_where_the_effect_is(make_logs):
     rng = np.random.default_rng(8)
     parts = [make_logs(rng, users=800, lift=lift) for lift in (0.0, 0.5)]
     exposures, outcomes = (
@@ -233,7 +233,7 @@ def test_logs_that_cannot_be_analysed_are_refused(make_logs, change, message):
         analyse(spec(), *change(*make_logs(np.random.default_rng(9))))
 
 
-def test_logs_come_as_parquet_duckdb_or_times(make_logs, tmp_path):
+def test_logs_may_be_parquet_or_duckdb_and_have_datetimes(make_logs, tmp_path):
     import duckdb
 
     exposures, outcomes = make_logs(np.random.default_rng(10))

@@ -1,4 +1,4 @@
-"""Decisions follow from the figures, and the page says them in words."""
+"""Decisions follow from the results, and the report states them in words."""
 
 import numpy as np
 import polars as pl
@@ -27,8 +27,8 @@ def run(make_logs, lift, planned=800, margin=0.9, better="higher", seed=0, **cha
         (-0.3, 800, 0.9, "higher", "stop"),
         (0.3, 800, 0.0, "higher", "continue"),  # the guardrail is unclear without a margin
         (0.0, 800, 0.9, "higher", "no difference"),
-        (0.0, 5000, 0.9, "higher", "continue"),  # too early to say that there is none
-        (0.6, 5000, 0.9, "higher", "ship"),  # early, by the sequence
+        (0.0, 5000, 0.9, "higher", "continue"),  # too early to conclude that there is no effect
+        (0.6, 5000, 0.9, "higher", "ship"),  # early, by the confidence sequence
     ],
 )
 def test_verdicts(make_logs, lift, planned, margin, better, verdict):
@@ -36,7 +36,7 @@ def test_verdicts(make_logs, lift, planned, margin, better, verdict):
     assert decide(result)[0].verdict == verdict
 
 
-def test_early_the_fixed_interval_does_not_decide(make_logs):
+def test_the_fixed_interval_does_not_decide_early(make_logs):
     for seed in range(40):
         result = run(make_logs, 0.08, planned=100_000, seed=seed)
         row = result.effects.row(0, named=True)
@@ -46,7 +46,7 @@ def test_early_the_fixed_interval_does_not_decide(make_logs):
         raise AssertionError("no seed has a small p-value and a wide sequence")
     assert decide(result)[0].verdict == "continue"
     said = decide(result)[0].reasons[0]
-    assert "shows no clear difference" in said and "safe to look at early" in said
+    assert "shows no clear difference" in said and "safe to check early" in said
 
 
 def test_guardrails_hold_break_or_are_unclear(make_logs):
@@ -63,7 +63,7 @@ def test_guardrails_hold_break_or_are_unclear(make_logs):
         assert result.guardrails["verdict"].to_list() == [verdict]
 
 
-def test_the_page_stands_alone_and_says_what_is_simulated(make_logs):
+def test_the_report_is_self_contained_and_marks_simulated_data(make_logs):
     users = pl.DataFrame({"user_id": [f"u{i:05d}" for i in range(800)], "country": ["NL", "FR"] * 400})
     metrics = METRICS + [{"name": "never", "event": "refund"}]
     spec = ExperimentSpec.from_dict(

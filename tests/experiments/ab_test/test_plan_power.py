@@ -24,7 +24,7 @@ def test_sample_sizes_equal_statsmodels(mean, sd, effect, alpha, power, share):
 @pytest.mark.parametrize(
     "mean, sd, effect, share", [(0, 1, 0.1, 0.5), (1, 0, 0.1, 0.5), (1, 1, 0, 0.5), (1, 1, 0.1, 1)]
 )
-def test_what_has_no_sample_size_is_refused(mean, sd, effect, share):
+def test_invalid_arguments_are_refused(mean, sd, effect, share):
     with pytest.raises(InvalidInput, match="does not vary"):
         sample_size(mean, sd, effect, share=share)
 
@@ -36,7 +36,7 @@ def spec(**changes):
     return ExperimentSpec.from_dict({"name": "e", "metrics": METRICS, "planned_users": 1000, **changes})
 
 
-def test_a_plan_promises_the_error_that_the_experiment_has(make_logs):
+def test_a_plan_predicts_the_standard_error_of_the_experiment(make_logs):
     rng = np.random.default_rng(0)
     exposures, outcomes = make_logs(rng, users=3000)
     table = plan(spec(), outcomes, effect=0.05, durations=[7])
@@ -44,7 +44,7 @@ def test_a_plan_promises_the_error_that_the_experiment_has(make_logs):
     begin = outcomes["timestamp"].max() + 1 - 7 * 86_400
     late = outcomes.filter(pl.col("timestamp") >= begin)
     assert row["users"] == late["user_id"].n_unique()
-    # The experiment that the plan speaks of: users enter at their first event of the week.
+    # The planned experiment: users enter at their first event of the week.
     entered = (
         late.group_by("user_id").agg(pl.col("timestamp").min()).join(exposures.select("user_id", "arm"), on="user_id")
     )
@@ -56,7 +56,7 @@ def test_a_plan_promises_the_error_that_the_experiment_has(make_logs):
     assert never["minimum_effect"] is None and never["users_needed"] is None
 
 
-def test_longer_is_more_users_and_less_traffic_is_fewer(make_logs):
+def test_longer_durations_have_more_users_and_less_traffic_has_fewer(make_logs):
     _, outcomes = make_logs(np.random.default_rng(1), users=500)
     table = plan(spec(), outcomes, effect=0.5, durations=[2, 5, 10, 400])
     clicks = table.filter(pl.col("metric") == "clicks")

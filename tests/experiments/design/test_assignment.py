@@ -19,7 +19,7 @@ def arms(plan):
     return dict(assign_users(plan, USERS).iter_rows())
 
 
-def test_the_hash_is_that_of_the_specification():
+def test_the_hash_follows_its_specification():
     digest = hashlib.sha256(b"salt\x00u1").hexdigest()
     assert hash_share("salt", "u1") == math.floor(int(digest[:16], 16) / 2**11) / 2**53
 
@@ -32,7 +32,7 @@ def test_the_shares_are_as_planned():
     assert found == [assign(plan, user) for user in USERS]
 
 
-def test_ramping_up_keeps_everybody_where_they_were():
+def test_ramping_up_keeps_every_user_in_their_arm():
     small, large = arms(spec(ramp=0.1)), arms(spec(ramp=0.6))
     assert all(large[user] == arm for user, arm in small.items() if arm)
     for found, share in ((small, 0.1), (large, 0.6)):
@@ -41,7 +41,7 @@ def test_ramping_up_keeps_everybody_where_they_were():
     assert not any(arms(spec(ramp=0.0)).values())
 
 
-def test_one_layer_excludes_and_layers_are_independent():
+def test_a_layer_is_exclusive_and_layers_are_independent():
     first, second = arms(spec("a", traffic=[0, 0.5])), arms(spec("b", traffic=[0.5, 1]))
     assert all((first[user] is None) != (second[user] is None) for user in USERS)
     other = arms(spec("c", layer="other"))
@@ -50,13 +50,13 @@ def test_one_layer_excludes_and_layers_are_independent():
     assert abs(treated.count("treatment") / len(treated) - 0.5) < 4 * math.sqrt(0.25 / len(treated))
 
 
-def test_another_salt_draws_anew():
+def test_another_salt_reassigns_users():
     one, two = arms(spec(salt="x")), arms(spec(salt="y"))
     same = sum(one[user] == two[user] for user in USERS) / len(USERS)
     assert abs(same - 0.5) < 4 * math.sqrt(0.25 / len(USERS))
 
 
-def test_experiments_that_get_in_each_others_way_are_named():
+def test_conflicting_experiments_are_named():
     check_exclusive([spec("a", traffic=[0, 0.5]), spec("b", traffic=[0.5, 1]), spec("c", layer="other")])
     with pytest.raises(InvalidInput, match="a and b share 25.0% of layer 'default'"):
         check_exclusive([spec("a", traffic=[0, 0.5]), spec("b", traffic=[0.25, 1])])
@@ -77,7 +77,7 @@ def test_experiments_that_get_in_each_others_way_are_named():
         ({"alpha": 0}, "alpha"),
     ],
 )
-def test_a_wrong_plan_names_its_key(change, message):
+def test_an_invalid_plan_names_the_key(change, message):
     with pytest.raises(InvalidInput, match=message):
         spec(**change)
 

@@ -1,4 +1,4 @@
-"""Off-policy estimates against loops, and against the truth of logs that were simulated."""
+"""Off-policy estimates against loops, and against the known truth of simulated logs."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_estimators_equal_loops():
     assert found.high - found.value == pytest.approx(1.959964 * found.standard_error)
 
 
-def test_the_error_of_the_self_normalised_is_that_of_a_jackknife():
+def test_the_error_of_snips_equals_a_jackknife():
     r, p, t, _, _ = small(1, 400)
     w = t / p
     without = [(np.delete(w, i) @ np.delete(r, i)) / np.delete(w, i).sum() for i in range(len(r))]
@@ -56,7 +56,7 @@ def test_the_error_of_the_self_normalised_is_that_of_a_jackknife():
 
 
 def world(rng, rows):
-    """Contexts with click chances, a logging policy and another target."""
+    """Contexts with click probabilities, a logging policy and another target policy."""
     truth = 1 / (1 + np.exp(-rng.normal(-1, 1, (rows, ACTIONS))))
     guess = np.clip(truth + rng.normal(0, 0.2, truth.shape), 0, 1)
     logging = softmax_policy(guess, 0.5)
@@ -65,14 +65,14 @@ def world(rng, rows):
 
 
 @pytest.mark.parametrize("estimator", ["ips", "snips", "dr", "switch-dr"])
-def test_the_truth_is_found_and_covered(estimator):
+def test_estimates_are_close_to_the_truth_and_intervals_cover_it(estimator):
     rng = np.random.default_rng(2)
     errors, covered, runs = [], 0, 200
     for _ in range(runs):
         truth, logging, target = world(rng, 1000)
         actions, chances = sample_actions(logging, rng)
         rewards = (rng.random(1000) < truth[np.arange(1000), actions]).astype(float)
-        model = np.full(truth.shape, 0.3) if estimator == "dr" else truth  # dr is right with a poor model too
+        model = np.full(truth.shape, 0.3) if estimator == "dr" else truth  # dr is right even with a poor model
         found = off_policy(
             rewards,
             chances,
@@ -120,8 +120,8 @@ def test_slates_equal_loops():
     assert one.value == pytest.approx(off_policy(r[:, 0], p[:, 0], t[:, 0], clip=2.0).value)
 
 
-def test_slates_find_the_truth_when_readers_stop():
-    """A list is read from the top until the first click: reward-interaction is right, independent is not."""
+def test_slate_estimates_are_right_if_users_stop_at_the_first_click():
+    """Users look from the top until the first click: reward-interaction is right, independent is not."""
     rng = np.random.default_rng(5)
     attraction = np.array([0.1, 0.3, 0.6])
     logging, target = np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.3, 0.6])
@@ -144,14 +144,14 @@ def test_slates_find_the_truth_when_readers_stop():
     assert whole.standard_error > cascade.standard_error
 
 
-def test_policies_are_chances():
+def test_policies_are_probabilities():
     scores = np.array([[1.0, 2.0, -np.inf], [0.0, 0.0, 0.0]])
     soft, greedy = softmax_policy(scores, 2.0), epsilon_greedy_policy(scores, 0.3)
     weights = [math.exp(0.5), math.exp(1.0)]
     assert soft[0].tolist() == pytest.approx([weights[0] / sum(weights), weights[1] / sum(weights), 0])
     assert greedy[0].tolist() == pytest.approx([0.15, 0.85, 0]) and greedy[1].tolist() == pytest.approx([0.8, 0.1, 0.1])
     assert soft.sum(axis=1).tolist() == pytest.approx([1, 1])
-    # Two arms with the same record are equally likely the best; a third was hardly tried.
+    # Two actions with the same record are equally likely the best; the third was hardly tried.
     chances = thompson_policy(np.array([10, 10, 0]), np.array([50, 50, 0]), draws=20_000)
     assert chances.sum() == pytest.approx(1) and chances[0] == pytest.approx(chances[1], abs=0.02)
     beta = np.random.default_rng(9)
@@ -159,7 +159,7 @@ def test_policies_are_chances():
     assert chances[2] == pytest.approx((draws.argmax(axis=1) == 2).mean(), abs=0.015)
 
 
-def test_actions_are_drawn_with_their_chances():
+def test_actions_are_drawn_with_their_probabilities():
     chances = np.tile([0.2, 0.0, 0.8], (20_000, 1))
     actions, propensities = sample_actions(chances, np.random.default_rng(6))
     counts = np.bincount(actions, minlength=3) / 20_000
@@ -167,16 +167,16 @@ def test_actions_are_drawn_with_their_chances():
     assert propensities.tolist() == [0.2 if action == 0 else 0.8 for action in actions]
 
 
-def test_what_makes_an_estimate_doubtful_is_said():
+def test_doubtful_estimates_have_warnings():
     rng = np.random.default_rng(7)
     rows = 5000
     chances = np.where(rng.random(rows) < 0.999, 0.999, 0.001)
     far = off_policy(rng.random(rows), chances, np.where(chances < 0.5, 1.0, 0.0))
-    assert any("rests on" in warning for warning in far.warnings)
+    assert any("rows contribute" in warning for warning in far.warnings)
     wrong = off_policy(rng.random(rows), np.full(rows, 0.9), np.full(rows, 0.5))
     assert any("expected 1" in warning for warning in wrong.warnings)
     cut = off_policy(rng.random(rows), np.full(rows, 0.1), np.where(rng.random(rows) < 0.1, 1.0, 0.0), clip=2.0)
-    assert any("were cut" in warning for warning in cut.warnings)
+    assert any("were clipped" in warning for warning in cut.warnings)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_impossible_values_are_counted(place, value, message):
         off_policy(*arrays)
 
 
-def test_what_is_not_given_is_asked_for():
+def test_missing_or_invalid_arguments_are_named():
     r, p, t, _, _ = small()
     for call, message in (
         (lambda: off_policy(r, p, t[:5]), "one shape"),

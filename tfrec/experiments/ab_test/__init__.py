@@ -1,1 +1,1 @@
-"""A/B tests: power, estimates, confidence sequences, decisions and their page."""
+"""A/B tests: power, estimates, confidence sequences, decisions and the report."""

@@ -1,4 +1,4 @@
-"""`analyse`: exposure and outcome logs to effects, checks, guardrails and segments."""
+"""`analyse`: computes effects, guardrails, segments and data checks from exposure and outcome logs."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ from tfrec.experiments.design.assignment import ARM
 from tfrec.experiments.design.spec import ExperimentSpec
 
 SRM_ALPHA = 0.001
-"""Below this p-value the arms' sizes are not what was planned, and nothing else may be believed."""
+"""Below this p-value the sizes of the arms contradict the plan, and no result of the experiment is valid. The usual
+strict level of sample-ratio checks, which run often and stop an experiment on a false alarm."""
 
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """What `analyse` found.
+    """The result of `analyse`.
 
     Attributes:
         spec: The experiment as planned.
-        effects: One row an arm and metric: arm, metric, role, users, the columns of `estimates.SCHEMA`, and p_adjusted
-            (p corrected over the primary metrics, and apart from them over the secondary; guardrails are not).
-        guardrails: arm, metric, margin, verdict: "holds" (a loss beyond the margin is ruled out by the interval, before
-            the planned users by the sequence), "broken" (the loss is beyond it) or "unclear".
-        segments: arm, metric, segment, value, users, difference, low, high, relative, p, p_adjusted and
-            interaction_p: of the test that the effect is the same in all values of the segment.
-        sample_ratio: p (chi-square of users against the planned shares), ok, and users of each arm.
-        counts: What was read and left out (see `UserTable`). missing_days: days without an outcome.
+        effects: One row per arm and metric: arm, metric, role, users, the columns of `estimates.SCHEMA`, and p_adjusted
+            (p corrected over the primary metrics, and separately over the secondary ones; guardrails are not
+            corrected).
+        guardrails: arm, metric, margin and verdict: "holds" (the interval, or before the planned number of users the
+            confidence sequence, rules out a loss beyond the margin), "broken" (the loss is beyond the margin) or
+            "unclear".
+        segments: arm, metric, segment, value, users, difference, low, high, relative, p, p_adjusted, and interaction_p
+            of the test that the effect is the same for all values of the segment.
+        sample_ratio: p (chi-square test of the users against the planned shares), ok, and users of each arm.
+        counts: Rows read and left out (see `UserTable`).
+        missing_days: Days without any outcome.
     """
 
     spec: ExperimentSpec
@@ -46,34 +50,40 @@ class AnalysisResult:
 
     @property
     def users(self) -> int:
-        """Users in all arms."""
+        """Number of users in all arms."""
         return self.counts["users"]
 
     @property
     def complete(self) -> bool:
-        """Whether the planned number of users is there, so that the fixed-horizon test may be read."""
+        """Whether the planned number of users is reached, so that the fixed-horizon test is valid."""
         return self.users >= self.spec.planned_users
 
 
 def analyse(spec: ExperimentSpec, exposures: Any, outcomes: Any, users: Any = None) -> AnalysisResult:
-    """Analyses an experiment from its logs; the unit of randomisation and of variance is the user.
+    """Analyses an experiment from its logs. The user is the unit of randomisation and of variance.
 
     Args:
         spec: The experiment.
-        exposures: user_id, arm, timestamp. outcomes: user_id, event, timestamp, and value where a metric sums it.
-            Frames, paths or queries, see `read_log`.
-        users: user_id and the columns in `spec.segments`; needed when there are any.
+        exposures: Log with user_id, arm, timestamp. `read_log` lists the accepted sources.
+        outcomes: Log with user_id, event, timestamp, and value if a metric sums it.
+        users: Table with user_id and the columns named in `spec.segments`; required if there are segments.
 
     Raises:
-        InvalidInput: logs that cannot be read or do not belong together; each message has counts.
-        Unavailable: the `experiments` extra is not installed.
+        InvalidInput: A log cannot be read, or the logs do not match each other or the experiment.
+        Unavailable: The `experiments` extra is not installed.
     """
     table = user_table(spec, exposures, outcomes)
     return analyse_users(spec, table, None if users is None else read_log(users, "users").collect())
 
 
 def analyse_users(spec: ExperimentSpec, table: UserTable, users: pl.DataFrame | None = None) -> AnalysisResult:
-    """The analysis of a table that is made already (see `analyse`)."""
+    """Analyses an existing user table.
+
+    Args:
+        spec: The experiment.
+        table: Of `user_table`.
+        users: As in `analyse`, already read.
+    """
     frame = table.frame
     for metric in spec.metrics:
         frame = winsorised(frame, metric)
@@ -97,16 +107,20 @@ def analyse_users(spec: ExperimentSpec, table: UserTable, users: pl.DataFrame | 
 
 
 def sample_ratio(spec: ExperimentSpec, sizes: dict[str, int]) -> dict[str, Any]:
-    """Whether the arms have the sizes that were planned (Fabijan et al., 2019): chi-square of users over all arms.
+    """Tests whether the arms have their planned shares (Fabijan et al., 2019), by a chi-square test over all arms.
+
+    Args:
+        spec: The experiment.
+        sizes: Users of each arm.
 
     Returns:
-        p, ok (p ≥ 0.001), users: of each arm.
+        p, ok (p ≥ 0.001), and users of each arm.
     """
     from scipy.stats import chisquare
 
-    seen = [sizes.get(arm, 0) for arm in spec.arms]
-    p = float(chisquare(seen, [sum(seen) * share for share in spec.arms.values()]).pvalue)
-    return {"p": p, "ok": p >= SRM_ALPHA, "users": dict(zip(spec.arms, seen))}
+    observed = [sizes.get(arm, 0) for arm in spec.arms]
+    p = float(chisquare(observed, [sum(observed) * share for share in spec.arms.values()]).pvalue)
+    return {"p": p, "ok": p >= SRM_ALPHA, "users": dict(zip(spec.arms, observed))}
 
 
 def _frame(rows: Sequence[dict[str, Any]], keys: dict[str, Any]) -> pl.DataFrame:
@@ -130,7 +144,7 @@ def _guardrails(effects: pl.DataFrame, spec: ExperimentSpec, complete: bool) -> 
         metric = metrics[row["metric"]]
         sign = 1 if metric.better == "higher" else -1
         bounds = [row["relative_low"], row["relative_high"]]
-        if not complete and row["control"]:  # looked at early: the sequence, relative to the control as it stands
+        if not complete and row["control"]:  # before the planned users: the sequence, relative to the current control
             bounds = [row["sequential_low"] / abs(row["control"]), row["sequential_high"] / abs(row["control"])]
         if row["status"] != "ok" or None in bounds:
             verdict = "unclear"
@@ -166,12 +180,12 @@ def _segment_rows(
     merged: pl.DataFrame, spec: ExperimentSpec, name: str, arm: str, segment: str
 ) -> list[dict[str, Any]]:
     metric = next(metric for metric in spec.metrics if metric.name == name)
-    found = []
+    estimates = []
     for value in sorted(merged[segment].unique()):
         part = merged.filter((pl.col(segment) == value) & pl.col(ARM).is_in([spec.control, arm]))
         row = estimate(part, metric, spec, arm)
-        found.append({"value": value, "users": part.height, **row})
-    interaction = _interaction(found)
+        estimates.append({"value": value, "users": part.height, **row})
+    interaction = _interaction_p(estimates)
     return [
         {
             "arm": arm,
@@ -182,12 +196,12 @@ def _segment_rows(
             **{column: row[column] for column in _SEGMENT_COLUMNS},
             "interaction_p": interaction,
         }
-        for row in found
+        for row in estimates
     ]
 
 
-def _interaction(rows: Sequence[dict[str, Any]]) -> float | None:
-    """Cochran's Q over the segment's values: p that all effects are one."""
+def _interaction_p(rows: Sequence[dict[str, Any]]) -> float | None:
+    """The p-value of Cochran's Q for the hypothesis that all values of the segment have the same effect."""
     from scipy.stats import chi2
 
     real = [(row["difference"], row["standard_error"]) for row in rows if row["status"] == "ok"]
@@ -201,18 +215,24 @@ def _interaction(rows: Sequence[dict[str, Any]]) -> float | None:
 
 def _with_segments(frame: pl.DataFrame, spec: ExperimentSpec, users: pl.DataFrame | None) -> pl.DataFrame:
     if users is None:
-        raise InvalidInput(f"The experiment has segments ({', '.join(spec.segments)}) but no users were given.")
+        raise InvalidInput(
+            f"The experiment has segments ({', '.join(spec.segments)}), but no users were given. Pass a users table."
+        )
     missing = [name for name in (schema.USER_ID, *spec.segments) if name not in users.columns]
     if missing:
         raise InvalidInput(f"users have no column {missing[0]!r}; found {', '.join(map(repr, users.columns))}.")
     clash = [name for name in spec.segments if name in frame.columns]
     if clash:
-        raise InvalidInput(f"Segment {clash[0]!r} has the name of a metric or column of the analysis. Rename it.")
+        raise InvalidInput(
+            f"Segment {clash[0]!r} has the same name as a metric or column of the analysis. Rename the segment."
+        )
     chosen = users.select(pl.col(schema.USER_ID).cast(pl.String), pl.col(*spec.segments).cast(pl.String))
     repeated = chosen.height - chosen[schema.USER_ID].n_unique()
     if repeated:
-        raise InvalidInput(f"users have {repeated} rows with a user_id that is there already. Keep one a user.")
+        raise InvalidInput(f"users have {repeated} rows with a repeated user_id. Keep one row per user.")
     merged = frame.join(chosen, on=schema.USER_ID, how="left")
     if merged[spec.segments[0]].null_count() == merged.height:
-        raise InvalidInput(f"None of {merged.height} users of the experiment is in users. Are the ids the same?")
+        raise InvalidInput(
+            f"None of {merged.height} users of the experiment is in the users table. Check that the ids are the same."
+        )
     return merged.with_columns(pl.col(*spec.segments).fill_null("(unknown)"))

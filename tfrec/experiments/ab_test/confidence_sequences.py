@@ -1,8 +1,8 @@
-"""Intervals that may be looked at after every user: always-valid confidence sequences.
+"""Always-valid confidence sequences: intervals that may be checked after every user.
 
 The normal-mixture asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), which is
-the mixture sequential test of Robbins (1970). Asymptotic: like the usual interval it needs enough users (a few hundred
-an arm) for the normal approximation, and then holds at all looks together, at whatever moment one stops.
+the mixture sequential test of Robbins (1970). Like the usual interval it relies on the normal approximation, so each
+arm needs a few hundred users. From then on it is valid at all checks together, whenever the experiment is stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfrec.errors import InvalidInput
 
 
 def mixture(planned: float, alpha: float) -> float:
-    """ρ², the mixture's variance that makes the sequence narrowest at `planned` observations (their equation 9).
+    """The mixture variance ρ² for which the sequence is narrowest at `planned` observations (equation 9 of the paper).
 
     Example:
         >>> round(mixture(1000, 0.05) * 1000, 2)
@@ -31,17 +31,17 @@ def sequence_radius(
 ) -> np.ndarray:
     """Half the width of the confidence sequence around an estimate.
 
-    `se · √(2 (nρ²+1)/(nρ²) · ln(√(nρ²+1)/α))`. `planned` is fixed before the data are seen; changing it between looks
-    undoes the guarantee.
+    `se · √(2 (nρ²+1)/(nρ²) · ln(√(nρ²+1)/α))`. `planned` must be chosen before the data are seen; changing it later
+    voids the guarantee.
 
     Args:
-        standard_error: float `[...]`, of the estimate at each look.
-        observations: float `[...]`, users so far, of both arms together.
-        planned: Users at which the sequence is narrowest.
-        alpha: Chance, over all looks, that the sequence ever leaves the truth out.
+        standard_error: float `[...]`, standard error of the estimate at each check.
+        observations: float `[...]`, number of users so far in both arms together.
+        planned: Number of users at which the sequence is narrowest.
+        alpha: Probability that the sequence ever excludes the true value, over all checks.
 
     Returns:
-        float64 `[...]`. At the planned size it is about 1.55 times the usual interval at alpha 0.05.
+        float64 `[...]`. At the planned size and alpha 0.05 it is about 1.55 times the usual interval.
 
     Example:
         >>> round(float(sequence_radius(1.0, 1000, 1000)), 2)
@@ -59,14 +59,20 @@ def always_valid_p(
     planned: float,
     alpha: float = 0.05,
 ) -> np.ndarray:
-    """The p-value that belongs to the sequence: below `alpha` exactly when the sequence leaves out 0.
+    """The p-value of the confidence sequence: below `alpha` exactly when the sequence excludes 0.
 
     `min(1, √(nρ²+1) · exp(−z² nρ² / (2 (nρ²+1))))` with z = estimate / se (Johari, Pekelis and Walsh, 2015). The
-    smallest value over the looks so far is valid too. With a standard error of 0 it is 1.
+    smallest value over all checks so far is valid too. With a standard error of 0 it is 1.
 
     Args:
-        estimate, standard_error, observations: float `[...]`, at each look.
-        planned, alpha: As in `sequence_radius`; alpha only tunes the mixture.
+        estimate: float `[...]`, the estimate at each check.
+        standard_error: float `[...]`, its standard error.
+        observations: float `[...]`, number of users so far in both arms together.
+        planned: As in `sequence_radius`.
+        alpha: As in `sequence_radius`; here it only tunes the mixture.
+
+    Returns:
+        float64 `[...]`.
 
     Example:
         >>> bool(always_valid_p(3.2, 1.0, 1000, 1000) < 0.05 < always_valid_p(3.0, 1.0, 1000, 1000))

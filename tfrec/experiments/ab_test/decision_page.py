@@ -1,4 +1,4 @@
-"""The decision page of an experiment: the verdict in words, then everything it rests on."""
+"""`experiment_report`: an HTML page with the verdict in words, followed by all results behind it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tfrec.reporting.svg_charts import bars, forest
 
 SIMULATED = "These logs were SIMULATED. Nothing here was measured on people."
 _HEADLINES = {
-    "do not decide": "do not decide: the data are not sound.",
+    "do not decide": "do not decide: the data are not valid.",
     "ship": "ship it.",
     "stop": "stop it: it does harm.",
-    "continue": "go on: it is not known yet.",
+    "continue": "continue: the result is not known yet.",
     "no difference": "no difference was found.",
 }
 
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def experiment_report(result: AnalysisResult) -> str:
-    """A self-contained HTML page; the same result gives the same bytes."""
+    """Renders a self-contained HTML page. The same result gives the same bytes."""
     title = f"Experiment {result.spec.name}" + (" (SIMULATED)" if result.spec.simulated else "")
     sections = [*_decisions(result), *_effects(result), _bayes(result), *_segments(result), *_data(result)]
     return render_report(title, sections)
@@ -36,7 +36,8 @@ def experiment_report(result: AnalysisResult) -> str:
 def _decisions(result: AnalysisResult) -> list[Section]:
     simulated = [SIMULATED] if result.spec.simulated else []
     return [
-        Section(f"{found.arm}: {_HEADLINES[found.verdict]}", [*simulated, *found.reasons]) for found in decide(result)
+        Section(f"{decision.arm}: {_HEADLINES[decision.verdict]}", [*simulated, *decision.reasons])
+        for decision in decide(result)
     ]
 
 
@@ -46,24 +47,25 @@ def _effects(result: AnalysisResult) -> list[Section]:
     sections = []
     for arm in list(result.spec.arms)[1:]:
         rows = real.filter((pl.col("arm") == arm) & pl.col("relative_low").is_not_null()).to_dicts()
-        picture = forest(
+        chart = forest(
             f"{arm} against {result.spec.control}: relative difference, {level} interval",
             [(row["metric"], row["relative"], row["relative_low"], row["relative_high"]) for row in rows],
         )
         note = (
-            "p_adjusted is corrected over the primary and apart from them over the secondary metrics "
-            f"({result.spec.correction}). low and high are read once, at the planned users; the sequence "
-            "(sequential_low, sequential_high) at any time. variance_reduction is what CUPED saved."
+            "p_adjusted is corrected over the primary metrics, and separately over the secondary ones "
+            f"({result.spec.correction}). low and high are valid once, at the planned number of users; the confidence "
+            "sequence (sequential_low, sequential_high) is valid at any time. variance_reduction is the share of the "
+            "variance that CUPED removed."
         )
         part = result.effects.filter(pl.col("arm") == arm).select(_COLUMNS)
-        sections.append(Section(f"Effects of {arm}", [note], _COLUMNS, _cells(part), [picture] if rows else []))
+        sections.append(Section(f"Effects of {arm}", [note], _COLUMNS, _cells(part), [chart] if rows else []))
     return sections
 
 
 def _bayes(result: AnalysisResult) -> Section:
     note = (
-        f"Before the data, relative effects were taken to be around 0 with a standard deviation of "
-        f"{result.spec.prior_sd:.1%}. expected_loss is what choosing the arm costs on average if it is worse."
+        f"The prior for relative effects is normal around 0 with a standard deviation of {result.spec.prior_sd:.1%}. "
+        "expected_loss is the mean loss from choosing the arm, in the unit of the metric."
     )
     columns = ["arm", "metric", "probability_better", "expected_loss"]
     real = result.effects.filter(pl.col("status") == "ok").select(columns)
@@ -74,8 +76,9 @@ def _segments(result: AnalysisResult) -> list[Section]:
     if not result.segments.height:
         return []
     note = (
-        "Effects in parts of the users. interaction_p tests that the effect is the same in all of them; p_adjusted "
-        "(Benjamini-Hochberg) is corrected for the number of parts. A part is a hint for the next experiment."
+        "Effects in segments of the users. interaction_p tests whether the effect is the same in all values of a "
+        "segment; p_adjusted (Benjamini-Hochberg) is corrected for the number of rows. Treat an effect in a segment as "
+        "a hint for the next experiment."
     )
     real = result.segments.filter(pl.col("difference").is_not_null()).to_dicts()
     rows = [(f"{r['metric']}, {r['segment']} {r['value']}", r["difference"], r["low"], r["high"]) for r in real]
@@ -93,16 +96,16 @@ def _segments(result: AnalysisResult) -> list[Section]:
 def _data(result: AnalysisResult) -> list[Section]:
     ratio = result.sample_ratio
     days = ", ".join(result.missing_days[:10]) + (" …" if len(result.missing_days) > 10 else "")
-    words = [
+    paragraphs = [
         f"Sample ratio: p = {ratio['p']:.3g}, {'as planned' if ratio['ok'] else 'NOT as planned'}.",
         f"Days without any outcome: {len(result.missing_days)}{f' ({days})' if days else ''}.",
     ]
-    picture = bars("Users of each arm", [(arm, float(users)) for arm, users in ratio["users"].items()])
+    chart = bars("Users of each arm", [(arm, float(users)) for arm, users in ratio["users"].items()])
     spec = [[key, str(value)] for key, value in result.spec.model_dump(exclude={"metrics"}).items()]
     metrics = [list(metric.model_dump().values()) for metric in result.spec.metrics]
     return [
-        Section("Data", words, ["what", "count"], list(result.counts.items()), [picture]),
-        Section("Plan", headers=["knob", "value"], rows=spec),
+        Section("Data", paragraphs, ["what", "count"], list(result.counts.items()), [chart]),
+        Section("Plan", headers=["option", "value"], rows=spec),
         Section("Metrics", headers=list(result.spec.metrics[0].model_dump()), rows=metrics),
     ]
 

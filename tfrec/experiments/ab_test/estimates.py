@@ -1,4 +1,4 @@
-"""Effects of one metric between two arms: tea-tasting's estimate, and the views on it that need only its error."""
+"""The effect of an arm on one metric: tea-tasting's estimate, its confidence sequence and its Bayesian posterior."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SCHEMA = {
     "variance_reduction": pl.Float64,
     "status": pl.String,
 }
-"""Columns of an estimate; numbers are null unless status is "ok"."""
+"""Columns of an estimate. All numbers are null unless status is "ok"."""
 
 
 def tea_tasting() -> Any:
-    """The library; `Unavailable` says how to get it."""
+    """The tea-tasting library. Raises `Unavailable` if it is not installed."""
     try:
         import tea_tasting
     except ImportError:
@@ -47,7 +47,7 @@ def tea_tasting() -> Any:
 
 
 def winsorised(frame: pl.DataFrame, metric: MetricSpec) -> pl.DataFrame:
-    """The frame with a metric's values, and those before exposure, cut to their quantile over all users."""
+    """The frame with the metric, and its values before exposure, clipped at the spec's quantile over all users."""
     if metric.winsorise is None:
         return frame
     names = [metric.name, f"{metric.name}/before"]
@@ -57,20 +57,23 @@ def winsorised(frame: pl.DataFrame, metric: MetricSpec) -> pl.DataFrame:
 
 
 def estimate(frame: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm: str) -> dict[str, Any]:
-    """The effect of an arm against the control on one metric; see `SCHEMA` for the columns.
+    """Estimates the effect of an arm against the control on one metric.
 
-    Means and ratios of totals with the user as the unit of variance, ratios by the delta method (Deng et al., 2018),
-    Welch's t interval, and CUPED (Deng et al., 2013) where the metric before exposure varies. The confidence sequence
-    and the Bayesian view are about the same estimate and its standard error. The Bayesian view has the prior N(0,
-    (prior_sd · control)²) on the difference; `expected_loss` is the mean loss of choosing the arm, in the unit of the
-    metric.
+    The estimate is a difference of means, or of ratios of totals with the delta method (Deng et al., 2018). The user is
+    the unit of variance, the interval is Welch's t interval, and CUPED (Deng et al., 2013) is used if the metric varies
+    before exposure. The confidence sequence and the Bayesian view use the same estimate and standard error. The
+    Bayesian prior of the difference is N(0, (prior_sd · control)²); `expected_loss` is the mean loss from choosing the
+    arm, in the unit of the metric.
 
     Args:
-        frame: Of `UserTable`, all arms, values winsorised where wanted. metric, spec: What was planned.
-        arm: Which arm; not the control.
+        frame: `UserTable.frame` with all arms, winsorised if the metric asks for it.
+        metric: The metric.
+        spec: The experiment.
+        arm: Name of the arm; not the control.
 
-    Status is "ok"; "constant" (the same value for everybody: there is nothing to estimate); "too few" (an arm with
-    fewer than two users); or "no denominator" (a ratio over nothing).
+    Returns:
+        The columns of `SCHEMA`. status is "ok", "constant" (all users have the same value, so there is nothing to
+        estimate), "too few" (an arm has fewer than two users) or "no denominator" (the denominator of a ratio is 0).
     """
     rows = frame.filter(pl.col(ARM).is_in([spec.control, arm]))
     numerator, denominator = rows[metric.name], rows[f"{metric.name}/per"] if metric.per else None
@@ -82,8 +85,10 @@ def estimate(frame: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm:
     ratio = numerator / denominator if denominator is not None else numerator
     if ratio.drop_nulls().drop_nans().n_unique() <= 1 and (denominator is None or numerator.n_unique() <= 1):
         return _empty("constant")
-    plain = _read(rows, metric, spec, arm, covariate=False)
-    adjusted = _read(rows, metric, spec, arm, covariate=True) if _has_covariate(rows, metric) else plain
+    plain = _tea_tasting_result(rows, metric, spec, arm, covariate=False)
+    adjusted = plain
+    if _has_covariate(rows, metric):
+        adjusted = _tea_tasting_result(rows, metric, spec, arm, covariate=True)
     return _row(adjusted, plain, metric, spec, rows.height)
 
 
@@ -97,8 +102,10 @@ def _has_covariate(rows: pl.DataFrame, metric: MetricSpec) -> bool:
     )
 
 
-def _read(rows: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm: str, covariate: bool) -> tuple[Any, float]:
-    """tea-tasting's result with a t interval, and the standard error."""
+def _tea_tasting_result(
+    rows: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm: str, covariate: bool
+) -> tuple[Any, float]:
+    """tea-tasting's result with a t interval, and the standard error, recovered from its normal interval."""
     library = tea_tasting()
     names = {
         "numer": metric.name,
@@ -115,7 +122,7 @@ def _read(rows: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm: str
     aggregates = read_aggregates(
         rows.select(ARM, *used), ARM, has_count=True, mean_cols=used, var_cols=used, cov_cols=pairs
     )
-    found = [
+    t_result, normal_result = [
         library.RatioOfMeans(**names, use_t=use_t, confidence_level=1 - spec.alpha).analyze(
             aggregates, spec.control, arm
         )
@@ -123,8 +130,8 @@ def _read(rows: pl.DataFrame, metric: MetricSpec, spec: ExperimentSpec, arm: str
     ]
     from scipy.stats import norm
 
-    width = found[1].effect_size_ci_upper - found[1].effect_size_ci_lower
-    return found[0], float(width / 2 / norm.ppf(1 - spec.alpha / 2))
+    width = normal_result.effect_size_ci_upper - normal_result.effect_size_ci_lower
+    return t_result, float(width / 2 / norm.ppf(1 - spec.alpha / 2))
 
 
 def _row(
@@ -160,10 +167,15 @@ def _row(
 
 
 def bayesian(effect: float, standard_error: float, prior_sd: float) -> tuple[float, float]:
-    """Chance that the true effect is above 0, and the expected loss of taking it for so, from a normal prior around 0.
+    """The posterior probability that the effect is above 0, and the expected loss from assuming so.
 
-    Posterior: N(w · effect, w · se²), w = prior_sd² / (prior_sd² + se²); loss: E[max(0, −effect)]. With a prior of 0
-    nothing can be learnt: (0.5, 0).
+    With a normal prior around 0 the posterior is N(w · effect, w · se²), w = prior_sd² / (prior_sd² + se²), and the
+    loss is E[max(0, −effect)]. With `prior_sd` 0 the result is (0.5, 0).
+
+    Args:
+        effect: float. Estimated effect; positive is better.
+        standard_error: float. Standard error of the estimate.
+        prior_sd: float. Standard deviation of the prior, in the unit of the effect.
 
     Example:
         >>> [round(value, 3) for value in bayesian(0.0, 1.0, 1.0)]

@@ -1,4 +1,4 @@
-"""Exposure and outcome logs to one row a user, with every oddity counted."""
+"""Joins exposure and outcome logs into one row per user, and counts all irregular rows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tfrec.errors import InvalidInput, Unavailable
 from tfrec.experiments.design.assignment import ARM
 from tfrec.experiments.design.spec import EXPOSURES, ExperimentSpec
 
-DAY = 86_400_000_000
+DAY = 86_400_000_000  # microseconds
 FIRST = "first_exposure"
 
 
 @dataclass(frozen=True)
 class UserTable:
-    """One row a user of the experiment.
+    """The users of an experiment, with their metrics.
 
     Attributes:
-        frame: user_id, arm, first_exposure (µs), exposures, and for each metric m: `m` (numerator), `m/per`
-            (denominator, for ratios), `m/before` and `m/per/before` (the same before exposure, for CUPED).
-        counts: What was read and left out: exposures, repeated_exposures, users_in_both_arms, invalid_exposures,
-            outcomes, invalid_outcomes, outcomes_of_others (users that were never exposed), outcomes_before_exposure,
+        frame: One row per user: user_id, arm, first_exposure (µs), exposures, and for each metric m: `m` (numerator),
+            `m/per` (denominator of a ratio), `m/before` and `m/per/before` (the same before exposure, for CUPED).
+        counts: Rows read and left out: exposures, repeated_exposures, users_in_both_arms, invalid_exposures, outcomes,
+            invalid_outcomes, outcomes_of_others (users who were never exposed), outcomes_before_exposure,
             outcomes_too_late (after `outcome_days`), users_without_outcome.
-        missing_days: Days (ISO) between the first exposure and the last outcome on which the log has no outcome.
+        missing_days: ISO dates between the first exposure and the last outcome without any outcome.
     """
 
     frame: pl.DataFrame
@@ -37,12 +37,12 @@ class UserTable:
 
 
 def read_log(source: Any, what: str) -> pl.LazyFrame:
-    """A log as a lazy frame.
+    """Opens a log as a lazy frame.
 
     Args:
-        source: Polars frame; anything with `.pl()`, such as a DuckDB relation; a .parquet, .csv or .jsonl path (with
-            wildcards); or "FILE.duckdb::QUERY", which needs the `duckdb` package.
-        what: What it is called in messages.
+        source: A Polars frame; an object with a `.pl()` method, such as a DuckDB relation; a .parquet, .csv or .jsonl
+            path, also with wildcards; or "FILE.duckdb::QUERY", which needs the `duckdb` package.
+        what: Name of the log in error messages.
     """
     if isinstance(source, pl.LazyFrame):
         return source
@@ -87,17 +87,17 @@ def _duckdb(file: str, query: str, what: str) -> pl.LazyFrame:
 
 
 def user_table(spec: ExperimentSpec, exposures: Any, outcomes: Any) -> UserTable:
-    """Reads both logs and makes the analysis table. Users seen in more than one arm are left out, and counted.
+    """Reads both logs and builds the analysis table. Users in more than one arm are left out and counted.
 
     Args:
         spec: The experiment.
         exposures: Log with user_id, arm, timestamp (see `read_log`).
-        outcomes: Log with user_id, event, timestamp, and value where a metric sums it. Events before a user's first
-            exposure only feed CUPED.
+        outcomes: Log with user_id, event, timestamp, and value if a metric sums it. Events before a user's first
+            exposure are used only for CUPED.
 
     Raises:
-        InvalidInput: a missing column, arms that the experiment does not have, an arm without a user, or no outcome
-            of any exposed user.
+        InvalidInput: A column is missing, an arm is unknown or has fewer than two users, or no exposed user has an
+            outcome.
     """
     shown = typed(read_log(exposures, "exposures"), "exposures", [schema.USER_ID, ARM, schema.TIMESTAMP])
     needs_value = any(metric.aggregate == "sum" for metric in spec.metrics)
@@ -109,27 +109,33 @@ def user_table(spec: ExperimentSpec, exposures: Any, outcomes: Any) -> UserTable
 
 
 def typed(log: pl.LazyFrame, what: str, columns: list[str]) -> pl.LazyFrame:
-    """The named columns of a log: ids and kinds as strings, timestamp as int64 µs, value as float64."""
-    found = log.collect_schema()
-    missing = [name for name in columns if name not in found]
+    """Selects and converts columns of a log: ids and kinds to strings, timestamp to int64 µs, value to float64.
+
+    Args:
+        log: Of `read_log`.
+        what: Name of the log in error messages.
+        columns: Names of the columns; timestamp is among them.
+    """
+    types = log.collect_schema()
+    missing = [name for name in columns if name not in types]
     if missing:
-        raise InvalidInput(f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, found))}. Rename it.")
+        raise InvalidInput(f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, types))}. Rename it.")
     keep = [pl.col(name).cast(pl.String) for name in columns if name in (schema.USER_ID, ARM, schema.EVENT)]
-    keep.append(_microseconds(log, found[schema.TIMESTAMP], what))
+    keep.append(_microseconds(log, types[schema.TIMESTAMP], what))
     if schema.VALUE in columns:
         keep.append(pl.col(schema.VALUE).cast(pl.Float64, strict=False))
     return log.select(keep)
 
 
 def _microseconds(log: pl.LazyFrame, dtype: pl.DataType, what: str) -> pl.Expr:
-    """Times as int64 µs; whole numbers are s, ms or µs by their size, as everywhere in tfrec."""
+    """Times as int64 µs. The size of whole numbers decides whether they are s, ms or µs, as elsewhere in tfrec."""
     column = pl.col(schema.TIMESTAMP)
     if dtype.is_temporal():
         return column.cast(pl.Datetime("us")).cast(pl.Int64)
     if not dtype.is_numeric():
         raise InvalidInput(f"{what}: expected timestamp to be a time or a whole number, received {dtype}.")
-    middle = log.select(column.cast(pl.Float64).median()).collect().item() or 0
-    unit = 1_000_000 if middle < 1e11 else 1_000 if middle < 1e14 else 1
+    median = log.select(column.cast(pl.Float64).median()).collect().item() or 0
+    unit = 1_000_000 if median < 1e11 else 1_000 if median < 1e14 else 1
     return (column.cast(pl.Float64) * unit).cast(pl.Int64, strict=False)
 
 
@@ -147,10 +153,10 @@ def _exposed(spec: ExperimentSpec, log: pl.LazyFrame) -> tuple[pl.DataFrame, dic
     )
     total = int(log.select(pl.len()).collect().item())
     used = int(per_user[EXPOSURES].sum())
-    strange = per_user.filter(~pl.col(ARM).is_in(list(spec.arms)))
-    if strange.height:
+    unknown = per_user.filter(~pl.col(ARM).is_in(list(spec.arms)))
+    if unknown.height:
         raise InvalidInput(
-            f"{strange.height} users are in arms that the experiment does not have, e.g. {strange[ARM][0]!r}; it has "
+            f"{unknown.height} users are in arms that the experiment does not have, e.g. {unknown[ARM][0]!r}; expected "
             f"{', '.join(spec.arms)}. Is this the log of another experiment?"
         )
     mixed = int(per_user["both"].sum())
@@ -160,7 +166,7 @@ def _exposed(spec: ExperimentSpec, log: pl.LazyFrame) -> tuple[pl.DataFrame, dic
         if sizes.get(arm, 0) < 2:
             raise InvalidInput(
                 f"Arm {arm!r} has {sizes.get(arm, 0)} users, expected at least 2; the log has {sizes or 'none'}"
-                f"{f' beside {mixed} users in more than one arm' if mixed else ''}. Is it the whole log?"
+                f"{f' and {mixed} users in more than one arm' if mixed else ''}. Is this the complete log?"
             )
     counts = {
         "exposures": used,
@@ -195,21 +201,21 @@ def _outcomes(
         ((time >= first) & ~after).sum().alias("outcomes_too_late"),
         after.sum().alias("after"),
     ]
-    # One pass: the users that were never exposed are one group, since their first exposure is null.
-    known = pl.when(first.is_not_null()).then(pl.col(schema.USER_ID))
-    totals = joined.group_by(known.alias(schema.USER_ID)).agg(*columns, *tallies)
+    # One pass over the log: all users who were never exposed fall into one group, as their first exposure is null.
+    exposed_user = pl.when(first.is_not_null()).then(pl.col(schema.USER_ID))
+    totals = joined.group_by(exposed_user.alias(schema.USER_ID)).agg(*columns, *tallies)
     day_list = joined.filter(first.is_not_null() & (time >= first)).select((time // DAY).unique())
     grouped, days, rows = pl.collect_all([totals, day_list, log.select(pl.len())], engine="streaming")
     others = grouped.filter(pl.col(schema.USER_ID).is_null())
-    mine = grouped.drop_nulls(schema.USER_ID)
-    if not mine.height:
+    exposed = grouped.drop_nulls(schema.USER_ID)
+    if not exposed.height:
         raise InvalidInput(
-            f"None of {users.height} exposed users has an outcome (the log has {grouped['outcomes'].sum()} of others). "
-            "Do both logs use the same user ids?"
+            f"None of {users.height} exposed users has an outcome; the log has {grouped['outcomes'].sum()} outcomes of "
+            "other users. Do both logs use the same user ids?"
         )
-    names = [name for name in mine.columns if "/" in name or name in {metric.name for metric in spec.metrics}]
+    names = [name for name in exposed.columns if "/" in name or name in {metric.name for metric in spec.metrics}]
     table = users.join(
-        mine.select(schema.USER_ID, "after", *names), on=schema.USER_ID, how="left", maintain_order="left"
+        exposed.select(schema.USER_ID, "after", *names), on=schema.USER_ID, how="left", maintain_order="left"
     )
     table = table.with_columns(pl.col("after", *names).fill_null(0))
     for metric in spec.metrics:
@@ -219,8 +225,8 @@ def _outcomes(
         "outcomes": int(grouped["outcomes"].sum()),
         "invalid_outcomes": int(rows.item()) - int(grouped["outcomes"].sum()),
         "outcomes_of_others": int(others["outcomes"].sum()),
-        "outcomes_before_exposure": int(mine["outcomes_before_exposure"].sum()),
-        "outcomes_too_late": int(mine["outcomes_too_late"].sum()),
+        "outcomes_before_exposure": int(exposed["outcomes_before_exposure"].sum()),
+        "outcomes_too_late": int(exposed["outcomes_too_late"].sum()),
         "users_without_outcome": int((table["after"] == 0).sum()),
     }
     return table.drop("after"), counts, _missing_days(users, days.to_series())
@@ -238,6 +244,6 @@ def _missing_days(users: pl.DataFrame, days: pl.Series) -> list[str]:
     if not len(days):
         return []
     begin, end = int(users[FIRST].min()) // DAY, int(days.max())  # type: ignore[arg-type]
-    there = set(days.to_list())
-    absent = pl.Series([day for day in range(begin, end + 1) if day not in there], dtype=pl.Int32)
+    present = set(days.to_list())
+    absent = pl.Series([day for day in range(begin, end + 1) if day not in present], dtype=pl.Int32)
     return [str(day) for day in absent.cast(pl.Date)]

@@ -1,4 +1,4 @@
-"""How many users and how many days an experiment needs, from the log of days gone by."""
+"""`plan`: how many users and days an experiment needs, estimated from a past log."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from tfrec.experiments.ab_test.logs import DAY, read_log, typed, user_table
 from tfrec.experiments.design.assignment import ARM
 from tfrec.experiments.design.spec import ExperimentSpec, MetricSpec
 
-DURATIONS = (7, 14, 21, 28)
+DURATIONS = (7, 14, 21, 28)  # whole weeks, so that every weekday counts equally
 _MANY = 1_000_000
 
 
 def sample_size(
     mean: float, sd: float, relative_effect: float, *, alpha: float = 0.05, power: float = 0.8, share: float = 0.5
 ) -> int:
-    """Users in both arms together at which a two-sided test sees a relative effect with the given power.
+    """The number of users, in both arms together, that a two-sided test needs to detect a relative effect.
 
     Args:
-        mean, sd: Of the metric over users. relative_effect: E.g. 0.02 for 2%.
-        alpha, power: Error rates. share: Of the users that are in the treatment.
+        mean: float. Mean of the metric over users.
+        sd: float. Standard deviation of the metric over users.
+        relative_effect: float. E.g. 0.02 for 2%.
+        alpha: float. Significance level.
+        power: float. Probability of detecting the effect.
+        share: float. Share of the users in the treatment.
+
+    Returns:
+        int.
 
     Example:
         >>> sample_size(1.0, 1.0, 0.1)
@@ -35,42 +42,42 @@ def sample_size(
     if not mean or sd <= 0 or not relative_effect or not 0 < share < 1:
         raise InvalidInput(
             f"Expected mean, sd, effect and share other than 0, received {mean}, {sd}, {relative_effect}, {share}. "
-            "A metric that does not vary, or is 0 on average, has no relative effect to see."
+            "A metric that does not vary, or is 0 on average, has no relative effect to detect."
         )
     library = tea_tasting()
     from tea_tasting.aggr import Aggregates
 
     metric = library.Mean("m", alpha=alpha, power=power, ratio=share / (1 - share), n_obs=_MANY)
     data = Aggregates(count_=_MANY, mean_={"m": mean}, var_={"m": sd**2})
-    return _needed(_MANY, metric.solve_power(data, "rel_effect_size")[0].rel_effect_size, relative_effect)
+    return _users_for(_MANY, metric.solve_power(data, "rel_effect_size")[0].rel_effect_size, relative_effect)
 
 
-def _needed(users: int, visible: float, effect: float) -> int:
-    """Users for an effect, from the effect that so many users see: it falls with the root of the users."""
-    return math.ceil(users * (visible / effect) ** 2)
+def _users_for(users: int, detectable: float, effect: float) -> int:
+    """Users needed for `effect`, if `users` detect `detectable`: it falls with the square root of the users."""
+    return math.ceil(users * (detectable / effect) ** 2)
 
 
 def plan(
     spec: ExperimentSpec, outcomes: Any, *, effect: float | None = None, durations: Sequence[int] = DURATIONS
 ) -> pl.DataFrame:
-    """What the last days of a log say about an experiment of so many days: users, variance, smallest visible effect.
+    """Estimates from a past log the users and the smallest detectable effect of an experiment, by duration.
 
-    For each duration, users with any event in the last days of the log are taken as they would have been exposed, at
-    their first event in them; CUPED looks at the days before. `ramp` and `traffic` scale the number of users.
+    For each duration, every user with an event in the last days of the log counts as exposed at their first event in
+    these days; CUPED uses the days before. `ramp` and `traffic` scale the number of users.
 
     Args:
-        spec: The experiment as intended.
-        outcomes: Log with user_id, event, timestamp, and value where a metric sums it.
-        effect: Relative effect that should be seen; adds `users_needed` and `days_needed`.
-        durations: Days; those longer than the log, less `covariate_days` where CUPED is used, are left out.
+        spec: The planned experiment.
+        outcomes: Log with user_id, event, timestamp, and value if a metric sums it.
+        effect: Relative effect to detect, e.g. 0.02; adds the columns `users_needed` and `days_needed`.
+        durations: Durations in days. Those longer than the log are left out.
 
     Returns:
-        One row a duration and metric: days, users, metric, mean, minimum_effect (relative, at the experiment's alpha
-        and power; null for a metric that does not vary), and with `effect`: users_needed, days_needed (null when no
-        duration reaches it).
+        One row per duration and metric: days, users, metric, mean, minimum_effect (relative, at the alpha and power of
+        the experiment; null for a metric that does not vary), and with `effect` users_needed and days_needed (null if
+        no duration is long enough).
 
     Raises:
-        InvalidInput: a log shorter than the shortest duration.
+        InvalidInput: The log is shorter than the shortest duration.
     """
     columns = [schema.USER_ID, schema.EVENT, schema.TIMESTAMP]
     if any(metric.aggregate == "sum" for metric in spec.metrics):
@@ -99,18 +106,18 @@ def _window(
     inside = log.filter(pl.col(schema.TIMESTAMP) >= begin).group_by(schema.USER_ID)
     exposed = inside.agg(pl.col(schema.TIMESTAMP).min()).collect().sort(schema.USER_ID)
     if exposed.height < 4:
-        raise InvalidInput(f"The last {days} days have {exposed.height} users; expected more to plan from.")
-    # The arms only satisfy the reader: the figures are over all users.
-    place = pl.int_range(pl.len()) % len(arms)
-    exposed = exposed.with_columns(place.replace_strict(dict(enumerate(arms))).alias(ARM))
+        raise InvalidInput(f"The last {days} days have {exposed.height} users; expected at least 4 to plan from.")
+    # `user_table` requires arms, but the plan is computed over all users.
+    turn = pl.int_range(pl.len()) % len(arms)
+    exposed = exposed.with_columns(turn.replace_strict(dict(enumerate(arms))).alias(ARM))
     frame = user_table(spec, exposed.with_columns(_time()), log.with_columns(_time())).frame
     scale = spec.ramp * (spec.traffic[1] - spec.traffic[0])
     control, treated = spec.arms[spec.control], spec.arms[arms[1]]
     users = int(frame.height * scale * (control + treated))
     rows = []
     for metric in spec.metrics:
-        found = _solve(winsorised(frame, metric), metric, spec, users, treated / control, effect)
-        rows.append({"days": days, "users": users, "metric": metric.name, **found})
+        solved = _solve(winsorised(frame, metric), metric, spec, users, treated / control, effect)
+        rows.append({"days": days, "users": users, "metric": metric.name, **solved})
     return rows
 
 
@@ -138,5 +145,5 @@ def _solve(
     smallest = library.RatioOfMeans(**names, **options, n_obs=users).solve_power(frame, "rel_effect_size")[0]
     row = {"mean": mean, "minimum_effect": abs(float(smallest.rel_effect_size))}
     if effect is not None:
-        row["users_needed"] = _needed(users, float(smallest.rel_effect_size), effect)
+        row["users_needed"] = _users_for(users, float(smallest.rel_effect_size), effect)
     return row

@@ -1,1 +1,1 @@
-"""Who is in which arm: the specification, the assignment, and an OpenFeature provider."""
+"""The design of an experiment: its specification, the assignment to arms, and an OpenFeature provider."""

@@ -1,8 +1,8 @@
-"""Who is in which arm: a salted hash, so that every machine says the same without asking another.
+"""Assigns users to arms by a salted hash, so that all machines agree without communicating.
 
-After Tang et al. (2010): a layer's hash chooses whether a user is in an experiment's part of the layer, the
-experiment's own hash chooses the arm. Experiments with disjoint parts of one layer exclude each other; different layers
-are independent, since their salts are.
+After Tang et al. (2010): the hash of a layer decides whether a user is in the experiment's part of the layer, and the
+hash of the experiment chooses the arm. Experiments in disjoint parts of one layer exclude each other; different layers
+are independent, as they have different salts.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ ARM = "arm"
 
 
 def hash_share(salt: str, unit: str) -> float:
-    """A number in [0, 1) that looks random and is always the same for a salt and a unit.
+    """A pseudo-random number in [0, 1) that depends only on the salt and the unit.
 
-    It is the first 53 bits of SHA-256 of `salt`, a zero byte and `unit` in UTF-8, over 2⁵³: easy to repeat in any
-    language.
+    It is the first 53 bits of SHA-256 of `salt`, a zero byte and `unit` in UTF-8, divided by 2⁵³: easy to reproduce in
+    any language.
 
     Example:
         >>> hash_share("salt", "u1") == hash_share("salt", "u1") != hash_share("salt", "u2")
@@ -34,10 +34,10 @@ def hash_share(salt: str, unit: str) -> float:
 
 
 def assign(spec: ExperimentSpec, unit: str) -> str | None:
-    """The arm of a user, or None for a user who is not in the experiment.
+    """The arm of a user, or None for a user outside the experiment.
 
-    Raising `ramp` lets more users in and moves nobody. Changing the shares of `arms` while the experiment runs moves
-    users between arms: start a new experiment with a new salt instead.
+    Raising `ramp` adds users and keeps all others in their arm. Changing the shares of `arms` during the experiment
+    would move users between arms: start a new experiment with a new salt instead.
 
     Example:
         >>> spec = ExperimentSpec.from_dict({"name": "e", "metrics": [{"name": "m", "event": "click"}], "ramp": 0.0})
@@ -53,18 +53,18 @@ def assign(spec: ExperimentSpec, unit: str) -> str | None:
         total += part
         if share < total:
             return arm
-    return next(reversed(spec.arms))  # the shares may sum to a little less than 1
+    return next(reversed(spec.arms))  # with rounding the shares may sum to slightly less than 1
 
 
 def assign_users(spec: ExperimentSpec, users: Iterable[str]) -> pl.DataFrame:
-    """The arms of many users: columns user_id and arm (null: not in the experiment), in the given order."""
+    """The arms of many users, in the given order: user_id and arm (null for a user outside the experiment)."""
     ids = [str(user) for user in users]
     arms = [assign(spec, user) for user in ids]
     return pl.DataFrame({schema.USER_ID: ids, ARM: arms}, schema={schema.USER_ID: pl.String, ARM: pl.String})
 
 
 def check_exclusive(specs: Sequence[ExperimentSpec]) -> None:
-    """Raises `InvalidInput` naming experiments that share a part of a layer, or a salt for their arms.
+    """Raises `InvalidInput` if two experiments overlap in a layer or use the same salt for their arms.
 
     Example:
         >>> metrics = [{"name": "m", "event": "click"}]
@@ -76,8 +76,8 @@ def check_exclusive(specs: Sequence[ExperimentSpec]) -> None:
         for second in specs[:place]:
             if first.arm_salt == second.arm_salt:
                 raise InvalidInput(
-                    f"{second.name} and {first.name} have the same salt {first.arm_salt!r}: their arms would be the "
-                    "same users. Give each its own."
+                    f"{second.name} and {first.name} have the same salt {first.arm_salt!r}, so their arms would hold "
+                    "the same users. Give each its own salt."
                 )
             overlap = min(first.traffic[1], second.traffic[1]) - max(first.traffic[0], second.traffic[0])
             if first.layer == second.layer and overlap > 0:

@@ -1,6 +1,6 @@
-"""Our assignment as an OpenFeature provider, so that any OpenFeature client asks for arms the usual way.
+"""An OpenFeature provider for our assignment, so that any OpenFeature client can ask for a user's arm.
 
-A file of its own, since it needs `openfeature-sdk` (the `experiments` extra) when imported.
+Importing this module needs `openfeature-sdk`, from the `experiments` extra.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ except ImportError:
 
 
 class ExperimentProvider(AbstractProvider):
-    """Answers string flags named after experiments with the arm of the targeting key, the user's id.
+    """Resolves string flags: the flag is the name of an experiment, the targeting key a user id, the value an arm.
 
-    Users who are not in the experiment get the caller's default with reason DEFAULT. A flag that is no experiment, a
-    missing targeting key and other types of flag are OpenFeature's errors, so the client returns the default.
+    Users outside the experiment get the caller's default with reason DEFAULT. An unknown experiment, a missing
+    targeting key and other flag types raise OpenFeature's errors, for which the client returns the default.
 
     Args:
-        specs: The experiments; raises `InvalidInput` when they get in each other's way (see `check_exclusive`).
+        specs: The experiments.
+
+    Raises:
+        InvalidInput: Two experiments conflict (see `check_exclusive`).
 
     Example:
         >>> from openfeature.evaluation_context import EvaluationContext
         >>> spec = ExperimentSpec.from_dict({"name": "e", "metrics": [{"name": "m", "event": "click"}]})
-        >>> found = ExperimentProvider([spec]).resolve_string_details("e", "control", EvaluationContext("u1"))
-        >>> found.value == assign(spec, "u1")
+        >>> details = ExperimentProvider([spec]).resolve_string_details("e", "control", EvaluationContext("u1"))
+        >>> details.value == assign(spec, "u1")
         True
     """
 
@@ -44,7 +47,7 @@ class ExperimentProvider(AbstractProvider):
         self._specs = {spec.name: spec for spec in specs}
 
     def get_metadata(self) -> Metadata:
-        """The provider's name."""
+        """The name of the provider."""
         return Metadata(name="tfrec experiments")
 
     def resolve_string_details(
@@ -52,9 +55,9 @@ class ExperimentProvider(AbstractProvider):
     ) -> FlagResolutionDetails[str]:
         """The arm of the user in the experiment `flag_key`."""
         if flag_key not in self._specs:
-            raise FlagNotFoundError(f"{flag_key!r} is not an experiment; there are {', '.join(self._specs)}.")
+            raise FlagNotFoundError(f"{flag_key!r} is not an experiment; expected one of {', '.join(self._specs)}.")
         if evaluation_context is None or not evaluation_context.targeting_key:
-            raise TargetingKeyMissingError("The targeting key has to be the user's id.")
+            raise TargetingKeyMissingError("Expected the user's id as the targeting key, received none.")
         arm = assign(self._specs[flag_key], evaluation_context.targeting_key)
         if arm is None:
             return FlagResolutionDetails(value=default_value, reason=Reason.DEFAULT)
@@ -63,20 +66,20 @@ class ExperimentProvider(AbstractProvider):
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
-        """Raises: experiments are strings."""
-        self._not_a_string(flag_key)
+        """Raises `TypeMismatchError`, as the value of an experiment is a string."""
+        self._raise_type_mismatch(flag_key)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        """Raises: experiments are strings."""
-        self._not_a_string(flag_key)
+        """Raises `TypeMismatchError`, as the value of an experiment is a string."""
+        self._raise_type_mismatch(flag_key)
 
     def resolve_float_details(
         self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
-        """Raises: experiments are strings."""
-        self._not_a_string(flag_key)
+        """Raises `TypeMismatchError`, as the value of an experiment is a string."""
+        self._raise_type_mismatch(flag_key)
 
     def resolve_object_details(
         self,
@@ -84,8 +87,8 @@ class ExperimentProvider(AbstractProvider):
         default_value: Sequence[Any] | Mapping[str, Any],
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Any]:
-        """Raises: experiments are strings."""
-        self._not_a_string(flag_key)
+        """Raises `TypeMismatchError`, as the value of an experiment is a string."""
+        self._raise_type_mismatch(flag_key)
 
-    def _not_a_string(self, flag_key: str) -> NoReturn:
-        raise TypeMismatchError(f"{flag_key!r} is an experiment: ask for a string, the name of the arm.")
+    def _raise_type_mismatch(self, flag_key: str) -> NoReturn:
+        raise TypeMismatchError(f"{flag_key!r} is an experiment: request a string, the name of the arm.")

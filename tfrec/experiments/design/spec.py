@@ -1,4 +1,4 @@
-"""ExperimentSpec: an experiment as it was planned, in one YAML file. Unknown keys are refused."""
+"""ExperimentSpec: the plan of an experiment, in one YAML file. Unknown keys are an error."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tfrec.errors import InvalidInput
 
 EXPOSURES = "exposures"
-"""As `per`: the denominator is the user's exposures rather than an event of the outcome log."""
+"""Value of `per` for a ratio whose denominator is the user's exposures rather than an event of the outcome log."""
 
 
 class MetricSpec(BaseModel):
-    """One metric: of each user a count, sum or any of an event; with `per`, a ratio of two such totals.
+    """A metric: per user the count, the sum or the presence of an event, or with `per` a ratio of two totals.
 
-    A ratio is total over total (clicks over impressions), not the mean of the users' ratios.
+    A ratio is total over total (all clicks / all impressions), not the mean of the users' ratios.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,13 +28,13 @@ class MetricSpec(BaseModel):
     per: str | None = Field(None, description="Event kind counted in the denominator, or 'exposures'.")
     role: Literal["primary", "secondary", "guardrail"] = "secondary"
     better: Literal["higher", "lower"] = "higher"
-    margin: float = Field(0.0, ge=0, lt=1, description="guardrail: relative loss that may be accepted.")
-    winsorise: float | None = Field(None, gt=0.5, lt=1, description="Quantile over all users that values are cut to.")
-    covariate: bool = Field(True, description="CUPED, with the same metric before exposure.")
+    margin: float = Field(0.0, ge=0, lt=1, description="guardrail: acceptable relative loss.")
+    winsorise: float | None = Field(None, gt=0.5, lt=1, description="Quantile over all users to clip values at.")
+    covariate: bool = Field(True, description="Whether to use CUPED, with the same metric before exposure.")
 
 
 class ExperimentSpec(BaseModel):
-    """The experiment: arms, traffic, metrics and the error rates that were agreed before it began.
+    """The plan of an experiment: arms, traffic, metrics and error rates, fixed before it starts.
 
     Example:
         >>> metric = {"name": "clicks", "event": "click", "role": "primary"}
@@ -45,23 +45,25 @@ class ExperimentSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    salt: str | None = Field(None, description="Of the arms; the name by default. A new salt draws everybody anew.")
+    salt: str | None = Field(
+        None, description="Salt of the arms; defaults to the name. A new salt reassigns all users."
+    )
     arms: dict[str, float] = Field(
         default_factory=lambda: {"control": 0.5, "treatment": 0.5}, description="Shares; the first is the control."
     )
     layer: str = Field("default", description="Experiments in one layer exclude each other; layers are independent.")
-    traffic: tuple[float, float] = Field((0.0, 1.0), description="The part of the layer that this experiment has.")
-    ramp: float = Field(1.0, ge=0, le=1, description="Share of that part let in; raising it keeps who is in.")
+    traffic: tuple[float, float] = Field((0.0, 1.0), description="The part of the layer that this experiment uses.")
+    ramp: float = Field(1.0, ge=0, le=1, description="Share of that part to admit; raising it only adds users.")
     metrics: list[MetricSpec] = Field(min_length=1)
     segments: list[str] = Field(default_factory=list, description="User columns in which effects may differ.")
     alpha: float = Field(0.05, gt=0, lt=0.5)
     power: float = Field(0.8, gt=0.5, lt=1)
     correction: Literal["holm", "benjamini-hochberg", "none"] = "holm"
-    planned_users: int = Field(10_000, ge=2, description="Users at which the fixed-horizon test is read.")
-    covariate_days: int = Field(14, ge=0, description="Days before a user's first exposure that CUPED looks at.")
-    outcome_days: int | None = Field(None, ge=1, description="Days after first exposure that count; None: to the end.")
-    prior_sd: float = Field(0.05, gt=0, description="Bayesian view: sd of relative effects before any data, mean 0.")
-    simulated: bool = Field(False, description="The logs come from a simulator; every page says so.")
+    planned_users: int = Field(10_000, ge=2, description="Number of users at which the fixed-horizon test is valid.")
+    covariate_days: int = Field(14, ge=0, description="Days before a user's first exposure that CUPED uses.")
+    outcome_days: int | None = Field(None, ge=1, description="Days after first exposure that count; None: all days.")
+    prior_sd: float = Field(0.05, gt=0, description="Standard deviation of the Bayesian prior of relative effects.")
+    simulated: bool = Field(False, description="Whether the logs are simulated; every report then says so.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,17 +79,17 @@ class ExperimentSpec(BaseModel):
 
     @property
     def control(self) -> str:
-        """The arm that others are compared with: the first."""
+        """The arm that the others are compared with: the first."""
         return next(iter(self.arms))
 
     @property
     def arm_salt(self) -> str:
-        """What is hashed with a user to choose the arm."""
+        """The salt that is hashed with the user id to choose the arm."""
         return self.salt or self.name
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ExperimentSpec:
-        """Validates nested values; raises `InvalidInput` naming each wrong key."""
+        """Builds and validates a spec. Raises `InvalidInput` that names each invalid key."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -96,7 +98,7 @@ class ExperimentSpec(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> ExperimentSpec:
-        """Reads a YAML file; raises `InvalidInput` when it is missing, not YAML, or not a mapping."""
+        """Reads a spec from a YAML file. Raises `InvalidInput` if the file is missing or invalid."""
         try:
             values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
@@ -104,5 +106,5 @@ class ExperimentSpec(BaseModel):
         except yaml.YAMLError as error:
             raise InvalidInput(f"{path} is not valid YAML: {error}") from None
         if not isinstance(values, dict):
-            raise InvalidInput(f"{path} must hold a mapping, received a {type(values).__name__}.")
+            raise InvalidInput(f"Expected {path} to contain a mapping, received a {type(values).__name__}.")
         return cls.from_dict(values)

@@ -1,1 +1,1 @@
-"""What a policy would have earned, from the logs of another."""
+"""Off-policy evaluation: what a policy would have earned, estimated from the log of another."""

@@ -1,8 +1,8 @@
-"""What another policy would have earned, from the log of the policy that ran.
+"""Off-policy estimators: the reward that a target policy would have earned, from the log of the policy that ran.
 
-Every estimator is a mean of one value a logged row, so each has a standard error, an interval and diagnostics. They
-are unbiased (IPS, DR) or consistent (SNIPS) when the propensities are the true chances and nothing that the new policy
-shows had chance 0; clipping and switching trade bias for variance.
+Every estimator is a mean of one value per logged row, so it has a standard error, an interval and diagnostics. The
+estimators are unbiased (IPS, DR) or consistent (SNIPS) if the propensities are correct and the logging policy could
+show everything that the target policy shows. Clipping and switching trade bias for variance.
 """
 
 from __future__ import annotations
@@ -23,13 +23,19 @@ class OffPolicyResult:
     """An estimate of a policy's mean reward.
 
     Attributes:
-        estimator: Which. value: The estimate. standard_error, low, high: Normal interval at the level asked for.
-        effective_sample_size: (Σw)² / Σw² of the (clipped) weights: how many rows the estimate rests on (Kish, 1965).
-        rows: Logged rows. max_weight: Largest weight before clipping. clipped: Share of rows whose weight was cut
-            (switched away from, for switch-dr).
-        mean_weight: Before clipping; near 1 where the logged propensities are right (within `mean_weight_error`, its
-            standard error).
-        warnings: Sentences about what makes the estimate doubtful; empty when nothing does.
+        estimator: Name of the estimator.
+        value: The estimate.
+        standard_error: Its standard error.
+        low: Lower bound of the normal interval.
+        high: Upper bound of the normal interval.
+        effective_sample_size: (Σw)² / Σw² of the clipped weights: the number of rows that effectively contribute (Kish,
+            1965).
+        rows: Number of logged rows.
+        max_weight: Largest weight before clipping.
+        clipped: Share of rows whose weight was clipped (or, for switch-dr, replaced by the model).
+        mean_weight: Mean weight before clipping; close to 1 if the logged propensities are right.
+        mean_weight_error: Standard error of the mean weight.
+        warnings: Sentences about problems that make the estimate doubtful; empty if there are none.
     """
 
     estimator: str
@@ -58,35 +64,37 @@ def off_policy(
     switch: float = 10.0,
     level: float = 0.95,
 ) -> OffPolicyResult:
-    """The mean reward that a target policy would have earned on the logged contexts.
+    """Estimates the mean reward that a target policy would have earned on the logged contexts.
 
     With w = target / propensity, m the reward model at the logged action and v its mean under the target policy:
 
     - ips: mean of w r (Horvitz and Thompson, 1952).
-    - snips: Σ w r / Σ w (Swaminathan and Joachims, 2015); its error is the delta method's.
-    - dr: mean of v + w (r − m) (Dudík et al., 2011): right if the propensities or the model are.
-    - switch-dr: as dr where w ≤ switch, else only v (Wang et al., 2017).
+    - snips: Σ w r / Σ w (Swaminathan and Joachims, 2015), with the error of the delta method.
+    - dr: mean of v + w (r − m) (Dudík et al., 2011): correct if either the propensities or the model are.
+    - switch-dr: as dr where w ≤ switch, otherwise only v (Wang et al., 2017).
 
     Args:
         rewards: float `[rows]`.
-        propensities: float `[rows]`, chance with which the logged action was shown, in (0, 1].
-        target: float `[rows]`, chance with which the target policy shows the logged action, in 0…1.
+        propensities: float `[rows]` in (0, 1]. Probability with which the logged action was shown.
+        target: float `[rows]` in 0…1. Probability with which the target policy shows the logged action.
         estimator: "ips", "snips", "dr" or "switch-dr".
-        clip: Weights are cut to it (Ionides, 2008); biased downwards for rewards ≥ 0. None: not cut.
-        logged_model: float `[rows]`, predicted reward of the logged action; for dr and switch-dr. Fit it on other rows.
+        clip: float. Upper bound of the weights (Ionides, 2008); it biases the estimate downwards for rewards ≥ 0. None
+            does not clip.
+        logged_model: float `[rows]`, predicted reward of the logged action, for dr and switch-dr. Fit the model on
+            other rows.
         target_model: float `[rows]`, mean predicted reward under the target policy (see `model_value`).
-        switch: Weight above which switch-dr trusts the model.
-        level: Of the interval.
+        switch: float. Weight above which switch-dr uses only the model.
+        level: float in 0…1. Coverage of the interval.
 
     Raises:
-        InvalidInput: propensities of 0 or above 1, chances outside 0…1, NaN, or lengths that differ; with counts.
+        InvalidInput: Propensities outside (0, 1], target probabilities outside 0…1, NaN, or different lengths.
 
     Example:
         >>> off_policy(np.array([1.0, 0.0]), np.array([0.5, 0.5]), np.array([1.0, 0.0]), estimator="ips").value
         1.0
     """
     if estimator not in ESTIMATORS:
-        raise InvalidInput(f"Expected an estimator of {', '.join(ESTIMATORS)}; received {estimator!r}.")
+        raise InvalidInput(f"Expected the estimator to be one of {', '.join(ESTIMATORS)}; received {estimator!r}.")
     arrays = {"rewards": rewards, "propensities": propensities, "target": target}
     modelled = estimator in ("dr", "switch-dr")
     if modelled:
@@ -119,26 +127,28 @@ def slate_off_policy(
     clip: float | None = None,
     level: float = 0.95,
 ) -> OffPolicyResult:
-    """The mean reward of whole lists (the sum over places) that a target policy would have earned.
+    """Estimates the mean reward of whole lists (the sum over positions) that a target policy would have earned.
 
-    The weight of a list is a product over its places, which explodes; assumptions about who looks at what tame it:
+    The weight of a list is a product over its positions and explodes with the length. An assumption about what the
+    reward of a position depends on makes the weights smaller:
 
-    - independent: a place's reward depends on its own item (Li et al., 2018, item-position model): the place's weight.
-    - reward-interaction: on the items down to that place, as when read from the top (McInerney et al., 2020): the
-      product of weights down to the place.
-    - standard: on the whole list: the product of all.
+    - independent: only on the item at this position (Li et al., 2018, item-position model): the weight of the position.
+    - reward-interaction: on the items from the top down to this position (McInerney et al., 2020): the product of the
+      weights down to the position.
+    - standard: on the whole list: the product of all weights.
 
     Args:
-        rewards: float `[rows, places]`.
-        propensities: float `[rows, places]`, chance of the item at its place. For independent: marginal. For the
-            others: given the items above, so that their product is the chance of the list.
-        target: float `[rows, places]`, of the target policy, in the same sense.
+        rewards: float `[rows, positions]`.
+        propensities: float `[rows, positions]`. Probability of the item at its position: marginal for "independent";
+            for the others given the items above, so that the product is the probability of the list.
+        target: float `[rows, positions]`. The same probabilities under the target policy.
         interaction: "independent", "reward-interaction" or "standard".
-        self_normalised: Whether each place divides by its mean weight.
-        clip: Weights (after the products) are cut to it. level: Of the interval.
+        self_normalised: Whether to divide by the mean weight of each position.
+        clip: float. Upper bound of the weights, after the products. None does not clip.
+        level: float in 0…1. Coverage of the interval.
 
     Returns:
-        Diagnostics are of the last place's weights, the widest.
+        The estimate. Its diagnostics are those of the last position, whose weights vary most.
     """
     r, p, t = _checked({"rewards": rewards, "propensities": propensities, "target": target}, dimensions=2)
     ratio = t / p
@@ -163,7 +173,14 @@ def slate_off_policy(
 
 
 def model_value(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The mean predicted reward of each row under a target policy: `Σ target · predicted`, both `[rows, actions]`.
+    """The mean predicted reward of each row under a target policy.
+
+    Args:
+        predicted: float `[rows, actions]`, predicted reward of each action.
+        target: float `[rows, actions]`, probability of each action under the target policy.
+
+    Returns:
+        float64 `[rows]`.
 
     Example:
         >>> model_value(np.array([[1.0, 0.0]]), np.array([[0.25, 0.75]]))
@@ -173,10 +190,10 @@ def model_value(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _self_normalised(weights: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-    """Values whose mean is Σwr/Σw and whose standard error is the delta method's."""
+    """Linearised values: their mean is Σwr/Σw, and their standard error is that of the delta method."""
     total = weights.mean()
     if not total > 0:
-        raise InvalidInput("The target policy shows none of the logged actions: there is nothing to estimate from.")
+        raise InvalidInput("The target policy shows none of the logged actions, so nothing can be estimated.")
     estimate = (weights * rewards).mean() / total
     linear: np.ndarray = estimate + weights * (rewards - estimate) / total
     return linear
@@ -193,14 +210,14 @@ def _result(
     mean_weight, mean_error = float(raw.mean()), float(raw.std(ddof=1) / math.sqrt(rows))
     warnings = []
     if effective < max(100.0, 0.01 * rows):
-        warnings.append(f"The estimate rests on {effective:,.0f} of {rows:,} rows: the policies are too far apart.")
+        warnings.append(f"Effectively {effective:,.0f} of {rows:,} rows contribute: the policies are too far apart.")
     if abs(mean_weight - 1) > 4 * mean_error + 1e-9:
         warnings.append(
             f"The mean weight is {mean_weight:.3f} ± {mean_error:.3f}, expected 1: the propensities are wrong, or the "
             "target shows actions that were never logged."
         )
     if cut.mean() > 0.05:
-        warnings.append(f"{cut.mean():.1%} of the weights were cut: the estimate leans on the cut or the model.")
+        warnings.append(f"{cut.mean():.1%} of the weights were clipped: the estimate depends on the clip or the model.")
     value = float(values.mean())
     return OffPolicyResult(
         estimator, value, error, value - reach, value + reach, effective, rows, float(raw.max()), float(cut.mean()),
@@ -209,22 +226,22 @@ def _result(
 
 
 def _checked(arrays: dict[str, np.ndarray], dimensions: int = 1) -> list[np.ndarray]:
-    found = [np.asarray(array, np.float64) for array in arrays.values()]
-    for name, array in zip(arrays, found):
-        if array.ndim != dimensions or array.shape != found[0].shape or len(array) < 2:
+    values = [np.asarray(array, np.float64) for array in arrays.values()]
+    for name, array in zip(arrays, values):
+        if array.ndim != dimensions or array.shape != values[0].shape or len(array) < 2:
             raise InvalidInput(
                 f"Expected arrays of one shape with {dimensions} dimensions and at least 2 rows; {name} has "
-                f"{array.shape}, {next(iter(arrays))} {found[0].shape}."
+                f"{array.shape}, {next(iter(arrays))} {values[0].shape}."
             )
         wrong = int((~np.isfinite(array)).sum())
         if wrong:
             raise InvalidInput(f"{wrong} of {array.size} values of {name} are NaN or infinite. Drop or correct them.")
-    chances = {"propensities": (found[1] <= 0) | (found[1] > 1), "target": (found[2] < 0) | (found[2] > 1)}
-    for name, bad in chances.items():
+    outside = {"propensities": (values[1] <= 0) | (values[1] > 1), "target": (values[2] < 0) | (values[2] > 1)}
+    for name, bad in outside.items():
         if bad.any():
-            wanted = "(0, 1]" if name == "propensities" else "0…1"
+            valid = "(0, 1]" if name == "propensities" else "0…1"
             raise InvalidInput(
-                f"{int(bad.sum())} of {bad.size} values of {name} are outside {wanted}. They must be the chances with "
-                "which the actions were shown; an action that was shown had one above 0."
+                f"{int(bad.sum())} of {bad.size} values of {name} are outside {valid}. Pass the probabilities of "
+                "showing the logged actions; that of an action that was shown is above 0."
             )
-    return found
+    return values
