@@ -149,8 +149,8 @@ def write_model(folder: Path, items: int) -> None:
         seen = tf.cast(module.table.lookup(history_item_ids), tf.int32)
         known = tf.cast(seen >= 0, tf.float32)[..., None]
         query = tf.reduce_mean(tf.gather(module.vectors, tf.maximum(seen, 0)) * known, axis=1)
-        found = top(query, exclude=seen)
-        return {"item_ids": tf.gather(module.names, found.indices), "scores": found.scores}
+        result = top(query, exclude=seen)
+        return {"item_ids": tf.gather(module.names, result.indices), "scores": result.scores}
 
     spec = tf.TensorSpec([None, 50], tf.string, "history_item_ids")
     module.f = tf.function(recommend).get_concrete_function(spec)
@@ -169,9 +169,9 @@ def bare_app(folder: str, port: int) -> None:
     # A plain function: FastAPI runs it in its thread pool, so the model does not block the event loop.
     @app.post("/predict")
     def predict(body: dict) -> dict:  # type: ignore[type-arg]
-        found = model(tf.constant(body["inputs"]["history_item_ids"]))
-        names = [[name.decode() for name in row] for row in found["item_ids"].numpy()]
-        return {"outputs": {"item_ids": names, "scores": found["scores"].numpy().tolist()}}
+        answer = model(tf.constant(body["inputs"]["history_item_ids"]))
+        names = [[name.decode() for name in row] for row in answer["item_ids"].numpy()]
+        return {"outputs": {"item_ids": names, "scores": answer["scores"].numpy().tolist()}}
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
 
@@ -232,7 +232,7 @@ def load(kind: str, address: str, seconds: float, clients: int) -> None:
 def measure_servers(python: str, items: int, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
     """Figures of each server as its clients see them: medians over rounds in which the servers take turns."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    found: dict[str, list[dict[str, float]]] = {"rest": [], "grpc": [], "bare_fastapi": []}
+    rounds_of: dict[str, list[dict[str, float]]] = {"rest": [], "grpc": [], "bare_fastapi": []}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "m"
         subprocess.run([python, __file__, "--write", str(folder / "1"), "--items", str(items)], check=True,
@@ -249,7 +249,7 @@ def measure_servers(python: str, items: int, seconds: float, rounds: int) -> dic
             wait_for("http://127.0.0.1:18501/v1/models/m")
             wait_for("http://127.0.0.1:18502/docs")
             for _ in range(rounds):
-                for kind, results in found.items():
+                for kind, results in rounds_of.items():
                     host = f"127.0.0.1:{ports[kind]}"
                     address = host if kind == "grpc" else f"http://{host}"
                     command = [python, __file__, "--load", kind, "--address", address, "--seconds", str(seconds)]
@@ -260,7 +260,7 @@ def measure_servers(python: str, items: int, seconds: float, rounds: int) -> dic
             for server in servers:
                 server.terminate()
                 server.wait()
-    return {kind: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for kind, rs in found.items()}
+    return {kind: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for kind, rs in rounds_of.items()}
 
 
 def wait_for(url: str, seconds: float = 180) -> None:

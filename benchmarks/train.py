@@ -42,8 +42,8 @@ def with_tfrec(data: Any, folder: Path, layers: int, goal: float) -> dict[str, f
     watched = config.with_values(["training.validate_from=0"])
     rows = fit_next_item(data, vectors, watched, workdir=folder / "watched").history
     setup = time.perf_counter() - started - sum(row["seconds"] for row in rows)
-    passed = list(accumulate(row["seconds"] for row in rows))
-    reached = [after for after, row in zip(passed, rows, strict=True) if row["valid_ndcg@10"] >= goal]
+    seconds_after = list(accumulate(row["seconds"] for row in rows))
+    reached = [after for after, row in zip(seconds_after, rows, strict=True) if row["valid_ndcg@10"] >= goal]
     return {
         "epoch_seconds": statistics.median(epochs[1:4]),
         "seconds_to_quality": setup + reached[0] if reached else float("nan"),

@@ -53,4 +53,4 @@ def test_a_page_has_a_title_and_uses_the_words_of_the_field(page):
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# ")
     words = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
-    assert re.findall(r"(?i)\b(?:knobs?|nightly|sittings?|loudness(?:es)?|judges?)\b", words) == []
+    assert re.findall(r"(?i)\b(?:knobs?|nightly jobs?|sittings?|loudness(?:es)?|judges?)\b", words) == []

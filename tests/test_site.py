@@ -146,7 +146,7 @@ PAGES = sorted(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_commands_of_a_page_are_those_that_there_are(page):
+def test_every_command_on_a_page_exists(page):
     import typer
 
     from tfrec.cli.main import app

@@ -1,4 +1,4 @@
-"""Comparing run folders: seeds are grouped, protocols have to agree, and the page says what was found."""
+"""Comparing run folders: seeds are grouped, protocols must agree, and the report has the verdicts."""
 
 import json
 
@@ -61,13 +61,13 @@ def test_the_command_prints_verdicts_and_writes_page_and_table(run, tfrec, tmp_p
     "change, message",
     [({"part": "valid"}, "part 'valid'"), ({"ranks": [1, 2]}, "targets 2")],
 )
-def test_other_protocols_are_not_compared(run, change, message):
+def test_runs_of_different_protocols_are_not_compared(run, change, message):
     folders = [run("a", [1, 2, 3]), run("b", **{"ranks": [1, 2, 3], "layers": 1, **change})]
     with pytest.raises(InvalidInput, match=message):
         compare_runs(folders)
 
 
-def test_runs_without_a_ranking_are_named(run, tmp_path):
+def test_runs_without_ranking_metrics_are_refused(run, tmp_path):
     good = run("a", [1])
     with pytest.raises(InvalidInput, match="tfrec evaluate"):
         compare_runs([good, tmp_path / "nothing"])

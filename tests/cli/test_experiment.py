@@ -1,4 +1,4 @@
-"""`tfrec experiment` from a plan to a page."""
+"""`tfrec experiment` from the plan to the report."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""What bad input and our own failures look like on the command line."""
+"""How the command line reports bad input and internal failures."""
 
 import errno
 import os
@@ -79,7 +79,7 @@ def test_an_internal_failure_is_one_message_and_exit_code_1(tfrec, broken, monke
     assert code == 1 and "RuntimeError: the cat" in err and "Traceback" not in err + out
 
 
-def test_the_traceback_shows_when_asked_for(tfrec, broken, monkeypatch):
+def test_the_traceback_is_printed_on_request(tfrec, broken, monkeypatch):
     monkeypatch.setenv("TFREC_DEBUG", "1")
     code, _, err = tfrec(*broken(RuntimeError("the cat")))
     assert code == 1 and "Traceback" in err
@@ -94,7 +94,7 @@ def test_the_traceback_shows_when_asked_for(tfrec, broken, monkeypatch):
         (TfrecError("general"), 1),
     ],
 )
-def test_what_only_the_user_can_change_exits_with_2(tfrec, broken, error, expected):
+def test_errors_that_only_the_user_can_fix_exit_with_2(tfrec, broken, error, expected):
     code, _, err = tfrec(*broken(error))
     assert code == expected and "Traceback" not in err
 

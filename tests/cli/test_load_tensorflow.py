@@ -1,4 +1,4 @@
-"""Loading TensorFlow says nothing, and what we say afterwards still arrives."""
+"""TensorFlow is loaded silently, and standard error works afterwards."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_tensorflow_loads_without_a_word_and_standard_error_works_afterwards():
+def test_tensorflow_loads_silently_and_standard_error_works_afterwards():
     code = (
         "import sys; from tfrec.cli.load_tensorflow import load_tensorflow; load_tensorflow()\n"
         "import os; os.write(2, b'after\\n'); print('ours', file=sys.stderr)\n"
@@ -21,7 +21,7 @@ def test_tensorflow_loads_without_a_word_and_standard_error_works_afterwards():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("pool", "reused"), [(True, True), (False, False)])
-def test_commands_that_end_use_the_memory_of_tensors_again(pool, reused):
+def test_with_a_pool_the_memory_of_tensors_is_reused(pool, reused):
     code = (
         f"from tfrec.cli.load_tensorflow import load_tensorflow; load_tensorflow(pool={pool})\n"
         "import resource; import tensorflow as tf\n"

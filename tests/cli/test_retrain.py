@@ -1,4 +1,4 @@
-"""`tfrec retrain`: one JSON line, the exit codes, and the file at the top that is the same."""
+"""`tfrec retrain`: its JSON line, its exit codes, and `retrain.py`."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def run(tfrec, *arguments):
     "outcome, code",
     [("promoted", 0), ("nothing_new", 0), ("rolled_back", 0), ("refused", 3)],
 )
-def test_the_exit_code_tells_what_happened(tfrec, monkeypatch, tmp_path, outcome, code):
+def test_the_exit_code_depends_on_the_status(tfrec, monkeypatch, tmp_path, outcome, code):
     import tfrec.workflows.retrain as job
 
     asked = {}
@@ -41,7 +41,7 @@ def test_the_exit_code_tells_what_happened(tfrec, monkeypatch, tmp_path, outcome
         assert asked["config"].retrain.keep == 3 and asked["anew"] and not asked["force"]
 
 
-def test_bad_input_and_a_second_copy_have_codes_of_their_own(tfrec, tmp_path):
+def test_bad_input_and_a_second_process_have_their_own_exit_codes(tfrec, tmp_path):
     from tfrec.workflows.retrain.job_state import locked
 
     home = ("--home", tmp_path / "home")
@@ -56,7 +56,7 @@ def test_bad_input_and_a_second_copy_have_codes_of_their_own(tfrec, tmp_path):
     assert code == 4 and outcome["kind"] == "Busy"
 
 
-def test_an_internal_failure_is_1_and_still_a_line(tfrec, monkeypatch, tmp_path):
+def test_an_internal_failure_exits_with_1_and_prints_a_line(tfrec, monkeypatch, tmp_path):
     import tfrec.workflows.retrain as job
 
     monkeypatch.setattr(job, "rollback", lambda home: 1 / 0)
@@ -64,7 +64,7 @@ def test_an_internal_failure_is_1_and_still_a_line(tfrec, monkeypatch, tmp_path)
     assert code == 1 and outcome == {"status": "failed", "kind": "ZeroDivisionError", "error": "division by zero"}
 
 
-def test_the_script_at_the_top_is_the_command(tmp_path):
+def test_retrain_py_is_the_command(tmp_path):
     command = [sys.executable, str(ROOT / "retrain.py"), "--home", str(tmp_path / "none"), "--rollback"]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert found.returncode == 2 and json.loads(found.stdout)["status"] == "failed"

@@ -1,4 +1,4 @@
-"""Flags win over --set, and --set over the file."""
+"""Flags override --set, and --set overrides the file."""
 
 import pytest
 

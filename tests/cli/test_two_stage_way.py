@@ -1,4 +1,4 @@
-"""The whole way of two stages over the simulated shop: prepare, train both, evaluate, recommend, export, check."""
+"""Two stages in the simulated shop, from prepare to check: train both, evaluate, recommend, export."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -18,7 +18,7 @@ def tfrec_(*arguments):
 
 
 @pytest.mark.slow
-def test_the_whole_way_of_two_stages(tiny_encoder, tmp_path, monkeypatch):
+def test_two_stages_from_prepare_to_check(tiny_encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
     log, items = retail_behaviours(users=120, products=60, seed=2)
     log.write_parquet(tmp_path / "events.parquet")

@@ -1,4 +1,4 @@
-"""Every command in the order in which people use them, on a small shop with a tiny encoder."""
+"""All commands in the order in which they are used, on a small shop with a tiny encoder."""
 
 import json
 

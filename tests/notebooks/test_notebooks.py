@@ -1,4 +1,4 @@
-"""The notebooks, each executed with small parameters; the pages that are stored are those of the paired scripts."""
+"""The notebooks run with small parameters, and the stored notebooks match their scripts."""
 
 import json
 import math
@@ -59,7 +59,7 @@ def test_the_stored_notebook_is_the_script_and_has_its_outputs(name):
 
 
 @pytest.mark.slow
-def test_storing_executes_and_keeps_what_people_look_at(tmp_path, monkeypatch, capsys):
+def test_storing_executes_and_keeps_the_outputs(tmp_path, monkeypatch, capsys):
     from tfrec.dev import notebooks
 
     cells = ["import sys, os", "print(len(os.listdir()))\nprint('noise', file=sys.stderr)", "6 * 7"]

@@ -1,4 +1,4 @@
-"""Tables hold every number once, in the place that its heading says."""
+"""Console tables: every number once, in the right column."""
 
 import io
 

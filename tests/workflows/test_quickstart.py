@@ -1,4 +1,4 @@
-"""The quickstart: the real thing, at reduced epochs."""
+"""The real quickstart, with fewer epochs."""
 
 import json
 
@@ -8,7 +8,7 @@ from tfrec import InvalidInput
 from tfrec.workflows.quickstart import quickstart
 
 
-def test_bad_epochs_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
+def test_invalid_epochs_are_refused_before_anything_is_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
     with pytest.raises(InvalidInput, match="epochs"):
         quickstart(tmp_path / "out", epochs=0)

@@ -1,4 +1,4 @@
-"""The page of a run: every part that its files allow, numbers as in the metrics file, nothing fetched."""
+"""The report of a run has every section, the numbers of the metrics file, and loads nothing from the web."""
 
 import json
 
@@ -88,7 +88,7 @@ def test_a_sigmoid_head_has_its_calibration_and_no_lists(evaluated):
     assert "<h2>Calibration</h2>" in page and "0.75" in page and "<h2>Examples</h2>" not in page
 
 
-def test_a_run_without_metrics_is_named(evaluated):
+def test_a_run_without_metrics_is_refused(evaluated):
     run, data, _ = evaluated
     (run / "metrics.json").unlink()
     (run / "history.csv").unlink()

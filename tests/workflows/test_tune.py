@@ -70,7 +70,7 @@ def test_the_best_of_all_trials_is_kept_with_its_options(dataset, trained, tmp_p
     }  # fmt: skip
 
 
-def test_a_study_that_was_cut_off_goes_on_and_makes_up_for_the_lost_trial(dataset, trained, tmp_path, monkeypatch):
+def test_an_interrupted_study_continues_and_replaces_the_lost_trial(dataset, trained, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -165,7 +165,7 @@ def test_without_optuna_it_says_what_to_install(dataset, tmp_path, monkeypatch):
         tune(dataset, SPACE, tmp_path / "study")
 
 
-def test_a_space_is_read_as_people_write_it(tmp_path):
+def test_a_search_space_is_parsed_and_mistakes_are_reported(tmp_path):
     file = tmp_path / "space.yaml"
     file.write_text("training.learning_rate: {low: 1e-4, high: 0.01, log: true}\nmodel.dim: {choices: [8, 16]}\n")
     assert read_space(file) == {
@@ -189,7 +189,7 @@ def test_a_space_is_read_as_people_write_it(tmp_path):
         read_space(tmp_path / "none.yaml")
 
 
-def test_the_page_shows_each_number_and_leaves_out_what_is_none():
+def test_the_page_shows_numeric_options_and_leaves_out_the_others():
     rows = [
         {"trial": 0, "state": "complete", "ndcg@10": 0.5, "model.layers": 1, "training.negatives": "all"},
         {"trial": 1, "state": "pruned", "ndcg@10": None, "model.layers": 2, "training.negatives": "uniform"},
@@ -210,7 +210,7 @@ def test_a_real_search_prunes_within_a_training_and_leaves_a_run(dataset, tmp_pa
     assert not list((tmp_path / "study").glob("trial*partial"))
 
 
-def test_the_space_on_the_page_is_one(tmp_path):
+def test_the_search_space_in_the_docs_is_valid(tmp_path):
     import re
     from pathlib import Path
 

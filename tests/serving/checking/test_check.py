@@ -1,4 +1,4 @@
-"""`check` believes an export only after it served as TensorFlow Serving would."""
+"""`check` passes an export only if it serves the way TensorFlow Serving would."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def test_a_good_export_passes_through_the_c_api(exported):
 
 
 @pytest.mark.slow
-def test_without_a_compiler_a_clean_python_does_it_and_the_report_says_so(exported):
+def test_without_a_compiler_a_clean_python_process_checks_and_the_report_says_so(exported):
     report = check(exported, compiler="")
     assert report.loader == CLEAN_PYTHON and report.examples == 7
     assert "No C compiler was found" in str(report)
@@ -50,7 +50,7 @@ def test_text_ops_come_from_the_libraries_alone(exported, program):
         ("count", lambda values: [v + 1 for v in values], "count: 5 of 5 differ"),
     ],
 )
-def test_an_answer_that_moved_is_named(exported, tmp_path, output, change, message):
+def test_an_answer_that_changed_is_reported(exported, tmp_path, output, change, message):
     copy = tmp_path / "1"
     shutil.copytree(exported, copy)
     path = copy / "assets.extra/examples.json"
@@ -83,7 +83,7 @@ def test_a_model_that_calls_python_is_refused(tmp_path):
 
 
 @needs_compiler
-def test_a_foreign_saved_model_is_loaded_though_it_has_no_examples(tmp_path):
+def test_a_foreign_saved_model_without_examples_is_loaded(tmp_path):
     import tensorflow as tf
 
     class Twice(tf.Module):

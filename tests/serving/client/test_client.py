@@ -1,4 +1,4 @@
-"""The client against servers that answer, refuse, stumble and stay silent."""
+"""The client with servers that answer, refuse, fail and stay silent."""
 
 import http.server
 import json

@@ -32,7 +32,7 @@ def own_store(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
-def test_an_index_that_looks_at_everything_answers_as_the_exact_scan(rebuilt, served, call_of, tmp_path, kind):
+def test_an_index_that_searches_everything_answers_like_the_exact_scan(rebuilt, served, call_of, tmp_path, kind):
     run = rebuilt(f"export.index={kind}", "export.index_lists=3", "export.index_probes=99")
     folder = export(run, tmp_path / "shop")
     ask = call_of(folder)
@@ -53,7 +53,7 @@ def test_an_exact_export_says_so(exported):
 
 
 @pytest.mark.slow
-def test_an_index_that_finds_too_little_is_refused_and_nothing_is_left(rebuilt, tmp_path):
+def test_an_index_with_too_little_recall_is_refused_and_nothing_is_written(rebuilt, tmp_path):
     run = rebuilt("export.index=ivf", "export.index_lists=12", "export.index_probes=1")
     with pytest.raises(InvalidInput, match=r"(?s)at least 0.98 .*searches 1 of \d+ lists.*export.index_probes"):
         export(run, tmp_path / "shop")
@@ -63,12 +63,12 @@ def test_an_index_that_finds_too_little_is_refused_and_nothing_is_left(rebuilt, 
 
 
 @pytest.mark.slow
-def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(rebuilt, monkeypatch):
+def test_lists_searched_start_at_what_is_served_and_double_until_the_recall_is_reached(rebuilt, monkeypatch):
     config = rebuilt("export.index=ivf", "export.index_lists=12", "export.max_k=2").config.export
     model = rebuilt().model
 
-    def reads(floor, **knobs):
-        chosen = config.model_copy(update={"index_recall": floor, **knobs})
+    def reads(floor, **options):
+        chosen = config.model_copy(update={"index_recall": floor, **options})
         _, report = build_index(model, chosen, exclude_seen=True)
         assert report.recall_at_10 >= floor and report.lists == 12
         return report.probes
@@ -79,7 +79,7 @@ def test_lists_that_hold_what_is_served_are_read_and_doubled_until_the_floor(reb
     assert reads(0.2, index_probes=3) == 3
 
 
-def test_histories_measure_the_index_where_there_are_some(rebuilt):
+def test_given_histories_measure_the_index(rebuilt):
     from tfrec.data.histories import Histories
 
     items = np.array([3, 8, 1, 0, 5], np.int64)
@@ -110,7 +110,7 @@ def grown(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_new_items_come_after_the_others_and_the_old_run_is_as_it_was(grown):
+def test_new_items_come_last_and_the_old_run_is_unchanged(grown):
     before, wide, _ = grown
     assert before.model.num_items == before.items.height == 12
     assert wide.items["item_id"].to_list() == [f"i{i}" for i in range(12)] + ["n0", "n1"]
@@ -123,7 +123,7 @@ def test_new_items_come_after_the_others_and_the_old_run_is_as_it_was(grown):
 
 
 @pytest.mark.slow
-def test_new_items_are_recommended_read_by_id_and_similar_to_others(grown, call_of):
+def test_new_items_are_recommended_read_in_histories_and_similar_to_others(grown, call_of):
     before, wide, folder = grown
     ask = call_of(folder)
     histories = {"history_item_ids": [["i3", "i8"]], "history_events": [["view", "buy"]], "exclude_item_ids": [[]]}
@@ -148,7 +148,7 @@ def test_new_items_are_recommended_read_by_id_and_similar_to_others(grown, call_
     assert b"n0" in only and b"n1" not in only
 
 
-def test_neighbours_of_a_widened_catalogue_are_those_of_the_whole():
+def test_extended_neighbours_are_those_of_the_whole_catalogue():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(60, 5)).astype(np.float32)
     vectors[[7, 55]] = 0
@@ -159,7 +159,7 @@ def test_neighbours_of_a_widened_catalogue_are_those_of_the_whole():
     assert_allclose(values, expected[1], atol=1e-5)
 
 
-def test_history_neighbours_stay_and_new_items_have_none(rebuilt):
+def test_history_neighbours_are_kept_and_new_items_have_none(rebuilt):
     model = rebuilt(neighbours=2).model
     near = np.arange(24, dtype=np.int32).reshape(12, 2) % 12
     model.memory.remember((near, np.ones((12, 2), np.float32)), None)
@@ -168,13 +168,13 @@ def test_history_neighbours_stay_and_new_items_have_none(rebuilt):
     assert wide.memory.near[12].numpy().tolist() == [-1, -1] and not wide.memory.counts[12].numpy().any()
 
 
-def test_rows_that_go_on_after_the_text_get_the_mean(rebuilt):
+def test_embedding_columns_of_new_items_get_the_mean(rebuilt):
     model, vectors = rebuilt().model, np.ones((2, 4), np.float32)  # the model's rows are 6 wide
     wide = extended_model(model, vectors)
     assert_allclose(wide.history_vectors()[12:], model.text_to_vector(vectors), atol=1e-6)
 
 
-def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
+def test_an_items_file_with_known_items_adds_only_the_new_ones(grown):
     before, wide, _ = grown
     with pytest.raises(InvalidInput, match="already has all 3 items"):
         with_new_items(wide, NEW)
@@ -185,7 +185,7 @@ def test_a_fuller_file_of_items_adds_only_what_is_new(grown):
         with_new_items(before, NEW.with_columns(pl.struct("title").alias("genre")))
 
 
-def test_texts_that_the_store_has_are_not_encoded_again(rebuilt):
+def test_texts_in_the_store_are_not_encoded_again(rebuilt):
     run = rebuilt()
     encoder, asked = run.encoder(), []
     encode, encoder.hash = encoder.encode, "of this test"

@@ -1,4 +1,4 @@
-"""What `export` leaves on disk, and that it leaves nothing when it fails."""
+"""What `export` writes, and that it writes nothing when it fails."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def test_a_version_that_is_no_positive_integer_is_refused(run, tmp_path, version
         export(run, tmp_path / "shop", version=version)
 
 
-def test_an_existing_version_is_refused_and_stays(run, exported):
+def test_an_existing_version_is_not_overwritten(run, exported):
     before = (exported / "saved_model.pb").read_bytes()
     with pytest.raises(InvalidInput, match="exists already"):
         export(run, exported.parent, version=1)
@@ -101,7 +101,7 @@ def test_an_op_the_server_lacks_leaves_nothing(run, tmp_path, monkeypatch):
         ([], {}, True),
     ],
 )
-def test_exclude_seen_is_the_knob_then_what_training_found(rebuilt, settings, manifest, expected):
+def test_exclude_seen_follows_the_option_then_the_training(rebuilt, settings, manifest, expected):
     from tfrec.serving.exporting.export import _exclude_seen
 
     run = rebuilt(*settings)

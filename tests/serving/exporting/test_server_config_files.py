@@ -1,4 +1,4 @@
-"""The files beside the versions, read with the messages and schemas of those who read them."""
+"""The server's configuration files, parsed with the messages and schemas of their readers."""
 
 import pytest
 import yaml
@@ -90,7 +90,7 @@ def test_labels_pin_versions_and_a_rollback_is_another_label(folder):
 
 
 @pytest.mark.parametrize("labels", [{"stable": 7}, {"stable": 3}, {'sta"ble': 1}, {"": 1}])
-def test_labels_of_nothing_are_refused_and_change_nothing(folder, labels):
+def test_labels_of_missing_versions_are_refused_and_change_nothing(folder, labels):
     write_serving_files(folder)
     before = (folder / "serving/models.config").read_text()
     with pytest.raises(InvalidInput):
@@ -109,7 +109,7 @@ def test_batching_and_monitoring_are_the_servers_messages(folder):
     assert monitoring.prometheus_config.path == "/monitoring/prometheus/metrics"
 
 
-def test_files_tuned_by_hand_stay(folder):
+def test_edited_files_are_kept(folder):
     write_serving_files(folder)
     (folder / "serving/batching.config").write_text("tuned")
     write_serving_files(folder)
@@ -117,7 +117,7 @@ def test_files_tuned_by_hand_stay(folder):
 
 
 @pytest.mark.parametrize("name", ['sh"op', "a:b", "a{b}", "a\nb", "a #b", "a$b", "50%off", "a?b"])
-def test_a_name_that_the_files_cannot_hold_is_refused(tmp_path, name):
+def test_a_model_name_with_other_characters_is_refused(tmp_path, name):
     with pytest.raises(InvalidInput, match="model name"):
         write_serving_files(tmp_path / name)
 
@@ -202,7 +202,7 @@ def test_the_kubernetes_manifest_is_valid_strictly(tmp_path, name):
     assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
 
 
-def test_memory_holds_the_largest_version_twice_and_room_to_work(folder):
+def test_memory_limits_hold_the_largest_version_twice_and_working_memory(folder):
     write_serving_files(folder)
     (service,) = yaml.safe_load((folder / "docker-compose.yaml").read_text())["services"].values()
     assert service["mem_limit"] == f"{(1 + 2 * 3) * 1024}m"

@@ -1,4 +1,4 @@
-"""Which requests run together, and that nobody gets another's answer."""
+"""Which requests are batched, and that each gets its own answer."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ def test_a_call_takes_no_more_rows_than_allowed_but_a_large_request_runs_alone()
     assert signature.sizes == [1, 4, 5, 1]
 
 
-def test_a_bad_request_does_not_spoil_its_neighbours():
+def test_a_bad_request_does_not_fail_the_others_of_its_batch():
     signature = Doubling()
     good, bad, other = run(signature, [[1], [-1], [2]])
     assert (good, other) == ([2], [4]) and isinstance(bad, RequestError) and bad.code is Code.INVALID_ARGUMENT
@@ -78,14 +78,14 @@ def test_signatures_without_a_batch_dimension_are_called_one_by_one():
     assert run(signature, [[1], [2]]) == [[2], [4]] and signature.sizes == [1, 1, 1]
 
 
-def test_more_than_may_wait_and_more_rows_than_may_come_are_refused():
+def test_too_many_waiting_requests_and_too_many_rows_are_refused():
     first, second = run(Doubling(), [[1], [2]], Limits(max_waiting=2))
     assert first == [2] and second.code is Code.UNAVAILABLE
     (wide,) = run(Doubling(), [[1, 2, 3]], Limits(max_request_rows=2))
     assert wide.code is Code.INVALID_ARGUMENT
 
 
-def test_a_client_that_hangs_up_is_not_computed_for():
+def test_requests_of_clients_that_hung_up_are_not_run():
     signature = Doubling()
 
     async def scenario():
@@ -115,7 +115,7 @@ def test_codes_are_those_of_grpc(code):
 
 
 @pytest.mark.parametrize("answer", [lambda x: np.float32(x.sum()), lambda x: x[:1]])
-def test_an_answer_that_has_not_the_rows_of_the_requests_is_no_shared_one(answer):
+def test_an_answer_with_another_number_of_rows_is_not_shared(answer):
     class Summing(Doubling):
         def __call__(self, inputs):
             super().__call__(inputs)
@@ -125,13 +125,13 @@ def test_an_answer_that_has_not_the_rows_of_the_requests_is_no_shared_one(answer
     assert run(signature, [[1, 2], [3, 4]]) == [answer(np.array(r)).tolist() for r in ([1, 2], [3, 4])]
 
 
-def test_requests_of_other_widths_run_apart():
+def test_requests_of_different_widths_run_separately():
     signature = Doubling()
     assert run(signature, [[[1, 2, 3]], [[4, 5]]]) == [[[2, 4, 6]], [[8, 10]]]
     assert signature.sizes == [1, 1, 1]
 
 
-def test_whatever_breaks_reaches_those_who_wait():
+def test_every_failure_reaches_the_waiting_requests():
     class Broken(Doubling):
         batched = True
 

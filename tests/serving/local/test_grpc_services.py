@@ -136,7 +136,7 @@ def test_classify_is_refused_as_the_server_refuses_it(channel):
         prediction_service_pb2_grpc.PredictionServiceStub(channel).Classify(request)
 
 
-def test_one_long_string_is_not_filled_into_many_cells(predict):
+def test_a_long_string_is_not_repeated_to_fill_a_large_tensor(predict):
     proto = tf.make_tensor_proto(["x" * 10**6])
     proto.tensor_shape.dim[0].size = 1024
     with pytest.raises(grpc.RpcError) as error:

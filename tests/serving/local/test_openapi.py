@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the server does: schemathesis makes requests from it and judges the answers."""
+"""The OpenAPI document matches the server: schemathesis generates requests from it and checks the answers."""
 
 import shutil
 
@@ -45,7 +45,7 @@ def document(shop, ask_server):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "operations"), [(GenerationMode.POSITIVE, 9), (GenerationMode.NEGATIVE, 7)])
-def test_what_the_document_promises_is_kept(shop, mode, operations):
+def test_the_server_keeps_what_the_document_promises(shop, mode, operations):
     api = schemathesis.openapi.from_url(f"{shop.rest}/openapi.json")
     found = [operation.ok() for operation in api.get_all_operations()]
     if mode is GenerationMode.NEGATIVE:  # where nothing is sent, nothing can be wrong
@@ -91,7 +91,7 @@ ROW = {"history_item_ids": ["i1"] * 6, "history_events": [""] * 6, "exclude_item
         ({}, False),
     ],
 )
-def test_the_schema_of_a_request_takes_what_the_server_takes(document, shop, ask_server, body, fits):
+def test_the_request_schema_accepts_what_the_server_accepts(document, shop, ask_server, body, fits):
     call = document["paths"]["/v1/models/shop:predict"]["post"]
     schema = call["requestBody"]["content"]["application/json"]["schema"]
     assert jsonschema.Draft202012Validator(schema).is_valid(body) is fits

@@ -107,7 +107,7 @@ def test_the_version_is_the_newest_or_the_one_asked_for(rest, path, factor):
         ({"signature_name": "one", "inputs": [1] * 2000}, "at most 1024 rows"),
     ],
 )
-def test_what_cannot_be_read_is_a_400_that_says_why(rest, body, message):
+def test_unreadable_bodies_are_a_400_with_a_reason(rest, body, message):
     answer = rest("POST", PREDICT, body)
     assert answer.status == 400 and list(answer.body) == ["error"]
     assert message in answer.body["error"]
@@ -199,6 +199,6 @@ def test_lists_deeper_than_any_tensor_are_refused(rest):
         assert answer.status == 400 and f"{depth} deep" in answer.body["error"]
 
 
-def test_a_body_that_is_not_as_compressed_as_it_says_is_refused(rest):
+def test_a_body_with_a_wrong_content_encoding_is_refused(rest):
     answer = rest("POST", PREDICT, b"not gzip", headers={"Content-Encoding": "gzip"})
     assert answer.status == 400 and "body" in answer.body["error"]

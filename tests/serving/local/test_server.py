@@ -1,4 +1,4 @@
-"""What happens over time: versions come, go and break; requests gather, pile up and finish before the end."""
+"""The server over time: versions are added, removed and broken; requests queue up and finish before shutdown."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def test_a_new_version_takes_over_without_a_lost_request(toy, tmp_path):
     assert all(answers == sorted(answers) and set(answers) == {1.0, 2.0, 3.0} for answers in seen)
 
 
-def test_a_broken_version_changes_nothing_and_is_named(toy, tmp_path, ask_server):
+def test_a_broken_version_changes_nothing_and_is_reported(toy, tmp_path, ask_server):
     folder = tmp_path / "m"
     place(folder, toy, 1)
     with LocalServer(folder, options=options()) as server:
@@ -119,7 +119,7 @@ def test_labels_follow_the_file_and_a_rollback_is_one_call(toy, tmp_path):
         assert factor(client) == 1
 
 
-def test_without_a_version_that_loads_it_does_not_start(tmp_path, toy):
+def test_the_server_does_not_start_without_a_version_that_loads(tmp_path, toy):
     (tmp_path / "m").mkdir()
     with pytest.raises(InvalidInput, match="Expected a version that loads"):
         with LocalServer(tmp_path / "m"):
@@ -130,7 +130,7 @@ def test_without_a_version_that_loads_it_does_not_start(tmp_path, toy):
         LocalServer(tmp_path / "m", tmp_path / "a/../m")
 
 
-def test_a_port_that_is_taken_is_said(server, toy, tmp_path):
+def test_a_port_in_use_is_reported(server, toy, tmp_path):
     place(tmp_path / "m", toy, 1)
     taken = ServerOptions(rest_port=server.server.rest_port, grpc_port=None)
     with pytest.raises(Unavailable, match="Cannot listen on 127.0.0.1"):
@@ -145,7 +145,7 @@ def test_a_signature_without_a_batch_dimension_is_called_alone(server):
         assert [a.result()["mean"] for a in asked] == list(range(8))
 
 
-def test_more_than_the_server_takes_is_refused_as_unavailable(toy, tmp_path, ask_server):
+def test_requests_beyond_the_limit_are_refused_as_unavailable(toy, tmp_path, ask_server):
     place(tmp_path / "m", toy, 1)
     limited = options(limits=Limits(max_waiting=1))
     with LocalServer(tmp_path / "m", options=limited) as server, ThreadPoolExecutor(1) as threads:
@@ -158,7 +158,7 @@ def test_more_than_the_server_takes_is_refused_as_unavailable(toy, tmp_path, ask
         busy.result()
 
 
-def test_serve_runs_until_it_is_told_to_stop(toy, tmp_path):
+def test_serve_runs_until_it_is_stopped(toy, tmp_path):
     place(tmp_path / "m", toy, 1)
     ports = []
 

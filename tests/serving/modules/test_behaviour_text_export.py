@@ -1,4 +1,4 @@
-"""Exports of real BehaviourTextModels on a tiny BERT, frozen and fine-tuned: the server gives what Keras gives."""
+"""Exports of BehaviourTextModels on a tiny BERT, frozen and fine-tuned, answer like the Keras model."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ TEXTS = ["viewed: red shoe; bought: blue hat", "", "viewed: red coat " * 30]
 
 @pytest.mark.parametrize("trainable", ["false", "true"])
 @pytest.mark.slow
-def test_a_softmax_export_ranks_as_the_model_does(trained, tmp_path, trainable):
+def test_a_softmax_export_ranks_like_the_model(trained, tmp_path, trainable):
     import tensorflow as tf
 
     run = trained("softmax", trainable)
@@ -52,7 +52,7 @@ def test_a_softmax_export_ranks_as_the_model_does(trained, tmp_path, trainable):
     "trainable, candidate", [("false", "tower"), ("true", "tower"), ("true", "segment")], ids=lambda v: v
 )
 @pytest.mark.slow
-def test_a_sigmoid_export_judges_as_the_model_does(trained, tmp_path, trainable, candidate):
+def test_a_sigmoid_export_predicts_like_the_model(trained, tmp_path, trainable, candidate):
     import tensorflow as tf
 
     run = trained("sigmoid", trainable, f"model.candidate={candidate}")

@@ -1,4 +1,4 @@
-"""ClickRanker in an export: alone, and behind a NextItemModel, beside the library's own answers."""
+"""An exported ClickRanker, alone and behind a NextItemModel, compared with the library."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -108,7 +108,7 @@ def test_rank_gives_the_probabilities_of_the_library(ranker, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weight, exclude", [(0.0, False), (0.8, True)])
-def test_one_graph_of_two_stages_lists_what_the_library_lists(weight, exclude, tmp_path, new_run):
+def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_path, new_run):
     run = new_run("export.max_k=8")
     ranker = make_ranker(new_run, "retrieval.candidates=5", f"retrieval.first_stage={weight}")
     folder = export(run, tmp_path / "shop", ranker=ranker, exclude_seen=exclude)
@@ -149,7 +149,7 @@ def test_one_graph_of_two_stages_lists_what_the_library_lists(weight, exclude, t
     assert check(folder).examples == len(about["signatures"])
 
 
-def test_runs_that_do_not_fit_together_are_named(ranker, tmp_path, new_run):
+def test_runs_that_do_not_match_are_refused(ranker, tmp_path, new_run):
     run = new_run()
     for first, second, message in (
         (run, run, "must be a run of click-ranker"),
@@ -163,7 +163,7 @@ def test_runs_that_do_not_fit_together_are_named(ranker, tmp_path, new_run):
     assert not list(tmp_path.glob("*"))
 
 
-def test_strings_of_context_are_read_as_the_library_reads_them(ranker):
+def test_context_strings_are_parsed_like_in_the_library(ranker):
     features = ranker.model.context
     texts = ["6", "-2.5e1", ".5", "", "nan", "1e999", "0x10", "phone", "tv", "Phone"]
     found = ContextGraph(features).encode({name: tf.constant(texts) for name in features.columns}, tf.constant(10))

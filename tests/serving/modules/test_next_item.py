@@ -1,4 +1,4 @@
-"""The signatures of a NextItemModel export, loaded back, against the model itself and NumPy."""
+"""The signatures of an exported NextItemModel, compared with the model and with NumPy."""
 
 import numpy as np
 import polars as pl
@@ -67,7 +67,7 @@ def test_only_the_newest_events_are_read_but_older_ones_count_as_seen(run, serve
 
 
 @pytest.mark.parametrize("history", [[], ["gone", "lost"]])
-def test_without_usable_history_the_popular_items_come_with_their_counts(served, history):
+def test_rows_without_usable_history_get_popular_items_with_their_counts(served, history):
     answer = served(
         "recommend", history_item_ids=[history], history_events=[["view"]], exclude_item_ids=[["i11", "i9"]]
     )
@@ -88,12 +88,12 @@ def test_the_rest_of_a_short_row_is_empty_and_nothing_repeats(served):
     assert set(answer.item_ids[0, 2:]) == {b""} and not answer.scores[0, 2:].any()
 
 
-def test_k_is_at_most_the_catalogue(served):
+def test_k_is_at_most_the_number_of_items(served):
     answer = served("similar_items", item_ids=["i0"])
     assert answer.item_ids.shape == (1, 12)
 
 
-def test_rows_of_a_batch_do_not_touch_each_other(served):
+def test_rows_of_a_batch_are_independent(served):
     histories, kinds = [["i3", "i8"], [], ["i1"]], [["view", "buy"], [], ["buy"]]
     together = served("recommend", history_item_ids=histories, history_events=kinds, exclude_item_ids=[[], [], []])
     for row in range(3):
@@ -114,7 +114,7 @@ def test_rows_of_a_batch_do_not_touch_each_other(served):
         ([], set()),
     ],
 )
-def test_filtered_answers_hold_only_items_with_an_allowed_value(run, served, values, allowed):
+def test_filtered_lists_hold_only_items_with_an_allowed_value(run, served, values, allowed):
     answer = served(
         "recommend_filtered",
         history_item_ids=[["i3", "i8"]],
@@ -127,7 +127,7 @@ def test_filtered_answers_hold_only_items_with_an_allowed_value(run, served, val
     assert names(answer.item_ids[0], answer.count[0]) == expected
 
 
-def test_texts_are_read_in_order_by_what_they_say(run, served):
+def test_texts_are_read_in_order(run, served):
     texts = ["red umbrella", "", "blue hat coat"]
     answer = served("recommend_from_text", history_texts=[texts])
     encoder = run.encoder()
@@ -138,7 +138,7 @@ def test_texts_are_read_in_order_by_what_they_say(run, served):
     assert_allclose(answer.scores[0], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4)
 
 
-def test_a_text_of_the_catalogue_counts_as_seen_and_no_text_as_no_history(run, served):
+def test_a_catalogue_text_counts_as_seen_and_an_empty_text_as_no_history(run, served):
     known = run.items["text"][4]
     answer = served("recommend_from_text", history_texts=[["hat hat", known], ["  ", ""]])
     assert answer.count[0] == 11 and b"i4" not in answer.item_ids[0]
@@ -197,7 +197,7 @@ def signatures_of(run, *, exclude_seen, **sizes):
     )
 
 
-def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
+def test_seen_items_are_listed_unless_excluded(rebuilt):
     import tensorflow as tf
 
     run = rebuilt()
@@ -212,7 +212,7 @@ def test_seen_items_stay_where_they_are_not_excluded(rebuilt):
     assert_allclose(answer["scores"].numpy()[0], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4)
 
 
-def test_newcomers_get_what_is_popular_in_their_segment(rebuilt, call_of, tmp_path):
+def test_new_users_get_the_popular_items_of_their_segment(rebuilt, call_of, tmp_path):
     """North takes i2 most, then i7 and i5 alike; of everybody i11 is taken most, then i10, and so on."""
     from tfrec.serving import export
 
@@ -236,7 +236,7 @@ def test_newcomers_get_what_is_popular_in_their_segment(rebuilt, call_of, tmp_pa
     assert answer.fallback.tolist() == fallback
 
 
-def test_an_export_by_segments_of_a_run_without_any_is_refused(rebuilt, tmp_path):
+def test_exporting_segments_of_a_run_without_segments_is_refused(rebuilt, tmp_path):
     from tfrec.errors import InvalidInput
     from tfrec.serving import export
 
@@ -271,7 +271,7 @@ def test_diversity_picks_unlike_items_inside_the_graph_and_leaves_popularity_alo
     assert names(answer["item_ids"].numpy()[1], 4) == ["i11", "i10", "i9", "i8"]
 
 
-def test_the_catalogue_is_held_once(run, exported):
+def test_the_item_vectors_are_stored_once(run, exported):
     """The vectors of all items dominate a large export; two copies would double the server's memory."""
     import tensorflow as tf
 

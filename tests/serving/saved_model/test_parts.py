@@ -1,4 +1,4 @@
-"""The small parts: moving histories together, warm-up bytes, op names, the comparison of answers."""
+"""Small parts of exports: compacted histories, warm-up bytes, op names, the comparison of answers."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tfrec.serving.saved_model.example_requests import differences, example_requ
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 5), min_size=5, max_size=5), min_size=1, max_size=4), st.integers(1, 7))
-def test_compact_keeps_the_newest_real_entries_merge_stages(rows, length):
+def test_compact_keeps_the_newest_real_entries_in_order(rows, length):
     import tensorflow as tf
 
     from tfrec.serving.modules.string_ops import compact
@@ -113,7 +113,7 @@ def test_text_ops_are_those_the_installed_tensorflow_text_registers():
 
 
 @pytest.mark.parametrize("op", ["PyFunc", "EagerPyFunc", "ReadFile", "WriteFile", "ScannFindNeighbors"])
-def test_ops_that_a_server_must_not_run_are_named(op):
+def test_ops_that_a_server_must_not_run_are_refused_by_name(op):
     with pytest.raises(InvalidInput, match=op):
         refuse_unservable(["MatMul", op, "CaseFoldUTF8"])
 

@@ -65,7 +65,7 @@ def test_less_known_ways_to_files_are_refused(tmp_path, op):
         check(tmp_path / "1")
 
 
-def test_the_saver_is_fine_for_the_saver_but_not_for_a_request(tmp_path):
+def test_saver_ops_are_allowed_for_loading_but_not_for_requests(tmp_path):
     import tensorflow as tf
 
     module = tf.Module()
@@ -136,7 +136,7 @@ def test_every_op_with_a_file_name_is_refused_or_known_to_be_harmless():
     assert len(found) > 30 and found - REFUSED_OPS - ASSET_OPS == set()
 
 
-def test_our_own_export_passes_and_its_weight_is_told(exported):
+def test_an_export_passes_and_its_size_is_reported(exported):
     report = check(exported)
     files = {p: p.stat().st_size for p in exported.rglob("*") if p.is_file()}
     assert report.size.total == sum(files.values())
@@ -174,7 +174,7 @@ def test_warmup_requests_read_back_as_written(tmp_path):
     assert got["texts"].tolist() == [b"a" * 300, "é".encode()] and got["n"].tolist() == [[1.5]]
 
 
-def test_only_the_oldest_server_can_be_asked_for(exported):
+def test_only_the_oldest_server_can_be_requested(exported):
     with pytest.raises(InvalidInput, match="Expected 2.20"):
         check(exported, tensorflow="1.15")
     with pytest.raises(Unavailable, match="needs a C compiler"):
@@ -186,7 +186,7 @@ def test_only_the_oldest_server_can_be_asked_for(exported):
     not native.find_compiler() or not list(cache_dir().glob("assets/tensorflow-text-2.20-*")),
     reason="needs a C compiler, and TensorFlow 2.20 (320 MB) in the cache: `tfrec check FOLDER --tensorflow 2.20`",
 )
-def test_the_oldest_server_answers_alike(exported):
+def test_the_oldest_server_gives_the_same_answers(exported):
     report = check(exported, tensorflow="2.20")
     assert "2.20" in report.loader and report.examples == 7
 
@@ -217,7 +217,7 @@ def test_a_model_that_would_write_while_it_loads_is_refused(tmp_path, place):
         refuse_unsafe(model, "changed")
 
 
-def test_a_warm_up_request_without_a_signature_asks_the_default_one(tmp_path):
+def test_a_warm_up_request_without_a_signature_calls_the_default_one(tmp_path):
     from tensorflow_serving.apis import prediction_log_pb2
 
     import tensorflow as tf  # isort: skip

@@ -1,4 +1,4 @@
-"""Whatever strings are sent, an export answers: real items, each once, best first, none that was seen or left out."""
+"""For any strings, an export answers with known items, each once, best first, none seen or excluded."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_recommend_leaves_out_exactly_what_was_seen_and_excluded(signatures, dat
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ID, min_size=1, max_size=4))
-def test_similar_items_knows_what_it_knows(signatures, ids):
+def test_similar_items_answers_for_known_ids_only(signatures, ids):
     answer = signatures("similar_items", item_ids=ids)
     assert check_lists(answer, [{item} for item in ids]) == [11 if item in ITEMS else 0 for item in ids]
 

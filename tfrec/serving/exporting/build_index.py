@@ -116,9 +116,9 @@ class RecallBenchmark:
         """
         numbers = self._numbers(half)
         search = tf.function(lambda batch: self._search(index, batch).indices, reduce_retracing=True)
-        found = np.concatenate([search(self._batches[n]).numpy() for n in numbers])
+        indices = np.concatenate([search(self._batches[n]).numpy() for n in numbers])
         exact = np.concatenate([self._exact[n].indices.numpy() for n in numbers])
-        return index_recall(found, exact, min(k, self.k))
+        return index_recall(indices, exact, min(k, self.k))
 
     def count(self, half: int | None = None) -> int:
         """Number of queries, in all or in one half."""

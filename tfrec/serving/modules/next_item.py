@@ -79,8 +79,7 @@ class NextItemServing(tf.Module):
         # Only captured variables are tracked: the functions of Keras objects would be traced too. Text vectors and id
         # vectors of the catalogue are left out, as the index holds the item vectors.
         spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
-        kept = [weight for weight in model.variables if id(weight) not in spare]
-        self._tracked = kept
+        self._tracked = [weight for weight in model.variables if id(weight) not in spare]
         self._text_objects = _saved_objects(encoder) if self.reads_text else []
         self._untracked = _Untracked(model, encoder)
         self.functions = self._signatures()

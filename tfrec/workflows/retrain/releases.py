@@ -46,8 +46,8 @@ def verify(state: State) -> Path | None:
 
 def label(out: Path, version: int) -> None:
     """Labels a version as stable. Other labels are kept if their versions still exist."""
-    kept = {name: number for name, number in labels(out).items() if (out / str(number)).is_dir()}
-    label_versions(out, {**kept, STABLE: version})
+    others = {name: number for name, number in labels(out).items() if (out / str(number)).is_dir()}
+    label_versions(out, {**others, STABLE: version})
 
 
 def labels(out: Path) -> dict[str, int]:
