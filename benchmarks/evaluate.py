@@ -101,8 +101,8 @@ def with_rectools(folder: Path) -> dict[str, float]:
     started = time.perf_counter()
     lists = []
     for start in range(0, users, BLOCK):
-        for row in read_scores(folder, start, min(start + BLOCK, users), items):
-            lists.append(recommend_from_scores(row, max(KS))[0])
+        rows = read_scores(folder, start, min(start + BLOCK, users), items)
+        lists.extend(recommend_from_scores(row, max(KS))[0] for row in rows)
     reco = pd.DataFrame(
         {
             Columns.User: np.repeat(np.arange(users), max(KS)),

@@ -39,7 +39,7 @@ def supported_pythons():
 
 def releases():
     """(version, date) of each dated section of the changelog, newest first."""
-    return re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d{2}-\d{2})$", text("CHANGELOG.md"), re.M)
+    return re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d{2}-\d{2})$", text("CHANGELOG.md"), re.MULTILINE)
 
 
 def test_code_changelog_citation_and_security_policy_have_one_version():
@@ -52,7 +52,7 @@ def test_code_changelog_citation_and_security_policy_have_one_version():
 
 
 def test_the_changelog_goes_from_unreleased_to_the_oldest():
-    sections = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.M)
+    sections = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)
     assert sections[0] == "[Unreleased]" and len(sections) == len(releases()) + 1
     versions = [Version(version) for version, _ in releases()]
     assert versions == sorted(set(versions), reverse=True)
@@ -75,7 +75,7 @@ def overdue(sources, now):
     """What is wrong with deprecations: those that name no version to go in, and those whose version is there."""
     wrong = []
     for source in sources:
-        for call in re.findall(r"warnings\.warn\((.*?)DeprecationWarning", source, re.S):
+        for call in re.findall(r"warnings\.warn\((.*?)DeprecationWarning", source, re.DOTALL):
             named = re.search(r"goes in tfrec (\d+\.\d+)", call)
             if named is None or Version(named[1]) <= now:
                 wrong.append(call.strip())

@@ -44,7 +44,9 @@ def test_in_a_process_of_its_own():
 
 @pytest.mark.nightly
 def test_the_settings_see_workers_subprocesses_and_branches(tmp_path, monkeypatch):
-    settings = re.search(r"\[tool\.coverage\.run\].*?(?=\n\[tool\.uv\])", (ROOT / "pyproject.toml").read_text(), re.S)
+    settings = re.search(
+        r"\[tool\.coverage\.run\].*?(?=\n\[tool\.uv\])", (ROOT / "pyproject.toml").read_text(), re.DOTALL
+    )
     (tmp_path / "pyproject.toml").write_text(settings[0].replace('"tfrec"', '"toy"'))
     (tmp_path / "toy.py").write_text(TOY)
     (tmp_path / "test_toy.py").write_text(TEST)

@@ -153,7 +153,7 @@ def test_a_rank_that_makes_no_sense_is_refused(encoder, rank):
 
 @pytest.mark.slow
 def test_a_tuned_folder_is_an_encoder_like_any_other_with_a_hash_of_its_own(encoder, tmp_path):
-    model, config = trainable_model(encoder)
+    model, _config = trainable_model(encoder)
     save_tuned(tmp_path / "same", encoder, model, source="test", extra={"card.json": {"steps": 1}})
     same = load_encoder(tmp_path / "same")
     assert_allclose(same.encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)

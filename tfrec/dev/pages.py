@@ -153,7 +153,7 @@ def _signature(name: str, thing: Any) -> str:
             if p.kind is p.KEYWORD_ONLY and not seen_star:
                 lines.append("    *,")
             seen_star = seen_star or p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
-            lines.append(f"    {str(p)},".replace("'", ""))
+            lines.append(f"    {p!s},".replace("'", ""))
         back = "" if signature.return_annotation is signature.empty else f" -> {signature.return_annotation}"
         short = "\n".join([f"{name}(", *lines, f"){back}".replace("'", "")])
     return f"```python\n{short}\n```"

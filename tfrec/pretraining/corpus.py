@@ -107,7 +107,7 @@ def _lines(file: Path) -> Iterator[str]:
                 text = line.decode("utf-8").strip()
             except UnicodeDecodeError as error:
                 raise InvalidInput(f"{file}, line {number} is not UTF-8 text ({error.reason}). Is it text?") from None
-            junk = next((char for char in text if ord(char) < 32 and char not in "\t\f\v\r" or char == "\x7f"), None)
+            junk = next((char for char in text if (ord(char) < 32 and char not in "\t\f\v\r") or char == "\x7f"), None)
             if junk is not None:
                 raise InvalidInput(f"{file}, line {number} holds the control character {junk!r}. Is it text?")
             if text:

@@ -36,7 +36,7 @@ GPT_VOCABULARY = [*GPT_BYTES, *(left + right for left, right in GPT_MERGES), "<|
 def _tensors(shapes, seed):
     rng = np.random.default_rng(seed)
     around = {
-        name: 1.0 if "orm.weight" in name or "ln_" in name and name.endswith("weight") else 0.0 for name in shapes
+        name: 1.0 if "orm.weight" in name or ("ln_" in name and name.endswith("weight")) else 0.0 for name in shapes
     }
     return {n: (around[n] + 0.2 * rng.normal(size=shape)).astype(np.float32) for n, shape in shapes.items()}
 

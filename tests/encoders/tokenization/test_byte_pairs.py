@@ -1,6 +1,7 @@
 """Byte-level BPE against ids that `transformers` 5.23's GPT2Tokenizer gave, and against a loop."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_tokens_are_those_of_transformers(preprocess):
 def loop(word):
     symbols = [_character(byte) for byte in word.encode()]
     while True:
-        pairs = [pair for pair in zip(symbols, symbols[1:]) if pair in GPT_MERGES]
+        pairs = [pair for pair in pairwise(symbols) if pair in GPT_MERGES]
         if not pairs:
             return [GPT_VOCABULARY.index(symbol) for symbol in symbols]
         best, merged, i = min(pairs, key=GPT_MERGES.index), [], 0

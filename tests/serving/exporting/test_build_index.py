@@ -124,7 +124,7 @@ def test_new_items_come_last_and_the_old_run_is_unchanged(grown):
 
 @pytest.mark.slow
 def test_new_items_are_recommended_read_in_histories_and_similar_to_others(grown, call_of):
-    before, wide, folder = grown
+    _before, wide, folder = grown
     ask = call_of(folder)
     histories = {"history_item_ids": [["i3", "i8"]], "history_events": [["view", "buy"]], "exclude_item_ids": [[]]}
     names = ask("recommend", **histories).item_ids[0].tolist()

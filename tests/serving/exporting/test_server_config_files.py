@@ -169,7 +169,7 @@ def test_docker_compose_is_what_the_specification_allows(tmp_path, name):
     (service,) = compose["services"].values()
     assert service["volumes"] == [f"./:/models/{name}:ro"] and service["read_only"] is True
     for argument in service["command"]:
-        flag, _, path = argument.partition("=")
+        _flag, _, path = argument.partition("=")
         if path.startswith("/"):  # each file it names is one that is written
             assert (tmp_path / name / path.removeprefix(f"/models/{name}/")).is_file()
 

@@ -121,9 +121,8 @@ def test_labels_follow_the_file_and_a_rollback_is_one_call(toy, tmp_path):
 
 def test_the_server_does_not_start_without_a_version_that_loads(tmp_path, toy):
     (tmp_path / "m").mkdir()
-    with pytest.raises(InvalidInput, match="Expected a version that loads"):
-        with LocalServer(tmp_path / "m"):
-            pass
+    with pytest.raises(InvalidInput, match="Expected a version that loads"), LocalServer(tmp_path / "m"):
+        pass
     with pytest.raises(InvalidInput, match="Expected a model folder"):
         LocalServer(tmp_path / "none")
     with pytest.raises(InvalidInput, match="different names"):
@@ -133,9 +132,8 @@ def test_the_server_does_not_start_without_a_version_that_loads(tmp_path, toy):
 def test_a_port_in_use_is_reported(server, toy, tmp_path):
     place(tmp_path / "m", toy, 1)
     taken = ServerOptions(rest_port=server.server.rest_port, grpc_port=None)
-    with pytest.raises(Unavailable, match="Cannot listen on 127.0.0.1"):
-        with LocalServer(tmp_path / "m", options=taken):
-            pass
+    with pytest.raises(Unavailable, match="Cannot listen on 127.0.0.1"), LocalServer(tmp_path / "m", options=taken):
+        pass
 
 
 def test_a_signature_without_a_batch_dimension_is_called_alone(server):

@@ -77,7 +77,7 @@ def test_warmup_requests_are_prediction_logs(exported):
     assert number == 1
     fields = read_fields(request)
     assert read_fields(fields[0][1]) == [(1, b"shop"), (3, b"serving_default")]
-    inputs = dict((dict(read_fields(entry))[1], dict(read_fields(entry))[2]) for n, entry in fields if n == 2)
+    inputs = {dict(read_fields(entry))[1]: dict(read_fields(entry))[2] for n, entry in fields if n == 2}
     tensor = tf.make_ndarray(TensorProto.FromString(inputs[b"history_item_ids"]))
     assert sorted(inputs) == [b"exclude_item_ids", b"history_events", b"history_item_ids"] and tensor.shape == (5, 6)
 
