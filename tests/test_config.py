@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tfrec import InvalidInput, RunConfig
-from tfrec.config import Section
+from tfrec.config import AugmentationConfig, Section, TrainingConfig
 
 
 def test_unknown_keys_are_refused_by_name():
@@ -90,3 +90,101 @@ def test_every_option_has_a_description_that_reads_as_sentences():
     assert [name for name, field in described.items() if not field.description.endswith((".", ")."))] == []
     banned = re.compile(r"\b(knobs?|None|nightly|sittings?|judges?d?|told)\b")
     assert [name for name, field in described.items() if banned.search(field.description)] == []
+
+
+def changed(thing, name, value):
+    setattr(thing, name, value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RunConfig(training={"epochs": -1}),
+        lambda: RunConfig(training=-1),
+        lambda: RunConfig(epochs=-1),
+        lambda: RunConfig(training=TrainingConfig(epochs=-1)),
+        lambda: TrainingConfig(epochs=-1),
+        lambda: TrainingConfig(augmentation={"crop": -1}),
+        lambda: AugmentationConfig(crop=-1),
+        lambda: RunConfig.from_dict({"training": {"epochs": -1}}),
+        lambda: RunConfig.from_dict([-1]),
+        lambda: RunConfig.model_validate({"training": {"epochs": -1}}),
+        lambda: RunConfig.model_validate_json('{"training": {"epochs": -1}}'),
+        lambda: RunConfig().with_values({"training.epochs": -1}),
+        lambda: RunConfig().with_values({"training": -1}),
+        lambda: RunConfig().with_values(["training.epochs=-1"]),
+        lambda: RunConfig().with_values(-1),
+        lambda: changed(RunConfig(), "training", -1),
+        lambda: changed(RunConfig().training, "epochs", -1),
+        lambda: delattr(RunConfig().training, "epochs"),
+    ],
+)
+def test_whatever_way_it_is_made_bad_values_are_bad_input_and_nothing_else(make):
+    with pytest.raises(InvalidInput) as caught:
+        make()
+    assert "-1" in str(caught.value) or "epochs" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_configuration_that_was_refused_a_change_is_as_it_was():
+    config = RunConfig()
+    with pytest.raises(InvalidInput, match="with_values"):
+        config.training.epochs = 3
+    assert config == RunConfig()
+
+
+@pytest.mark.parametrize(
+    "values, meant",
+    [
+        ({"training": {"epoch": 3}}, "Did you mean training.epochs?"),
+        ({"epochs": 3}, "Did you mean training.epochs?"),
+        ({"fitting": {"epochs": 3}}, "Did you mean training.epochs?"),
+        ({"training": {"lr": 3}}, "Did you mean training.learning_rate?"),
+        ({"training": {"augmentation": {"crp": 1}}}, "Did you mean training.augmentation.crop?"),
+        ({"exclude_seen": True}, "Did you mean evaluation.exclude_seen or retrieval.exclude_seen?"),
+    ],
+)
+def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(values, meant):
+    with pytest.raises(InvalidInput) as caught:
+        RunConfig.from_dict(values)
+    assert meant in str(caught.value) and str(caught.value).count("Did you mean") == 1
+
+
+def test_a_key_that_is_like_no_other_is_answered_without_a_guess():
+    with pytest.raises(InvalidInput, match=r"training\.zzzz: there is no such option \(received 3\)\.$"):
+        RunConfig.from_dict({"training": {"zzzz": 3}})
+    with pytest.raises(InvalidInput, match="Did you mean epochs?"):
+        TrainingConfig(epoch=3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"training.epochs": 3, "data.columns": {"user_id": "userId"}},
+        {"training": {"epochs": 3}, "data": {"columns": {"user_id": "userId"}}},
+        {"training": {"epochs": 3}, "data.columns.user_id": "userId"},
+        ["training.epochs=3", "data.columns={user_id: userId}"],
+    ],
+)
+def test_mappings_say_the_same_as_strings(values):
+    given = RunConfig(training={"epochs": 3}, data={"columns": {"user_id": "userId"}})
+    assert RunConfig().with_values(values) == given
+    assert given.training.batch_size is None and given.model == RunConfig().model
+
+
+def test_values_of_a_mapping_are_taken_literally():
+    assert RunConfig().with_values({"encoder.name": "1e3"}).encoder.name == "1e3"
+    assert (
+        RunConfig().with_values({"training": {"seed": 2}}).with_values({"training": {"epochs": 3}}).training.seed == 2
+    )
+
+
+def test_truth_is_the_word_wherever_it_is_written(tmp_path):
+    (tmp_path / "config.yaml").write_text("retrieval: {exclude_seen: true}")
+    for config in (
+        RunConfig.load(tmp_path / "config.yaml"),
+        RunConfig(retrieval={"exclude_seen": True}),
+        RunConfig().with_values({"retrieval.exclude_seen": True}),
+        RunConfig().with_values(["retrieval.exclude_seen=true"]),
+    ):
+        assert config.retrieval.exclude_seen == "true"

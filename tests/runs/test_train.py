@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 from tfrec.config import RunConfig
 from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
-from tfrec.runs import Run, evaluate_run, train
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.shared.history_statistics import repeat_log_odds
+from tfrec.runs import Run, evaluate_run, train
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 

@@ -39,10 +39,5 @@ def run_config(
     from tfrec.config import RunConfig
 
     config = (RunConfig.load(file) if file else RunConfig()).with_values(assignments or [])
-    overrides = {option: value for option, value in (flags or {}).items() if value is not None}
-    if not overrides:
-        return config
-    values = config.model_dump()
-    for (section, key), value in overrides.items():
-        values[section][key] = value
-    return RunConfig.from_dict(values)
+    given = {f"{section}.{key}": value for (section, key), value in (flags or {}).items() if value is not None}
+    return config.with_values(given)

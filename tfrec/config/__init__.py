@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from tfrec.config.assignments import Values, with_assignments
 from tfrec.config.base import Section
 from tfrec.config.data import DataConfig
 from tfrec.config.encoder import AdaptationConfig, EncoderConfig, PretrainingConfig
 from tfrec.config.evaluation import EvaluationConfig
 from tfrec.config.export import ExportConfig
+from tfrec.config.invalid_values import option_names
 from tfrec.config.model import ModelConfig, RankerConfig
 from tfrec.config.retrain import RetrainConfig
 from tfrec.config.retrieval import RetrievalConfig
@@ -62,13 +64,9 @@ class RunConfig(Section):
     retrain: RetrainConfig = Field(default_factory=RetrainConfig)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RunConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Validates nested values; raises `InvalidInput` naming each wrong key."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (received {e['input']!r})" for e in error.errors()]
-            raise InvalidInput("The configuration is not valid:\n  " + "\n  ".join(lines)) from None
+        return cls.model_validate(dict(values) if isinstance(values, Mapping) else values)
 
     @classmethod
     def load(cls, path: str | Path) -> RunConfig:
@@ -83,37 +81,22 @@ class RunConfig(Section):
             raise InvalidInput(f"{path} must hold a mapping of sections, received a {type(values).__name__}.")
         return cls.from_dict(values or {})
 
-    def with_values(self, assignments: Iterable[str]) -> RunConfig:
-        """A copy with `section.key=value` strings applied; values are parsed as YAML."""
-        values = self.model_dump()
-        for assignment in assignments:
-            path, sign, text = assignment.partition("=")
-            keys = path.strip().split(".")
-            if not sign or len(keys) < 2:
-                raise InvalidInput(f"Expected section.key=value, received {assignment!r}.")
-            node = values
-            for key in keys[:-1]:
-                child = node.setdefault(key, {})
-                if not isinstance(child, dict):
-                    raise InvalidInput(f"{assignment!r}: {key!r} is a value, not a section.")
-                node = child
-            node[keys[-1]] = _scalar(text, node.get(keys[-1]))
-        return self.from_dict(values)
+    def with_values(self, values: Values) -> RunConfig:
+        """A copy with some options changed.
+
+        Args:
+            values: A mapping of `section.key` to value, nested where you like, its values taken as they are; or
+                `section.key=value` strings, as after `--set`, whose values are read as YAML.
+
+        Raises:
+            InvalidInput: an option that there is none of, or a value that it does not take.
+
+        Example:
+            >>> RunConfig().with_values({"training.epochs": 3, "model": {"dim": 64}}).model.dim
+            64
+        """
+        return self.from_dict(with_assignments(self.model_dump(), values, set(option_names(RunConfig))))
 
     def save(self, path: str | Path) -> None:
         """Writes the complete configuration as YAML."""
         Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-def _scalar(text: str, current: Any) -> Any:
-    """Parses a value as YAML; `true` stays a string where the option is one (retrieval.exclude_seen)."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{text!r} is not a valid value: {error}") from None
-    if isinstance(value, str):  # YAML 1.1 parses 1e-3 as a string.
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return text.strip().lower() if isinstance(current, str) and isinstance(value, bool) else value

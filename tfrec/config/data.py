@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class DataConfig(Section):
@@ -18,7 +18,7 @@ class DataConfig(Section):
     default_event: str = Field(
         "interaction", description="Kind given to every event of a log that has no `event` column."
     )
-    timestamp_unit: Literal["auto", "order", "s", "ms", "us"] = Field(
+    timestamp_unit: Annotated[Literal["auto", "order", "s", "ms", "us"], COMMON] = Field(
         "auto",
         description="Unit of integer timestamps. auto: guessed from their median. order: the numbers only sort the "
         "events, so everything that needs a clock (time splits, time gaps, rate limits) is off.",

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class EncoderConfig(Section):
     """Which encoder turns texts into vectors, and how."""
 
-    name: str = Field(
+    name: Annotated[str, COMMON] = Field(
         "minilm-l6", description="A preset, an encoder folder, or TF-Hub handles as PREPROCESSOR|ENCODER."
     )
-    trainable: bool = Field(
+    trainable: Annotated[bool, COMMON] = Field(
         False,
         description="Also train the encoder, jointly with the model, after a first fit with the encoder frozen. Much "
         "slower; worth trying when texts are unlike those the encoder has seen.",

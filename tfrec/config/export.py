@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class ExportConfig(Section):
     """Sizes of the served signatures, which are fixed at export, and the index inside the export."""
 
-    max_k: int = Field(100, ge=1, description="Items that `recommend` returns; clients cut the list to what they need.")
+    max_k: Annotated[int, COMMON] = Field(
+        100, ge=1, description="Items that `recommend` returns; clients cut the list to what they need."
+    )
     history_length: int | None = Field(
         None, ge=1, description="Events of a history that a request holds. null: as many as the model reads."
     )

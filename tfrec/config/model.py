@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class ModelConfig(Section):
     """The model. Options that only one family uses begin with its name."""
 
-    kind: Literal["next-item", "behaviour-text", "click-ranker"] = Field(
+    kind: Annotated[Literal["next-item", "behaviour-text", "click-ranker"], COMMON] = Field(
         "next-item", description="Model family; the same as `--model`."
     )
     head: Literal["sigmoid", "softmax"] = Field(

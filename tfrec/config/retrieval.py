@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class RetrievalConfig(Section):
     """How lists are made, in `tfrec recommend` and in exports alike."""
 
-    exclude_seen: Literal["auto", "true", "false"] = Field(
+    exclude_seen: Annotated[Literal["auto", "true", "false"], COMMON] = Field(
         "auto",
         description="Whether items of the history are left out of lists. auto: yes, unless at least 1% of the "
         "validation targets are repeats.",
@@ -39,3 +39,9 @@ class RetrievalConfig(Section):
         description="Items scored at a time. null: chosen by the batch size, at least 65536. Lower it when memory runs "
         "out.",
     )
+
+    @field_validator("exclude_seen", mode="before")
+    @classmethod
+    def _truth_as_a_word(cls, value: Any) -> Any:
+        """YAML and Python write true and True for the word that is kept."""
+        return str(value).lower() if isinstance(value, bool) else value

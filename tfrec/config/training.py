@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfrec.config.base import Section
+from tfrec.config.base import COMMON, Section
 
 
 class AugmentationConfig(Section):
@@ -43,11 +43,13 @@ class AugmentationConfig(Section):
 class TrainingConfig(Section):
     """How the model is fitted. Options that only one family uses begin with its name."""
 
-    epochs: int = Field(18, ge=1, description="Most epochs; `patience` and `time_budget` may stop earlier.")
-    batch_size: int | None = Field(
+    epochs: Annotated[int, COMMON] = Field(
+        18, ge=1, description="Most epochs; `patience` and `time_budget` may stop earlier."
+    )
+    batch_size: Annotated[int | None, COMMON] = Field(
         None, ge=1, description="Sequences or examples a step. null: 256, less for small data (32 steps an epoch)."
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, COMMON] = Field(
         2e-3, gt=0, description="Highest learning rate, reached after `warmup`; then it falls along a cosine to 0."
     )
     loss: Literal["softmax", "gbce", "bpr"] = Field(
@@ -134,7 +136,7 @@ class TrainingConfig(Section):
     max_examples: int | None = Field(
         8000, ge=1, description="behaviour-text: most training texts, a seeded sample of all. null: all."
     )
-    time_budget: float | None = Field(
+    time_budget: Annotated[float | None, COMMON] = Field(
         None, gt=0, description="Minutes after which training stops, with the best weights so far. null: no limit."
     )
     mixed_bfloat16: bool = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -37,38 +37,47 @@ def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def configuration_page() -> str:
-    """A table for each section of RunConfig: every option with type, default and description."""
+    """Every option of RunConfig, once: those that people use most first, then the others by section."""
     from tfrec.config import RunConfig
+    from tfrec.config.base import COMMON
 
+    sections: dict[str, Any] = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+    options = [(name, option) for section, model in sections.items() for name, option in _options(section, model)]
+    common = [(name, option) for name, option in options if COMMON in option.metadata]
     parts = [
         "# Configuration",
-        "Every option of a run. Set one with `--set section.key=value`, or several in a YAML file with `--config`. "
-        "Unknown keys are refused. A run keeps its complete configuration in `config.yaml`. This page is generated "
-        "from `tfrec/config/`.",
+        "Every option of a run. Set one with `--set section.key=value`, several in a YAML file with `--config`, or in "
+        'Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps its '
+        "complete configuration in `config.yaml`. This page is generated from `tfrec/config/`.",
+        f"## The {len(common)} that people use",
+        _table(common),
+        f"The other {len(options) - len(common)} follow by section; most runs need none of them.",
     ]
-    for section, field in RunConfig.model_fields.items():
-        model: Any = field.annotation
-        parts += [
-            f"## {section}",
-            inspect.getdoc(model) or "",
-            "| key | type | default | description |\n|---|---|---|---|",
-        ]
-        parts[-1] += "".join(_option_rows(section, model))
+    for section, model in sections.items():
+        rest = [place for place in options if place[0].split(".")[0] == section and place not in common]
+        parts += [f"## {section}", inspect.getdoc(model) or "", _table(rest)]
     return "\n\n".join(parts) + "\n"
 
 
-def _option_rows(section: str, model: Any) -> Iterator[str]:
-    """The rows of a section's table; a nested section's rows stand in its place."""
+def _options(section: str, model: Any) -> Iterator[tuple[str, Any]]:
+    """Options as section.key; those of a section within it follow in its place."""
     for name, option in model.model_fields.items():
         if hasattr(option.annotation, "model_fields"):
-            yield from _option_rows(f"{section}.{name}", option.annotation)
-            continue
+            yield from _options(f"{section}.{name}", option.annotation)
+        else:
+            yield f"{section}.{name}", option
+
+
+def _table(options: Iterable[tuple[str, Any]]) -> str:
+    rows = ["| option | type | default | description |", "|---|---|---|---|"]
+    for name, option in options:
         choices = get_args(option.annotation) if get_origin(option.annotation) is Literal else ()
         kind = _cell(", ".join(map(str, choices)) or inspect.formatannotation(option.annotation))
         default = option.get_default(call_default_factory=True)
-        bounds = ", ".join(_bound(limit) for limit in option.metadata)
+        bounds = ", ".join(filter(None, map(_bound, option.metadata)))
         what = " ".join(filter(None, [option.description, f"({bounds})" if bounds else ""]))
-        yield f"\n| `{section}.{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |"
+        rows.append(f"| `{name}` | {kind} | `{_yaml(default)}` | {_cell(what)} |")
+    return "\n".join(rows)
 
 
 def _bound(limit: Any) -> str:

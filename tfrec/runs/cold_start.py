@@ -11,8 +11,8 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.baselines.counting import LastItemText
-from tfrec.retrieval.scorer import Scorer
 from tfrec.models.baselines.segment_popularity import NO_SEGMENTS, SegmentPopularity, segments_of
+from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
 
 K = 10

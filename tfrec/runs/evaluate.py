@@ -15,13 +15,13 @@ from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import write_json
 from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
-from tfrec.retrieval.scorer import Scorer
 from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
 from tfrec.retrieval import should_exclude_seen
+from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.cold_start import cold_slices
-from tfrec.runs.run import Run
 from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
 from tfrec.runs.mlflow_tracking import add_to_record
+from tfrec.runs.run import Run
 from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")

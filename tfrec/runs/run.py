@@ -13,14 +13,22 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
-from tfrec.training.run_layout import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, WEIGHTS_FILE, TEXT_VECTORS_FILE, UNTUNED_VECTORS_FILE, ENCODER_FOLDER, SEGMENTS_FILE
+from tfrec.training.run_layout import (
+    CONFIG_FILE,
+    ENCODER_FOLDER,
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    SEGMENTS_FILE,
+    TEXT_VECTORS_FILE,
+    UNTUNED_VECTORS_FILE,
+    WEIGHTS_FILE,
+)
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
     from tfrec.encoders import TextEncoder
     from tfrec.keras import keras
     from tfrec.retrieval.scorer import Scorer
-
 
 
 class Run:

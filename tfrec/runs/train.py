@@ -19,15 +19,23 @@ from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import refuse_existing, write_json
 from tfrec.models.baselines.segment_popularity import segment_counts
+from tfrec.models.next_item.fit import fit_next_item
+from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features, text_vectors_of
 from tfrec.progress import say
 from tfrec.retrieval import should_exclude_seen
-from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features, text_vectors_of
-from tfrec.models.next_item.fit import fit_next_item
+from tfrec.runs.mlflow_tracking import record_run, store_of
+from tfrec.runs.run import Run
 from tfrec.runs.tensorboard_projector import item_space, write_projector
 from tfrec.training.fit_result import FitResult
-from tfrec.runs.run import Run
-from tfrec.training.run_layout import CONFIG_FILE, ITEMS_FILE, MANIFEST_FILE, SEGMENTS_FILE, TENSORBOARD_FOLDER, TEXT_VECTORS_FILE, WEIGHTS_FILE
-from tfrec.runs.mlflow_tracking import record_run, store_of
+from tfrec.training.run_layout import (
+    CONFIG_FILE,
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    SEGMENTS_FILE,
+    TENSORBOARD_FOLDER,
+    TEXT_VECTORS_FILE,
+    WEIGHTS_FILE,
+)
 
 PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
+from tfrec.models.click_ranker.examples import impression_kind
 from tfrec.models.click_ranker.predictor import ClickRankerJudge
 from tfrec.retrieval.two_stage_scorer import TwoStage, head_weights
-from tfrec.models.click_ranker.examples import impression_kind
 from tfrec.runs.run import Run
 
 

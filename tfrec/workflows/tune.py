@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tfrec.config import RunConfig
+from tfrec.config.invalid_values import option_names
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.files import read_json, write_json, write_text
 from tfrec.progress import say
@@ -154,16 +155,11 @@ def _check_same_study(study: Any, space: Any, dataset: PreparedDataset, config: 
 
 
 def _with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
-    values = config.model_dump()
-    for option, value in options.items():
-        *sections, key = option.split(".")
-        node: Any = values
-        for name in sections:
-            node = node.get(name) if isinstance(node, dict) else None
-        if not sections or not isinstance(node, dict) or key not in node:
+    known = set(option_names(RunConfig))
+    for option in options:
+        if option not in known:
             raise InvalidInput(f"The search space names {option!r}, which is no option. Name options as section.key.")
-        node[key] = value
-    return RunConfig.from_dict(values)
+    return config.with_values(options)
 
 
 def _suggest(trial: Any, option: str, spec: Mapping[str, Any]) -> Any:

@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from tfrec.config.base import Section
 from tfrec.errors import InvalidInput
 
 EXPOSURES = "exposures"
 """Value of `per` for a ratio whose denominator is the user's exposures rather than an event of the outcome log."""
 
 
-class MetricSpec(BaseModel):
+class MetricSpec(Section):
     """A metric: per user the count, the sum or the presence of an event, or with `per` a ratio of two totals.
 
     A ratio is total over total (all clicks / all impressions), not the mean of the users' ratios.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     event: str = Field(min_length=1, description="Event kind of the outcome log.")
@@ -33,7 +32,7 @@ class MetricSpec(BaseModel):
     covariate: bool = Field(True, description="Whether to use CUPED, with the same metric before exposure.")
 
 
-class ExperimentSpec(BaseModel):
+class ExperimentSpec(Section):
     """The plan of an experiment: arms, traffic, metrics and error rates, fixed before it starts.
 
     Example:
@@ -41,8 +40,6 @@ class ExperimentSpec(BaseModel):
         >>> ExperimentSpec.from_dict({"name": "new-ranker", "metrics": [metric]}).control
         'control'
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     salt: str | None = Field(
@@ -90,11 +87,7 @@ class ExperimentSpec(BaseModel):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ExperimentSpec:
         """Builds and validates a spec. Raises `InvalidInput` that names each invalid key."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc'])) or 'experiment'}: {e['msg']}" for e in error.errors()]
-            raise InvalidInput("The experiment is not valid:\n  " + "\n  ".join(lines)) from None
+        return cls.model_validate(values)
 
     @classmethod
     def load(cls, path: str | Path) -> ExperimentSpec:
