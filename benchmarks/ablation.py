@@ -114,9 +114,9 @@ def finished_rows(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, in
 
 def main() -> None:
     """Parses the command line, trains the rows, and prints a line for each and the JSON line."""
-    from tfrec import __version__
     from tfrec.cli.load_tensorflow import load_tensorflow
     from tfrec.config import RunConfig
+    from tfrec.version import __version__
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=DATA, default="movielens-100k")

@@ -104,13 +104,13 @@ def with_tfrec(
 ) -> dict[str, Any]:
     """Metrics, seconds and baselines of a run with defaults, except for the options in `values`."""
     from tfrec.config import RunConfig
-    from tfrec.runs import evaluate_run, train
+    from tfrec.runs import evaluate, train
 
     started = time.perf_counter()
     name = f"run-{seed}-{len(values)}"
     run = train(data, folder / name, RunConfig().with_values([f"training.seed={seed}", *values]))
     seconds = time.perf_counter() - started
-    metrics = evaluate_run(run, data)
+    metrics = evaluate(run, data)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
     predictions = pl.read_parquet(run.path / "predictions.parquet")
     lists = {rows[u]: list(items) for u, items in zip(predictions["user_id"], predictions["items"], strict=True)}

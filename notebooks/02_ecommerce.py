@@ -113,7 +113,7 @@ print(f"{repeats:.0%} of the products bought in the test weeks had been bought b
 
 # %%
 run = tfrec.train(data, folder / "run", config, force=True)
-metrics = tfrec.evaluate_run(run, data)
+metrics = tfrec.evaluate(run, data)
 newest, other, slope, *of_kind = run.model.repeats.numbers.numpy()
 print(
     f"bias on the newest product {newest:+.2f}, on others of the history {other:+.2f}, "
@@ -176,7 +176,7 @@ print("NEW TO IT", *[texts[item] for item in lists[True]], sep="\n  ")
 # %%
 settings = ["model.kind=click-ranker", f"training.epochs={ranker_epochs}", "ranker.dim=32", "model.max_history=30"]
 ranker = tfrec.train(data, folder / "ranker", config.with_values(settings), force=True)
-ranker_metrics = tfrec.evaluate_run(ranker, data)
+ranker_metrics = tfrec.evaluate(ranker, data)
 
 
 def heads_beside_popularity(metrics):
@@ -270,7 +270,7 @@ log, goods = retail_behaviours(users=shoppers, products=150, impressions=True)
 shop = tfrec.prepare(log, goods, folder / "shop", split="global-time", force=True)
 print(log["event"].value_counts(sort=True).rows())
 funnel = tfrec.train(shop, folder / "funnel", config.with_values(settings), force=True)
-shown = tfrec.evaluate_run(funnel, shop)
+shown = tfrec.evaluate(funnel, shop)
 heads_beside_popularity(shown)
 
 # %%

@@ -77,7 +77,7 @@ runs = {
     name: tfrec.train(data, folder / name, tfrec.RunConfig().with_values(shared + extra), force=True)
     for name, extra in kinds.items()
 }
-metrics = {name: tfrec.evaluate_run(run, data) for name, run in runs.items()}
+metrics = {name: tfrec.evaluate(run, data) for name, run in runs.items()}
 
 # %%
 rows = metrics | {f"baseline: {name}": row for name, row in metrics["hybrid"]["baselines"].items()}

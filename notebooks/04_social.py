@@ -109,7 +109,7 @@ log.group_by("event").len().sort("len", descending=True)
 data = tfrec.prepare(log, items, folder / "data", split="global-time", force=True)
 config = tfrec.RunConfig().with_values([f"training.epochs={epochs}", "evaluation.bootstrap=200"])
 run = tfrec.train(data, folder / "run", config, force=True)
-metrics = tfrec.evaluate_run(run, data)
+metrics = tfrec.evaluate(run, data)
 counts = data.manifest["counts"]["test"]
 print(f"{counts['targets']} targets of the test are posts that training knows, {counts['cold_item_targets']} are newer")
 pl.DataFrame(

@@ -75,7 +75,7 @@ options = ["size=tiny", "vocab_size=1500", f"steps={steps}", "seq_length=64", "b
 def pretrained(name, values, source=None):
     """Pre-trains an encoder and returns its card."""
     config = tfrec.RunConfig().with_values([f"pretraining.{value}" for value in values])
-    out = pretrain_encoder(folder / name, config, dataset=data, source=source, force=True)
+    out = pretrain_encoder(folder / name, config, data=data, source=source, force=True)
     return read_json(out / "pretraining.json")
 
 
@@ -128,7 +128,7 @@ def ndcg(name, encoder):
     values = ["model.use_id=false", "model.neighbours=0", "model.text_neighbours=0", f"training.epochs={epochs}"]
     values += ["model.dim=128", f"encoder.name={encoder}", "evaluation.bootstrap=0"]
     run = tfrec.train(data, folder / f"run-{name}", tfrec.RunConfig().with_values(values), force=True)
-    return tfrec.evaluate_run(run, data)
+    return tfrec.evaluate(run, data)
 
 
 encoders = {

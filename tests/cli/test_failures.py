@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-import tfrec.files
+import tfrec.encoders.describe
 from tfrec.errors import TfrecError
 
 
@@ -67,7 +67,7 @@ def broken(monkeypatch, tmp_path):
         def fail(path):
             raise error
 
-        monkeypatch.setattr(tfrec.files, "read_json", fail)
+        monkeypatch.setattr(tfrec.encoders.describe, "read_json", fail)
         return "encoder", "info", str(tmp_path)
 
     return fail_with

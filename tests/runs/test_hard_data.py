@@ -10,7 +10,7 @@ import pytest
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.errors import InvalidInput
-from tfrec.runs import evaluate_run, train
+from tfrec.runs import evaluate, train
 
 KINDS = {"user_id": str, "item_id": str, "event": str, "timestamp": int}
 
@@ -60,7 +60,7 @@ def test_a_log_that_says_little_is_fitted_and_measured(name, config, tmp_path):
     events, items = CASES[name]
     dataset = prepare(events, items, tmp_path / "data", split="leave-one-out")
     run = train(dataset, tmp_path / "run", config)
-    metrics = evaluate_run(run, dataset)
+    metrics = evaluate(run, dataset)
     assert metrics["users"] == events["user_id"].n_unique() and 0 <= metrics["ndcg@10"] <= 1
     assert all(np.isfinite(weight.numpy()).all() for weight in run.model.weights)
     found = pl.read_parquet(run.path / "predictions.parquet")

@@ -12,7 +12,7 @@ import pytest
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.errors import Unavailable
-from tfrec.runs import evaluate_run, train
+from tfrec.runs import evaluate, train
 from tfrec.runs import mlflow_tracking as module
 
 SMALL = ["model.dim=4", "model.heads=1", "model.use_text=false", "training.epochs=2", "evaluation.bootstrap=0"]
@@ -38,7 +38,7 @@ def dataset(tmp_path_factory):
 @pytest.mark.slow
 def test_a_run_and_its_evaluation_are_in_the_local_store(mlflow, dataset, tmp_path):
     run = train(dataset, tmp_path / "shop", RunConfig().with_values([*SMALL, "tracking.mlflow=true"]))
-    measured = evaluate_run(run, dataset)
+    measured = evaluate(run, dataset)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     (kept,) = client.search_runs([client.get_experiment_by_name("tfrec").experiment_id])
     assert kept.info.run_name == "shop" and kept.info.status == "FINISHED"
@@ -71,7 +71,7 @@ def test_a_store_that_fails_at_the_end_costs_a_message_and_no_run(mlflow, datase
     assert (run.path / "manifest.json").is_file() and not (run.path / "mlflow.json").exists()
     assert "did not take it: connection refused\n" in capsys.readouterr().err
     (run.path / "mlflow.json").write_text('{"uri": "nonsense://x", "experiment": "tfrec", "run_id": "1"}')
-    assert evaluate_run(run, dataset)["users"] == 12
+    assert evaluate(run, dataset)["users"] == 12
     assert "metrics.json is not in MLflow" in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.shared.history_statistics import repeat_log_odds
-from tfrec.runs import Run, evaluate_run, train
+from tfrec.runs import Run, evaluate, train
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 
@@ -65,7 +65,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
 @pytest.mark.slow
 def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
     run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=25", "training.learning_rate=0.01"]))
-    metrics = evaluate_run(run, dataset)
+    metrics = evaluate(run, dataset)
     assert metrics["users"] == 40 and metrics["items"] == 12
     assert metrics["ndcg@10"] > 0.8 > metrics["baselines"]["popularity"]["ndcg@10"]
     assert set(metrics["baselines"]) == {"popularity", "text", "cooccurrence", "cooccurrence_text"}

@@ -21,6 +21,6 @@ def check(
 ) -> None:
     """Load an export without tfrec, call it, and compare its answers with those stored at export."""
     load_tensorflow()
-    from tfrec.serving.checking.check import check as check_export
+    import tfrec
 
-    typer.echo(str(check_export(folder, tensorflow=tensorflow)))
+    typer.echo(str(tfrec.check(folder, tensorflow=tensorflow)))

@@ -23,7 +23,7 @@ def compare(
 ) -> None:
     """Say which runs differ, by paired tests over users. Runs that differ only in their seed are repeats."""
     from tfrec.files import write_text
-    from tfrec.runs.recommend import check_output, write_frame
+    from tfrec.reporting.table_files import check_output, write_frame
     from tfrec.workflows.compare_runs import compare_runs, comparison_report, verdict
 
     check_page(out, force)

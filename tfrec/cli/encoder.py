@@ -28,9 +28,9 @@ def import_(
 ) -> None:
     """Convert a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) to a TF-Hub preprocessor and encoder."""
     load_tensorflow()
-    from tfrec.encoders import import_encoder
+    import tfrec
 
-    typer.echo(f"Wrote {import_encoder(source, out, pooling=pooling, force=force)}")
+    typer.echo(f"Wrote {tfrec.import_encoder(source, out, pooling=pooling, force=force)}")
 
 
 @app.command()
@@ -52,18 +52,14 @@ def pretrain(
     force: Force = False,
 ) -> None:
     """Pre-train an encoder on unlabelled text, as a masked (bert) or causal (gpt) language model."""
-    from tfrec.errors import InvalidInput
-
-    if data is None and not text:
-        raise InvalidInput("There is nothing to learn from. Pass --data, --text, or both.")
     settings = run_config(config, assignments)
-    from tfrec.data import PreparedDataset
+    from tfrec.data import load_dataset
 
-    dataset = PreparedDataset.load(data) if data else None
+    dataset = load_dataset(data) if data else None
     load_tensorflow(pool=True)
     from tfrec.pretraining import pretrain_encoder
 
-    pretrain_encoder(out, settings, dataset=dataset, files=text or [], source=source, resume=resume, force=force)
+    pretrain_encoder(out, settings, data=dataset, files=text or [], source=source, resume=resume, force=force)
     typer.echo(f"Wrote {out}")
 
 
@@ -80,9 +76,9 @@ def adapt(
 ) -> None:
     """Fine-tune an encoder contrastively on pairs of items that users take one after the other."""
     settings = run_config(config, assignments)
-    from tfrec.data import PreparedDataset
+    from tfrec.data import load_dataset
 
-    dataset = PreparedDataset.load(data)
+    dataset = load_dataset(data)
     load_tensorflow(pool=True)
     from tfrec.pretraining import adapt_encoder
 
@@ -92,13 +88,7 @@ def adapt(
 @app.command()
 def info(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Encoder folder.")]) -> None:
     """Print the width, pooling, source and hash of an encoder folder."""
-    from tfrec.errors import InvalidInput
-    from tfrec.files import read_json
+    from tfrec.encoders import describe_encoder
 
-    described = folder / "tfrec_encoder.json"
-    if not described.is_file():
-        raise InvalidInput(
-            f"{folder} is not an encoder folder: there is no {described.name}. Make one with `tfrec encoder import`."
-        )
-    for name, value in read_json(described).items():
+    for name, value in describe_encoder(folder).items():
         typer.echo(f"{name}: {value}")

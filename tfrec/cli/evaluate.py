@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from tfrec.cli.shared_options import Data, Ranker, RunFolder
 def evaluate(
     run: RunFolder,
     data: Data,
-    split: Annotated[str, typer.Option(metavar="valid|test", help="Split whose targets are predicted.")] = "test",
+    split: Annotated[Literal["valid", "test"], typer.Option(help="Split whose targets are predicted.")] = "test",
     ranker: Ranker = None,
     out: Annotated[
         Path | None, typer.Option(help="Metrics file to write. Default: metrics.json in the run folder.")
@@ -28,31 +28,18 @@ def evaluate(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing report.")] = False,
 ) -> None:
     """Measure a run and the baselines; ranking metrics are over the whole catalogue."""
-    from tfrec.errors import InvalidInput
-
-    if split not in ("valid", "test"):
-        raise InvalidInput(f"--split must be valid or test, received {split!r}.")
-    if out is not None and not out.parent.is_dir():
-        raise InvalidInput(f"--out: the folder {out.parent} does not exist. Create it, or choose another folder.")
     check_page(report, force, "--report")
-    from tfrec.data import PreparedDataset
+    import tfrec
 
-    dataset = PreparedDataset.load(data)
+    dataset = tfrec.load_dataset(data)
     load_tensorflow(pool=True)
-    from tfrec.runs import Run, evaluate_run
     from tfrec.workflows.console_tables import print_metrics
 
-    second = Run.load(ranker) if ranker else None
-    metrics = evaluate_run(
-        Run.load(run), dataset, split=split, out=out, trained_baselines=trained_baselines, ranker=second
-    )
+    metrics = tfrec.evaluate(run, dataset, split, out, trained_baselines=trained_baselines, ranker=ranker)
     print_metrics(metrics)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
-        from tfrec.files import write_text
-        from tfrec.runs.mlflow_tracking import add_to_record
-        from tfrec.workflows.run_report import run_report
+        from tfrec.workflows.run_report import write_run_report
 
-        write_text(report, run_report(run, dataset, out))
-        add_to_record(run, report)
+        write_run_report(report, run, dataset, out, force=force)
         typer.echo(f"Wrote {report}")

@@ -33,7 +33,7 @@ def plan(
     """Say how long the test must run, from a log of past outcomes."""
     from tfrec.experiments import ExperimentSpec
     from tfrec.experiments import plan as plan_experiment
-    from tfrec.runs.recommend import check_output, write_frame
+    from tfrec.reporting.table_files import check_output, write_frame
 
     if out is not None:
         check_output(out, force)
@@ -60,8 +60,9 @@ def assign(
     force: Force = False,
 ) -> None:
     """Write the arm of each user; null for users outside the experiment."""
+    from tfrec.data.ingest.user_ids import read_users
     from tfrec.experiments import ExperimentSpec, assign_users
-    from tfrec.runs.recommend import check_output, read_users, write_frame
+    from tfrec.reporting.table_files import check_output, write_frame
 
     check_output(out, force)
     table = assign_users(ExperimentSpec.load(spec), read_users(users))
@@ -82,7 +83,7 @@ def analyse(
     """Print the decision on each arm, with the reasons."""
     from tfrec.experiments import ExperimentSpec, decide
     from tfrec.experiments import analyse as analyse_experiment
-    from tfrec.runs.recommend import check_output, write_frame
+    from tfrec.reporting.table_files import check_output, write_frame
 
     if out is not None:
         check_output(out, force)

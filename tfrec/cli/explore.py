@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,39 +18,7 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Explore a run: recommendations and the reasons for them, new items, two runs side by side."""
-    from tfrec.data import PreparedDataset
-    from tfrec.errors import InvalidInput, Unavailable
-
-    if importlib.util.find_spec("streamlit") is None:
-        raise Unavailable("The page needs the extra `serve`: pip install 'tfrec-bert[serve]'.")
     load_tensorflow()
-    from tfrec.runs import Run
+    from tfrec.workflows.explore.open_page import explore as open_page
 
-    runs = [Run.load(path) for path in run]
-    for loaded in runs:
-        if loaded.kind != "next-item":
-            raise InvalidInput(f"Expected next-item runs, {loaded.path} is of the kind {loaded.kind}.")
-    if data is not None:
-        known = PreparedDataset.load(data)
-        if list(known.item_ids) != list(runs[0].item_ids):
-            raise InvalidInput(f"{data} has another catalogue than {run[0]}. Use the data the run was trained on.")
-    page = Path(__file__).parents[1] / "workflows" / "explore" / "streamlit_page.py"
-    settings = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": str(not browser).lower(),
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-    }
-    command = [sys.executable, "-m", "streamlit", "run", str(page)]
-    command += [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    command += ["--", *(part for path in run for part in ("--run", str(path)))]
-    command += ["--data", str(data)] if data is not None else []
-    typer.echo(f"The page is at http://{host}:{port}; stop it with Ctrl-C.")
-    try:
-        code = subprocess.run(command, check=False, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}).returncode
-    except KeyboardInterrupt:
-        return
-    if code:
-        raise Unavailable(f"The page stopped with exit code {code}; its messages are above. Is port {port} free?")
+    open_page(run, data, host=host, port=port, browser=browser)

@@ -14,21 +14,17 @@ from tfrec.cli.shared_options import Assignments, Force, Ranker, RunFolder
 def export(
     run: RunFolder,
     out: Annotated[Path, typer.Option(help="Model folder, e.g. saved_models/shop; the version is written below it.")],
-    version: Annotated[int | None, typer.Option(help="Version number. Default: one more than the highest.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Version number. Default: one more than the highest.")
+    ] = None,
     ranker: Ranker = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
     """Write a run as the next version of a served model."""
-    from tfrec.errors import InvalidInput
-
-    if version is not None and version < 1:
-        raise InvalidInput(f"--version must be at least 1, received {version}.")
     load_tensorflow()
-    from tfrec.runs import Run
-    from tfrec.serving.exporting.export import export as export_run
+    import tfrec
 
-    trained, second = Run.load(run), Run.load(ranker) if ranker else None
-    trained.config = trained.config.with_values(assignments or [])
-    written = export_run(trained, out, version=version, force=force, ranker=second)
+    trained = tfrec.load_run(run).with_values(assignments or [])
+    written = tfrec.export(trained, out, version=version, force=force, ranker=ranker)
     typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

@@ -13,7 +13,7 @@ from tfrec.cli.shared_options import Assignments, Force, RunFolder
 app = typer.Typer(no_args_is_help=True, help="Export a run with an approximate index or with new items.")
 
 Out = Annotated[Path, typer.Option(help="Model folder, e.g. saved_models/shop; the version is written below it.")]
-Version = Annotated[int | None, typer.Option(help="Version number. Default: one more than the highest.")]
+Version = Annotated[int | None, typer.Option(min=1, help="Version number. Default: one more than the highest.")]
 MeasureData = Annotated[
     Path | None,
     typer.Option("--data", help="Prepared data whose histories measure the index. Default: histories of one item."),
@@ -60,30 +60,16 @@ def _export(
     version: int | None,
     force: bool,
 ) -> None:
-    from tfrec.errors import InvalidInput
-
-    if version is not None and version < 1:
-        raise InvalidInput(f"--version must be at least 1, received {version}.")
     load_tensorflow()
-    from tfrec.data import PreparedDataset
+    import tfrec
     from tfrec.files import read_json
-    from tfrec.runs import Run
-    from tfrec.serving.exporting.add_items import with_new_items
-    from tfrec.serving.exporting.build_index import IndexReport
+    from tfrec.serving import IndexReport, with_new_items
     from tfrec.serving.exporting.export import EXPORT_FILE
-    from tfrec.serving.exporting.export import export as export_run
 
-    trained = Run.load(run)
-    trained.config = trained.config.with_values(assignments)
-    histories = None
-    if data is not None:
-        dataset = PreparedDataset.load(data)
-        trained.scorer(dataset)  # raises if the catalogues differ
-        histories = dataset.histories()
-    new: list[str] = []
+    trained, new = tfrec.load_run(run).with_values(assignments), list[str]()
     if items is not None:
         trained, new = with_new_items(trained, items)
-    written = export_run(trained, out, version=version, histories=histories, force=force)
+    written = tfrec.export(trained, out, version=version, histories=data, force=force)
     about = read_json(written / EXPORT_FILE)["index"]
     if new:
         shown = ", ".join(new[:5]) + (", …" if len(new) > 5 else "")

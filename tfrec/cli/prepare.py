@@ -28,9 +28,9 @@ def prepare(
 ) -> None:
     """Clean an event log and an items file, split the log, and report what was dropped."""
     settings = run_config(config, assignments)
-    from tfrec.data import prepare as prepare_dataset
+    import tfrec
 
-    dataset = prepare_dataset(events, items, out, users=users, split=split, config=settings, force=force)
+    dataset = tfrec.prepare(events, items, out, users=users, split=split, config=settings, force=force)
     for name, count in dataset.manifest["counts"].items():
         typer.echo(f"{name}: {_format_count(count)}")
     typer.echo(f"split: {dataset.manifest['split']}")

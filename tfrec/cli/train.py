@@ -36,11 +36,9 @@ def train(
         ("training", "seed"): seed,
     }
     settings = run_config(config, assignments, flags)
-    from tfrec.data import PreparedDataset
+    import tfrec
 
-    dataset = PreparedDataset.load(data)
+    dataset = tfrec.load_dataset(data)
     load_tensorflow(pool=True)
-    from tfrec.runs import train as train_run
-
-    train_run(dataset, out, settings, resume=resume, force=force)
+    tfrec.train(dataset, out, settings, resume=resume, force=force)
     typer.echo(f"Wrote {out}")

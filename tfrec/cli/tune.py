@@ -21,12 +21,13 @@ def tune(
 ) -> None:
     """Search hyper-parameters with Optuna and keep the run with the best validation."""
     settings = run_config(config, assignments)
-    from tfrec.data import PreparedDataset
-    from tfrec.workflows.tune import read_space, tune
+    from tfrec.data import load_dataset
 
-    dataset, search_space = PreparedDataset.load(data), read_space(space)
+    dataset = load_dataset(data)
     load_tensorflow(pool=True)
-    result = tune(dataset, search_space, out, settings, trials=trials)
+    from tfrec.workflows.tune import tune as search
+
+    result = search(dataset, space, out, settings, trials=trials)
     typer.echo(f"{result['trials']} trials, {result['pruned']} pruned; validation ndcg@10 {result['value']:.4f} with:")
     for option, value in result["options"].items():
         typer.echo(f"  {option}: {value}")

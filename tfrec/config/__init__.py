@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import yaml
 from pydantic import Field
@@ -42,8 +42,12 @@ __all__ = [
 ]
 
 
+ConfigSource = Union["RunConfig", Mapping[str, Any], str, Path, None]
+"""What functions take as a configuration: one, options over the defaults, a YAML file, or None for the defaults."""
+
+
 class RunConfig(Section):
-    """Every option of a run.
+    """Every option of a run. It cannot be changed; `with_values` makes a changed copy.
 
     Example:
         >>> RunConfig().with_values(["training.epochs=3"]).training.epochs
@@ -100,3 +104,20 @@ class RunConfig(Section):
     def save(self, path: str | Path) -> None:
         """Writes the complete configuration as YAML."""
         Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def as_run_config(given: ConfigSource) -> RunConfig:
+    """The configuration that was given: as it is, a mapping over the defaults, the YAML file of a path, the defaults.
+
+    Raises:
+        InvalidInput: a file that is none, an option that there is none of, or a value that it does not take.
+
+    Example:
+        >>> as_run_config({"training.epochs": 3}).training.epochs
+        3
+    """
+    if isinstance(given, RunConfig):
+        return given
+    if isinstance(given, str | Path):
+        return RunConfig.load(given)
+    return RunConfig() if given is None else RunConfig().with_values(given)

@@ -1,7 +1,7 @@
 """Turns raw logs and catalogues into a PreparedDataset, and serves it to models as arrays."""
 
 from tfrec.data.behaviour_text import behaviour_text
-from tfrec.data.dataset import PreparedDataset
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.datasets.complete_journey import read_complete_journey
 from tfrec.data.datasets.movielens import read_movielens_100k
 from tfrec.data.histories import Histories, Queries
@@ -17,6 +17,7 @@ __all__ = [
     "behaviour_text",
     "check_leakage",
     "history_batch",
+    "load_dataset",
     "normalise_text",
     "prepare",
     "read_complete_journey",

@@ -161,3 +161,19 @@ class PreparedDataset:
         return pl.read_parquet(self.path / SPLITS_FOLDER / f"{name}.parquet").with_columns(
             pl.col(schema.USER, schema.HISTORY_LENGTH).cast(pl.Int64)
         )
+
+
+def load_dataset(path: PreparedDataset | str | Path) -> PreparedDataset:
+    """The prepared data in a folder; a PreparedDataset is handed back as it is.
+
+    Raises:
+        InvalidInput: the folder is no prepared data, or what was given is neither.
+    """
+    if isinstance(path, PreparedDataset):
+        return path
+    if not isinstance(path, str | Path):
+        raise InvalidInput(
+            f"Expected a PreparedDataset or the folder of one, received a {type(path).__name__}. "
+            "Make one of logs or frames with tfrec.prepare."
+        )
+    return PreparedDataset(path)

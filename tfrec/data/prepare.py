@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-import tfrec
 from tfrec import schema
-from tfrec.config import RunConfig
+from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import FORMAT, PreparedDataset
 from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.event_log import Log, build_log
@@ -22,6 +21,7 @@ from tfrec.data.ingest.validate import as_id, typed_items
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
 from tfrec.progress import say
+from tfrec.version import __version__
 
 SPLITS = (schema.LEAVE_ONE_OUT, schema.GLOBAL_TIME, schema.GIVEN)
 LOOKS_AHEAD = (
@@ -37,7 +37,7 @@ def prepare(
     *,
     users: Source | None = None,
     split: str | None = None,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     force: bool = False,
 ) -> PreparedDataset:
     """Cleans a behaviour log and a catalogue, splits the log, and writes both to a folder.
@@ -55,7 +55,8 @@ def prepare(
         users: Optional table of users: user_id and any other columns.
         split: "leave-one-out", "global-time" or "given" (the events' column split says train, valid or test).
             Defaults to global-time if the log has a clock, else to leave-one-out.
-        config: Configuration; only its section `data` is used.
+        config: A RunConfig, a mapping of options or a YAML file; only the section `data` is used. None for the
+            defaults.
         force: Whether to replace an existing folder.
 
     Returns:
@@ -73,7 +74,7 @@ def prepare(
         >>> data.item_ids.tolist(), data.queries("test").history.items.tolist()
         (['a', 'b', 'c'], [0, 1, 0])
     """
-    config = config or RunConfig()
+    config = as_run_config(config)
     refuse_existing(out, force)
     if split is not None and split not in SPLITS:
         raise InvalidInput(f"Expected split to be one of {', '.join(SPLITS)}; received {split!r}.")
@@ -237,5 +238,5 @@ def _manifest(
         "event_kinds": log.kinds,
         "counts": {"users": len(h), "items": report["items"]["catalogue"], "events": len(h.items), **report["splits"]},
         "config": settings,
-        "versions": {"tfrec": tfrec.__version__, "polars": pl.__version__, "numpy": np.__version__},
+        "versions": {"tfrec": __version__, "polars": pl.__version__, "numpy": np.__version__},
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfrec.encoders.checkpoints.import_encoder import import_encoder as import_encoder
+    from tfrec.encoders.describe import describe_encoder as describe_encoder
     from tfrec.encoders.embedding_store.store import EmbeddingStore as EmbeddingStore
     from tfrec.encoders.load import load_encoder as load_encoder
     from tfrec.encoders.text_encoder import TextEncoder as TextEncoder
@@ -22,6 +23,7 @@ _PUBLIC = {
     "TextEncoder": "tfrec.encoders.text_encoder",
     "build_bert": "tfrec.encoders.transformers.build",
     "build_gpt": "tfrec.encoders.transformers.build",
+    "describe_encoder": "tfrec.encoders.describe",
     "import_encoder": "tfrec.encoders.checkpoints.import_encoder",
     "load_encoder": "tfrec.encoders.load",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "TextEncoder",
     "build_bert",
     "build_gpt",
+    "describe_encoder",
     "import_encoder",
     "load_encoder",
 ]

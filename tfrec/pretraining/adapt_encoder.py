@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrec import __version__
-from tfrec.config import AdaptationConfig, RunConfig
-from tfrec.data.dataset import PreparedDataset
+from tfrec.config import AdaptationConfig, ConfigSource, as_run_config
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Histories
 from tfrec.encoders import load_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
@@ -24,14 +23,15 @@ from tfrec.progress import say, track
 from tfrec.training.callbacks import finite
 from tfrec.training.layerwise_adamw import LayerwiseOptimizer
 from tfrec.training.schedules import warm_cosine
+from tfrec.version import __version__
 
 CARD_FILE = "adaptation.json"
 
 
 def adapt_encoder(
-    dataset: PreparedDataset,
+    data: PreparedDataset | str | Path,
     out: str | Path,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     *,
     source: str = "minilm-l6",
     force: bool = False,
@@ -45,10 +45,11 @@ def adapt_encoder(
     correction for popularity: what is learnt is how much likelier two texts are together than apart.
 
     Args:
-        dataset: The catalogue's texts and the training histories.
+        data: Prepared data, or its folder: the catalogue's texts and the training histories are read.
         out: The encoder folder to write, with `adaptation.json`, its card: data, source, steps, losses, and the loss
             and accuracy on pairs of people who were held out, before and after.
-        config: Its section `adaptation`; defaults where None.
+        config: A RunConfig, a mapping of options or a YAML file, of which the section `adaptation` is used; None for
+            the defaults.
         source: What is adapted: a preset, or a folder that `tfrec encoder` wrote.
         force: Replace `out`.
 
@@ -59,8 +60,9 @@ def adapt_encoder(
         InvalidInput: `out` exists; there is no pair of items with text; the encoder's layers are not known.
         TfrecError: The loss or a weight is not a number any more. Nothing is written.
     """
-    out, knobs = Path(out), (config or RunConfig()).adaptation
+    out, knobs = Path(out), as_run_config(config).adaptation
     refuse_existing(out, force)
+    dataset = load_dataset(data)
     encoder = load_encoder(source)
     keras.utils.set_random_seed(knobs.seed)
     model, shape = trainable_model(encoder, "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32")

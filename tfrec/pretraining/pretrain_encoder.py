@@ -8,9 +8,8 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from tfrec import __version__
-from tfrec.config import PretrainingConfig, RunConfig
-from tfrec.data.dataset import PreparedDataset
+from tfrec.config import ConfigSource, PretrainingConfig, RunConfig, as_run_config
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.encoders.checkpoints.resume_from import starting_point
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
 from tfrec.encoders.tokenization.learn_wordpieces import learn_word_pieces
@@ -27,6 +26,7 @@ from tfrec.pretraining.language_model_trainer import LanguageTrainer
 from tfrec.progress import say
 from tfrec.training.checkpoint_folder import STATE_FILE
 from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE
+from tfrec.version import __version__
 
 CARD_FILE = "pretraining.json"
 
@@ -35,9 +35,9 @@ _MAX_LEARNT = 200_000  # texts that the vocabulary is learnt from
 
 def pretrain_encoder(
     out: str | Path,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     *,
-    dataset: PreparedDataset | None = None,
+    data: PreparedDataset | str | Path | None = None,
     files: Sequence[str | Path] = (),
     source: str | None = None,
     resume: bool = False,
@@ -50,14 +50,15 @@ def pretrain_encoder(
     Args:
         out: The folder: a TF-Hub pair as `import_encoder` writes it, and `pretraining.json`, its card: data hash,
             source, steps, losses, held-out perplexity and accuracy before and after, versions.
-        config: Its section `pretraining`; defaults where None. With `resume`, that of the interrupted training holds.
-        dataset: Texts of the catalogue and of the training histories.
+        config: A RunConfig, a mapping of options or a YAML file, of which the section `pretraining` is used; None for
+            the defaults. With `resume`, that of the interrupted training holds.
+        data: Prepared data, or its folder: the texts of the catalogue and of the training histories are learnt.
         files: Text files, one text a line.
         source: A preset, a Hugging Face folder or an encoder folder to go on from; its family, size and vocabulary
             hold, and the prediction head, which none of them has, is a new one: for BERT it is learnt alone first, for
             `pretraining.head_steps`, and "before" is measured after that. None: a new model, with a WordPiece
             vocabulary learnt from the texts.
-        resume: Go on with `OUT.partial`; dataset, files and source have to be the same.
+        resume: Go on with `OUT.partial`; data, files and source have to be the same.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
 
     Returns:
@@ -72,7 +73,10 @@ def pretrain_encoder(
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     refuse_existing(out, force)
-    config = _start(partial, config or RunConfig(), resume, force)
+    if data is None and not files:
+        raise InvalidInput("There is nothing to learn from. Pass --data, --text, or both.")
+    dataset = None if data is None else load_dataset(data)
+    config = _start(partial, as_run_config(config), resume, force)
     knobs = config.pretraining
     corpus = Corpus(dataset, files, knobs.held_out)
     try:

@@ -1,9 +1,9 @@
 """The Run folder: train, evaluate and recommend, for any family of models."""
 
-from tfrec.runs.evaluate import evaluate_run
-from tfrec.runs.run import Run
+from tfrec.runs.deprecated import evaluate_run as evaluate_run
+from tfrec.runs.evaluate import evaluate
+from tfrec.runs.recommend import recommend
+from tfrec.runs.run import Run, load_run
 from tfrec.runs.train import train
 
-load_run = Run.load
-
-__all__ = ["Run", "evaluate_run", "load_run", "train"]
+__all__ = ["Run", "evaluate", "load_run", "recommend", "train"]

@@ -1,4 +1,4 @@
-"""`evaluate_run`: the metrics file of a run, beside the untrained baselines."""
+"""`evaluate`: the metrics file of a run, beside the untrained baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrec import schema
-from tfrec.data.dataset import PreparedDataset
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
@@ -21,42 +21,50 @@ from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.cold_start import cold_slices
 from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
 from tfrec.runs.mlflow_tracking import add_to_record
-from tfrec.runs.run import Run
+from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
 
 
-def evaluate_run(
-    run: Run,
-    dataset: PreparedDataset,
+def evaluate(
+    run: Run | str | Path,
+    data: PreparedDataset | str | Path,
     split: str = schema.TEST,
     out: str | Path | None = None,
     *,
     trained_baselines: bool = False,
-    ranker: Run | None = None,
+    ranker: Run | str | Path | None = None,
 ) -> dict[str, Any]:
     """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
 
     Args:
-        run: The trained run.
-        dataset: The dataset it was trained on.
+        run: The trained run, or its folder.
+        data: The prepared data that it was trained on, or its folder.
         split: "valid" or "test".
         out: Where the metrics are written; `metrics.json` in the run's folder by default. The per-user top-k and the
             ranks of the targets go to `predictions.parquet` in the run's folder.
         trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) too; they come under
             "baselines_trained".
-        ranker: A run of click-ranker on the same catalogue; the metrics of the lists that it puts in order come under
-            "two_stage".
+        ranker: A run of click-ranker on the same catalogue, or its folder; the metrics of the lists that it puts in
+            order come under "two_stage".
 
     Returns:
         The content of the metrics file, values in 0…1 (novelty in bits).
+
+    Raises:
+        InvalidInput: another split, a run or data that is none or has another catalogue, a split without a query, or no
+            folder for `out`.
     """
     if split not in (schema.VALID, schema.TEST):
-        raise InvalidInput(f"Expected --split valid or test, received {split!r}.")
+        raise InvalidInput(f"Expected the split valid or test, received {split!r}.")
+    if out is not None and not Path(out).parent.is_dir():
+        raise InvalidInput(f"The folder {Path(out).parent} does not exist. Make it, or choose another place.")
+    dataset, run = load_dataset(data), load_run(run)
     run.refuse_other_catalogue(dataset)
-    if ranker is not None:
-        check_ranker(run, ranker)
+    second = None if ranker is None else load_run(ranker)
+    if second is not None:
+        check_ranker(run, second)
     if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
         from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
 
@@ -69,8 +77,8 @@ def evaluate_run(
         metrics = _ranking(run, dataset, split)
         if trained_baselines:
             metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
-    if ranker is not None:
-        metrics["two_stage"] = _two_stage(run, ranker, dataset, split)
+    if second is not None:
+        metrics["two_stage"] = _two_stage(run, second, dataset, split)
     file = Path(out or run.path / "metrics.json")
     write_json(file, metrics)
     add_to_record(run.path, file, metrics, f"{split}.")

@@ -1,107 +1,78 @@
-"""Lists for the users of a PreparedDataset, from a Run, and the file that holds them."""
+"""`recommend`: a Run's lists for the users of a PreparedDataset, as a frame and, where asked for, as a file."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from tfrec.data.dataset import PreparedDataset, load_dataset
+from tfrec.data.ingest.user_ids import read_users
 from tfrec.errors import InvalidInput
-from tfrec.files import refuse_existing
-from tfrec.schema import USER_ID
-
-if TYPE_CHECKING:
-    from tfrec.data import PreparedDataset
-    from tfrec.runs import Run
-
-_FORMS = (".parquet", ".csv", ".jsonl")
+from tfrec.reporting.table_files import check_output, write_frame
+from tfrec.retrieval import recommend as lists_of_scorer
+from tfrec.runs.evaluate import serves_without_seen
+from tfrec.runs.run import Run, load_run
+from tfrec.runs.two_stage import two_stage_scorer
 
 
-def recommend_from_run(
-    run: Run,
-    dataset: PreparedDataset,
-    *,
+def recommend(
+    run: Run | str | Path,
+    data: PreparedDataset | str | Path,
     k: int = 10,
-    users: Sequence[str] | None = None,
-    ranker: Run | None = None,
+    *,
+    users: Sequence[str] | str | Path | None = None,
+    ranker: Run | str | Path | None = None,
+    allow: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
 ) -> pl.DataFrame:
-    """The top `k` items of each user, given all of the user's events; seen items by `retrieval.exclude_seen`.
+    """The top `k` items of each user, given all that the user did: what `tfrec recommend` writes.
 
-    With `ranker`, a run of click-ranker on the same catalogue, it puts what the run finds in order.
+    Whether a list may hold items that the user has had before is as the run's `retrieval.exclude_seen` says, and so as
+    it will be served. For a scorer of your own, or histories that are in no prepared data, there is
+    `tfrec.retrieval.recommend`.
+
+    Args:
+        run: A run that ranks the catalogue (next-item, or behaviour-text with the softmax head), or its folder.
+        data: The prepared data that it was trained on, or its folder.
+        k: int. Items a user. Where fewer are left (small catalogue, exclusions), the user has fewer rows.
+        users: Ids of the users to answer, in this order, or a file of them, one a line; None for all.
+        ranker: A run of click-ranker on the same catalogue, or its folder: it puts what the run finds in order.
+        allow: Item ids that may be recommended; None for all.
+        out: A .parquet, .csv or .jsonl file to write too, whole or not at all; None for none.
+        force: Whether `out` may replace a file.
 
     Returns:
-        Columns user_id, item_id, rank (from 1) and score, in the order of the users; a user with fewer than `k`
-        items left has fewer rows.
+        A Polars frame, one row an item of a list, best first: user_id (String), item_id (String), rank (UInt32, from 1)
+        and score (Float32, comparable within a user). Ties go to the item first in the catalogue. No user, no row.
 
     Raises:
-        InvalidInput: the run was trained on another catalogue, or a user is not in the data.
+        InvalidInput: `k` below 1, a run or data that is none, that does not rank or has another catalogue, a user or
+            an allowed item that is not there, or a place that cannot be written to. Nothing is written then.
     """
-    if list(run.item_ids) != list(dataset.item_ids):
-        raise InvalidInput(
-            f"The run knows {len(run.item_ids)} items and {dataset.path} has {dataset.num_items}, or in another order. "
-            "Pass the data that the run was trained on, or train again."
-        )
-    from tfrec.retrieval import recommend
-    from tfrec.runs.evaluate import serves_without_seen
-    from tfrec.runs.two_stage import two_stage_scorer
-
+    if not isinstance(k, Integral) or k < 1:
+        raise InvalidInput(f"Expected k of at least 1, received {k!r}.")
+    if out is not None:
+        check_output(out, force)
+    wanted = read_users(users) if isinstance(users, str | Path) else users
+    dataset = load_dataset(data)
+    run, second = load_run(run), None if ranker is None else load_run(ranker)
+    run.refuse_other_catalogue(dataset)
     masked = serves_without_seen(run, dataset)
-    return recommend(
-        two_stage_scorer(run, ranker, dataset, exclude_seen=masked) if ranker else run.scorer(dataset),
+    scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
+    frame = lists_of_scorer(
+        scorer,
         dataset,
         item_ids=dataset.item_ids,
-        k=k,
-        users=users,
+        k=int(k),
+        users=None if wanted is None else [str(user) for user in wanted],
         exclude_seen=masked,
+        allow=allow,
         batch_size=run.config.evaluation.batch_size,
     )
-
-
-def read_users(path: Path) -> list[str]:
-    """User ids of a file: one a line, or the user_id column of a Parquet file; a first line `user_id` is a heading.
-
-    Raises:
-        InvalidInput: no such file, no user_id column, or no ids in it.
-    """
-    if not path.is_file():
-        raise InvalidInput(f"--users: there is no file {path}.")
-    if path.suffix == ".parquet":
-        frame = pl.read_parquet(path)
-        if USER_ID not in frame.columns:
-            raise InvalidInput(f"{path} has no column {USER_ID!r}; found {', '.join(map(repr, frame.columns))}.")
-        ids = frame[USER_ID].drop_nulls().cast(pl.String).to_list()
-    else:
-        ids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        ids = [line for line in ids if line]
-        if ids and ids[0] == USER_ID:
-            ids = ids[1:]
-    if not ids:
-        raise InvalidInput(f"{path} holds no user ids; expected one a line.")
-    return list(dict.fromkeys(ids))
-
-
-def check_output(path: Path, force: bool = False) -> None:
-    """Raises `InvalidInput` when the recommendations cannot go to `path`; call it before any work."""
-    if path.suffix not in _FORMS:
-        raise InvalidInput(f"--out must end with one of {', '.join(_FORMS)}, received {path.name!r}.")
-    refuse_existing(path, force)
-    if path.is_dir() or not path.parent.is_dir():
-        raise InvalidInput(f"--out: {path} is not a file in an existing folder. Choose another place.")
-
-
-def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Writes a frame in the form that the name's ending says, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        if path.suffix == ".parquet":
-            frame.write_parquet(temporary)
-        elif path.suffix == ".csv":
-            frame.write_csv(temporary)
-        else:
-            frame.write_ndjson(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if out is not None:
+        write_frame(frame, out)
+    return frame

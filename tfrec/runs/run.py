@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.config import RunConfig
+from tfrec.config.assignments import Values
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 from tfrec.training.run_layout import (
@@ -142,6 +144,19 @@ class Run:
             f"{trained}, commit {self.manifest.get('git_commit')}. Use that one, or train again."
         )
 
+    def with_values(self, values: Values) -> Run:
+        """The same run with options changed that count after training: `evaluation`, `retrieval`, `export`.
+
+        Args:
+            values: As for `RunConfig.with_values`, such as {"export.max_k": 50}.
+
+        Returns:
+            A copy; this run and its folder stay as they are.
+        """
+        other = copy.copy(self)
+        other.config = self.config.with_values(values)
+        return other
+
     def refuse_other_catalogue(self, dataset: PreparedDataset) -> None:
         """Raises `InvalidInput` for a dataset with another catalogue than the one the run was trained on."""
         if not np.array_equal(dataset.item_ids, self.item_ids):
@@ -175,3 +190,19 @@ class Run:
         from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
 
         return BehaviourTextScorer(self.model, self.items[schema.TEXT].to_list(), self.event_kinds)
+
+
+def load_run(path: Run | str | Path) -> Run:
+    """The run in a folder that `train` wrote; a Run, or what has its configuration, is handed back as it is.
+
+    Raises:
+        InvalidInput: the folder is no finished run, or what was given is neither.
+    """
+    if isinstance(path, str | Path):
+        return Run(path)
+    if not hasattr(path, "config"):
+        raise InvalidInput(
+            f"Expected a Run or the folder of one, received a {type(path).__name__}. "
+            "Make one with tfrec.train; lists of a scorer are made by tfrec.retrieval.recommend."
+        )
+    return path

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrec import __version__
-from tfrec.config import RunConfig
-from tfrec.data.dataset import PreparedDataset
+from tfrec.config import ConfigSource, RunConfig, as_run_config
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import refuse_existing, write_json
@@ -36,14 +35,15 @@ from tfrec.training.run_layout import (
     TEXT_VECTORS_FILE,
     WEIGHTS_FILE,
 )
+from tfrec.version import __version__
 
 PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
 
 
 def train(
-    dataset: PreparedDataset,
+    data: PreparedDataset | str | Path,
     out: str | Path,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     *,
     resume: bool = False,
     force: bool = False,
@@ -54,9 +54,10 @@ def train(
     While it trains, the run lives in `OUT.partial`, with a checkpoint after every epoch; success renames it to `out`.
 
     Args:
-        dataset: What to train on.
+        data: The prepared data to train on, or its folder.
         out: The run's folder. Must not exist, unless `force`.
-        config: Every knob; defaults where None. With `resume`, the interrupted run's own configuration holds.
+        config: A RunConfig, a mapping of options such as {"training.epochs": 3} or a YAML file; None for the defaults.
+            With `resume`, the interrupted run's own configuration holds.
         resume: Go on with `OUT.partial`.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
         after_epoch: next-item, frozen encoder: called with the epoch (from 0) and its metrics; may raise to stop.
@@ -71,7 +72,7 @@ def train(
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
-    config = config or RunConfig()
+    dataset, config = load_dataset(data), as_run_config(config)
     refuse_existing(out, force)
     if resume:
         config = _interrupted_config(partial, dataset)

@@ -11,7 +11,10 @@ from tfrec.serving.exporting.export import export, next_version
 
 _LAZY = {
     "Client": "tfrec.serving.client.client",
+    "Limits": "tfrec.serving.local.batching",
+    "SizeReport": "tfrec.serving.saved_model.size_report",
     "LocalServer": "tfrec.serving.local.server",
+    "ModelServer": "tfrec.serving.local.server",
     "ServerError": "tfrec.serving.client.transport",
     "ServerOptions": "tfrec.serving.local.server",
     "BehaviourTextServing": "tfrec.serving.modules.behaviour_text",

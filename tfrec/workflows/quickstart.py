@@ -67,13 +67,13 @@ def quickstart(folder: str | Path = ".", *, epochs: int | None = None, config: R
     runs = Path(folder) / "runs"
     dataset = _prepare(runs / "quickstart-data", config)
 
-    from tfrec.runs import evaluate_run, train
+    from tfrec.runs import evaluate, train
     from tfrec.workflows.console_tables import print_metrics
 
     say("Training the next-item model")
     run = train(dataset, runs / "quickstart", config, force=True)
     say("Evaluating the model and the baselines over the whole catalogue")
-    metrics = evaluate_run(run, dataset, split="test")
+    metrics = evaluate(run, dataset)
     print_metrics(metrics)
     print("Leave-one-out: the target is each user's last film. Training includes ratings that other users gave later.")
     _print_recommendations(run, dataset)
@@ -95,14 +95,14 @@ def _prepare(out: Path, config: RunConfig) -> PreparedDataset:
 
 def _print_recommendations(run: Run, dataset: PreparedDataset, num_users: int = 3) -> None:
     """Prints the histories of the first test users beside what the model recommends to them."""
-    from tfrec.runs.recommend import recommend_from_run
+    from tfrec.runs import recommend
     from tfrec.workflows.console_tables import print_lists
 
     users = [str(user) for user in dataset.queries("test").user_ids[:num_users]]
     titles = dict(zip(dataset.item_ids, dataset.items["title"].fill_null("?")))
     histories = dataset.histories()
     rows = {str(user): row for row, user in enumerate(histories.user_ids)}
-    lists = recommend_from_run(run, dataset, k=10, users=users)
+    lists = recommend(run, dataset, users=users)
     for user in users:
         start, end = histories.offsets[rows[user]], histories.offsets[rows[user] + 1]
         seen = [titles[dataset.item_ids[item]] for item in histories.items[start:end]]

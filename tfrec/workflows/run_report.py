@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.dataset import PreparedDataset
+from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
-from tfrec.files import read_json
+from tfrec.files import read_json, refuse_existing, write_text
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
 
@@ -27,7 +27,7 @@ _LONGEST_TEXT = 80
 """Characters shown of an item text."""
 
 
-def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Path | None = None) -> str:
+def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file: str | Path | None = None) -> str:
     """Renders the report of a run that `tfrec evaluate` has measured.
 
     It shows metrics with intervals beside the baselines, learning curves, calibration (sigmoid heads), slices, coverage
@@ -36,7 +36,7 @@ def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Pa
 
     Args:
         run: Run folder.
-        dataset: Data that the run was evaluated on; for examples and data quality.
+        data: Prepared data that the run was evaluated on, or its folder; for examples and data quality.
         metrics_file: Metrics file of the last evaluation; by default metrics.json of the run.
 
     Returns:
@@ -45,7 +45,7 @@ def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Pa
     Raises:
         InvalidInput: the run has no metrics.json.
     """
-    folder = Path(run)
+    folder, dataset = Path(run), load_dataset(data)
     file = Path(metrics_file) if metrics_file else folder / "metrics.json"
     if not file.is_file():
         raise InvalidInput(f"{folder} has no metrics.json. Measure it first: tfrec evaluate --run {folder}.")
@@ -59,6 +59,33 @@ def run_report(run: str | Path, dataset: PreparedDataset, metrics_file: str | Pa
         sections += [_lists(table, items, metrics.get("beyond", {})), _examples(table, items, dataset)]
     sections += [_quality(dataset.report), *_setup(folder)]
     return render_report(f"Run {folder.name}", sections)
+
+
+def write_run_report(
+    path: str | Path,
+    run: str | Path,
+    data: PreparedDataset | str | Path,
+    metrics_file: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Writes the page of `run_report`, and puts it beside the run's record in MLflow where there is one.
+
+    Args:
+        path: The .html file.
+        run: The run's folder.
+        data: The prepared data it was measured on, or its folder.
+        metrics_file: What `evaluate` wrote last; metrics.json of the run by default.
+        force: Replace `path`.
+
+    Raises:
+        InvalidInput: `path` exists, or the run has no metrics.json.
+    """
+    from tfrec.runs.mlflow_tracking import add_to_record
+
+    refuse_existing(path, force)
+    write_text(path, run_report(run, data, metrics_file))
+    add_to_record(Path(run), Path(path))
 
 
 def _metrics(metrics: Mapping[str, Any]) -> Section:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tfrec.config import RunConfig
+from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.config.invalid_values import option_names
+from tfrec.data.dataset import load_dataset
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.files import read_json, write_json, write_text
 from tfrec.progress import say
@@ -76,10 +77,10 @@ def _is_number(text: str) -> bool:
 
 
 def tune(
-    dataset: PreparedDataset,
-    space: Mapping[str, Mapping[str, Any]],
+    data: PreparedDataset | str | Path,
+    space: Mapping[str, Mapping[str, Any]] | str | Path,
     out: str | Path,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     *,
     trials: int = 20,
 ) -> dict[str, Any]:
@@ -90,10 +91,11 @@ def tune(
     finished in all, and replaces a trial that was interrupted. Run one process at a time. The test split is not used.
 
     Args:
-        dataset: Data to train and validate on.
-        space: Range or choices of each option, as from `read_space`.
+        data: Prepared data to train and validate on, or its folder.
+        space: Range or choices of each option, as from `read_space`, or the file that it reads.
         out: Folder to write: study.db, trials.json, report.html, best.yaml (complete configuration), best/ (the run).
-        config: Values of all other options. The model must be next-item.
+        config: Values of all other options: a RunConfig, a mapping of options or a YAML file. The model must be
+            next-item.
         trials: Total number of trials, pruned ones included.
 
     Returns:
@@ -105,7 +107,8 @@ def tune(
         Unavailable: Optuna is not installed.
     """
     optuna = _optuna()
-    config, out = config or RunConfig(), Path(out)
+    dataset, config, out = load_dataset(data), as_run_config(config), Path(out)
+    space = read_space(space) if isinstance(space, str | Path) else space
     if config.model.kind != "next-item" or config.encoder.trainable or config.training.monitor == "loss":
         raise InvalidInput("tune searches next-item models with a frozen encoder, by validation ndcg@10.")
     for option, spec in space.items():

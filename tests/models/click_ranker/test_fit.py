@@ -14,7 +14,7 @@ from tfrec.models import ClickRankerJudge
 from tfrec.models.click_ranker import fit as module
 from tfrec.models.click_ranker.calibration import head_metrics, platt
 from tfrec.models.click_ranker.evaluate import evaluate_click_ranker, mean_over_heads
-from tfrec.runs import Run, evaluate_run, train
+from tfrec.runs import Run, evaluate, train
 
 SMALL = ["model.kind=click-ranker", "ranker.dim=8", "model.mlp_units=[8]", "model.max_history=6", "model.dropout=0.1"]
 WORDS = ["tea", "coffee", "cake", "soap", "brush", "lamp", "chair", "table"]
@@ -50,7 +50,7 @@ def config(tiny_encoder):
 @pytest.mark.slow
 def test_it_learns_who_buys_what_and_says_how_sure_it_is(dataset, config, tmp_path):
     run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=12"]))
-    metrics = evaluate_run(run, dataset)
+    metrics = evaluate(run, dataset)
     heads, popularity = metrics["behaviours"], metrics["baselines"]["popularity"]["behaviours"]
     assert list(heads) == ["view", "purchase"]
     for name in heads:
@@ -102,7 +102,7 @@ def test_another_catalogue_is_refused(dataset, config, tmp_path):
     events, items = shop()
     other = prepare(events, items.reverse(), tmp_path / "other", split="global-time")
     with pytest.raises(InvalidInput, match="another catalogue"):
-        evaluate_run(run, other)
+        evaluate(run, other)
     assert not (run.path / "metrics.json").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_catalogue_of_next_to_nothing_is_fitted(items, config, tmp_path):
     catalogue = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": ["the same"] * items})
     dataset = prepare(events, catalogue, tmp_path / "data", split="leave-one-out")
     run = train(dataset, tmp_path / "run", config.with_values(["training.epochs=1"]))
-    assert np.isfinite(evaluate_run(run, dataset)["log_loss"])
+    assert np.isfinite(evaluate(run, dataset)["log_loss"])
 
 
 def test_users_of_one_event_give_nothing_to_learn_from(config, tmp_path):

@@ -19,7 +19,7 @@ from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
 from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
 from tfrec.models.next_item.input_pipeline import batches
-from tfrec.runs import Run, evaluate_run, train
+from tfrec.runs import Run, evaluate, train
 from tfrec.training.callbacks import BestWeights
 
 WORDS = ["red", "green", "blue", "small", "big", "old", "new", "fast"]
@@ -68,7 +68,7 @@ def test_the_run_has_the_tuned_encoder_and_the_vectors_it_gives(dataset, tuned, 
 
 @pytest.mark.slow
 def test_the_measured_model_is_the_one_that_validated(dataset, tuned):
-    found = evaluate_run(tuned, dataset, "valid")["ndcg@10"]
+    found = evaluate(tuned, dataset, "valid")["ndcg@10"]
     assert_allclose(found, json.loads((tuned.path / "metrics_valid.json").read_text())["ndcg@10"], atol=1e-6)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ _BLOCK = 1024
 """Items whose neighbours are sought at a time, to bound memory."""
 
 
-def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
+def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]]:
     """Adds items to a run as if they had been in its catalogue without any event.
 
     New items come after the others, in file order; items that the catalogue already has are ignored. Nothing is
@@ -34,7 +35,7 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
     store already holds are not encoded again.
 
     Args:
-        run: A next-item run with `model.use_text`. It is not changed.
+        run: A next-item run with `model.use_text`, or its folder. It is not changed.
         items: File or frame with `item_id` and the columns that item texts are made of.
 
     Returns:
@@ -43,6 +44,9 @@ def with_new_items(run: Run, items: Source) -> tuple[Run, list[str]]:
     Raises:
         InvalidInput: the run is of another kind or does not use text, the file cannot be read, or no item is new.
     """
+    from tfrec.runs import load_run
+
+    run = load_run(run)
     if run.kind != "next-item" or not run.config.model.use_text:
         raise InvalidInput("New items are known by their text. Expected a next-item run with model.use_text=true.")
     added = _new_items(run, items)

@@ -7,9 +7,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
-from tfrec import __version__, schema
+from tfrec import schema
+from tfrec.data.dataset import load_dataset
+from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
 from tfrec.serving.exporting.export_ranker import check_ranker_fits, export_click_ranker, ranker_arguments
@@ -18,9 +21,10 @@ from tfrec.serving.saved_model.allowed_ops import MINIMUM_SERVER, TEXT_OPS, refu
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, example_requests, to_json
 from tfrec.serving.saved_model.signatures import describe_signatures, input_widths
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
+from tfrec.version import __version__
 
 if TYPE_CHECKING:
-    from tfrec.data.histories import Histories
+    from tfrec.data.dataset import PreparedDataset
     from tfrec.models.baselines.segment_popularity import PopularLists
     from tfrec.runs import Run
     from tfrec.serving.modules.behaviour_text import BehaviourTextServing
@@ -34,48 +38,55 @@ WARMUP_BATCHES: Final = (1, 5)
 
 
 def export(
-    run: Run,
+    run: Run | str | Path,
     out: str | Path,
     *,
     version: int | None = None,
     exclude_seen: bool | None = None,
-    histories: Histories | None = None,
+    histories: Histories | PreparedDataset | str | Path | None = None,
     force: bool = False,
-    ranker: Run | None = None,
+    ranker: Run | str | Path | None = None,
 ) -> Path:
     """Writes `out/VERSION`, completely or not at all, and the configuration files of the server beside it.
 
     Args:
-        run: A finished run of any model.
+        run: A finished run of any model, or its folder. Its section `export` holds the sizes; `Run.with_values` changes
+            them.
         out: Model folder, `saved_models/NAME`; NAME is the model's name in TF Serving.
         version: Positive integer; None for one more than the highest version in `out`.
         exclude_seen: Whether lists exclude the items of the history. None: as `retrieval.exclude_seen` says, where auto
             is what training or evaluation of the run decided, else true.
-        histories: Histories to measure an approximate index (`export.index`) with; None for histories of one item.
+        histories: What to measure an approximate index (`export.index`) with: histories, or prepared data or its
+            folder; None for histories of one item.
         force: Whether to replace an existing version.
-        ranker: Run of a click-ranker on the same catalogue, which re-ranks the candidates of a next-item run.
+        ranker: Run of a click-ranker on the same catalogue, or its folder, which re-ranks the candidates of a next-item
+            run.
 
     Returns:
         The version folder.
 
     Raises:
         InvalidInput: the version exists or is no positive integer, the filter attribute is no column of the items,
-            `retrieval.segment` is set but the run has no segments, the model has an op that TF Serving lacks, or the
-            recall of the index is too low. Nothing is written then.
+            the histories are of another catalogue, `retrieval.segment` is set but the run has no segments, the model
+            has an op that TF Serving lacks, or the recall of the index is too low. Nothing is written then.
     """
+    from tfrec.runs import load_run
+
     out = Path(out)
     number = next_version(out) if version is None else version
     if number < 1:
         raise InvalidInput(f"Expected a positive integer as the version, received {number}.")
     folder = out / str(number)
     refuse_existing(folder, force)
+    run, second = load_run(run), None if ranker is None else load_run(ranker)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
-    if ranker is not None:
-        check_ranker_fits(run, ranker)
+    measured_with = _histories(run, histories)
+    if second is not None:
+        check_ranker_fits(run, second)
     if run.kind == "click-ranker":
         module, facts, requests = export_click_ranker(run, _catalogue(run))
     elif run.kind == "next-item":
-        module, facts, requests = _next_item(run, seen, histories, ranker)
+        module, facts, requests = _next_item(run, seen, measured_with, second)
     else:
         module, facts, requests = _behaviour_text(run)
     with atomic_folder(folder, force) as work:
@@ -85,6 +96,15 @@ def export(
         write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
     write_serving_files(out)
     return folder
+
+
+def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None) -> Histories | None:
+    if given is None or isinstance(given, Histories):
+        return given
+    dataset = load_dataset(given)
+    if not np.array_equal(dataset.item_ids, run.item_ids[: dataset.num_items]):  # beyond them are new items
+        run.refuse_other_catalogue(dataset)
+    return dataset.histories()
 
 
 def next_version(out: str | Path) -> int:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tfrec.config import RunConfig
+from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.prepare import prepare
 from tfrec.errors import InvalidInput, TfrecError
@@ -35,7 +35,7 @@ def retrain(
     out: str | Path,
     *,
     users: str | Path | None = None,
-    config: RunConfig | None = None,
+    config: ConfigSource = None,
     anew: bool = False,
     force: bool = False,
     now: datetime | None = None,
@@ -54,7 +54,7 @@ def retrain(
         home: Folder of the job; it holds state.json, lock and nights/, a folder for each run.
         out: Model folder, `saved_models/NAME`.
         users: Users file, optional.
-        config: All options; section `retrain` holds those of this job.
+        config: A RunConfig, a mapping of options or a YAML file; section `retrain` holds those of this job.
         anew: Train from scratch instead of from the champion's weights.
         force: Train even if there are no new events, or only late ones.
         now: Time of the run; None: the time of the clock.
@@ -68,7 +68,7 @@ def retrain(
         Busy: another process is retraining in `home`.
         InvalidInput: the data drifted too far, the champion is damaged, a clock jumped back, or the disk is full.
     """
-    config, now, started = config or RunConfig(), now or datetime.now(UTC), time.monotonic()
+    config, now, started = as_run_config(config), now or datetime.now(UTC), time.monotonic()
     if config.model.kind != "next-item":
         raise InvalidInput(f"Only next-item models can be retrained, received model.kind={config.model.kind}.")
     with locked(home):

@@ -1,12 +1,10 @@
-"""Files of users in, files of recommendations out."""
-
-import os
+"""Files of user ids."""
 
 import polars as pl
 import pytest
 
 from tfrec import InvalidInput
-from tfrec.runs.recommend import check_output, read_users, write_frame
+from tfrec.data.ingest.user_ids import read_users
 
 
 @pytest.mark.parametrize("text", ["b\na\n", "user_id\nb\na", " b \n\na\nb\n"])
@@ -27,16 +25,3 @@ def test_a_file_without_users_is_refused(tmp_path):
     (tmp_path / "users.txt").write_text("user_id\n\n")
     with pytest.raises(InvalidInput, match="no user ids"):
         read_users(tmp_path / "users.txt")
-
-
-@pytest.mark.parametrize(
-    "name, read", [("r.parquet", pl.read_parquet), ("r.csv", pl.read_csv), ("r.jsonl", pl.read_ndjson)]
-)
-def test_the_ending_says_the_form(tmp_path, name, read):
-    frame = pl.DataFrame({"user_id": ["a"], "item_id": ["ü"], "rank": [1], "score": [0.5]})
-    check_output(tmp_path / name)
-    write_frame(frame, tmp_path / name)
-    assert read(tmp_path / name).equals(frame)
-    assert os.listdir(tmp_path) == [name]
-    with pytest.raises(InvalidInput, match="--force"):
-        check_output(tmp_path / name)

@@ -1,0 +1,26 @@
+"""Names of this room that are on their way out; CONTRIBUTING.md says for how long they stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfrec import schema
+from tfrec.data.dataset import PreparedDataset
+from tfrec.deprecation import warn_deprecated
+from tfrec.runs.evaluate import evaluate
+from tfrec.runs.run import Run
+
+
+def evaluate_run(
+    run: Run,
+    dataset: PreparedDataset,
+    split: str = schema.TEST,
+    out: str | Path | None = None,
+    *,
+    trained_baselines: bool = False,
+    ranker: Run | None = None,
+) -> dict[str, Any]:
+    """Deprecated: `evaluate` is the same, and takes folders too."""
+    warn_deprecated("evaluate_run", "evaluate(run, data)", since="0.2", until="0.4")
+    return evaluate(run, dataset, split, out, trained_baselines=trained_baselines, ranker=ranker)

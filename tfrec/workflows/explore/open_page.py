@@ -1,0 +1,71 @@
+"""`explore`: the page to look around in a run, opened by Streamlit in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfrec.data.dataset import load_dataset
+from tfrec.errors import InvalidInput, Unavailable
+from tfrec.runs import load_run
+
+PAGE = Path(__file__).parent / "streamlit_page.py"
+
+
+def explore(
+    runs: Sequence[str | Path],
+    data: str | Path | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8600,
+    browser: bool = True,
+) -> None:
+    """Serves the page until it is stopped with Ctrl-C.
+
+    Args:
+        runs: Folders of next-item runs; two are compared.
+        data: Folder of the prepared data they were trained on, to look at its users; None for none.
+        host: Address to listen on; there is no authentication.
+        port: int. Port of the page.
+        browser: Whether it is opened in a browser.
+
+    Raises:
+        InvalidInput: a run of another kind, or data of another catalogue.
+        Unavailable: Streamlit is not installed, or the page ended by itself.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise Unavailable("The page needs the extra `serve`: pip install 'tfrec-bert[serve]'.")
+    loaded = [load_run(path) for path in runs]
+    for run in loaded:
+        if run.kind != "next-item":
+            raise InvalidInput(f"Expected next-item runs, {run.path} is of the kind {run.kind}.")
+    if data is not None:
+        loaded[0].refuse_other_catalogue(load_dataset(data))
+    print(f"The page is at http://{host}:{port}; stop it with Ctrl-C.")
+    try:
+        code = subprocess.run(
+            _command(runs, data, host, port, browser), check=False, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+        ).returncode
+    except KeyboardInterrupt:
+        return
+    if code:
+        raise Unavailable(f"The page stopped with exit code {code}; its messages are above. Is port {port} free?")
+
+
+def _command(runs: Sequence[str | Path], data: str | Path | None, host: str, port: int, browser: bool) -> list[str]:
+    settings = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": str(not browser).lower(),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(PAGE)]
+    command += [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    command += ["--", *(part for run in runs for part in ("--run", str(run)))]
+    return command + (["--data", str(data)] if data is not None else [])
