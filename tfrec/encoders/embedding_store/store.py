@@ -81,9 +81,19 @@ class EmbeddingStore:
         return vectors
 
     def add(self, texts: Sequence[str], encoder: TextEncoder, seq_length: int = 64, batch_size: int = 64) -> int:
-        """Encodes and stores those of `texts` that are not there yet; returns how many that were.
+        """Encodes and stores those of `texts` that are not there yet; no more than 32,768 vectors are held at a time.
 
-        Arguments and errors are those of `encode`; no more than 32,768 vectors are held at a time.
+        Args:
+            texts: Strings; repeated ones are encoded once.
+            encoder: What encodes. Another encoder, precision or `seq_length` shares nothing.
+            seq_length: int. Tokens a text is cut to.
+            batch_size: int. Texts at a time.
+
+        Returns:
+            How many were not there.
+
+        Raises:
+            InvalidInput: As `encode`.
         """
         return self._add(texts, _keys(texts), encoder, seq_length, batch_size)
 
