@@ -120,7 +120,7 @@ def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
 
 def test_the_old_name_of_evaluate_works_and_warns_at_the_line_that_calls_it(shop):
     run, data = tfrec.load_run(shop / "run"), tfrec.load_dataset(shop / "data")
-    with pytest.warns(DeprecationWarning, match=r"evaluate_run is deprecated .* use evaluate\(run, data\)") as caught:
+    with pytest.warns(DeprecationWarning, match=r"goes in tfrec 0\.4; use evaluate\(run, data\)") as caught:
         found = tfrec.evaluate_run(run, dataset=data, split="valid")
     assert Path(caught[0].filename).name == "test_library_verbs.py"
     assert found == tfrec.evaluate(run, data, "valid")

@@ -108,9 +108,16 @@ def evaluate_protocols(
     """Runs `evaluate_ranking` for each value in `exclude_seen`, computing the scores only once.
 
     Args:
-        scorer: As in `evaluate_ranking`, like all other arguments.
-        queries: Histories and targets.
-        exclude_seen: The protocols to evaluate.
+        scorer: The model or baseline.
+        queries: Histories and targets; every query has at least one target.
+        exclude_seen: The protocols to evaluate, one result each.
+        num_items: int. Number of items in the catalogue.
+        ks: Lengths of the lists.
+        train_counts: int `[num_items]`, number of training events of each item, for novelty. None leaves novelty out.
+        bootstrap: int. Number of bootstrap resamples for the intervals; 0 for no intervals.
+        seed: int. Seed of the bootstrap.
+        batch_size: int. Maximum number of queries scored at a time.
+        keep_predictions: int. Number of items per query in `predictions`; 0 keeps only the ranks.
 
     Returns:
         One result per value in `exclude_seen`, in order.

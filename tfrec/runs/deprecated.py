@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
-from tfrec.deprecation import warn_deprecated
 from tfrec.runs.evaluate import evaluate
 from tfrec.runs.run import Run
 
@@ -22,5 +22,7 @@ def evaluate_run(
     ranker: Run | None = None,
 ) -> dict[str, Any]:
     """Deprecated: `evaluate` is the same, and takes folders too."""
-    warn_deprecated("evaluate_run", "evaluate(run, data)", since="0.2", until="0.4")
+    warnings.warn(
+        "evaluate_run is deprecated and goes in tfrec 0.4; use evaluate(run, data).", DeprecationWarning, stacklevel=2
+    )
     return evaluate(run, dataset, split, out, trained_baselines=trained_baselines, ranker=ranker)

@@ -35,13 +35,15 @@ class ClickRanker(keras.Model):
         text_dim: int. Width of the text vectors; 0 for none.
         dim: int. Width of item vectors; with text, at most `text_dim`.
         max_history: int. Events read, the newest ones.
-        cross_layers: int.
+        cross_layers: int. Layers of the cross network.
         mlp_units: Widths of the hidden layers after the cross network; at least one for "ple".
         dropout: float in [0, 1).
-        use_id: bool. id_rate: float. See `ItemTable`.
+        use_id: bool. Whether items have a vector of their own beside their text.
+        id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
         context: `ContextFeatures.to_json()`, or None for no context.
         seed: int. Of the initial weights and the dropout masks.
         dtype_policy: "float32" or "mixed_bfloat16"; of the MLP. TFRS's `Cross` casts only one of its two inputs.
+        name: str. Of the Keras model.
 
     Inputs (a dict):
         history_items, history_events: int32 `[batch, length]`, oldest first, padded on the right with −1; an event of
@@ -165,7 +167,16 @@ class ClickRanker(keras.Model):
         return self.calibration(self(tensors, training=False))
 
     def log_probabilities_of_vectors(self, inputs: dict[str, Any], history: Any, candidates: Any) -> tf.Tensor:
-        """As the model, where the item vectors of history and candidates, float32 `[batch, …, dim]`, are known."""
+        """As the model, where the item vectors are known.
+
+        Args:
+            inputs: As the model's: the indices, kinds and context that go with the vectors.
+            history: float32 `[batch, length, dim]`, the vectors of the history's items.
+            candidates: float32 `[batch, candidates, dim]`, those of the candidates.
+
+        Returns:
+            float32 `[batch, candidates, behaviours]`: log-probabilities before calibration.
+        """
         items, kinds = inputs[schema.HISTORY_ITEMS], inputs[schema.HISTORY_EVENTS]
         facts = self.describe(items, kinds, inputs[schema.CANDIDATES])
         context = [inputs[name] for name in context_inputs(self.context)]

@@ -58,6 +58,7 @@ class NextItemModel(keras.Model):
             model reads every gap as 0.
         seed: int. Of the initial weights and the dropout masks.
         dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores stay float32.
+        name: str. Of the Keras model.
 
     Inputs (a dict, padded on the right):
         history_items: int32 `[batch, length]`, oldest first, −1 is padding.
@@ -247,6 +248,7 @@ class NextItemModel(keras.Model):
         Args:
             inputs: as the model's.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
+            training: bool. Whether dropout is on and the contrastive term is added.
 
         Returns:
             float32 scalar; 0 when no position has a label.

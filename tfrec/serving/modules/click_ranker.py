@@ -159,7 +159,17 @@ class ClickRankerServing(tf.Module):
         candidate_item_ids: tf.Tensor,
         **context: tf.Tensor,
     ) -> Tensors:
-        """Probabilities of each behaviour, and scores, for each candidate."""
+        """Probabilities of each behaviour, and scores, for each candidate.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            candidate_item_ids: string `[B, C]`; "" is padding.
+            **context: string `[B]` for each context column of the log; "" where it is not known.
+
+        Returns:
+            scores and the probabilities of each behaviour, float32 `[B, C]`; `UNKNOWN_SCORE` for unknown ids.
+        """
         items, candidates = (tf.cast(self._ids.lookup(ids), tf.int32) for ids in (history_item_ids, candidate_item_ids))
         scores, probabilities = self._ranker.scores_and_probabilities(items, history_events, candidates, context)
         return {

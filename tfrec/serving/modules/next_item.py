@@ -119,7 +119,17 @@ class NextItemServing(tf.Module):
         return functions
 
     def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
-        """The best K items for histories: ids `[B, H]`, event kinds `[B, H]`, and ids to exclude `[B, E]`."""
+        """The best K items for histories.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            exclude_item_ids: string `[B, E]`, items to exclude; "" is padding.
+
+        Returns:
+            item_ids string `[B, K]` and scores float32 `[B, K]`, best first; count int32 `[B]`, how many are real;
+            fallback bool `[B]`, true where the history has no known item and popular items are returned.
+        """
         return self._recommend(history_item_ids, history_events, exclude_item_ids, None)
 
     def recommend_filtered(
@@ -129,7 +139,17 @@ class NextItemServing(tf.Module):
         exclude_item_ids: tf.Tensor,
         allow_values: tf.Tensor,
     ) -> Tensors:
-        """`recommend` among the items that have one of the values `[B, A]` of the attribute chosen at export."""
+        """`recommend` among the items that have one of some values of the attribute chosen at export.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            exclude_item_ids: string `[B, E]`, items to exclude; "" is padding.
+            allow_values: string `[B, A]`, the values; "" is padding.
+
+        Returns:
+            As `recommend`.
+        """
         return self._recommend(history_item_ids, history_events, exclude_item_ids, self._allowed(allow_values))
 
     def _recommend(
@@ -183,7 +203,16 @@ class NextItemServing(tf.Module):
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
-        """Scores `[B, C]` of candidates: popularity without a usable history, `UNKNOWN_SCORE` for unknown ids."""
+        """Scores of candidates.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            candidate_item_ids: string `[B, C]`; "" is padding.
+
+        Returns:
+            scores float32 `[B, C]`: popularity without a usable history, `UNKNOWN_SCORE` for unknown ids.
+        """
         seen = self._indices(self._id_table, history_item_ids)
         query, (places, values), usable = self._read(seen, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)

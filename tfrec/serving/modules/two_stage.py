@@ -62,7 +62,16 @@ class TwoStageServing(NextItemServing):
         return {**self._item_outputs(indices, scores, count), schema.FALLBACK: ~usable}
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
-        """The ranker's scores and probabilities `[B, C]` of candidates; the lowest float32 for unknown ids."""
+        """The ranker's scores and probabilities of candidates.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            candidate_item_ids: string `[B, C]`; "" is padding.
+
+        Returns:
+            scores and the probabilities of each behaviour, float32 `[B, C]`; the lowest float32 for unknown ids.
+        """
         seen = self._indices(self._id_table, history_item_ids)
         candidates = self._indices(self._id_table, candidate_item_ids)
         scores, probabilities = self._ranker.scores_and_probabilities(seen, history_events, candidates)
