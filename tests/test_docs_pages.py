@@ -27,7 +27,7 @@ def entries():
     page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     return [
         (term, " ".join(text.split()))
-        for term, text in re.findall(r"^\*\*(.+?)\.\*\* (.+?)(?=\n\n|\Z)", page, re.M | re.S)
+        for term, text in re.findall(r"^\*\*(.+?)\.\*\* (.+?)(?=\n\n|\Z)", page, re.MULTILINE | re.DOTALL)
     ]
 
 

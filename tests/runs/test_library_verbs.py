@@ -1,6 +1,6 @@
 """The library's verbs: folders and objects are the same to them, and they do what the commands do."""
 
-import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+import tfrec
 
 import os  # isort: skip
 import sys

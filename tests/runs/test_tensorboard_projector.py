@@ -16,8 +16,11 @@ from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.encoders import load_encoder
 from tfrec.models import BehaviourTextModel, ClickRanker
+from tfrec.models.behaviour_text.family import BehaviourTextFamily
+from tfrec.models.click_ranker.family import ClickRankerFamily
+from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs import train
-from tfrec.runs.tensorboard_projector import item_space, write_projector
+from tfrec.runs.tensorboard_projector import write_projector
 
 
 def seen(folder):
@@ -78,7 +81,7 @@ def test_nothing_to_show_writes_nothing(tmp_path, vectors, most):
 def test_the_vectors_are_those_that_items_are_told_apart_by():
     model = ClickRanker(3, 1, ["view"], dim=2, max_history=2, mlp_units=[4])
     model.items.ids.assign([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])
-    assert_allclose(item_space(model), [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-6)
+    assert_allclose(unit_vectors(ClickRankerFamily().item_vectors(model)), [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -86,8 +89,12 @@ def test_the_classes_of_the_softmax_head_are_its_items_and_the_sigmoid_head_has_
     encoder = load_encoder(tiny_encoder)
     softmax = BehaviourTextModel(encoder, "softmax", ["red tea", "lamp", "chair"], tokens=16)
     classes = softmax.mlp.get_layer("logits").kernel.numpy()
-    assert_allclose(item_space(softmax), classes / np.sqrt((classes**2).sum(axis=1, keepdims=True)), rtol=1e-5)
-    assert item_space(BehaviourTextModel(encoder, "sigmoid", tokens=16)) is None
+    assert_allclose(
+        unit_vectors(BehaviourTextFamily().item_vectors(softmax)),
+        classes / np.sqrt((classes**2).sum(axis=1, keepdims=True)),
+        rtol=1e-5,
+    )
+    assert BehaviourTextFamily().item_vectors(BehaviourTextModel(encoder, "sigmoid", tokens=16)) is None
 
 
 @pytest.mark.slow

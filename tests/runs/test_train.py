@@ -2,19 +2,24 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
+import importlib  # isort: skip
 import json  # isort: skip
+from pathlib import Path  # isort: skip
 
 import numpy as np
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 
+from tests.fits import Killed
 from tfrec.config import RunConfig
 from tfrec.data import Histories, prepare
 from tfrec.errors import InvalidInput
+from tfrec.models.next_item.family import NextItemFamily
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.shared.history_statistics import repeat_log_odds
 from tfrec.runs import Run, evaluate, train
+from tfrec.runs.partial_run import PartialRun
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
 
@@ -60,6 +65,44 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+
+
+train_module = importlib.import_module("tfrec.runs.train")  # the package has a function of that name
+
+STEPS_OF_THE_END = [  # of the last things that are done to a run in progress
+    (NextItemFamily, "save_model"),
+    (train_module, "write_projector"),
+    (train_module, "write_json"),
+    (train_module, "manifest_of"),
+    (PartialRun, "publish"),
+    (Path, "rename"),
+]
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_step_of_its_end_is_finished_by_resume(dataset, config, tmp_path, monkeypatch):
+    config = config.with_values(["training.epochs=1", "model.use_text=false", "model.neighbours=0"])
+    whole = train(dataset, tmp_path / "whole", config)
+
+    def killed(*arguments, **options):
+        raise Killed
+
+    train_or_resume = {}
+    for owner, name in STEPS_OF_THE_END:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(owner, name, killed)
+            train(dataset, tmp_path / "parts", config, **train_or_resume)
+        assert not (tmp_path / "parts").exists()
+        train_or_resume = {"resume": True}
+    assert (tmp_path / "parts.partial" / "manifest.json").is_file()
+    monkeypatch.setattr(NextItemFamily, "fit", None)  # only the new name is missing
+    resumed = train(dataset, tmp_path / "parts", config, resume=True)
+    left = {path.relative_to(resumed.path).as_posix() for path in resumed.path.rglob("*") if path.suffix != ".v2"}
+    made = {path.relative_to(whole.path).as_posix() for path in whole.path.rglob("*") if path.suffix != ".v2"}
+    assert left == made and not (tmp_path / "parts.partial").exists()
+    found, expected = weights(resumed), weights(whole)
+    for name, value in expected.items():
+        assert_allclose(found[name], value, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.slow

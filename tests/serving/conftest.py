@@ -9,6 +9,7 @@ import pytest
 
 import tfrec  # noqa: F401  the Keras guard, before TensorFlow
 from tfrec.config import RunConfig
+from tfrec.runs.run import Run
 
 SIZES = [
     "export.history_length=6",
@@ -60,6 +61,8 @@ def make_encoder():
 
 
 class FakeRun(SimpleNamespace):
+    refuse_other_catalogue = Run.refuse_other_catalogue
+
     @property
     def item_ids(self):
         return self.items["item_id"].to_numpy()

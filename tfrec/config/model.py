@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from tfrec.config.base import COMMON, Section
+from tfrec.config.model_families import MODEL_FAMILIES
 
 
 class ModelConfig(Section):
     """The model. Options that only one family uses begin with its name."""
 
-    kind: Annotated[Literal["next-item", "behaviour-text", "click-ranker"], COMMON] = Field(
-        "next-item", description="Model family; the same as `--model`."
+    kind: Annotated[str, COMMON] = Field(
+        "next-item",
+        description="Model family; the same as `--model`: next-item, behaviour-text or click-ranker.",
     )
     head: Literal["sigmoid", "softmax"] = Field(
         "softmax",
@@ -92,6 +95,13 @@ class ModelConfig(Section):
         description="behaviour-text, sigmoid head: tower encodes the candidate by itself (cacheable); segment puts it "
         "behind the behaviour text as the second segment (slower, attends to both).",
     )
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in MODEL_FAMILIES:
+            raise PydanticCustomError("model_kind", "Expected one of {known}", {"known": ", ".join(MODEL_FAMILIES)})
+        return kind
 
 
 class RankerConfig(Section):

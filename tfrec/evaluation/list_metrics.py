@@ -12,6 +12,7 @@ import numpy as np
 
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 MIXING = 0.01
 """Share of the history's distribution mixed into the list's, so that the divergence is finite if a category is missing
@@ -209,9 +210,3 @@ def category_matrix(labels: Sequence[str | None], separator: str = "|") -> tuple
         for part in parts:
             matrix[item, index[part]] = 1 / len(parts)
     return matrix, names
-
-
-def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """The vectors scaled to unit length, float32; zero vectors stay zero."""
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,16 +1,23 @@
-"""Decides `retrieval.exclude_seen=auto` from the share of repeated items."""
+"""Decides whether lists leave out what their user has had: the rule of `retrieval.exclude_seen`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tfrec import schema
+from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries
 
 REPEAT_SHARE = 0.01
 """Share of repeats among the validation targets from which seen items stay in the lists. A convention: with fewer
 repeats, seen items would take list positions for almost no hits."""
+
+
+def excludes_seen(config: RunConfig, dataset: PreparedDataset) -> bool:
+    """What `retrieval.exclude_seen` comes to: true and false as they are, auto by `should_exclude_seen`."""
+    choice = config.retrieval.exclude_seen
+    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
 
 
 def should_exclude_seen(dataset: PreparedDataset) -> bool:

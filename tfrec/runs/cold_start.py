@@ -12,6 +12,8 @@ from tfrec.data.histories import Histories
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.baselines.counting import LastItemText
 from tfrec.models.baselines.segment_popularity import NO_SEGMENTS, SegmentPopularity, segments_of
+from tfrec.models.family import Ability
+from tfrec.models.registry import family_of
 from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
 
@@ -36,8 +38,8 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
     Returns:
         `cold_items`: `users`, `ndcg@10` over the whole catalogue, and over the items without a training event alone
         `among_cold`, beside the similarity to the last item's text there, `text_among_cold`, and the expectation of a
-        random order, `random_among_cold`. `cold_users`: `users` and `ndcg@10`; of a next-item run that of the popular
-        items, which its export answers them with, and where `retrieval.segment` is set `by_segment`.
+        random order, `random_among_cold`. `cold_users`: `users` and `ndcg@10`; where the export
+        answers them with popular items, that of those, and where `retrieval.segment` is set `by_segment`.
     """
     slices: dict[str, dict[str, Any]] = {}
 
@@ -52,7 +54,7 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
         if not len(queries.user_ids):
             continue
         slices[name] = {"users": len(queries.user_ids)}
-        if name == "cold_users" and run.kind == "next-item":
+        if name == "cold_users" and family_of(run.kind).can(Ability.GREET_NEWCOMERS, run.config):
             slices[name] |= {key: ndcg(popular) for key, popular in _for_newcomers(dataset, run).items()}
             continue
         slices[name][f"ndcg@{K}"] = ndcg(scorer)

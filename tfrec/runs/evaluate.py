@@ -16,8 +16,10 @@ from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import write_json
 from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
 from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
-from tfrec.retrieval import should_exclude_seen
+from tfrec.models.family import Ability
+from tfrec.models.registry import family_of
 from tfrec.retrieval.scorer import Scorer
+from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.runs.cold_start import cold_slices
 from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
 from tfrec.runs.mlflow_tracking import add_to_record
@@ -65,18 +67,13 @@ def evaluate(
     second = None if ranker is None else load_run(ranker)
     if second is not None:
         check_ranker(run, second)
-    if run.kind == "behaviour-text" and run.config.model.head == "sigmoid":
-        from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
-
-        metrics: dict[str, Any] = evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
-    elif run.kind == "click-ranker":
-        from tfrec.models.click_ranker.evaluate import evaluate_click_ranker
-
-        metrics = evaluate_click_ranker(run.model, dataset, split, run.config)
-    else:
+    family = family_of(run.kind)
+    if family.can(Ability.RANK_CATALOGUE, run.config):
         metrics = _ranking(run, dataset, split)
         if trained_baselines:
             metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
+    else:
+        metrics = family.evaluate(run, dataset, split)
     if second is not None:
         metrics["two_stage"] = _two_stage(run, second, dataset, split)
     file = Path(out or run.path / "metrics.json")
@@ -88,7 +85,7 @@ def evaluate(
 def _two_stage(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     """The headline of the lists that the ranker puts in order, and how it was set up."""
     queries, measured = dataset.queries(split), {}
-    for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", serves_without_seen(run, dataset))):
+    for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", excludes_seen(run.config, dataset))):
         scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
         (result,) = _measure(scorer, queries, dataset, run, (masked,), brief=bool(name))
         measured[name] = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
@@ -104,7 +101,7 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     if not len(queries.user_ids):
         raise InvalidInput(f"The {split} split has no query: no user has a history and a target. Add events.")
     masked = run.config.evaluation.exclude_seen
-    served = serves_without_seen(run, dataset)
+    served = excludes_seen(run.config, dataset)
     scorer = run.scorer(dataset)
     protocols = [masked] if masked == served else [masked, served]
     result, *other = _measure(scorer, queries, dataset, run, protocols)
@@ -132,12 +129,6 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
         },
         "baselines": baselines(dataset, run.untuned_text_vectors, queries, run),
     }
-
-
-def serves_without_seen(run: Run, dataset: PreparedDataset) -> bool:
-    """What `retrieval.exclude_seen` comes to: true and false as they are, auto by the validation targets."""
-    choice = run.config.retrieval.exclude_seen
-    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
 
 
 def baselines(

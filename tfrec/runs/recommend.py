@@ -13,7 +13,7 @@ from tfrec.data.ingest.user_ids import read_users
 from tfrec.errors import InvalidInput
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
-from tfrec.runs.evaluate import serves_without_seen
+from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import two_stage_scorer
 
@@ -61,7 +61,7 @@ def recommend(
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     run.refuse_other_catalogue(dataset)
-    masked = serves_without_seen(run, dataset)
+    masked = excludes_seen(run.config, dataset)
     scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
     frame = lists_of_scorer(
         scorer,

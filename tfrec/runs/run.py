@@ -15,6 +15,7 @@ from tfrec.config import RunConfig
 from tfrec.config.assignments import Values
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
+from tfrec.models.registry import family_of
 from tfrec.training.run_layout import (
     CONFIG_FILE,
     ENCODER_FOLDER,
@@ -23,13 +24,11 @@ from tfrec.training.run_layout import (
     SEGMENTS_FILE,
     TEXT_VECTORS_FILE,
     UNTUNED_VECTORS_FILE,
-    WEIGHTS_FILE,
 )
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
     from tfrec.encoders import TextEncoder
-    from tfrec.keras import keras
     from tfrec.retrieval.scorer import Scorer
 
 
@@ -56,7 +55,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """ "next-item", "behaviour-text" or "click-ranker"."""
+        """The family of its model: "next-item", "behaviour-text", "click-ranker"."""
         return self.config.model.kind
 
     @property
@@ -114,26 +113,12 @@ class Run:
         return encoder
 
     @cached_property
-    def model(self) -> keras.Model:
-        """The trained Keras model."""
-        if self.kind != "behaviour-text":
-            from tfrec.models import ClickRanker, NextItemModel
-
-            kind = NextItemModel if self.kind == "next-item" else ClickRanker
-            try:
-                model: keras.Model = kind.from_config(self.manifest["model"])
-            except TypeError as error:
-                raise self._of_another_version(error) from None
-        else:
-            from tfrec.models.behaviour_text.model import build_behaviour_text_model
-
-            head = self.config.model.head
-            model = build_behaviour_text_model(self.encoder(), head, self.items[schema.TEXT].to_list(), self.config)
+    def model(self) -> Any:
+        """The trained model: for the families that come with tfrec, a Keras model."""
         try:
-            model.load_weights(str(self.path / WEIGHTS_FILE))
-        except (ValueError, KeyError) as error:
+            return family_of(self.kind).load_model(self)
+        except (TypeError, ValueError, KeyError) as error:
             raise self._of_another_version(error) from None
-        return model
 
     def _of_another_version(self, error: Exception) -> InvalidInput:
         """What to say when config or weights are not those of today's model."""
@@ -157,39 +142,25 @@ class Run:
         other.config = self.config.with_values(values)
         return other
 
-    def refuse_other_catalogue(self, dataset: PreparedDataset) -> None:
-        """Raises `InvalidInput` for a dataset with another catalogue than the one the run was trained on."""
-        if not np.array_equal(dataset.item_ids, self.item_ids):
+    def refuse_other_catalogue(self, other: PreparedDataset | Run) -> None:
+        """Raises `InvalidInput` unless a dataset, or another run, has the items of this run, in the same order."""
+        theirs, ours = other.item_ids, self.item_ids
+        if not np.array_equal(theirs, ours):
+            how = "in another order" if len(theirs) == len(ours) else f"expected {len(ours)}"
             raise InvalidInput(
-                f"{dataset.path} has another catalogue than the run {self.path} ({dataset.num_items} items, expected "
-                f"{len(self.items)}). Use the dataset the run was trained on, or train again."
+                f"{other.path} has another catalogue than the run {self.path} ({len(theirs)} items, {how}). Use the "
+                "data that the run was trained on, or train again."
             )
 
     def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
         """The model behind the interface that `recommend` and `evaluate` use.
 
-        Raises `InvalidInput` for the sigmoid head, which judges given candidates and does not rank the catalogue, and
-        for a dataset with another catalogue.
+        Raises `InvalidInput` for a model that scores given candidates and does not rank the catalogue, and for a
+        dataset with another catalogue.
         """
         if dataset is not None:
             self.refuse_other_catalogue(dataset)
-        if self.kind == "next-item":
-            from tfrec.models.next_item.scorer import NextItemScorer
-
-            return NextItemScorer(self.model)
-        if self.kind == "click-ranker":
-            raise InvalidInput(
-                "A click-ranker judges given candidates and does not rank the catalogue. "
-                "Put it behind a next-item run, with --ranker."
-            )
-        if self.config.model.head == "sigmoid":
-            raise InvalidInput(
-                "The sigmoid head judges given candidates and does not rank the catalogue. "
-                "Train with --head softmax or --model next-item for lists."
-            )
-        from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
-
-        return BehaviourTextScorer(self.model, self.items[schema.TEXT].to_list(), self.event_kinds)
+        return family_of(self.kind).scorer(self)
 
 
 def load_run(path: Run | str | Path) -> Run:

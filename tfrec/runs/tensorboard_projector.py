@@ -9,29 +9,11 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.keras import keras
 
 VECTORS_FILE, METADATA_FILE = "item_vectors.tsv", "items.tsv"
 _LONGEST = 100
 _COLOURS = 50
 """As many different values of a column as the projector has colours for."""
-
-
-def item_space(model: keras.Model) -> np.ndarray | None:
-    """float32 `[num_items, dim]`, of unit length: the vectors a model tells its items apart by.
-
-    None for the sigmoid head of BehaviourTextModel, which reads each candidate's text and keeps no vector of it.
-    """
-    from tfrec.models import BehaviourTextModel
-
-    if not isinstance(model, BehaviourTextModel):
-        vectors = model.items.vectors().numpy()
-    elif model.head_kind == "softmax":
-        vectors = model.mlp.get_layer("logits").kernel.numpy()
-    else:
-        return None
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
 
 
 def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame, most: int = 10_000) -> None:
@@ -40,7 +22,7 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
     Args:
         folder: TensorBoard's log folder; made where there is none. The files go to the newest curves below it, so that
             a `--logdir` above, with many runs, shows each item space under the name of its run.
-        vectors: float32 `[num_items, dim]`.
+        vectors: float32 `[num_items, dim]`; they are brought to unit length.
         items: The catalogue, in the order of `vectors`.
         most: int. Items shown, those with most training events, ties in catalogue order; 0 writes nothing.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset, load_dataset
@@ -18,26 +16,26 @@ from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import refuse_existing, write_json
 from tfrec.models.baselines.segment_popularity import segment_counts
-from tfrec.models.next_item.fit import fit_next_item
-from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features, text_vectors_of
+from tfrec.models.family import Ability, FitContext, ModelFamily
+from tfrec.models.registry import families_with, family_of
+from tfrec.models.shared.item_features import text_vectors_of
 from tfrec.progress import say
-from tfrec.retrieval import should_exclude_seen
+from tfrec.retrieval.unit_vectors import unit_vectors
+from tfrec.runs.manifest import manifest_of
 from tfrec.runs.mlflow_tracking import record_run, store_of
+from tfrec.runs.partial_run import PartialRun
 from tfrec.runs.run import Run
-from tfrec.runs.tensorboard_projector import item_space, write_projector
+from tfrec.runs.tensorboard_projector import write_projector
 from tfrec.training.fit_result import FitResult
 from tfrec.training.run_layout import (
-    CONFIG_FILE,
+    HISTORY_FILE,
     ITEMS_FILE,
     MANIFEST_FILE,
+    METRICS_VALID_FILE,
     SEGMENTS_FILE,
     TENSORBOARD_FOLDER,
     TEXT_VECTORS_FILE,
-    WEIGHTS_FILE,
 )
-from tfrec.version import __version__
-
-PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
 
 
 def train(
@@ -49,7 +47,7 @@ def train(
     force: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
 ) -> Run:
-    """Trains the model that `config.model.kind` names and writes the Run folder `out`.
+    """Trains a model of the family that `config.model.kind` names, and writes the Run folder `out`.
 
     While it trains, the run lives in `OUT.partial`, with a checkpoint after every epoch; success renames it to `out`.
 
@@ -60,158 +58,106 @@ def train(
             With `resume`, the interrupted run's own configuration holds.
         resume: Go on with `OUT.partial`.
         force: Replace `out`, and throw away an interrupted `OUT.partial`.
-        after_epoch: next-item, frozen encoder: called with the epoch (from 0) and its metrics; may raise to stop.
+        after_epoch: For the families that `tfrec tune` searches: called with the epoch (from 0) and its metrics; may
+            raise to stop.
 
     Returns:
         The finished Run.
 
     Raises:
         InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run; the
-            users lack the column `retrieval.segment`.
+            users lack the column `retrieval.segment`; `training.start_from` is no run that the model can start from.
         Unavailable: `tracking.mlflow` is set, and MLflow is not installed or its store does not answer.
     """
-    out = Path(out)
-    partial = out.with_name(out.name + ".partial")
-    dataset, config = load_dataset(data), as_run_config(config)
+    partial, dataset = PartialRun(Path(out)), load_dataset(data)
     refuse_existing(out, force)
     if resume:
-        config = _interrupted_config(partial, dataset)
-    elif partial.exists() and not force:
-        raise InvalidInput(f"{partial} holds an interrupted run. Pass --resume to go on, or --force to start again.")
-    store = store_of(config.tracking)
-    if partial.exists() and not resume:
-        shutil.rmtree(partial)
-    started = time.monotonic()
-    try:
+        settings = partial.config_to_resume(dataset)
+    else:
+        settings = as_run_config(config)
+        partial.refuse_existing(force)
+    store = store_of(settings.tracking)
+    if not (resume and partial.is_complete):
         if not resume:
-            partial.mkdir(parents=True)
-            config.save(partial / CONFIG_FILE)
-            write_json(partial / "data.json", {"fingerprint": dataset.manifest["fingerprint"]})
-            if config.retrieval.segment:
-                segment_counts(dataset, config.retrieval.segment).write_parquet(partial / SEGMENTS_FILE)
-        earlier = Run(config.training.start_from) if config.training.start_from else None
-        encoder, text_vectors = _texts(dataset, config, partial)
-        encoded = time.monotonic()
-        if config.model.kind == "behaviour-text":
-            from tfrec.models.behaviour_text.fit import fit_behaviour_text
-
-            result = fit_behaviour_text(dataset, config, workdir=partial, resume=resume)
-        elif config.model.kind == "click-ranker":
-            from tfrec.models.click_ranker.fit import fit_click_ranker
-
-            result = fit_click_ranker(dataset, text_vectors, config, workdir=partial, resume=resume)
-        elif config.encoder.trainable:
-            if columns := embedding_columns(dataset):
-                raise InvalidInput(f"encoder.trainable reads text alone, the items have {columns}. Leave one out.")
-            from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
-
-            result, encoder = fit_end_to_end(
-                dataset, encoder, text_vectors, config, workdir=partial, resume=resume, earlier=earlier
-            )
-        else:
-            features = item_features(dataset, text_vectors)
-            shortened = None if encoder is None else shortened_features(dataset, encoder, config, features)
-            result = fit_next_item(
-                dataset,
-                features,
-                config,
-                workdir=partial,
-                resume=resume,
-                after_epoch=after_epoch,
-                shortened=shortened,
-                earlier=earlier,
-            )
-        timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
-        _finish(partial, dataset, config, result, encoder.hash if encoder else None, timings)
-    except BaseException:
-        if not (partial / "checkpoint").exists():  # nothing to resume from: leave nothing
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
-    record_run(store, out, config, result.history)
+            partial.begin(dataset, settings)
+        try:
+            _train(dataset, partial.folder, settings, resume, after_epoch)
+        except BaseException:
+            partial.discard_if_nothing_to_resume()
+            raise
+    partial.publish()
+    record_run(store, partial.out, settings, _history(partial.out))
     return Run(out)
 
 
-def _interrupted_config(partial: Path, dataset: PreparedDataset) -> RunConfig:
-    from tfrec.files import read_json
+def _train(
+    dataset: PreparedDataset,
+    folder: Path,
+    config: RunConfig,
+    resume: bool,
+    after_epoch: Callable[[int, dict[str, Any] | None], None] | None,
+) -> None:
+    """Fits, and writes into `folder` what the run keeps; the manifest comes last."""
+    started, family = time.monotonic(), family_of(config.model.kind)
+    if config.retrieval.segment:
+        segment_counts(dataset, config.retrieval.segment).write_parquet(folder / SEGMENTS_FILE)
+    earlier = _earlier(config)
+    encoder, text_vectors = _texts(dataset, config, family, folder)
+    encoded = time.monotonic()
+    result = family.fit(dataset, config, folder, FitContext(encoder, text_vectors, earlier, resume, after_epoch))
+    timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
+    _keep(folder, dataset, config, family, result)
+    encoder_hash = result.encoder_hash or (encoder.hash if encoder else None)
+    manifest = manifest_of(dataset, config, family.model_config(result.model), encoder_hash)
+    manifest |= {"epochs": len(result.history), "timings": timings}
+    write_json(folder / MANIFEST_FILE, manifest)
 
-    if not (partial / CONFIG_FILE).is_file():
-        raise InvalidInput(f"There is no interrupted run to resume: {partial} does not exist. Leave --resume out.")
-    expected = read_json(partial / "data.json")["fingerprint"]
-    if expected != dataset.manifest["fingerprint"]:
-        raise InvalidInput(f"{dataset.path} is not the dataset that {partial} was trained on. Pass that one.")
-    return RunConfig.load(partial / CONFIG_FILE)
+
+def _earlier(config: RunConfig) -> Run | None:
+    """The run of `training.start_from`."""
+    path, kind = config.training.start_from, config.model.kind
+    if path is None:
+        return None
+    if not family_of(kind).can(Ability.WARM_START, config):
+        raise InvalidInput(
+            f"training.start_from: {kind} models do not start from another run, {families_with(Ability.WARM_START)} "
+            "models do. Leave it out."
+        )
+    run = Run(path)
+    if run.kind != kind:
+        raise InvalidInput(f"training.start_from: expected a {kind} run; {run.path} is one of {run.kind}.")
+    return run
 
 
-def _texts(dataset: PreparedDataset, config: RunConfig, partial: Path) -> tuple[TextEncoder | None, np.ndarray | None]:
-    """The encoder, and, but for BehaviourTextModel, the catalogue's text vectors, which the run keeps."""
-    knobs = config.model
-    if knobs.kind != "behaviour-text" and not knobs.use_text:
+def _texts(
+    dataset: PreparedDataset, config: RunConfig, family: ModelFamily, folder: Path
+) -> tuple[TextEncoder | None, np.ndarray | None]:
+    """The encoder, where the model reads text, and the catalogue's text vectors, which the run keeps."""
+    if not family.reads_text(config):
         return None, None
     encoder = load_encoder(config.encoder.name, precision=config.encoder.precision)
-    if knobs.kind == "behaviour-text":
+    if not family.reads_text_vectors(config):
         return encoder, None
     say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
     vectors = text_vectors_of(dataset.texts, encoder, config)
-    path = partial / TEXT_VECTORS_FILE
+    path = folder / TEXT_VECTORS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
     return encoder, vectors
 
 
-def _finish(
-    partial: Path,
-    dataset: PreparedDataset,
-    config: RunConfig,
-    result: FitResult,
-    encoder_hash: str | None,
-    timings: dict[str, float],
-) -> None:
-    (partial / WEIGHTS_FILE).parent.mkdir(parents=True, exist_ok=True)
-    result.model.save_weights(str(partial / WEIGHTS_FILE))
-    dataset.items.write_parquet(partial / ITEMS_FILE)
-    write_json(partial / "metrics_valid.json", result.metrics_valid)
-    if (vectors := item_space(result.model)) is not None:
-        write_projector(partial / TENSORBOARD_FOLDER, vectors, dataset.items, config.tracking.projector)
-    shutil.rmtree(partial / "checkpoint", ignore_errors=True)
-    (partial / "data.json").unlink(missing_ok=True)
-    manifest: dict[str, Any] = {
-        "kind": config.model.kind,
-        "event_kinds": dataset.event_kinds,
-        "model": result.model.get_config() if config.model.kind != "behaviour-text" else None,
-        "data": dataset.manifest["fingerprint"],
-        "split": dataset.manifest["split"],
-        "encoder": config.encoder.name,
-        "encoder_hash": encoder_hash,
-        "seed": config.training.seed,
-        "epochs": len(result.history),
-        "timings": timings,
-        "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
-        "exclude_seen": _exclude_seen(config, dataset),
-        "git_commit": _git_commit(),
-    }
-    write_json(partial / MANIFEST_FILE, manifest)
+def _keep(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:
+    family.save_model(result.model, folder)
+    dataset.items.write_parquet(folder / ITEMS_FILE)
+    write_json(folder / METRICS_VALID_FILE, result.metrics_valid)
+    vectors = family.item_vectors(result.model)
+    if vectors is not None:
+        write_projector(folder / TENSORBOARD_FOLDER, unit_vectors(vectors), dataset.items, config.tracking.projector)
 
 
-def _exclude_seen(config: RunConfig, dataset: PreparedDataset) -> bool:
-    """What the export will do with seen items; kept here because an export has no dataset to look at."""
-    choice = config.retrieval.exclude_seen
-    return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """Commit of the code that trained, where it runs from a checkout."""
-    try:
-        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+def _history(run: Path) -> list[dict[str, Any]]:
+    """A row of numbers an epoch; nothing for a model that is fitted without epochs."""
+    if not (run / HISTORY_FILE).is_file():
+        return []
+    rows = pl.read_csv(run / HISTORY_FILE, infer_schema_length=None).to_dicts()
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.click_ranker.examples import impression_kind
 from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.models.family import Ability
+from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval.two_stage_scorer import TwoStage, head_weights
 from tfrec.runs.run import Run
 
 
 def check_ranker(run: Run, ranker: Run) -> None:
     """Raises `InvalidInput` unless `ranker` is a click-ranker over the catalogue of `run`, which retrieves."""
-    if ranker.kind != "click-ranker":
-        raise InvalidInput(f"--ranker must be a run of click-ranker, {ranker.path} is one of {ranker.kind}.")
-    if run.kind == "click-ranker":
-        raise InvalidInput(f"--run must be a run that retrieves, e.g. next-item; {run.path} is one of click-ranker.")
-    if not np.array_equal(run.item_ids, ranker.item_ids):
-        raise InvalidInput(
-            f"{ranker.path} was trained on another catalogue than {run.path} ({len(ranker.items)} items, expected "
-            f"{len(run.items)}). Train both on the same data."
-        )
+    if not family_of(ranker.kind).can(Ability.RANK_CANDIDATES, ranker.config):
+        wanted = families_with(Ability.RANK_CANDIDATES)
+        raise InvalidInput(f"--ranker must be a run of {wanted}, {ranker.path} is one of {ranker.kind}.")
+    if not family_of(run.kind).can(Ability.RANK_CATALOGUE, run.config):
+        raise InvalidInput(f"--run must be a run that retrieves, e.g. next-item; {run.path} is one of {run.kind}.")
+    run.refuse_other_catalogue(ranker)
 
 
 def two_stage_scorer(run: Run, ranker: Run, dataset: PreparedDataset, *, exclude_seen: bool) -> TwoStage:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfrec.keras import keras
-
 
 @dataclass
 class FitResult:
-    """A fitted model with its best weights loaded, a row of numbers an epoch, and the best validation metrics."""
+    """What a fit gives back.
 
-    model: keras.Model
+    Attributes:
+        model: With its best weights loaded; a Keras model, or whatever its family saves and loads.
+        history: A row of numbers an epoch.
+        metrics_valid: The best validation metrics.
+        encoder_hash: Of the encoder that was trained with the model; None where none was.
+    """
+
+    model: Any
     history: list[dict[str, Any]] = field(default_factory=list)
-    metrics_valid: dict[str, float] = field(default_factory=dict)
+    metrics_valid: dict[str, Any] = field(default_factory=dict)
+    encoder_hash: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 CONFIG_FILE = "config.yaml"
 ITEMS_FILE = "items.parquet"
 MANIFEST_FILE = "manifest.json"
+METRICS_VALID_FILE = "metrics_valid.json"
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "weights/model.weights.h5"
 TEXT_VECTORS_FILE = "weights/text_vectors.npy"

@@ -106,11 +106,15 @@ def tune(
             or configuration; or no trial finished.
         Unavailable: Optuna is not installed.
     """
+    from tfrec.models.family import Ability
+    from tfrec.models.registry import families_with, family_of
+
     optuna = _optuna()
     dataset, config, out = load_dataset(data), as_run_config(config), Path(out)
     space = read_space(space) if isinstance(space, str | Path) else space
-    if config.model.kind != "next-item" or config.encoder.trainable or config.training.monitor == "loss":
-        raise InvalidInput("tune searches next-item models with a frozen encoder, by validation ndcg@10.")
+    if not family_of(config.model.kind).can(Ability.TUNE, config):
+        families = families_with(Ability.TUNE)
+        raise InvalidInput(f"tune searches {families} models with a frozen encoder, by validation ndcg@10.")
     for option, spec in space.items():
         for value in spec.get("choices", [spec.get("low"), spec.get("high")]):
             _with_options(config, {option: value})

@@ -76,7 +76,7 @@ def test_events_that_are_no_target_are_read_but_not_predicted():
 
 
 def test_a_cap_on_texts_takes_more_targets_of_each_within_the_users_own_events():
-    histories = log(range(0, 9), range(9, 18))  # sixteen positions; four texts, so four targets each
+    histories = log(range(9), range(9, 18))  # sixteen positions; four texts, so four targets each
     examples = Examples.sample(histories, 4, seed=1)
     assert len(examples) == 4
     for text, (row, stop) in enumerate(zip(examples.rows, examples.stops)):

@@ -1,6 +1,6 @@
 """BehaviourTextModel on a tiny BERT: what it reads, what it gives, what it keeps."""
 
-import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+import tfrec
 
 import inspect  # isort: skip
 import textwrap
@@ -57,7 +57,7 @@ def test_softmax_gives_a_distribution_over_the_catalogue(encoder):
 def test_sigmoid_gives_a_probability_a_row_that_depends_on_both_texts(encoder, candidate):
     model = build(encoder, "sigmoid", candidate)
     found = model(inputs(["red shoe", "red shoe", "blue hat"], ["tea", "coffee", "tea"])).numpy()
-    assert found.shape == (3,) and ((0 < found) & (found < 1)).all()
+    assert found.shape == (3,) and ((found > 0) & (found < 1)).all()
     assert len(np.unique(found)) == 3
 
 

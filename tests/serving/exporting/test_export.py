@@ -112,11 +112,11 @@ def test_exclude_seen_follows_the_option_then_the_training(rebuilt, settings, ma
 def test_single_values_and_lists_are_attributes():
     import polars as pl
 
-    from tfrec.serving.exporting.export import _attribute
+    from tfrec.serving.exporting.servable import attribute_values
 
     items = pl.DataFrame({"year": [1999, None], "tags": [["x", "y"], None]})
-    assert _attribute(items, "year") == [["1999"], []]
-    assert _attribute(items, "tags") == [["x", "y"], []]
+    assert attribute_values(items, "year") == [["1999"], []]
+    assert attribute_values(items, "tags") == [["x", "y"], []]
 
 
 @pytest.mark.slow

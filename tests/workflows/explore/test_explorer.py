@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tfrec.config import RunConfig
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.workflows.explore.explorer import Explorer
@@ -136,7 +137,7 @@ def test_wrong_questions_are_said(explorer):
         with pytest.raises(InvalidInput, match="k of at least 1 and diversity"):
             explorer.recommend(["i3"], **wrong)
     with pytest.raises(InvalidInput, match="next-item"):
-        Explorer(SimpleNamespace(kind="behaviour-text"))
+        Explorer(SimpleNamespace(kind="behaviour-text", config=RunConfig()))
 
 
 def test_lists_are_compared_place_by_place():

@@ -9,7 +9,8 @@ import numpy as np
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, stretches
 from tfrec.errors import InvalidInput
-from tfrec.models.shared.neighbours import count_pairs, unit_rows
+from tfrec.models.shared.neighbours import count_pairs
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 WINDOW = 10
 DECAY = 0.8
@@ -52,7 +53,7 @@ class LastItemText:
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Keeps the vectors, float `[num_items, dim]`, at length 1; raises `InvalidInput` without them."""
         self.num_items = dataset.num_items
-        self.vectors = unit_rows(_checked(text_vectors, self.num_items))
+        self.vectors = unit_vectors(_checked(text_vectors, self.num_items))
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
@@ -115,7 +116,7 @@ class CooccurrenceText(Cooccurrence):
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
-        self.vectors = unit_rows(_checked(text_vectors, dataset.num_items))
+        self.vectors = unit_vectors(_checked(text_vectors, dataset.num_items))
         super().fit(dataset)
         lengths = np.diff(self._starts)
         item = np.repeat(np.arange(self.num_items), lengths)

@@ -7,8 +7,9 @@ import numpy as np
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
+from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.warm_start import EarlierRun, start_from
+from tfrec.models.next_item.warm_start import start_from
 from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.retrieval.approximate.kmeans import neighbourhoods
@@ -18,7 +19,7 @@ COMPARED = 100_000
 
 
 def build_next_item_model(
-    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: EarlierRun | None = None
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: TrainedRun | None = None
 ) -> NextItemModel:
     """A NextItemModel for the dataset, its text path started at the principal components of `text_vectors`.
 

@@ -12,12 +12,12 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import finally_balanced, validation
-from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.progress import say
@@ -38,7 +38,7 @@ def fit_next_item(
     resume: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
     shortened: np.ndarray | None = None,
-    earlier: EarlierRun | None = None,
+    earlier: TrainedRun | None = None,
 ) -> FitResult:
     """Fits on the training split, keeps the weights that validate best, and balances the parts of their score.
 
@@ -70,7 +70,7 @@ def fit_frozen(
     loop: FitLoop,
     *,
     shortened: np.ndarray | None = None,
-    earlier: EarlierRun | None = None,
+    earlier: TrainedRun | None = None,
 ) -> FitResult:
     """As `fit_next_item`, but for the balance: what training the encoder goes on from."""
     knobs = config.training

@@ -18,6 +18,7 @@ from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.encoders.transformers.lora import add_lora, merged
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
 from tfrec.models.next_item.fit import fit_frozen
@@ -25,7 +26,6 @@ from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import finally_balanced, validation
-from tfrec.models.next_item.warm_start import EarlierRun
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop, Stage
@@ -44,8 +44,8 @@ def fit_end_to_end(
     *,
     workdir: Path,
     resume: bool = False,
-    earlier: EarlierRun | None = None,
-) -> tuple[FitResult, TextEncoder]:
+    earlier: TrainedRun | None = None,
+) -> FitResult:
     """Fits with the frozen encoder for `training.epochs`, then recommender and encoder for `training.encoder_epochs`.
 
     The first stage costs little, and its head does not spoil the encoder with its first gradients; with
@@ -64,7 +64,7 @@ def fit_end_to_end(
         earlier: The run of `training.start_from`, in place of the first stage.
 
     Returns:
-        The fit, and the tuned encoder in the folder it was written to.
+        The fit, with the hash of the tuned encoder, which is in `workdir`.
 
     Raises:
         InvalidInput: There is no encoder to train, or a knob that does not go together with training it.
@@ -90,7 +90,8 @@ def fit_end_to_end(
     result.model.items.text.assign(vectors)
     if config.training.balance and result.metrics_valid:
         result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
-    return result, tuned
+    result.encoder_hash = tuned.hash
+    return result
 
 
 def _refuse(config: RunConfig) -> None:

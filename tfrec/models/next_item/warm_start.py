@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
-
 import numpy as np
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
+from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.progress import say
 
@@ -20,23 +18,7 @@ _FREE = (
 """What may differ between the two models: no weight that is taken over depends on it."""
 
 
-class EarlierRun(Protocol):
-    """What is read of the run that a training starts from; `tfrec.Run` has it."""
-
-    path: Path
-    manifest: dict[str, Any]
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def event_kinds(self) -> list[str]: ...
-    @property
-    def item_ids(self) -> np.ndarray: ...
-    @property
-    def model(self) -> Any: ...
-
-
-def start_from(model: NextItemModel, dataset: PreparedDataset, run: EarlierRun) -> None:
+def start_from(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
     """Gives `model` the weights of a run: those of items by their ids, all others as they are.
 
     Items that the run does not know keep their start, at their text alone. Text vectors, neighbours and popularity stay
@@ -46,13 +28,11 @@ def start_from(model: NextItemModel, dataset: PreparedDataset, run: EarlierRun) 
     Args:
         model: Built for `dataset`.
         dataset: The catalogue and the event kinds of the new training.
-        run: The earlier run.
+        run: The earlier run, of a next-item model.
 
     Raises:
-        InvalidInput: It is no run of a next-item model of the same shape and event kinds.
+        InvalidInput: Its model has another shape or other event kinds.
     """
-    if run.kind != "next-item":
-        raise InvalidInput(f"training.start_from: expected a next-item run; {run.path} is one of {run.kind}.")
     theirs, ours = run.manifest["model"], model.get_config()
     differ = [name for name in ours if name not in _FREE and theirs.get(name, ours[name]) != ours[name]]
     if differ:
@@ -68,7 +48,7 @@ def start_from(model: NextItemModel, dataset: PreparedDataset, run: EarlierRun) 
     _copy(run, model, dataset)
 
 
-def _copy(run: EarlierRun, model: NextItemModel, dataset: PreparedDataset) -> None:
+def _copy(run: TrainedRun, model: NextItemModel, dataset: PreparedDataset) -> None:
     old: NextItemModel = run.model
     model.body.set_weights(old.body.get_weights())
     model.log_temperature.assign(old.log_temperature)

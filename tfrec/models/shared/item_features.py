@@ -15,6 +15,7 @@ from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 from tfrec.models.shared.shorter_texts import shorter_texts
 from tfrec.progress import say
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
@@ -103,6 +104,6 @@ def _column(items: pl.DataFrame, name: str) -> np.ndarray:
             "Leave their embedding empty (null), and they get the mean."
         )
     there = np.array([row is not None for row in rows])
-    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    matrix = unit_vectors(matrix)
     matrix[~there] = matrix[there].mean(axis=0)
     return matrix

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tfrec.data.histories import Histories
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 TEMPERATURE = 0.3
 """Width of the kernel exp((cos − 1) / 0.3) of text vectors that are softly whitened."""
@@ -111,7 +112,7 @@ def text_neighbours(
         >>> indices.tolist()[:2], values.tolist()[:2]
         ([[1], [0]], [[1.0], [1.0]])
     """
-    unit = unit_rows(vectors)
+    unit = unit_vectors(vectors)
     num_items = len(unit)
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
     empty = np.abs(unit).sum(axis=1) == 0
@@ -176,9 +177,3 @@ def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.nda
 def kernel_of(cosines: np.ndarray) -> np.ndarray:
     """exp((c − 1) / 0.3), in 0…1."""
     return np.exp((np.minimum(cosines, 1) - 1) / TEMPERATURE)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """float32 rows of length 1; rows of zeros stay zeros."""
-    vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfrec.retrieval.unit_vectors import unit_vectors
+
 SAMPLE = 40
 """Training items per centre, about the minimum that Faiss recommends (39). More hardly improve the centres."""
 
@@ -44,7 +46,7 @@ def cluster(
         >>> sorted(m.tolist() for m in members)
         [[0, 2], [1]]
     """
-    unit = _unit(np.asarray(vectors, np.float32))
+    unit = unit_vectors(vectors)
     if not len(unit):
         return unit, []
     rng = np.random.default_rng(seed)
@@ -58,7 +60,7 @@ def cluster(
     order = np.argsort(nearest, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(nearest, minlength=len(centres)))[:-1])
     members = [part for group in groups if len(group) for part in _halve(unit, group, most or len(unit))]
-    return _unit(np.stack([unit[part].mean(axis=0) for part in members])), members
+    return unit_vectors(np.stack([unit[part].mean(axis=0) for part in members])), members
 
 
 def neighbourhoods(vectors: np.ndarray, *, probes: int = 32, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -110,7 +112,7 @@ def _train(sample: np.ndarray, centres: np.ndarray, steps: int, rng: np.random.G
         sums[filled] = np.add.reduceat(sample[order], (np.cumsum(counts) - counts)[filled], axis=0)
         # A centre without items restarts at a random item.
         sums[counts == 0] = sample[rng.choice(len(sample), int((counts == 0).sum()))]
-        centres = _unit(sums)
+        centres = unit_vectors(sums)
     return centres
 
 
@@ -128,7 +130,3 @@ def _halve(unit: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:
 def _nearest_centre(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     blocks = [(rows[at : at + _BLOCK] @ centres.T).argmax(axis=1) for at in range(0, len(rows), _BLOCK)]
     return np.concatenate(blocks)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -15,7 +15,10 @@ from tfrec.data.ingest.read import read
 from tfrec.data.ingest.validate import typed_items
 from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
-from tfrec.models.shared.neighbours import kernel_of, softly_whitened, unit_rows
+from tfrec.models.family import Ability
+from tfrec.models.registry import families_with, family_of
+from tfrec.models.shared.neighbours import kernel_of, softly_whitened
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
     from tfrec.data.ingest.read import Source
@@ -47,8 +50,9 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
     from tfrec.runs import load_run
 
     run = load_run(run)
-    if run.kind != "next-item" or not run.config.model.use_text:
-        raise InvalidInput("New items are known by their text. Expected a next-item run with model.use_text=true.")
+    if not family_of(run.kind).can(Ability.ADD_ITEMS, run.config):
+        families = families_with(Ability.ADD_ITEMS)
+        raise InvalidInput(f"New items are known by their text. Expected a {families} run with model.use_text=true.")
     added = _new_items(run, items)
     config = run.config.encoder
     vectors = EmbeddingStore(storage=config.storage).encode(
@@ -106,7 +110,7 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
     Returns:
         indices int32 and values float32, `[old + new, k]`.
     """
-    unit = unit_rows(vectors)
+    unit = unit_vectors(vectors)
     (old, k), total = indices.shape, len(unit)
     empty = np.abs(unit).sum(axis=1) == 0
     new_indices, new_values = np.full((total, k), -1, np.int32), np.zeros((total, k), np.float32)

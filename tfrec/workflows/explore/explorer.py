@@ -13,7 +13,10 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
+from tfrec.models.family import Ability
+from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
+from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.workflows.explore.filter_columns import facets, labels
 
 if TYPE_CHECKING:
@@ -76,12 +79,13 @@ class Explorer:
     """Answers what one asks when looking at a next-item run.
 
     Args:
-        run: A next-item run. Raises `InvalidInput` for another kind.
+        run: A next-item run. Raises `InvalidInput` for one of a family that cannot be explored.
     """
 
     def __init__(self, run: Run) -> None:
-        if run.kind != "next-item":
-            raise InvalidInput(f"tfrec explore looks at next-item runs, received {run.kind!r}.")
+        if not family_of(run.kind).can(Ability.EXPLORE, run.config):
+            wanted = families_with(Ability.EXPLORE)
+            raise InvalidInput(f"tfrec explore looks at {wanted} runs, received {run.kind!r}.")
         self.run = run
         self.ids = [str(item) for item in run.item_ids]
         self.counts = run.item_counts
@@ -266,8 +270,7 @@ class Explorer:
             )
         config = self.run.config.encoder
         read = self._encoder().encode([text], batch_size=config.batch_size, seq_length=config.seq_length)
-        vector = self.run.model.text_to_vector(read).numpy()[0]
-        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return unit_vectors(self.run.model.text_to_vector(read).numpy())[0]
 
     def _encoder(self) -> Any:
         if not hasattr(self, "_loaded_encoder"):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tfrec.data.dataset import load_dataset
 from tfrec.errors import InvalidInput, Unavailable
+from tfrec.models.family import Ability
+from tfrec.models.registry import families_with, family_of
 from tfrec.runs import load_run
 
 PAGE = Path(__file__).parent / "streamlit_page.py"
@@ -41,8 +43,9 @@ def explore(
         raise Unavailable("The page needs the extra `serve`: pip install 'tfrec-bert[serve]'.")
     loaded = [load_run(path) for path in runs]
     for run in loaded:
-        if run.kind != "next-item":
-            raise InvalidInput(f"Expected next-item runs, {run.path} is of the kind {run.kind}.")
+        if not family_of(run.kind).can(Ability.EXPLORE, run.config):
+            families = families_with(Ability.EXPLORE)
+            raise InvalidInput(f"Expected {families} runs, {run.path} is of the kind {run.kind}.")
     if data is not None:
         loaded[0].refuse_other_catalogue(load_dataset(data))
     print(f"The page is at http://{host}:{port}; stop it with Ctrl-C.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,9 +67,13 @@ def retrain(
         Busy: another process is retraining in `home`.
         InvalidInput: the data drifted too far, the champion is damaged, a clock jumped back, or the disk is full.
     """
+    from tfrec.models.family import Ability
+    from tfrec.models.registry import families_with, family_of
+
     config, now, started = as_run_config(config), now or datetime.now(UTC), time.monotonic()
-    if config.model.kind != "next-item":
-        raise InvalidInput(f"Only next-item models can be retrained, received model.kind={config.model.kind}.")
+    if not family_of(config.model.kind).can(Ability.RETRAIN, config):
+        families = families_with(Ability.RETRAIN)
+        raise InvalidInput(f"Only {families} models can be retrained, received model.kind={config.model.kind}.")
     with locked(home):
         state = State(home, out)
         refuse_clock(now, state.last)
@@ -185,8 +188,9 @@ class RetrainingRun:
 
     def _train(self) -> None:
         from tfrec.runs import train
+        from tfrec.runs.partial_run import PartialRun
 
-        out, partial = self.folder / "run", self.folder / "run.partial"
+        out = self.folder / "run"
         start, why = self._start_of_training()
         write_json(self.folder / "start.json", {"start": start})
         say(f"Training {start}{why}")
@@ -196,10 +200,8 @@ class RetrainingRun:
         if start == "warm":
             training = config.training.model_copy(update={"start_from": str(self.champion)})
             config = config.model_copy(update={"training": training})
-        resume = (partial / "checkpoint" / "state.json").is_file()
-        if partial.exists() and not resume:
-            shutil.rmtree(partial)
-        train(self._dataset(), out, config, resume=resume)
+        resume = PartialRun(out).can_resume
+        train(self._dataset(), out, config, resume=resume, force=not resume)
 
     def _start_of_training(self) -> tuple[str, str]:
         """ "warm" or "anew", and why a warm start is impossible."""

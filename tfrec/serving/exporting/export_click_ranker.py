@@ -5,23 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfrec.errors import InvalidInput
-from tfrec.serving.saved_model.example_requests import Arrays, example_requests
-from tfrec.serving.saved_model.signatures import describe_signatures, input_widths
+from tfrec.retrieval.two_stage_scorer import head_weights
+from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts
+from tfrec.serving.modules.click_ranker import ClickRankerServing, RankerGraph
+from tfrec.serving.saved_model.example_requests import example_requests
+from tfrec.serving.saved_model.signatures import input_widths
 
 if TYPE_CHECKING:
     from tfrec.config import ExportConfig
     from tfrec.runs import Run
-    from tfrec.serving.modules.click_ranker import ClickRankerServing
-    from tfrec.serving.modules.item_index import Catalogue
-
-
-def check_ranker_fits(run: Run, ranker: Run) -> None:
-    """Raises `InvalidInput` unless `run` is a next-item run and `ranker` a click-ranker run over the same catalogue."""
-    from tfrec.runs.two_stage import check_ranker
-
-    check_ranker(run, ranker)
-    if run.kind != "next-item":
-        raise InvalidInput(f"Expected a next-item run as the first stage, {run.path} is a run of {run.kind}. Pass one.")
 
 
 def ranker_arguments(ranker: Run, sizes: ExportConfig) -> dict[str, Any]:
@@ -30,9 +22,6 @@ def ranker_arguments(ranker: Run, sizes: ExportConfig) -> dict[str, Any]:
     Raises:
         InvalidInput: `export.diversity` is set, which a ranker's order would undo.
     """
-    from tfrec.retrieval.two_stage_scorer import head_weights
-    from tfrec.serving.modules.click_ranker import RankerGraph
-
     if sizes.diversity:
         raise InvalidInput(
             f"export.diversity is {sizes.diversity:g}, but the ranker decides the order of lists. Set it to 0, or "
@@ -43,14 +32,9 @@ def ranker_arguments(ranker: Run, sizes: ExportConfig) -> dict[str, Any]:
     return {"ranker": graph, "candidates": retrieval.candidates, "first_stage": retrieval.first_stage}
 
 
-def export_click_ranker(
-    run: Run, catalogue: Catalogue
-) -> tuple[ClickRankerServing, dict[str, Any], list[tuple[str, Arrays]]]:
+def servable(run: Run, options: ExportOptions) -> Servable:
     """The tf.Module of a click-ranker run, its entries in `tfrec.json`, and example requests."""
-    from tfrec.retrieval.two_stage_scorer import head_weights
-    from tfrec.serving.modules.click_ranker import ClickRankerServing
-
-    model, sizes = run.model, run.config.export
+    model, sizes, catalogue = run.model, run.config.export, catalogue_of(run)
     if sizes.history_length is None:
         sizes = sizes.model_copy(update={"history_length": model.max_history})
     weights = head_weights(model.behaviours, run.config.retrieval.behaviour_weights).tolist()
@@ -63,9 +47,7 @@ def export_click_ranker(
     facts = {
         "behaviours": dict(zip(model.behaviours, weights)),
         "context": module.context,
-        "event_kinds": run.event_kinds,
         "sizes": {"history_length": sizes.history_length, "candidates_length": sizes.candidates_length},
-        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
-        "signatures": describe_signatures(module),
+        **common_facts(run, module, catalogue),
     }
-    return module, facts, requests
+    return Servable(module, facts, requests)

@@ -1,0 +1,64 @@
+"""BehaviourTextModel as a family: a text of what was done, and a probability or a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.errors import InvalidInput
+from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
+from tfrec.models.behaviour_text.fit import fit_behaviour_text
+from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
+from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
+from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
+from tfrec.training.fit_result import FitResult
+
+
+class BehaviourTextFamily(ModelFamily):
+    """The softmax head ranks the catalogue; the sigmoid head gives the probability of one candidate."""
+
+    name = "behaviour-text"
+    abilities = frozenset({Ability.RANK_CATALOGUE})
+    export_module = "tfrec.serving.exporting.export_behaviour_text"
+
+    def can(self, ability: Ability, config: RunConfig) -> bool:
+        """Only the softmax head ranks the catalogue."""
+        return super().can(ability, config) and config.model.head == "softmax"
+
+    def reads_text(self, config: RunConfig) -> bool:
+        """Always; the encoder is a part of the model, so that it needs no vectors of the items."""
+        return True
+
+    def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
+        """The model loads an encoder of its own, which it may change."""
+        return fit_behaviour_text(dataset, config, workdir=workdir, resume=context.resume)
+
+    def model_config(self, model: Any) -> None:
+        """It is built anew from the run's configuration, its catalogue and the encoder."""
+
+    def build_model(self, run: TrainedRun) -> BehaviourTextModel:
+        """From the run's configuration, its catalogue and its encoder."""
+        texts = run.items[schema.TEXT].to_list()
+        return build_behaviour_text_model(run.encoder(), run.config.model.head, texts, run.config)
+
+    def scorer(self, run: TrainedRun) -> BehaviourTextScorer:
+        """Of the softmax head; raises `InvalidInput` for the sigmoid head."""
+        if run.config.model.head == "sigmoid":
+            raise InvalidInput(
+                "The sigmoid head judges given candidates and does not rank the catalogue. "
+                "Train with --head softmax or --model next-item for lists."
+            )
+        return BehaviourTextScorer(run.model, run.items[schema.TEXT].to_list(), run.event_kinds)
+
+    def evaluate(self, run: TrainedRun, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+        """Of the sigmoid head."""
+        return evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
+
+    def item_vectors(self, model: BehaviourTextModel) -> np.ndarray | None:
+        """Those of the classes of the softmax head; the sigmoid head reads each candidate's text and keeps none."""
+        return model.mlp.get_layer("logits").kernel.numpy() if model.head_kind == "softmax" else None

@@ -1,0 +1,16 @@
+"""Vectors of length 1, whose dot products are cosines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """The rows of float `[n, dim]` at length 1, float32; a row of zeros stays one.
+
+    Example:
+        >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    vectors = np.asarray(vectors, np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
