@@ -41,10 +41,11 @@ from pathlib import Path
 from typing import Any
 
 import serve_parts
+from serve_timing import DIM, K, in_turns, summary
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("faiss-cpu>=1.9", "fastapi>=0.115", "uvicorn>=0.30")
-DIM, K, CLIENTS = 128, 10, 32
+CLIENTS = 32
 
 
 def peers_python() -> str:
@@ -62,21 +63,6 @@ def peers_python() -> str:
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS], check=True)
         (folder / "ready").touch()
     return str(python)
-
-
-def in_turns(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Latencies of each call, made in turns for a number of seconds, after three calls each to warm up."""
-    for call in calls.values():
-        for _ in range(3):
-            call()
-    latencies: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(next(iter(latencies.values()))) < 5:
-        for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            latencies[name].append(time.perf_counter() - started)
-    return latencies
 
 
 def top_k(sizes: list[int], threads: int, seconds: float) -> None:
@@ -119,12 +105,6 @@ def top_k(sizes: list[int], threads: int, seconds: float) -> None:
             cells[f"{size}x{batch}"] = {name: summary(v) for name, v in in_turns(calls, seconds).items()}
         del items, flat, ours, theirs
     print(json.dumps(cells))
-
-
-def summary(seconds: list[float]) -> dict[str, float]:
-    """Median and 99th percentile in milliseconds."""
-    ordered = sorted(seconds)
-    return {"p50_ms": 1e3 * statistics.median(ordered), "p99_ms": 1e3 * ordered[int(0.99 * (len(ordered) - 1))]}
 
 
 def write_model(folder: Path, items: int) -> None:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from serve_timing import DIM, K, in_turns, summary
+
 MORE_PROBES = 64
 """About as many lists as the titles of a shop needed for the same recall; the random vectors here need fewer."""
 
@@ -16,7 +18,6 @@ def approximate(size: int, threads: int, seconds: float) -> None:
     """Prints recall, milliseconds and memory of the approximate indexes. Runs in the peers' environment."""
     import faiss
     import numpy as np
-    from serve import DIM, K, in_turns, summary
 
     import tfrec  # noqa: F401
     import tensorflow as tf  # isort: skip
@@ -114,7 +115,6 @@ def signature(size: int, calls: int) -> None:
     bias nor neighbours; "full" has both, with 64 history and 32 text neighbours for each item. The items are random.
     """
     import numpy as np
-    from serve import DIM, summary
 
     import tfrec  # noqa: F401
     import tensorflow as tf  # isort: skip

@@ -36,8 +36,7 @@ def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> 
     """
     parts: list[np.ndarray] = [] if text_vectors is None else [np.asarray(text_vectors, np.float32)]
     scale = 1.0 if text_vectors is None else float(np.linalg.norm(text_vectors, axis=1).mean()) or 1.0
-    for name in embedding_columns(dataset):
-        parts.append(scale * _column(dataset.items, name))
+    parts.extend(scale * _column(dataset.items, name) for name in embedding_columns(dataset))
     return np.concatenate(parts, axis=1) if parts else None
 
 

@@ -1,0 +1,57 @@
+"""The manifest of a run: what it was made of, and by which versions."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tfrec import __version__
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.retrieval.seen_items import excludes_seen
+
+PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
+
+
+def manifest_of(
+    dataset: PreparedDataset, config: RunConfig, model: dict[str, Any] | None, encoder_hash: str | None
+) -> dict[str, Any]:
+    """What `manifest.json` says of a run, but for how long it took.
+
+    Args:
+        dataset: What it was trained on.
+        config: Its configuration.
+        model: What its family builds the model by.
+        encoder_hash: Of the encoder that the model reads with; None without text.
+    """
+    return {
+        "kind": config.model.kind,
+        "event_kinds": dataset.event_kinds,
+        "model": model,
+        "data": dataset.manifest["fingerprint"],
+        "split": dataset.manifest["split"],
+        "encoder": config.encoder.name,
+        "encoder_hash": encoder_hash,
+        "seed": config.training.seed,
+        "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
+        "exclude_seen": excludes_seen(config, dataset),  # kept here because an export has no dataset to look at
+        "git_commit": _git_commit(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Commit of the code that trained, where it runs from a checkout."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
