@@ -103,7 +103,7 @@ def test_what_a_family_cannot_do_is_refused_by_its_name(most_taken, dataset, tmp
     with pytest.raises(InvalidInput, match="expected a next-item run; .* is one of most-taken"):
         start = [f"training.start_from={run.path}", "model.use_text=false"]
         train(dataset, tmp_path / "other", RunConfig().with_values(start))
-    with pytest.raises(InvalidInput, match="retrains next-item models, received model.kind=most-taken"):
+    with pytest.raises(InvalidInput, match="Only next-item models can be retrained, received model.kind=most-taken"):
         retrain("events.csv", "items.csv", tmp_path / "home", tmp_path / "out", config=config)
     assert not list(tmp_path.glob("other*")) and not (tmp_path / "saved" / "shop" / "1").exists()
 
