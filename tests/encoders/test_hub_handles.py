@@ -105,7 +105,7 @@ TEXTS = ["Red SHOE, Ã¼nd", "", "the old book of the new song", "red " * 600, "æ—
 
 
 @pytest.mark.slow
-def test_it_loads_and_gives_the_vectors_of_its_model(pair):
+def test_the_pair_loads_and_gives_the_vectors_of_its_model(pair):
     handles, model = pair
     encoder = load_encoder(handles)
     assert encoder.dim == 32
@@ -115,14 +115,14 @@ def test_it_loads_and_gives_the_vectors_of_its_model(pair):
 
 
 @pytest.mark.slow
-def test_its_tokens_are_those_of_our_preprocessor(pair, tiny_encoder):
+def test_its_tokens_equal_those_of_our_preprocessor(pair, tiny_encoder):
     theirs, ours = load_encoder(pair[0]), load_encoder(tiny_encoder)
     for name, value in theirs.inputs(TEXTS, 16).items():
         assert value.numpy().tolist() == ours.inputs(TEXTS, 16)[name].numpy().tolist()
 
 
 @pytest.mark.slow
-def test_it_can_be_imported_and_trained(pair, tmp_path):
+def test_the_pair_can_be_imported_and_trained(pair, tmp_path):
     encoder = load_encoder(import_encoder(pair[0], tmp_path / "copy"), trainable=True)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(encoder.encoder(encoder.inputs(["red shoe"], 8), training=True)["pooled_output"] ** 2)

@@ -1,4 +1,4 @@
-"""The TF-Hub contract of what is written, and texts of every kind."""
+"""Written encoders follow the TF-Hub contract, and encode texts of every kind."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def ids_of(tiny_hf_bert):
     return lambda *words: [vocabulary.index(word) for word in words]
 
 
-def test_what_is_loaded_says_what_was_imported(encoder, tiny_hf_bert, tiny_encoder):
+def test_a_loaded_encoder_has_the_metadata_of_the_import(encoder, tiny_hf_bert, tiny_encoder):
     assert isinstance(encoder, TextEncoder)
     about = json.loads((tiny_encoder / "tfrec_encoder.json").read_text())
     expected = {"dim": 32, "max_seq_length": 128, "pooling": "mean", "normalised": False, "source": "tiny-bert"}
@@ -48,7 +48,7 @@ def test_a_preprocessors_call_packs_128_tokens(tiny_encoder, ids_of):
     assert packed["input_word_ids"].numpy()[1, :3].tolist() == [*ids_of("[CLS]", "[SEP]"), 0]
 
 
-def test_two_segments_are_packed_and_the_longer_is_cut_first(encoder, ids_of):
+def test_two_segments_are_packed_and_the_longer_is_truncated_first(encoder, ids_of):
     loaded = encoder.preprocessor
     pack = hub.KerasLayer(loaded.bert_pack_inputs, arguments={"seq_length": 8})
     segments = [
@@ -116,10 +116,10 @@ def test_any_text_has_defined_tokens_and_a_finite_vector(encoder, ids_of, text, 
     assert np.isfinite(encoder.encode([text])).all()
 
 
-def test_bytes_that_are_no_utf8_become_replacement_characters(encoder):
+def test_invalid_utf8_becomes_replacement_characters(encoder):
     ids = encoder.inputs(tf.constant([b"red \xff\xfe", "red \ufffd\ufffd".encode()]), 16)["input_word_ids"].numpy()
     assert_array_equal(ids[0], ids[1])
-    assert np.isfinite(encoder.encode(["red \ud800"])).all()  # a lone surrogate, as broken JSON has them
+    assert np.isfinite(encoder.encode(["red \ud800"])).all()  # a lone surrogate, as in broken JSON
 
 
 def test_no_texts_give_no_vectors(encoder):
@@ -144,24 +144,24 @@ def test_chunks_change_nothing(encoder, monkeypatch):
 
 def test_a_text_beyond_the_positions_of_a_pair_of_handles_is_refused(tiny_encoder):
     encoder = load_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}")
-    with pytest.raises(InvalidInput, match="cannot read texts of 202 tokens. Set encoder.seq_length"):
+    with pytest.raises(InvalidInput, match="cannot encode texts of 202 tokens. Set encoder.seq_length"):
         encoder.encode(["red " * 200], seq_length=256)
 
 
 @pytest.mark.parametrize("seq_length", [2, 129])
-def test_a_length_the_encoder_does_not_take_is_refused(encoder, seq_length):
+def test_an_unsupported_length_is_refused(encoder, seq_length):
     with pytest.raises(InvalidInput, match="from 3 to 128"):
         encoder.encode(["red"], seq_length=seq_length)
 
 
-def test_other_arguments_that_make_no_sense_are_refused(encoder):
+def test_other_invalid_arguments_are_refused(encoder):
     with pytest.raises(InvalidInput, match="number 1 is a NoneType"):
         encoder.encode(["red", None])
     with pytest.raises(InvalidInput, match="batch_size"):
         encoder.encode(["red"], batch_size=0)
 
 
-def test_a_pair_of_handles_is_taken_and_can_be_imported(encoder, tiny_encoder, tmp_path):
+def test_a_pair_of_handles_can_be_loaded_and_imported(encoder, tiny_encoder, tmp_path):
     handles = f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}"
     pair = load_encoder(handles)
     assert_allclose(pair.encode(["red shoe"]), encoder.encode(["red shoe"]), atol=1e-6)
@@ -193,17 +193,17 @@ def test_a_source_that_does_not_exist_is_named(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_pair_the_wrong_way_round_is_refused(tiny_encoder):
+def test_a_pair_in_the_wrong_order_is_refused(tiny_encoder):
     with pytest.raises(InvalidInput, match="preprocessor comes first"):
         load_encoder(f"{tiny_encoder / 'encoder'}|{tiny_encoder / 'preprocessor'}")
 
 
-def test_two_preprocessors_are_no_pair(tiny_encoder):
-    with pytest.raises(InvalidInput, match="does not take"):
+def test_two_preprocessors_are_refused(tiny_encoder):
+    with pytest.raises(InvalidInput, match="does not accept"):
         load_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'preprocessor'}")
 
 
-def test_what_the_hub_answers_is_passed_on(monkeypatch):
+def test_the_error_of_the_hub_is_reported(monkeypatch):
     def answer(error):
         def resolve(handle):
             raise error
@@ -237,7 +237,7 @@ def test_a_folder_with_the_wrong_files_is_refused(tiny_encoder, tmp_path, damage
         load_encoder(folder).encode(["red"])
 
 
-def test_a_checkpoint_is_not_an_encoder_yet_and_an_encoder_no_checkpoint(tiny_hf_bert, tiny_encoder, tmp_path):
+def test_checkpoints_and_encoder_folders_are_distinguished(tiny_hf_bert, tiny_encoder, tmp_path):
     with pytest.raises(InvalidInput, match="tfrec encoder import"):
         load_encoder(tiny_hf_bert)
     with pytest.raises(InvalidInput, match="encoder folder already"):

@@ -1,3 +1,3 @@
-"""The fixtures of whatever fits a model."""
+"""Fixtures for tests that train models."""
 
 from tests.fits import cache, dies_at, text_file, traces  # noqa: F401

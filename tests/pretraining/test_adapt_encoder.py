@@ -1,8 +1,9 @@
-"""Contrastive adaptation: the pairs, the loss, and what is left behind."""
+"""Contrastive adaptation: the pairs, the loss, and the written folder."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import json  # isort: skip
+import importlib  # isort: skip
+import json
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from tfrec.data import prepare
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.pretraining import adapt_encoder
-from tfrec.pretraining.adapt_encoder import Pairs, contrast
+from tfrec.pretraining.adapt_encoder import Pairs, contrastive_loss
 
 COLOURS, THINGS = ["red", "blue", "green", "white"], ["shoe", "hat", "coat", "book"]
 
@@ -30,7 +31,7 @@ def make(folder, histories, titles):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """Whoever takes a thing in one colour takes all things of that colour: colour says more than the thing."""
+    """Each user chooses items of one colour, so the colour of an item matters more than its kind."""
     rng = np.random.default_rng(0)
     titles = {f"{colour}-{thing}": f"{colour} {thing}" for colour in COLOURS for thing in THINGS}
     histories = [[f"{COLOURS[u % 4]}-{thing}" for thing in rng.permutation(THINGS)] for u in range(48)]
@@ -44,7 +45,7 @@ def settings(**values):
 
 def test_pairs_are_neighbours_of_one_history_with_different_texts(tmp_path):
     titles = {"a": "tea", "b": "cake", "c": "tea ", "d": "", "e": "soap"}
-    more = ["e", "e"]  # validation and test, which are not looked at
+    more = ["e", "e"]  # validation and test, which are not used
     data = make(tmp_path / "data", [["a", "b", "d", "e", *more], ["a", "c", "e", *more], ["b", *more]], titles)
     names, histories = data.item_ids, data.training()
     for window, expected in ((1, {"ab", "ce"}), (2, {"ab", "be", "ce", "ae"})):
@@ -53,19 +54,19 @@ def test_pairs_are_neighbours_of_one_history_with_different_texts(tmp_path):
         assert sorted(found) == sorted([*expected, *(pair[::-1] for pair in expected)])
 
 
-def test_what_is_a_pair_elsewhere_or_reads_the_same_is_no_negative(tmp_path):
+def test_pairs_elsewhere_and_equal_texts_are_not_negatives(tmp_path):
     titles = {"a": "tea", "b": "cake", "c": "soap", "d": "tea", "e": "lamp"}
     tail = ["e", "e"]
     data = make(tmp_path / "data", [["a", "b", *tail], ["b", "a", *tail], ["d", "c", *tail]], titles)
     place = {name: index for index, name in enumerate(data.item_ids)}
     pairs = Pairs(data.training(), data.texts, 1, held_out=0.5)
     batch = np.array([[place[a], place[b]] for a, b in ("ab", "dc", "be", "ea")], np.int32)
-    # a goes with b; c is a pair of d, which reads as a; d reads as a, so b is a pair; b goes with a
+    # a-b is a pair; c is a pair of d, whose text equals a's; d has a's text, so b is its pair; b-a is a pair
     expected = [[0, 1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 1], [0, 0, 1, 0]]
     assert_array_equal(pairs.hidden(batch), np.array(expected, bool))
 
 
-def test_the_loss_is_a_softmax_over_what_is_not_hidden():
+def test_the_loss_is_a_softmax_over_texts_that_are_not_hidden():
     rng = np.random.default_rng(1)
     one, other = rng.normal(size=(2, 4, 3))
     hidden = rng.random((4, 4)) < 0.4
@@ -76,12 +77,12 @@ def test_the_loss_is_a_softmax_over_what_is_not_hidden():
         logits = cosines[row][~hidden[row]] / 0.1
         losses.append(np.log(np.exp(logits).sum()) - cosines[row, row] / 0.1)
         right.append(cosines[row, row] / 0.1 == logits.max())
-    found = contrast(*(tf.constant(each, tf.float32) for each in (one, other)), tf.constant(hidden), 0.1)
+    found = contrastive_loss(*(tf.constant(each, tf.float32) for each in (one, other)), tf.constant(hidden), 0.1)
     assert_allclose(found, [np.mean(losses), np.mean(right)], rtol=1e-4)
 
 
 @pytest.mark.slow
-def test_what_is_taken_together_comes_to_lie_together(shop, tiny_encoder, tmp_path):
+def test_texts_chosen_together_get_similar_vectors(shop, tiny_encoder, tmp_path):
     out = adapt_encoder(shop, tmp_path / "adapted", settings(), source=str(tiny_encoder))
     card = json.loads((out / "adaptation.json").read_text())
     assert card["after"]["loss"] < 0.8 * card["before"]["loss"] and len(card["losses"]) == 30
@@ -103,9 +104,10 @@ def test_the_same_seed_gives_the_same_encoder_and_an_existing_folder_is_kept(sho
         adapt_encoder(shop, tmp_path / "a", short, source=str(tiny_encoder))
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step_and_writes_nothing(shop, tiny_encoder, tmp_path, monkeypatch):
-    broken = lambda *a: (contrast(*a)[0] * np.nan, tf.constant(0.0))  # noqa: E731
-    monkeypatch.setattr("tfrec.pretraining.adapt_encoder.contrast", broken)
+def test_a_loss_that_is_not_finite_stops_the_run_and_writes_nothing(shop, tiny_encoder, tmp_path, monkeypatch):
+    broken = lambda *a: (contrastive_loss(*a)[0] * np.nan, tf.constant(0.0))  # noqa: E731
+    module = importlib.import_module("tfrec.pretraining.adapt_encoder")  # the name in the room is the function
+    monkeypatch.setattr(module, "contrastive_loss", broken)
     with pytest.raises(TfrecError, match="became nan at step 1; nothing was written"):
         adapt_encoder(shop, tmp_path / "out", settings(), source=str(tiny_encoder))
     assert not list(tmp_path.iterdir())
@@ -127,7 +129,7 @@ def test_the_command_writes_an_encoder(shop, tiny_encoder, tmp_path):
     assert load_encoder(tmp_path / "out").dim == 32
 
 
-def test_a_sitting_parts_what_was_taken_long_after(tmp_path):
+def test_pairs_are_limited_by_the_time_between_events(tmp_path):
     minute, noon = 60_000_000, 1_700_000_000_000_000
     at = [("a", 0), ("b", 10), ("c", 50), ("d", 60), ("e", 61)]  # the last two are validation and test
     events = pl.DataFrame([(user, item, "view", noon + minutes * minute) for user in "uv" for item, minutes in at],
@@ -136,9 +138,9 @@ def test_a_sitting_parts_what_was_taken_long_after(tmp_path):
     data = prepare(events, items, tmp_path / "data", split="leave-one-out")
     assert data.training().clock
 
-    def found(sitting):
-        pairs = Pairs(data.training(), data.texts, 2, 0.5, sitting)
-        assert len(pairs.learnt) == len(pairs.held_out)  # one person each
+    def found(minutes):
+        pairs = Pairs(data.training(), data.texts, 2, 0.5, minutes)
+        assert len(pairs.learnt) == len(pairs.held_out)  # one user each
         return sorted("".join(data.item_ids[list(pair)]) for pair in pairs.learnt)
 
     assert found(10) == ["ab", "ba"]

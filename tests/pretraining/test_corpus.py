@@ -1,4 +1,4 @@
-"""What a corpus holds: texts learnt from and held out, their order, and what is refused."""
+"""The corpus: training and held-out texts, their order, and invalid files."""
 
 from itertools import islice
 
@@ -9,7 +9,7 @@ from tfrec.pretraining import pretrain_encoder
 from tfrec.pretraining.corpus import Corpus
 
 
-def test_texts_are_learnt_from_or_held_out_and_equal_ones_go_the_same_way(text_file):
+def test_texts_are_trained_on_or_held_out_and_equal_texts_go_the_same_way(text_file):
     corpus = Corpus(None, [text_file, text_file], held_out=0.2)
     learnt, held_out = list(corpus.texts()), list(corpus.texts(held_out=True))
     assert len(learnt) + len(held_out) == 600 and not set(learnt) & set(held_out)
@@ -17,7 +17,7 @@ def test_texts_are_learnt_from_or_held_out_and_equal_ones_go_the_same_way(text_f
     assert list(Corpus(None, [text_file], 0.2).texts(held_out=True)) == held_out[: len(held_out) // 2]
 
 
-def test_each_round_has_every_text_once_in_another_order_that_can_be_repeated(text_file, monkeypatch):
+def test_each_round_has_every_text_once_in_a_reproducible_order(text_file, monkeypatch):
     monkeypatch.setattr("tfrec.pretraining.corpus._BUFFER", 50)
     corpus = Corpus(None, [text_file], 0.1)
     texts = list(corpus.texts())
@@ -30,7 +30,7 @@ def test_each_round_has_every_text_once_in_another_order_that_can_be_repeated(te
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"good\n\xff\xfe\n", "line 2 is not UTF-8"), (b"good\ngood\nba\x00d\n", "line 3 holds the control character")],
+    [(b"good\n\xff\xfe\n", "line 2 is not UTF-8"), (b"good\ngood\nba\x00d\n", "line 3 contains the control character")],
 )
 def test_binary_junk_is_refused_with_its_line(tmp_path, data, words):
     (tmp_path / "texts.txt").write_bytes(data)
@@ -39,7 +39,7 @@ def test_binary_junk_is_refused_with_its_line(tmp_path, data, words):
     assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
 
 
-def test_a_dataset_gives_its_catalogue_and_training_histories_alone(tmp_path):
+def test_a_dataset_provides_only_its_catalogue_and_training_histories(tmp_path):
     import polars as pl
 
     from tfrec.data import PreparedDataset, prepare

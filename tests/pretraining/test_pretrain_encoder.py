@@ -1,4 +1,4 @@
-"""Pre-training: what a step does, resume, and what is written."""
+"""Pre-training: a single step, resuming, and the written folder."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def config(**values):
 
 @contextlib.contextmanager
 def killed_at(number, monkeypatch):
-    """Within it a training is interrupted at its step of that number, and has to be."""
+    """Interrupts a training run at the given step, and fails if it is not reached."""
     step = LanguageTrainer._step
 
     def killed(self, now, texts):
@@ -47,7 +47,7 @@ def trained(text_file, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_perplexity_falls_and_the_card_says_so(trained, text_file):
+def test_perplexity_falls_and_is_recorded_in_the_card(trained, text_file):
     card = json.loads((trained / "pretraining.json").read_text())
     assert card["after"]["perplexity"] < 0.7 * card["before"]["perplexity"]
     assert card["after"]["accuracy"] > card["before"]["accuracy"]
@@ -58,7 +58,7 @@ def test_perplexity_falls_and_the_card_says_so(trained, text_file):
 
 
 @pytest.mark.slow
-def test_the_result_is_an_encoder_like_any_other(trained):
+def test_the_result_is_a_usable_encoder(trained):
     encoder = load_encoder(trained)
     vectors = encoder.encode(["a red shoe", "a blue hat", ""])
     assert vectors.shape == (3, 128) and np.isfinite(vectors).all()
@@ -71,12 +71,12 @@ def test_the_result_is_an_encoder_like_any_other(trained):
 @pytest.mark.parametrize("family", [pytest.param("bert", marks=pytest.mark.nightly), "gpt"])
 @pytest.mark.slow
 def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text_file, monkeypatch, family):
-    knobs = config(family=family, accumulate=2, steps=5)
-    whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file])
+    options = config(family=family, accumulate=2, steps=5)
+    whole = pretrain_encoder(tmp_path / "whole", options, files=[text_file])
     with killed_at(3, monkeypatch):
-        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
+        pretrain_encoder(tmp_path / "cut", options, files=[text_file])
     with pytest.raises(InvalidInput, match="--resume"):
-        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file])
+        pretrain_encoder(tmp_path / "cut", options, files=[text_file])
     with pytest.raises(InvalidInput, match="other texts"):
         pretrain_encoder(tmp_path / "cut", files=[text_file, text_file], resume=True)
     cut = pretrain_encoder(tmp_path / "cut", files=[text_file], resume=True)
@@ -87,7 +87,7 @@ def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path, text
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, text_file, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, text_file, monkeypatch):
     gradients = LanguageTrainer._gradients
     calls = []
 
@@ -102,7 +102,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path, text_
     assert json.loads((tmp_path / "out.partial" / "checkpoint" / "state.json").read_text())["step"] == 2
 
 
-def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_file):
+def test_accumulating_two_batches_equals_one_large_batch(tmp_path, text_file):
     from tfrec.encoders import GptConfig, build_gpt
     from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor
     from tfrec.encoders.transformers.language_model import LanguageModel
@@ -113,9 +113,9 @@ def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_fil
     for size, accumulate in ((8, 1), (4, 2)):
         keras.utils.set_random_seed(0)
         encoder = build_gpt(shape)
-        knobs = config(batch_size=size, accumulate=accumulate, steps=1).pretraining
+        options = config(batch_size=size, accumulate=accumulate, steps=1).pretraining
         preprocessor = BertPreprocessor(TINY_VOCABULARY, True, 16)
-        trainer = LanguageTrainer(LanguageModel(encoder, shape), preprocessor, None, knobs, tmp_path / str(size))
+        trainer = LanguageTrainer(LanguageModel(encoder, shape), preprocessor, None, options, tmp_path / str(size))
         trainer.fit(iter(texts))
         weights.append(encoder.get_weights())
     for one, other in zip(*weights):
@@ -123,7 +123,7 @@ def test_adding_gradients_of_two_batches_is_one_batch_of_both(tmp_path, text_fil
 
 
 @pytest.mark.slow
-def test_a_new_head_is_learnt_before_the_encoder_moves(tmp_path, tiny_hf_bert, text_file, monkeypatch):
+def test_a_new_head_is_trained_before_the_encoder(tmp_path, tiny_hf_bert, text_file, monkeypatch):
     from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 
     measure, weights = LanguageTrainer.measure, []
@@ -148,18 +148,18 @@ def test_a_new_head_is_learnt_before_the_encoder_moves(tmp_path, tiny_hf_bert, t
 
 
 @pytest.mark.slow
-def test_a_training_killed_at_its_head_is_resumed_there(tmp_path, tiny_hf_bert, text_file, monkeypatch):
-    knobs = config(head_steps=4, steps=2)
-    whole = pretrain_encoder(tmp_path / "whole", knobs, files=[text_file], source=str(tiny_hf_bert))
+def test_a_run_killed_during_the_head_steps_resumes_there(tmp_path, tiny_hf_bert, text_file, monkeypatch):
+    options = config(head_steps=4, steps=2)
+    whole = pretrain_encoder(tmp_path / "whole", options, files=[text_file], source=str(tiny_hf_bert))
     with killed_at(3, monkeypatch):
-        pretrain_encoder(tmp_path / "cut", knobs, files=[text_file], source=str(tiny_hf_bert))
+        pretrain_encoder(tmp_path / "cut", options, files=[text_file], source=str(tiny_hf_bert))
     cut = pretrain_encoder(tmp_path / "cut", files=[text_file], source=str(tiny_hf_bert), resume=True)
     cards = [json.loads((folder / "pretraining.json").read_text()) for folder in (whole, cut)]
     assert cards[0] == cards[1]
 
 
 @pytest.mark.slow
-def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, text_file):
+def test_continuing_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, text_file):
     out = pretrain_encoder(
         tmp_path / "out", config(steps=1, learning_rate=1e-12), files=[text_file], source=str(tiny_hf_bert)
     )
@@ -176,7 +176,7 @@ def test_going_on_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, te
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt"])
-def test_going_on_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_path, text_file, tiny_hf_bert, family):
+def test_continuing_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_path, text_file, tiny_hf_bert, family):
     source = tiny_hf_bert if family == "bert" else write_gpt_folder(tmp_path / "gpt")
     still = config(steps=1, learning_rate=1e-12)
     first = import_encoder(source, tmp_path / "first")
@@ -189,7 +189,7 @@ def test_going_on_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_pa
     assert json.loads((third / "vocabulary.json").read_text()) == json.loads((first / "vocabulary.json").read_text())
 
 
-def test_an_encoder_folder_that_does_not_say_its_vocabulary_is_refused(tmp_path, text_file, tiny_hf_bert):
+def test_an_encoder_folder_without_a_vocabulary_is_refused(tmp_path, text_file, tiny_hf_bert):
     first = import_encoder(tiny_hf_bert, tmp_path / "first")
     (first / "vocabulary.json").unlink()
     with pytest.raises(InvalidInput, match=r"first has no vocabulary.json.*Import or pre-train it again"):
@@ -198,7 +198,7 @@ def test_an_encoder_folder_that_does_not_say_its_vocabulary_is_refused(tmp_path,
 
 
 @pytest.mark.slow
-def test_a_gpt2_checkpoint_goes_on_learning_the_next_byte_pair(tmp_path, text_file):
+def test_pre_training_continues_from_a_gpt2_checkpoint(tmp_path, text_file):
     source = write_gpt_folder(tmp_path / "gpt")
     out = pretrain_encoder(
         tmp_path / "out", config(steps=4, mixed_bfloat16=True), files=[text_file], source=str(source)
@@ -238,7 +238,7 @@ def test_perplexity_and_accuracy_by_hand(tmp_path, text_file):
 
 
 @pytest.mark.slow
-def test_a_gradient_that_is_no_number_spoils_no_checkpoint(tmp_path, text_file, monkeypatch):
+def test_a_gradient_that_is_not_finite_does_not_reach_a_checkpoint(tmp_path, text_file, monkeypatch):
     gradients, calls = LanguageTrainer._gradients, []
 
     def spoilt(self, *arguments):
@@ -255,7 +255,7 @@ def test_a_gradient_that_is_no_number_spoils_no_checkpoint(tmp_path, text_file, 
 
 
 @pytest.mark.slow
-def test_weights_that_are_no_numbers_are_not_written(tmp_path, text_file, monkeypatch):
+def test_weights_that_are_not_finite_are_not_written(tmp_path, text_file, monkeypatch):
     step = LanguageTrainer._step
 
     def spoilt(self, now, texts):
@@ -271,7 +271,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path, text_file, monkey
 
 
 @pytest.mark.slow
-def test_what_a_kill_within_a_write_left_is_in_nobodys_way(tmp_path, text_file, monkeypatch):
+def test_incomplete_checkpoints_of_a_killed_run_are_ignored(tmp_path, text_file, monkeypatch):
     with killed_at(3, monkeypatch):
         pretrain_encoder(tmp_path / "cut", config(), files=[text_file])
     (state,) = tmp_path.rglob("state.json")

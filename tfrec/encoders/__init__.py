@@ -1,4 +1,4 @@
-"""Text to vectors. Every encoder is a pair of TF-Hub SavedModels; this room converts, loads and caches them."""
+"""Text encoders: converts, loads and runs them, and caches their vectors. Each is a pair of TF-Hub SavedModels."""
 
 from __future__ import annotations
 

@@ -3,6 +3,4 @@
 from __future__ import annotations
 
 PREPROCESSOR, ENCODER, ABOUT = "preprocessor", "encoder", "tfrec_encoder.json"
-
-
 VOCABULARY = "vocabulary.json"

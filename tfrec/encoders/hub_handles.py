@@ -1,4 +1,4 @@
-"""Handles of TF-Hub SavedModels: a folder, or a URL that tensorflow_hub fetches."""
+"""Handles of TF-Hub SavedModels: a folder, or a URL that tensorflow_hub downloads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tfrec.errors import InvalidInput, Unavailable
 PAIR_SIGN = "|"
 
 
-def resolve(handle: str) -> Path:
-    """The local folder of a SavedModel, fetched (and cached by tensorflow_hub) where the handle is a URL.
+def resolve_handle(handle: str) -> Path:
+    """The local folder of a SavedModel. A URL is downloaded, and cached by tensorflow_hub.
 
     Raises:
         InvalidInput: There is no SavedModel at the handle.
-        Unavailable: The handle's server cannot be reached.
+        Unavailable: The server of the handle cannot be reached.
     """
     import urllib.error
 
@@ -22,14 +22,18 @@ def resolve(handle: str) -> Path:
 
     if "://" not in handle:
         if not (Path(handle) / "saved_model.pb").is_file():
-            raise InvalidInput(f"Expected a SavedModel (a folder with saved_model.pb) at {handle!r}; there is none.")
+            raise InvalidInput(f"Expected a SavedModel (a folder with saved_model.pb) at {handle!r}; found none.")
         return Path(handle)
     try:
         return Path(hub.resolve(handle))
     except urllib.error.HTTPError as error:
         raise InvalidInput(f"The hub answered {error.code} {error.reason} to {handle!r}. Check the handle.") from None
-    except Exception as error:  # every resolver of tensorflow_hub raises its own: OSError, RuntimeError, TensorFlow's
-        raise Unavailable(f"Cannot fetch {handle!r}: {error}. Go online, check the handle, or pass a folder.") from None
+    except (
+        Exception
+    ) as error:  # each resolver of tensorflow_hub raises its own type: OSError, RuntimeError, TensorFlow's
+        raise Unavailable(
+            f"Cannot download {handle!r}: {error}. Go online, check the handle, or pass a folder."
+        ) from None
 
 
 def split_pair(handles: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Encoders with int8 weights, run by XNNPACK through TensorFlow Lite."""
+"""Runs encoders with int8 weights, in XNNPACK through TensorFlow Lite."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from tfrec.keras import keras
 from tfrec.progress import say
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
-# Goes up when the same weights would be converted in another way.
-_LAYOUT = 2
-_STEP = 8
+_LAYOUT = 2  # version of the conversion; increase it when the same weights would give another program
+_STEP = 8  # sequence lengths are padded to multiples of this
 
 
-class Int8Reader:
-    """Weights of products in int8; what is multiplied with them is quantised as it comes. Embeddings stay float32.
+class Int8Runtime:
+    """Runs an encoder with int8 weights. Activations are quantised dynamically, and embeddings stay float32.
 
-    A program is made for each length (multiples of 8) at first use, about ten seconds for a MiniLM, and kept in the
-    cache folder.
+    A TensorFlow Lite program is compiled for each length (multiples of 8) on first use, which takes about ten seconds
+    for a MiniLM, and is kept in the cache folder.
 
     Args:
-        model: What `build_backbone(config)` made, with its weights.
-        config: Its shape.
-        hash: Of the encoder; names the programs in the cache.
-        batch_size: Rows that a program takes; smaller batches are filled up.
+        model: A model made by `build_backbone(config)`, with its weights.
+        config: Shape of the encoder.
+        hash: Hash of the encoder; it names the programs in the cache.
+        batch_size: int. Batch size of the programs; smaller batches are padded.
     """
 
     def __init__(self, model: keras.Model, config: BackboneConfig, hash: str, batch_size: int) -> None:
@@ -41,15 +40,15 @@ class Int8Reader:
         self._programs: dict[int, tuple[Any, list[Any], int]] = {}
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> np.ndarray:
-        """The encoder's dict of int32 `[batch, length]` → float32 `[batch, dim]`."""
+        """Encodes a batch: a dict of int32 `[batch, length]` → float32 `[batch, dim]`."""
         embedded = self._graph.embed(inputs[INPUT_WORD_IDS], inputs[INPUT_TYPE_IDS]).numpy()
         mask = inputs[INPUT_MASK].numpy()
         rows, columns = mask.shape
         length = min(-(-columns // _STEP) * _STEP, self._longest)
         interpreter, slots, output = self._program(length)
-        around = [(0, self._rows - rows), (0, length - columns), (0, 0)]
-        interpreter.set_tensor(slots[0], np.pad(embedded, around))
-        interpreter.set_tensor(slots[1], np.pad(mask, around[:2]))
+        padding = [(0, self._rows - rows), (0, length - columns), (0, 0)]
+        interpreter.set_tensor(slots[0], np.pad(embedded, padding))
+        interpreter.set_tensor(slots[1], np.pad(mask, padding[:2]))
         interpreter.invoke()
         return interpreter.get_tensor(output)[:rows]
 
@@ -61,8 +60,8 @@ class Int8Reader:
                 _write(path, self._convert(length))
             program = tf.lite.Interpreter(model_path=str(path), num_threads=len(os.sched_getaffinity(0)))
             program.allocate_tensors()
-            places = sorted(program.get_input_details(), key=lambda place: place["name"])
-            slots = [place["index"] for place in places]
+            details = sorted(program.get_input_details(), key=lambda detail: detail["name"])
+            slots = [detail["index"] for detail in details]
             self._programs[length] = program, slots, program.get_output_details()[0]["index"]
         return self._programs[length]
 

@@ -1,4 +1,4 @@
-"""`load_encoder`: a preset, an encoder folder or a pair of TF-Hub handles, ready to use."""
+"""`load_encoder`: loads a preset, an encoder folder or a pair of TF-Hub handles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, folder_lock
 
-# Goes up when the same checkpoint would be written in another way.
-_LAYOUT = 2
+_LAYOUT = 2  # version of converted presets in the cache; increase it when a checkpoint would be written differently
 
 
 def load_encoder(
@@ -22,14 +21,17 @@ def load_encoder(
     """Loads an encoder.
 
     Args:
-        name_or_folder_or_handle: A preset ("minilm-l6": fetched, converted and cached on first use), a folder that
-            `import_encoder` wrote, or "PREPROCESSOR|ENCODER", two handles that `hub.KerasLayer` takes.
-        trainable: Whether its weights can be trained.
-        precision: Of its `encode`: "float32", "bfloat16" or "int8"; see `TextEncoder`.
+        name_or_folder_or_handle: A preset ("minilm-l6", which is downloaded, converted and cached on first use), a
+            folder written by `import_encoder`, or "PREPROCESSOR|ENCODER", two handles for `hub.KerasLayer`.
+        trainable: Whether the weights can be trained.
+        precision: Precision of `encode`: "float32", "bfloat16" or "int8" (see `TextEncoder`).
+
+    Returns:
+        The encoder.
 
     Raises:
-        InvalidInput: There is no such encoder, or its files are not what they have to be.
-        Unavailable: A download is needed and cannot be had.
+        InvalidInput: There is no such encoder, or its files are invalid.
+        Unavailable: A download is needed but not possible.
     """
     name = str(name_or_folder_or_handle)
     if name in PRESETS:
@@ -42,7 +44,7 @@ def load_encoder(
     if (folder / "model.safetensors").is_file():
         raise InvalidInput(f"{name} is a checkpoint. Import it first: tfrec encoder import {name} --out DIR")
     if "://" in name:
-        raise InvalidInput(f"{name!r} is one handle; an encoder needs two: PREPROCESSOR{PAIR_SIGN}ENCODER.")
+        raise InvalidInput(f"Expected two handles, PREPROCESSOR{PAIR_SIGN}ENCODER; received one, {name!r}. Pass both.")
     reason = f"has no {ABOUT}" if folder.is_dir() else "does not exist"
     raise InvalidInput(
         f"Expected a preset ({', '.join(PRESETS)}), an encoder folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
@@ -54,6 +56,6 @@ def _preset_folder(name: str) -> Path:
     folder = cache_dir() / "encoders" / f"{name}-{_LAYOUT}"
     if not (folder / ABOUT).is_file():
         with folder_lock(folder.parent):
-            if not (folder / ABOUT).is_file():  # else another process made it while this one waited
+            if not (folder / ABOUT).is_file():  # otherwise another process wrote it while this one waited
                 import_encoder(name, folder, force=True)
     return folder

@@ -1,4 +1,4 @@
-"""Encoders known by a name."""
+"""Encoders that can be loaded by name."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 from tfrec.downloads import minilm_folder
 
-# Name to a function that fetches (once) and returns a Hugging Face BERT folder.
+# Name to a function that returns a Hugging Face BERT folder, downloaded on first use.
 PRESETS: dict[str, Callable[[], Path]] = {"minilm-l6": minilm_folder}

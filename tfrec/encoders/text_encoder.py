@@ -1,4 +1,4 @@
-"""TextEncoder: a preprocessor and an encoder from TF-Hub, used together."""
+"""TextEncoder: encodes texts with a TF-Hub preprocessor and encoder."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import tensorflow_hub as hub
 import tensorflow_text as tf_text  # noqa: F401  registers the preprocessors' ops
 
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
-from tfrec.encoders.hub_handles import resolve, split_pair
-from tfrec.encoders.runtimes import PRECISIONS, Reader, reader_of
-from tfrec.encoders.transformers.config import BackboneConfig, described
+from tfrec.encoders.hub_handles import resolve_handle, split_pair
+from tfrec.encoders.runtimes import PRECISIONS, EncoderRuntime, select_runtime
+from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict
 from tfrec.errors import InvalidInput
 from tfrec.files import folder_sha256, read_json
 from tfrec.progress import track
 from tfrec.schema import POOLED_OUTPUT
 
-# Tokenised at a time by `encode`: enough to sort by length, little enough to hold.
-_CHUNK = 16384
-_HUB_LENGTH = 512  # a hub encoder does not say its longest input: BERT's is this
+_CHUNK = 16384  # texts tokenised at a time: enough to sort by length, few enough to fit in memory
+_HUB_LENGTH = 512  # TF-Hub encoders do not state their maximum length; this is BERT's
 _SPECIAL = 2  # [CLS] and [SEP] around one segment
 
 
 class TextEncoder:
-    """Texts to vectors. Made by `load_encoder`.
+    """Encodes texts as vectors. Use `load_encoder` to create one.
 
     Args:
-        preprocessor_handle: Of a TF-Hub text preprocessor, for `hub.KerasLayer`.
-        encoder_handle: Of a TF-Hub text encoder, for `hub.KerasLayer`.
-        dim: Width of the vectors.
-        max_seq_length: The longest input, in tokens.
-        hash: SHA-256 of everything that decides the vectors.
+        preprocessor_handle: Handle of a TF-Hub text preprocessor, for `hub.KerasLayer`.
+        encoder_handle: Handle of a TF-Hub text encoder, for `hub.KerasLayer`.
+        dim: int. Width of the vectors.
+        max_seq_length: int. Maximum input length in tokens.
+        hash: SHA-256 of everything that determines the vectors.
         trainable: Whether `encoder` exposes its weights for training.
-        precision: Of `encode`: "float32", "bfloat16" (faster where the processor has its instructions) or "int8"
-            (faster still, and less exact). Only for encoders that `import_encoder` made of a checkpoint.
-        backbone: The shape of such an encoder.
+        precision: Precision of `encode`: "float32", "bfloat16" (faster on processors that support it) or "int8" (faster
+            still, but less exact). Other precisions than float32 need an encoder that `import_encoder` made from a
+            checkpoint.
+        backbone: Shape of such an encoder, otherwise None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TextEncoder:
         if precision not in PRECISIONS:
             raise InvalidInput(f"Expected encoder.precision {', '.join(PRECISIONS)}; received {precision!r}.")
         self.precision, self.backbone = precision, backbone
-        self._readers: dict[int, Reader] = {}
+        self._runtimes: dict[int, EncoderRuntime] = {}
         self.preprocessor_handle, self.encoder_handle = preprocessor_handle, encoder_handle
         self.dim, self.max_seq_length, self.hash, self.trainable = dim, max_seq_length, hash, trainable
 
@@ -68,44 +68,51 @@ class TextEncoder:
         if not (hasattr(loaded, "tokenize") and hasattr(loaded, "bert_pack_inputs")):
             raise InvalidInput(
                 f"Expected a text preprocessor with tokenize and bert_pack_inputs at {self.preprocessor_handle!r}; "
-                "the SavedModel there has neither. The preprocessor comes first: PREPROCESSOR|ENCODER."
+                "the SavedModel there lacks at least one of them. The preprocessor comes first: PREPROCESSOR|ENCODER."
             )
         return loaded
 
     @cached_property
     def encoder(self) -> Any:
         """The encoder as a `hub.KerasLayer`."""
-        folder = resolve(self.encoder_handle)
+        folder = resolve_handle(self.encoder_handle)
         try:
             return hub.KerasLayer(str(folder), trainable=self.trainable, name="text_encoder")
         except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-            raise InvalidInput(f"The SavedModel at {self.encoder_handle!r} is no TF2 text encoder: {error}") from None
+            raise InvalidInput(
+                f"The SavedModel at {self.encoder_handle!r} is not a TF2 text encoder: {error}"
+            ) from None
 
     def inputs(self, texts: Any, seq_length: int) -> dict[str, Any]:
-        """string `[batch]` → the encoder's dict of int32 `[batch, seq_length]`; usable inside a graph.
+        """Tokenises texts for `encoder`; usable inside a graph.
 
-        Texts that are longer are cut after `seq_length` tokens; an empty one is [CLS] [SEP].
+        Args:
+            texts: string `[batch]`. An empty text becomes [CLS] [SEP].
+            seq_length: int. Length of the result; longer texts are truncated.
+
+        Returns:
+            The encoder's dict of inputs, int32 `[batch, seq_length]` each.
         """
         self._check_length(seq_length)
         tokens = self.preprocessor.tokenize(tf.convert_to_tensor(texts, tf.string))
         return self.preprocessor.bert_pack_inputs([tokens], seq_length=tf.constant(seq_length, tf.int32))
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64, seq_length: int = 64) -> np.ndarray:
-        """The vectors of `texts`, in their order.
+        """Encodes texts.
 
-        Texts of like length are encoded together and padded to the longest of their batch, which changes nothing but
-        the time it takes.
+        Texts of similar length are batched together and padded to the longest of their batch. This makes encoding
+        faster and does not change the vectors.
 
         Args:
-            texts: Any strings: empty, of any script, of any length.
-            batch_size: Texts at a time.
-            seq_length: Tokens a text is cut to.
+            texts: Strings of any length and script; they may be empty.
+            batch_size: int. Number of texts per batch.
+            seq_length: int. Maximum number of tokens per text, including [CLS] and [SEP]; longer texts are truncated.
 
         Returns:
-            float32 `[len(texts), dim]`.
+            float32 `[len(texts), dim]`, in the order of the texts.
 
         Raises:
-            InvalidInput: A text is not a string, or `seq_length` is more than the encoder takes.
+            InvalidInput: A text is not a string, or the encoder does not support `seq_length`.
         """
         self._check_length(seq_length)
         if batch_size < 1:
@@ -114,21 +121,21 @@ class TextEncoder:
         starts = range(0, len(texts), _CHUNK)
         batches = ((start, *batch) for start in starts for batch in self._batches(texts, start, batch_size, seq_length))
         total = sum(-(-min(_CHUNK, len(texts) - start) // batch_size) for start in starts)
-        read = self._reader(batch_size)
+        run = self._runtime(batch_size)
         for start, rows, inputs in track(batches, "Encoding texts", total) if total > 1 else batches:
-            vectors[start + rows] = read(inputs)
+            vectors[start + rows] = run(inputs)
         return vectors
 
-    def _reader(self, batch_size: int) -> Reader:
+    def _runtime(self, batch_size: int) -> EncoderRuntime:
         key = batch_size if self.precision == "int8" else 0
-        if key not in self._readers:
-            self._readers[key] = reader_of(
+        if key not in self._runtimes:
+            self._runtimes[key] = select_runtime(
                 self.encoder, self.backbone, self.precision, self.trainable, self.hash, batch_size
             )
-        return self._readers[key]
+        return self._runtimes[key]
 
     def _batches(self, texts: Sequence[str], start: int, batch_size: int, seq_length: int) -> Any:
-        """Rows (within the chunk at `start`) and the encoder's inputs, shortest texts first."""
+        """Yields rows (within the chunk at `start`) and the encoder's inputs, shortest texts first."""
         chunk = [as_utf8(text, start + row) for row, text in enumerate(texts[start : start + _CHUNK])]
         tokens = self._tokenize(chunk, seq_length)
         lengths = tokens.row_lengths().numpy()
@@ -143,9 +150,11 @@ class TextEncoder:
 
     def _tokenize(self, chunk: list[bytes], seq_length: int) -> Any:
         pieces = []
-        for first in range(0, len(chunk), 1024):  # cut early: long texts are not held
+        for first in range(
+            0, len(chunk), 1024
+        ):  # truncated in small groups, so that long texts do not pile up in memory
             tokens = self.preprocessor.tokenize(tf.constant(chunk[first : first + 1024], tf.string))
-            if tokens.shape.rank == 3:  # Google's: words of pieces
+            if tokens.shape.rank == 3:  # Google's preprocessors return [batch, (words), (pieces)]
                 tokens = tokens.merge_dims(1, 2)
             pieces.append(tokens[:, :seq_length])
         return tf.concat(pieces, 0)
@@ -159,24 +168,37 @@ class TextEncoder:
 
 
 def as_utf8(text: Any, position: int) -> bytes:
-    """UTF-8 bytes of a text; lone surrogates become "?"."""
+    """A text as UTF-8; lone surrogates become "?".
+
+    Args:
+        text: The text.
+        position: Index of the text, for the error message.
+
+    Raises:
+        InvalidInput: The text is not a string.
+    """
     if not isinstance(text, str):
         raise InvalidInput(
-            f"Expected texts to be strings; number {position} is a {type(text).__name__}. Fill empty ones with ''."
+            f"Expected texts to be strings; number {position} is a {type(text).__name__}. Replace missing texts by ''."
         )
     return text.encode("utf-8", "replace")
 
 
 def load_folder(folder: Path, trainable: bool = False, precision: str = "float32") -> TextEncoder:
-    """The encoder in a folder that `import_encoder` wrote.
+    """Loads the encoder from a folder that `import_encoder` wrote.
+
+    Args:
+        folder: The encoder folder.
+        trainable: As in `load_encoder`.
+        precision: As in `load_encoder`.
 
     Raises:
-        InvalidInput: A file is missing or broken.
+        InvalidInput: A file is missing or invalid.
     """
     about = read_json(folder / ABOUT)
     keys = ("dim", "max_seq_length", "sha256")
     if not isinstance(about, dict) or any(key not in about for key in keys):
-        raise InvalidInput(f"{folder / ABOUT} does not say {', '.join(keys)}. Import the encoder again.")
+        raise InvalidInput(f"Expected {', '.join(keys)} in {folder / ABOUT}. Import the encoder again.")
     for part in (PREPROCESSOR, ENCODER):
         if not (folder / part / "saved_model.pb").is_file():
             raise InvalidInput(f"{folder} has no SavedModel named {part}. Import the encoder again.")
@@ -188,18 +210,24 @@ def load_folder(folder: Path, trainable: bool = False, precision: str = "float32
         hash=about["sha256"],
         trainable=trainable,
         precision=precision,
-        backbone=described(about["backbone"]) if about.get("backbone") else None,
+        backbone=config_from_dict(about["backbone"]) if about.get("backbone") else None,
     )
 
 
 def load_pair(handles: str, trainable: bool = False, precision: str = "float32") -> TextEncoder:
-    """The encoder of "PREPROCESSOR|ENCODER", two TF-Hub handles. It is called once, to see that it works.
+    """Loads an encoder from two TF-Hub handles, and calls it once to verify it.
+
+    Args:
+        handles: "PREPROCESSOR|ENCODER".
+        trainable: As in `load_encoder`.
+        precision: As in `load_encoder`.
 
     Raises:
-        InvalidInput: A handle leads nowhere, or the two do not fit each other or the text contract.
-        Unavailable: A handle's server cannot be reached.
+        InvalidInput: There is no SavedModel at a handle, or the two do not fit together or do not follow TF-Hub's text
+            contract.
+        Unavailable: The server of a handle cannot be reached.
     """
-    folders = [resolve(handle) for handle in split_pair(handles)]
+    folders = [resolve_handle(handle) for handle in split_pair(handles)]
     digest = folder_sha256(folders[0]) + folder_sha256(folders[1])
     about: dict[str, Any] = {"trainable": trainable, "precision": precision}
     pair = TextEncoder(*map(str, folders), dim=0, max_seq_length=_HUB_LENGTH, hash=digest, **about)
@@ -207,16 +235,17 @@ def load_pair(handles: str, trainable: bool = False, precision: str = "float32")
     try:
         outputs = pair.encoder(inputs, training=False)
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise InvalidInput(f"The encoder of {handles!r} does not take what its preprocessor gives: {error}") from None
+        raise InvalidInput(
+            f"The encoder of {handles!r} does not accept the output of its preprocessor: {error}"
+        ) from None
     if not isinstance(outputs, dict) or POOLED_OUTPUT not in outputs:
-        raise InvalidInput(f"The encoder of {handles!r} gives no {POOLED_OUTPUT}. It is no TF2 text encoder.")
+        raise InvalidInput(f"Expected a TF2 text encoder with the output {POOLED_OUTPUT} in {handles!r}; it has none.")
     pair.dim = int(outputs[POOLED_OUTPUT].shape[-1])
     return pair
 
 
 def _load(handle: str) -> Any:
-    """A loaded SavedModel."""
     try:
-        return hub.load(str(resolve(handle)))
+        return hub.load(str(resolve_handle(handle)))
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise InvalidInput(f"The SavedModel at {handle!r} cannot be loaded: {error}") from None

@@ -1,4 +1,4 @@
-"""Training encoders: language-model pre-training, and contrastive adaptation to a catalogue."""
+"""Trains encoders: language-model pre-training, and contrastive adaptation to a catalogue."""
 
 from tfrec.pretraining.adapt_encoder import adapt_encoder
 from tfrec.pretraining.pretrain_encoder import pretrain_encoder

@@ -1,4 +1,4 @@
-"""Texts to pre-train on: a shop's catalogue and behaviour, and text files, in an order that can be repeated."""
+"""Corpus: texts to pre-train on, from a catalogue, behaviour and text files, in a reproducible order."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.files import file_sha256
 
-_BUFFER = 10_000  # texts shuffled at a time
-_SHARE = 1 << 16
+_BUFFER = 10_000  # texts in the shuffle buffer
+_SHARE = 1 << 16  # number of distinct two-byte hashes
 
 
 class Corpus:
-    """Texts of a PreparedDataset and of files, one a line, in which a text is either learnt from or held out.
+    """The texts of a PreparedDataset and of text files, split into training and held-out texts.
 
-    From the dataset: each distinct item text, and each user's training history as one behaviour text, so nothing of
-    the validation and test events is seen. Which texts are held out depends on their own hash alone: equal texts go
-    the same way, in every run. A title that is held out may still stand in somebody's history that is learnt from, so
-    the perplexity on a dataset is that of a known shop's language, not of new words. Files are read line by line; empty
-    lines are skipped.
+    From the dataset come each distinct item text, and each user's training history as one behaviour text; validation
+    and test events are not used. Whether a text is held out depends only on its own hash, so equal texts always go the
+    same way. A held-out title may still occur in a behaviour text that is trained on, so the perplexity on a dataset
+    measures a known catalogue's language rather than new words. Files have one text per line; empty lines are skipped.
 
     Args:
-        dataset: Or None.
+        dataset: The dataset, or None.
         files: UTF-8 text files.
-        held_out: Share of the texts that are held out.
+        held_out: float. Share of the texts to hold out.
 
     Raises:
-        InvalidInput: A file is not there; when read, a line of it is not UTF-8 or holds control characters.
+        InvalidInput: A file does not exist; or, while reading, a line is not UTF-8 or contains control characters.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """Of the dataset's fingerprint and the bytes of the files."""
+        """Hash of the dataset's fingerprint and of the files."""
         digest = hashlib.sha256()
         if self.dataset is not None:
             digest.update(str(self.dataset.manifest["fingerprint"]).encode())
@@ -55,19 +54,19 @@ class Corpus:
         return digest.hexdigest()
 
     def texts(self, held_out: bool = False) -> Iterator[str]:
-        """The texts to learn from, or those that are held out, in the order in which they stand."""
+        """The training texts, or the held-out texts, in their original order."""
         for text in chain(self._catalogue(), self._behaviour(), *map(_lines, self.files)):
             number = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=2).digest(), "big")
             if (number < self._cut) == held_out:
                 yield text
 
     def shuffled(self, seed: int) -> Iterator[str]:
-        """The texts to learn from, again and again, each round in another order; the same for the same seed.
+        """Yields the training texts endlessly, each round in another order that depends only on the seed.
 
-        No more than 10,000 texts are held: each is drawn from a buffer that the stream refills.
+        Texts are drawn from a buffer of 10,000 that the stream refills, so memory is bounded.
 
         Raises:
-            InvalidInput: There is no text.
+            InvalidInput: There are no training texts.
         """
         for epoch in range(1 << 62):
             rng = np.random.default_rng([seed, epoch])
@@ -76,12 +75,14 @@ class Corpus:
                 if len(buffer) < _BUFFER:
                     buffer.append(text)
                     continue
-                at = int(rng.integers(_BUFFER))
-                yield buffer[at]
-                buffer[at] = text
+                slot = int(rng.integers(_BUFFER))
+                yield buffer[slot]
+                buffer[slot] = text
             if epoch == 0 and not buffer:
-                raise InvalidInput("There is no text to learn from. Give a dataset whose items have text, or a file.")
-            yield from (buffer[at] for at in rng.permutation(len(buffer)))
+                raise InvalidInput(
+                    "There is no text to train on. Pass a dataset whose items have text, or a text file."
+                )
+            yield from (buffer[slot] for slot in rng.permutation(len(buffer)))
 
     def _catalogue(self) -> Iterator[str]:
         if self.dataset is not None:
@@ -106,9 +107,11 @@ def _lines(file: Path) -> Iterator[str]:
             try:
                 text = line.decode("utf-8").strip()
             except UnicodeDecodeError as error:
-                raise InvalidInput(f"{file}, line {number} is not UTF-8 text ({error.reason}). Is it text?") from None
+                raise InvalidInput(
+                    f"{file}, line {number} is not UTF-8 text ({error.reason}). Is it a text file?"
+                ) from None
             junk = next((char for char in text if (ord(char) < 32 and char not in "\t\f\v\r") or char == "\x7f"), None)
             if junk is not None:
-                raise InvalidInput(f"{file}, line {number} holds the control character {junk!r}. Is it text?")
+                raise InvalidInput(f"{file}, line {number} contains the control character {junk!r}. Is it a text file?")
             if text:
                 yield text

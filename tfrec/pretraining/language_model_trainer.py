@@ -1,4 +1,4 @@
-"""The training loop of a language model: steps, held-out measures, checkpoints that are resumed exactly."""
+"""LanguageTrainer: the training loop of a language model, with held-out metrics and exact resumption."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 from tfrec.training.callbacks import finite
 from tfrec.training.checkpoint_folder import CheckpointFolder
 
-_MEASURING = 1 << 30  # in the place of a step, in the seeds of held-out masks
+_MEASURING = 1 << 30  # replaces the step in the seeds of held-out masks
 
 
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to `peak` over `warmup` steps, then falls linearly to 0 at `steps`.
+    """A learning rate that rises linearly to `peak` in `warmup` steps and then falls linearly to 0 at `steps`.
+
+    Args:
+        peak: float. Highest learning rate.
+        warmup: int. Number of rising steps.
+        steps: int. Number of all steps.
+
 
     Example:
         >>> rate = LinearWarmup(1.0, warmup=2, steps=4)
@@ -38,31 +44,31 @@ class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
         self.peak, self.warmup, self.steps = peak, warmup, steps
 
     def __call__(self, step: Any) -> Any:
-        """float32 scalar."""
+        """The learning rate of a step, float32 scalar."""
         step = tf.cast(step, tf.float32)
         rising = (step + 1.0) / max(self.warmup, 1)
         falling = (self.steps - step) / max(self.steps - self.warmup, 1)
         return self.peak * tf.clip_by_value(tf.minimum(rising, falling), 0.0, 1.0)
 
     def get_config(self) -> dict[str, Any]:
-        """For `from_config`."""
+        """The arguments of the constructor, for `from_config`."""
         return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}
 
 
 class LanguageTrainer:
     """Trains a LanguageModel on raw texts.
 
-    Every random choice depends on the seed and the step alone, so a training that is killed and resumed from a
-    checkpoint ends with the weights of one that was not.
+    Every random choice depends only on the seed and the step, so a training run that is killed and resumed ends with
+    the same weights as an uninterrupted one.
 
     Args:
-        model: What is trained.
-        preprocessor: Strings to the model's tokens.
-        masking: How words are hidden; None where the next token is learnt.
-        knobs: Steps, rates and sizes.
-        folder: Where checkpoints are.
-        head_steps: int. Steps before those of `knobs`, in which the encoder stays as it is: a new head's first
-            gradients would only spoil it (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+        model: The model to train.
+        preprocessor: Preprocessor that turns strings into the model's tokens.
+        masking: Masking of words; None to predict the next token.
+        options: The section `pretraining` of the configuration.
+        folder: Folder of the checkpoints.
+        head_steps: int. Steps before the regular ones in which only the new head is trained, as its first gradients
+            would damage the encoder (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
     """
 
     def __init__(
@@ -70,62 +76,68 @@ class LanguageTrainer:
         model: LanguageModel,
         preprocessor: Any,
         masking: WholeWordMasking | None,
-        knobs: PretrainingConfig,
+        options: PretrainingConfig,
         folder: Path,
         head_steps: int = 0,
     ) -> None:
         self.model, self._preprocessor, self._masking = model, preprocessor, masking
-        self._knobs, self._head_steps = knobs, head_steps
+        self._options, self._head_steps = options, head_steps
         self.rows: list[dict[str, float]] = []
         self.done = 0
-        rate = LinearWarmup(knobs.learning_rate, int(knobs.warmup * knobs.steps), knobs.steps)
-        self._optimizer = keras.optimizers.AdamW(rate, weight_decay=knobs.weight_decay, global_clipnorm=1.0)
+        rate = LinearWarmup(options.learning_rate, int(options.warmup * options.steps), options.steps)
+        self._optimizer = keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, global_clipnorm=1.0)
         self._optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-        self._read(tf.constant(["a text"]), tf.constant([0, 0]), training=False)  # makes the variables
+        self._sums(tf.constant(["a text"]), tf.constant([0, 0]), training=False)  # creates the variables
         pooler = {id(variable) for variable in model.encoder.get_layer("pooling").trainable_variables}
         self._variables = [each for each in model.trainable_variables if id(each) not in pooler]
         self._optimizer.build(self._variables)
         inside = {id(variable) for variable in model.encoder.trainable_variables}
         self._head = [each for each in self._variables if id(each) not in inside]
-        self._head_optimizer = keras.optimizers.Adam(knobs.learning_rate, global_clipnorm=1.0)
+        self._head_optimizer = keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0)
         self._head_optimizer.build(self._head)
         self._checkpoint = CheckpointFolder(folder, model=model, optimizer=self._optimizer, head=self._head_optimizer)
 
     def fit_head(self, texts: Iterator[str]) -> None:
-        """As `fit`, of the head's steps alone."""
+        """Trains only the head, for the steps that are left of `head_steps`. Arguments and errors as in `fit`."""
         self._fit(texts, self._head_steps)
 
     def fit(self, texts: Iterator[str]) -> None:
-        """Takes the steps that are not done yet.
+        """Trains for the remaining steps.
 
         Args:
-            texts: Endless, from its beginning: what was read before a checkpoint is skipped.
+            texts: An endless iterator from its beginning; texts used before the checkpoint are skipped.
 
         Raises:
-            TfrecError: The loss is not a number any more; the last checkpoint stays.
+            TfrecError: The loss, a gradient or a weight is no longer finite. The last checkpoint is kept.
         """
-        self._fit(texts, self._head_steps + self._knobs.steps)
+        self._fit(texts, self._head_steps + self._options.steps)
 
     def _fit(self, texts: Iterator[str], steps: int) -> None:
-        knobs = self._knobs
-        each = knobs.batch_size * knobs.accumulate
-        next(islice(texts, self.done * each, self.done * each), None)
+        options = self._options
+        per_step = options.batch_size * options.accumulate
+        next(islice(texts, self.done * per_step, self.done * per_step), None)
         losses: list[float] = []
         for step in track(range(self.done, steps), "Pre-training", steps - self.done):
-            losses.append(self._step(step, list(islice(texts, each))))
-            if (step + 1) % knobs.checkpoint_every == 0 or step + 1 in (self._head_steps, steps):
+            losses.append(self._step(step, list(islice(texts, per_step))))
+            if (step + 1) % options.checkpoint_every == 0 or step + 1 in (self._head_steps, steps):
                 self._save(step + 1, {"step": step + 1, "loss": float(np.mean(losses))})
                 losses = []
 
     def measure(self, texts: Iterable[str]) -> dict[str, float]:
-        """Perplexity and accuracy on texts that are not learnt from: of the hidden words' pieces, or the next tokens.
+        """Perplexity and accuracy on held-out texts, of the masked pieces or of the next tokens.
 
-        The same words are hidden each time. Nothing to predict gives an empty dict.
+        The same words are masked each time.
+
+        Args:
+            texts: Held-out texts.
+
+        Returns:
+            perplexity, accuracy, and tokens (number of predictions); empty if there is nothing to predict.
         """
         total = np.zeros(3)
         remaining, batch = iter(texts), 0
-        while block := list(islice(remaining, self._knobs.batch_size)):
-            seed = tf.constant([self._knobs.seed, _MEASURING + batch])
+        while block := list(islice(remaining, self._options.batch_size)):
+            seed = tf.constant([self._options.seed, _MEASURING + batch])
             total += np.array([float(value) for value in self._losses(tf.constant(block), seed)])
             batch += 1
         loss, correct, count = total
@@ -138,72 +150,72 @@ class LanguageTrainer:
         }
 
     def restore(self) -> None:
-        """Takes up the last complete checkpoint, if there is one."""
+        """Restores the last complete checkpoint, if there is one."""
         if state := self._checkpoint.read():
             self.done, self.rows = state["step"], state["rows"]
 
     def _save(self, step: int, row: dict[str, float]) -> None:
         if not finite(self.model):
-            raise self._broken("A weight became no number", step)
+            raise self._diverged("A weight is no longer finite", step)
         self.rows.append(row)
         self._checkpoint.write(f"step-{step}", {"step": step, "rows": self.rows})
         self.done = step
 
-    def _broken(self, what: str, step: int) -> TfrecError:
+    def _diverged(self, what: str, step: int) -> TfrecError:
         kept = f"the checkpoint of step {self.rows[-1]['step']} is kept" if self.rows else "there is no checkpoint yet"
         return TfrecError(f"{what} at step {step}; {kept}. Lower pretraining.learning_rate and start again.")
 
     def _step(self, step: int, texts: list[str]) -> float:
-        size, total, count, summed = self._knobs.batch_size, 0.0, 0.0, None
+        size, total, count, sums = self._options.batch_size, 0.0, 0.0, None
         head = step < self._head_steps
-        for part in range(self._knobs.accumulate):
+        for part in range(self._options.accumulate):
             block = tf.constant(texts[part * size : (part + 1) * size])
-            seed = tf.constant([self._knobs.seed, step * self._knobs.accumulate + part])
+            seed = tf.constant([self._options.seed, step * self._options.accumulate + part])
             gradients, loss, tokens = self._gradients(block, seed, head)
             total, count = total + float(loss), count + float(tokens)
-            summed = gradients if summed is None else [one + more for one, more in zip(summed, gradients)]
+            sums = gradients if sums is None else [one + more for one, more in zip(sums, gradients)]
         if not math.isfinite(total):
-            raise self._broken(f"The loss became {total}", step + 1)
-        if summed is not None and not math.isfinite(float(tf.linalg.global_norm(summed))):
-            raise self._broken("A gradient became no number", step + 1)
-        if summed is not None and count:
+            raise self._diverged(f"The loss became {total}", step + 1)
+        if sums is not None and not math.isfinite(float(tf.linalg.global_norm(sums))):
+            raise self._diverged("A gradient is no longer finite", step + 1)
+        if sums is not None and count:
             optimizer = self._head_optimizer if head else self._optimizer
-            optimizer.apply_gradients(zip([each / count for each in summed], self._head if head else self._variables))
+            optimizer.apply_gradients(zip([each / count for each in sums], self._head if head else self._variables))
         return total / max(count, 1.0)
 
     @tf.function(reduce_retracing=True)
     def _gradients(self, texts: tf.Tensor, seed: tf.Tensor, head: bool) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         variables = self._head if head else self._variables
         with tf.GradientTape() as tape:
-            loss, _, count = self._read(texts, seed, training=True)
+            loss, _, count = self._sums(texts, seed, training=True)
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(each) for each in gradients], loss, count
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([2], tf.int32)])
     def _losses(self, texts: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return self._read(texts, seed, training=False)
+        return self._sums(texts, seed, training=False)
 
-    def _read(self, texts: tf.Tensor, seed: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Sums over the predicted tokens: of the loss, of those predicted right, and their number."""
-        length = tf.constant(self._knobs.seq_length)
+    def _sums(self, texts: tf.Tensor, seed: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Sums over the predicted tokens: the loss, the number of correct predictions, and the number of tokens."""
+        length = tf.constant(self._options.seq_length)
         packed = self._preprocessor.bert_pack_inputs([self._preprocessor.tokenize(texts)], seq_length=length)
         lengths = tf.reduce_sum(packed[INPUT_MASK], 1)
         tokens = tf.RaggedTensor.from_tensor(packed[INPUT_WORD_IDS], lengths)
         if self._masking is not None:
-            seen, positions, labels = self._masking(tokens, seed)
+            visible, positions, labels = self._masking(tokens, seed)
         else:
-            seen, labels = tokens, tokens[:, 1:]
+            visible, labels = tokens, tokens[:, 1:]
             positions = tf.ragged.range(labels.row_lengths())
         longest = tf.reduce_max(lengths)
         inputs = {
-            INPUT_WORD_IDS: seen.to_tensor(shape=[None, None]),
+            INPUT_WORD_IDS: visible.to_tensor(shape=[None, None]),
             INPUT_MASK: packed[INPUT_MASK][:, :longest],
             INPUT_TYPE_IDS: packed[INPUT_TYPE_IDS][:, :longest],
         }
         rows = tf.cast(positions.value_rowids(), tf.int32)
         places = tf.stack([rows, tf.cast(positions.flat_values, tf.int32)], 1)
         logits = tf.cast(self.model(inputs, places, training=training), tf.float32)
-        right = labels.flat_values
-        loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(right, logits))
-        guessed = tf.argmax(logits, 1, tf.int32) == right
-        return loss, tf.reduce_sum(tf.cast(guessed, tf.float32)), tf.cast(tf.size(right), tf.float32)
+        true_ids = labels.flat_values
+        loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(true_ids, logits))
+        correct = tf.argmax(logits, 1, tf.int32) == true_ids
+        return loss, tf.reduce_sum(tf.cast(correct, tf.float32)), tf.cast(tf.size(true_ids), tf.float32)

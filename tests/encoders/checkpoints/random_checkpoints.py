@@ -1,4 +1,4 @@
-"""DistilBERT and GPT-2 folders with weights made from a seed, as Hugging Face lays them out."""
+"""DistilBERT and GPT-2 folders in Hugging Face's layout, with random weights from a seed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is taken from a Hugging Face folder, and what is said about one that is not right."""
+"""Reading Hugging Face folders, and the errors for invalid ones."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(folder):
     refused(folder, "embeddings.LayerNorm.bias is (5,), expected (32,)")
 
 
-def test_of_many_missing_tensors_a_few_are_named(folder):
+def test_only_a_few_of_many_missing_tensors_are_named(folder):
     change_tensors(folder, lambda t: {"other": np.zeros(1, np.float32)})
     refused(folder, "lacks", "embeddings.word_embeddings.weight", "more")
 
@@ -108,7 +108,7 @@ def test_a_vocabulary_of_another_model_is_refused(folder, change):
     refused(folder, f"{len(change(words))} word pieces", f"{len(words)} rows")
 
 
-def test_an_embedding_padded_to_a_round_number_is_taken(folder):
+def test_an_embedding_padded_to_a_round_number_is_accepted(folder):
     words = len((folder / "vocab.txt").read_text().split())
     rows = -(-(words + 1) // 64) * 64
     name = "embeddings.word_embeddings.weight"
@@ -123,7 +123,7 @@ def test_a_vocabulary_without_special_tokens_is_refused(folder):
     refused(folder, "[SEP]")
 
 
-def test_old_names_and_the_bert_prefix_are_understood(folder, tiny_hf_bert):
+def test_old_names_and_the_bert_prefix_are_recognised(folder, tiny_hf_bert):
     def rename(tensors):
         old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): value for name, value in tensors.items()}
         old = {name.replace("LayerNorm.bias", "LayerNorm.beta"): value for name, value in old.items()}
@@ -200,12 +200,12 @@ def test_the_case_follows_the_tokenizers_config(folder, values, expected):
     assert read_checkpoint(folder).vocabulary.lower_case is expected
 
 
-def test_accents_kept_apart_from_the_case_are_refused(folder):
+def test_strip_accents_that_differs_from_the_case_is_refused(folder):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
     refused(folder, "strip_accents")
 
 
-def test_the_hash_moves_with_everything_that_decides_the_vectors(folder, tiny_hf_bert):
+def test_the_hash_depends_on_everything_that_determines_the_vectors(folder, tiny_hf_bert):
     hashes = {read_checkpoint(tiny_hf_bert).sha256, read_checkpoint(tiny_hf_bert, "mean").sha256}
     assert read_checkpoint(folder).sha256 in hashes
     change_tensors(folder, lambda t: {**t, "pooler.dense.bias": t["pooler.dense.bias"] + 1e-3})

@@ -1,4 +1,4 @@
-"""The store encodes only what is new, and keeps nothing that is half-written."""
+"""The store encodes only new texts, and keeps no half-written files."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from tfrec.errors import InvalidInput
 
 
 class Counting:
-    """Stands for a TextEncoder: a vector by the text's length, and a note of what was asked."""
+    """A stand-in for a TextEncoder: a vector from the text's length, and a record of the requested texts."""
 
     def __init__(self, hash="a" * 64, dim=3, precision="float32"):
         self.hash, self.dim, self.precision, self.asked = hash, dim, precision, []
@@ -35,7 +35,7 @@ def test_only_new_texts_are_encoded_and_repeated_ones_once(tmp_path):
     assert again.dtype == np.float32
 
 
-def test_another_encoder_length_or_precision_shares_nothing(tmp_path):
+def test_encoders_lengths_and_precisions_share_no_vectors(tmp_path):
     store, one, other = EmbeddingStore(tmp_path), Counting(), Counting(hash="b" * 64)
     store.encode(["red"], one)
     assert_array_equal(store.encode(["red"], one, seq_length=8), [[3, 8, 0]])
@@ -50,7 +50,7 @@ def test_no_texts_give_no_vectors(tmp_path):
     assert EmbeddingStore(tmp_path).encode([], Counting()).shape == (0, 3)
 
 
-def test_a_text_that_is_no_string_is_named(tmp_path):
+def test_a_text_that_is_not_a_string_is_named(tmp_path):
     with pytest.raises(InvalidInput, match="number 1"):
         EmbeddingStore(tmp_path).encode(["red", None], Counting())
 
@@ -73,7 +73,7 @@ def files_below(folder):
         (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
     ],
 )
-def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch, error, raised, words):
+def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch, error, raised, words):
     def half(file, array, **kwargs):
         file.write(b"half")
         raise error
@@ -88,7 +88,7 @@ def parts_below(folder):
     return [path for path in folder.rglob("*") if path.is_file() and path.suffix == ".json"]
 
 
-def test_a_failure_keeps_the_parts_that_were_complete(tmp_path, monkeypatch):
+def test_a_failure_keeps_complete_shards(tmp_path, monkeypatch):
     monkeypatch.setattr("tfrec.encoders.embedding_store.store._BLOCK", 2)
 
     class Breaks(Counting):
@@ -108,7 +108,7 @@ def test_a_failure_keeps_the_parts_that_were_complete(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:100], lambda data: data[:-1], lambda data: b"", lambda data: b"x", None]
 )
-def test_a_damaged_part_is_encoded_again(tmp_path, damage, suffix):
+def test_a_damaged_shard_is_encoded_again(tmp_path, damage, suffix):
     store, encoder = EmbeddingStore(tmp_path), Counting()
     expected = store.encode(["red", "a"], encoder)
     (path,) = (path for path in files_below(tmp_path) if path.name.endswith(suffix))
@@ -119,7 +119,7 @@ def test_a_damaged_part_is_encoded_again(tmp_path, damage, suffix):
     assert len(encoder.asked) == (1 if path.exists() and path.read_bytes() == data else 2)
 
 
-def test_what_a_killed_process_left_is_swept_but_not_what_one_is_writing(tmp_path):
+def test_abandoned_files_are_deleted_but_not_files_in_progress(tmp_path):
     store, encoder = EmbeddingStore(tmp_path), Counting()
     store.encode(["red"], encoder)
     (part,) = parts_below(tmp_path)
@@ -143,7 +143,6 @@ class Endless:
     def encode(self, texts, *, batch_size, seq_length):
         return np.array([[len(text), int(text), 1] for text in texts], np.float32)
 
-import tfrec.encoders.embedding_store.shard_files as parts
 save, count = np.save, [0]
 def dies(file, array, **kwargs):
     count[0] += 1
@@ -160,7 +159,7 @@ for start in range(0, 100, 10):
 
 
 @pytest.mark.parametrize("at", [2, 7])
-def test_a_killed_writer_costs_the_part_it_was_writing_and_no_other(tmp_path, at):
+def test_a_killed_writer_loses_only_the_shard_in_progress(tmp_path, at):
     run = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path), str(at)], capture_output=True, text=True)
     assert run.returncode == 9, run.stderr
     texts = [str(n) for n in range(100)]
@@ -172,7 +171,7 @@ def test_a_killed_writer_costs_the_part_it_was_writing_and_no_other(tmp_path, at
 
 
 class Random(Counting):
-    """A random vector of any length for each text, the same for the same text."""
+    """A random vector for each text, always the same for the same text."""
 
     def encode(self, texts, *, batch_size, seq_length):
         self.asked.append(list(texts))
@@ -181,7 +180,7 @@ class Random(Counting):
 
 
 @pytest.mark.parametrize(("storage", "bits", "most"), [("float32", 32, 0), ("float16", 16, 1e-3), ("int8", 8, 2e-2)])
-def test_narrow_storage_is_smaller_and_says_what_it_loses(tmp_path, storage, bits, most):
+def test_narrow_storage_is_smaller_and_reports_its_error(tmp_path, storage, bits, most):
     texts = ["abcdefghij"[n % 10] * (n + 1) for n in range(300)]
     encoder = Random(dim=384)
     exact = encoder.encode(texts, batch_size=1, seq_length=1).astype(np.float64)
@@ -209,7 +208,7 @@ def test_zeros_stay_zeros_in_int8(tmp_path):
 
 
 @pytest.mark.parametrize(("storage", "value"), [("float16", 1e6), ("float32", np.nan), ("int8", np.inf)])
-def test_values_that_the_storage_cannot_hold_are_refused(tmp_path, storage, value):
+def test_values_that_the_storage_cannot_represent_are_refused(tmp_path, storage, value):
     class Huge(Counting):
         def encode(self, texts, **kwargs):
             return np.full((len(texts), 3), value, np.float32)
@@ -225,7 +224,7 @@ def test_an_unknown_storage_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("storage", ["float32", "int8"])
-def test_many_small_parts_become_one(tmp_path, storage):
+def test_many_small_shards_are_merged(tmp_path, storage):
     store, encoder = EmbeddingStore(tmp_path, storage), Counting()
     texts = ["x" * (n + 1) for n in range(40)]
     expected = np.concatenate([store.encode([text], encoder) for text in texts])
@@ -234,24 +233,24 @@ def test_many_small_parts_become_one(tmp_path, storage):
     assert len(encoder.asked) == 40 and store.error(encoder)["vectors"] == 40
 
 
-def test_a_part_that_another_process_took_away_meanwhile_is_encoded(tmp_path, monkeypatch):
+def test_a_shard_that_another_process_removed_is_encoded_again(tmp_path, monkeypatch):
     store, encoder = EmbeddingStore(tmp_path), Counting()
     expected = store.encode(["red", "a"], encoder)
-    calls, found = [], EmbeddingStore._found
+    calls, lookup = [], EmbeddingStore._lookup
     monkeypatch.setattr(
-        EmbeddingStore, "_found", lambda *args: found(*args) if not calls and not calls.append(1) else []
+        EmbeddingStore, "_lookup", lambda *args: lookup(*args) if not calls and not calls.append(1) else []
     )
     assert_array_equal(store.encode(["red", "a"], encoder), expected)
 
 
-def test_adding_says_how_many_were_new(tmp_path):
+def test_add_returns_the_number_of_new_texts(tmp_path):
     store, encoder = EmbeddingStore(tmp_path), Counting()
     assert store.add(["red", "blue", "red"], encoder) == 2
     assert store.add(["red", "green"], encoder) == 1
     assert encoder.asked == [["red", "blue"], ["green"]]
 
 
-def test_a_hundred_thousand_texts_are_looked_up_in_a_blink(tmp_path):
+def test_looking_up_a_hundred_thousand_texts_is_fast(tmp_path):
     class Quick(Counting):
         def encode(self, texts, **kwargs):
             self.asked.append(len(texts))

@@ -1,4 +1,4 @@
-"""Byte-level BPE against ids that `transformers` 5.23's GPT2Tokenizer gave, and against a loop."""
+"""Byte-level BPE against ids from the GPT2Tokenizer of `transformers` 5.23, and against a plain loop."""
 
 import json
 from itertools import pairwise
@@ -37,7 +37,7 @@ GOLDEN = {
 }  # fmt: skip
 
 
-def test_tokens_are_those_of_transformers(preprocess):
+def test_tokens_equal_those_of_transformers(preprocess):
     assert preprocess.tokenize(tf.constant(list(GOLDEN))).to_list() == list(GOLDEN.values())
 
 
@@ -76,7 +76,7 @@ def test_packing_ends_with_end_of_text_and_hides_the_rest(preprocess):
     assert two["input_type_ids"].numpy().tolist() == [[0, 0, 0, 1, 1]]
 
 
-def test_bytes_that_are_no_utf8_and_endless_words_have_tokens(preprocess):
+def test_invalid_utf8_and_very_long_words_have_tokens(preprocess):
     texts = [b"a\xff\xffb", b"a\x00\xffb", "a\ufffd\ufffdb".encode()]
     broken, cut, whole = preprocess.tokenize(tf.constant(texts)).to_list()
     assert broken == cut == whole
@@ -88,7 +88,7 @@ def test_no_texts_have_no_tokens(preprocess):
     assert preprocess.tokenize(tf.constant([], tf.string)).to_list() == []
 
 
-def test_a_tokenizer_json_says_the_same_as_the_two_files(tmp_path):
+def test_a_tokenizer_json_equals_the_two_files(tmp_path):
     folder = write_gpt_folder(tmp_path / "gpt")
     expected = read_byte_pairs(folder)
     ids = {token: number for number, token in enumerate(GPT_VOCABULARY[:-1])}
@@ -122,7 +122,7 @@ def test_a_vocabulary_that_lacks_a_token_is_refused():
         GptPreprocessor(GPT_VOCABULARY, [("z", "z")], 8)
 
 
-def test_it_can_be_saved(preprocess, tmp_path):
+def test_the_preprocessor_can_be_saved(preprocess, tmp_path):
     tf.saved_model.save(preprocess, str(tmp_path / "saved"))
     texts = tf.constant(list(GOLDEN))
     again = tf.saved_model.load(str(tmp_path / "saved"))

@@ -1,4 +1,4 @@
-"""What is hidden from a masked language model, and the vocabulary it reads."""
+"""Whole-word masking, learnt vocabularies and the language-model head."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ PIECES += [f"word{n}" for n in range(75)]
 
 
 def batch(seed=0, rows=200):
-    """Rows of [CLS], words of one to three pieces, [SEP]; and which word each token belongs to."""
+    """Rows of [CLS], words of one to three pieces, and [SEP]; and the word that each token belongs to."""
     rng = np.random.default_rng(seed)
     tokens, words = [], []
     for _ in range(rows):
@@ -30,7 +30,7 @@ def batch(seed=0, rows=200):
     return tokens, words
 
 
-def test_whole_words_are_hidden_as_many_as_asked_and_never_a_special_token():
+def test_the_requested_share_of_whole_words_is_masked_and_never_a_special_token():
     tokens, words = batch()
     seen, positions, labels = WholeWordMasking(PIECES, 0.15)(tf.ragged.constant(tokens), tf.constant([1, 2]))
     assert seen.row_lengths().numpy().tolist() == [len(row) for row in tokens]
@@ -43,7 +43,7 @@ def test_whole_words_are_hidden_as_many_as_asked_and_never_a_special_token():
         assert [row[p] for p in range(len(row)) if p not in at] == [now[p] for p in range(len(row)) if p not in at]
 
 
-def test_of_hidden_pieces_80_percent_are_masks_and_10_percent_random():
+def test_80_percent_of_masked_pieces_are_masks_and_10_percent_random():
     tokens, _ = batch(rows=2000)
     seen, positions, labels = WholeWordMasking(PIECES, 0.5)(tf.ragged.constant(tokens), tf.constant([0, 7]))
     now = tf.gather(seen, positions, batch_dims=1).flat_values.numpy()
@@ -54,14 +54,14 @@ def test_of_hidden_pieces_80_percent_are_masks_and_10_percent_random():
     assert len(np.unique(others)) > 90
 
 
-def test_the_same_seed_hides_the_same_words_and_another_seed_others():
+def test_the_masked_words_depend_on_the_seed():
     tokens = tf.ragged.constant(batch()[0])
     masking = WholeWordMasking(PIECES)
     one, again, other = (masking(tokens, tf.constant(seed))[0].to_list() for seed in ([3, 4], [3, 4], [3, 5]))
     assert one == again != other
 
 
-def test_rows_are_hidden_apart_from_each_other():
+def test_rows_are_masked_independently():
     tokens = tf.ragged.constant([[2, *range(25, 45), 3]] * 100)
     places = WholeWordMasking(PIECES)(tokens, tf.constant([0, 0]))[1].to_list()
     assert len({tuple(sorted(row)) for row in places}) > 90
@@ -69,7 +69,7 @@ def test_rows_are_hidden_apart_from_each_other():
 
 
 @pytest.mark.parametrize("tokens", [[[2, 3]], [[2, 3], [2, 5, 3]], [[2, 1, 3]]])
-def test_texts_without_words_hide_none(tokens):
+def test_texts_without_words_have_no_masks(tokens):
     _, positions, _ = WholeWordMasking(PIECES)(tf.ragged.constant(tokens), tf.constant([0, 0]))
     assert positions.row_lengths().numpy().tolist() == [sum(token >= 5 for token in row) for row in tokens]
 
@@ -90,7 +90,7 @@ def test_a_learnt_vocabulary_spells_its_texts_and_prefers_frequent_words():
 
 
 @pytest.mark.parametrize(("texts", "size"), [([], 100), (["", " "], 100)])
-def test_no_vocabulary_can_be_learnt_of_nothing(texts, size):
+def test_a_vocabulary_cannot_be_learnt_without_words(texts, size):
     with pytest.raises(InvalidInput):
         learn_word_pieces(texts, size)
 

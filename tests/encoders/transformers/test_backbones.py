@@ -1,4 +1,4 @@
-"""BERT, DistilBERT and GPT-2 against numbers that `transformers` 5.23 computed once from the same seeds."""
+"""BERT, DistilBERT and GPT-2 against stored numbers that `transformers` 5.23 computed from the same weights."""
 
 import json
 
@@ -21,7 +21,7 @@ from tfrec.errors import InvalidInput
 
 IDS, TYPES = [2, 9, 30, 12, 3, 44, 3], [0, 0, 0, 0, 0, 1, 1]
 
-# Both layers' hidden states: tokens 0, 3 and 6, each at places 0 and 17.
+# Hidden states of both layers: tokens 0, 3 and 6, components 0 and 17.
 GOLDEN = {
     "bert": [
         [1.185277, -0.451975, 0.542327, 1.562332, 1.398877, -0.314873],
@@ -56,7 +56,7 @@ def call(model, ids, mask=None, types=None, **kwargs):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_hidden_states_are_those_of_transformers(folders, name):
+def test_hidden_states_equal_those_of_transformers(folders, name):
     outputs = call(read_checkpoint(folders[name]).model(), [IDS], types=[TYPES])["encoder_outputs"]
     found = [np.asarray(output)[0][[0, 3, 6]][:, [0, 17]].ravel() for output in outputs]
     assert_allclose(found, GOLDEN[name], atol=2e-5)
@@ -64,7 +64,7 @@ def test_hidden_states_are_those_of_transformers(folders, name):
 
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_what_stands_in_the_padding_changes_not_one_bit(folders, name, policy):
+def test_the_content_of_the_padding_does_not_change_a_bit(folders, name, policy):
     checkpoint = read_checkpoint(folders[name], "mean")
     build = build_gpt if name == "gpt2" else build_bert
     model = build(checkpoint.config, policy)
@@ -89,7 +89,7 @@ def test_padding_gets_no_gradient(folders, name):
     assert np.abs(dense[IDS]).max() > 0
 
 
-def test_a_gpt_token_sees_nothing_right_of_it_and_a_bert_token_does(folders):
+def test_gpt_attention_is_causal_and_bert_attention_is_not(folders):
     for name, sees in (("gpt2", False), ("bert", True)):
         model = read_checkpoint(folders[name]).model()
         one, other = (call(model, [[5, 6, 7, last]])["sequence_output"].numpy()[:, :3] for last in (8, 9))
@@ -137,7 +137,7 @@ def test_sizes_have_the_published_number_of_weights(size, parameters):
     assert abs(count / 1e6 - parameters) < 0.7
 
 
-def test_a_gpt_can_be_made_again_from_its_config():
+def test_a_gpt_can_be_recreated_from_its_config():
     model = build_gpt(GptConfig.of_size("tiny", 50))
     custom = {"Embeddings": Embeddings, "Block": Block, "Pooling": Pooling}
     copy = type(model).from_config(model.get_config(), custom_objects=custom)
@@ -155,14 +155,14 @@ def test_a_gpt_can_be_made_again_from_its_config():
         (lambda: BertConfig(50, 8, 1, 4, 8, activation="swish"), "swish"),
     ],
 )
-def test_shapes_that_cannot_be_are_refused(make, words):
+def test_invalid_configs_are_refused(make, words):
     with pytest.raises(InvalidInput, match=words):
         make()
 
 
 @pytest.mark.parametrize("name", ["distilbert", "gpt2"])
 @pytest.mark.slow
-def test_an_imported_folder_encodes_texts_whatever_the_batch(folders, name, tmp_path):
+def test_an_imported_folder_encodes_texts_the_same_in_any_batch(folders, name, tmp_path):
     encoder = load_encoder(import_encoder(folders[name], tmp_path / name))
     texts = ["red shoe", "", "the old book of the red sea", "a" * 5000, "日本 😀"]
     together = encoder.encode(texts, seq_length=16)
@@ -198,7 +198,7 @@ def test_a_gpt_folder_we_cannot_run_is_refused(tmp_path, config, words):
         read_checkpoint(write_gpt_folder(tmp_path / "gpt", config=config))
 
 
-def test_a_gpt_folder_with_a_head_and_saved_masks_is_taken(tmp_path):
+def test_a_gpt_folder_with_a_head_and_saved_masks_is_accepted(tmp_path):
     tensors = {f"transformer.{name}": value for name, value in gpt_tensors().items()}
     more = {"lm_head.weight": gpt_tensors()["wte.weight"], "transformer.h.0.attn.bias": np.ones((1, 1, 64, 64))}
     checkpoint = read_checkpoint(write_gpt_folder(tmp_path / "gpt", {**tensors, **more}))

@@ -1,4 +1,4 @@
-"""The Keras BERT against one written in NumPy, as the paper has it: one text and one head at a time."""
+"""The Keras BERT against one in NumPy that follows the paper, with one text and one head at a time."""
 
 import math
 
@@ -15,7 +15,7 @@ gelu = np.vectorize(lambda x: 0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0))))
 
 
 def numpy_bert(tensors, ids, types, layers=2, heads=4):
-    """float64 `[layers, length, width]`: every layer's output for one text without padding."""
+    """The output of every layer for one text without padding, float64 `[layers, length, width]`."""
     t = {name: value.astype(np.float64) for name, value in tensors.items()}
 
     def dense(rows, name):
@@ -71,7 +71,7 @@ def call(model, ids, types=None, mask=None, **kwargs):
 IDS, TYPES = [2, 9, 30, 12, 3, 44, 3], [0, 0, 0, 0, 0, 1, 1]
 
 
-def test_every_layer_is_what_the_paper_says(model, checkpoint):
+def test_every_layer_equals_the_paper(model, checkpoint):
     expected = numpy_bert(checkpoint.tensors, IDS, TYPES)
     outputs = call(model, [IDS], [TYPES])
     assert_allclose(tf.concat(outputs["encoder_outputs"], 0), expected, atol=2e-5)
@@ -87,7 +87,7 @@ def test_padding_changes_no_real_token(model):
     assert_allclose(padded, alone, atol=1e-5)
 
 
-def test_padding_that_is_not_masked_does_change_it(model):
+def test_padding_that_is_not_masked_changes_real_tokens(model):
     alone = call(model, [IDS])["sequence_output"][0]
     assert np.abs(call(model, [IDS + [17] * 9])["sequence_output"][0, :7] - alone).max() > 0.01
 
@@ -110,14 +110,14 @@ def test_pooling_by_hand(pooling, normalise, mask, expected):
     assert_allclose(pooled, [expected], atol=1e-6)
 
 
-def test_dropout_works_in_training_only_and_can_be_repeated(model):
+def test_dropout_is_active_only_in_training_and_reproducible(model):
     ids = [IDS, IDS[::-1]]
     trained, again = (call(model, ids, training=True)["pooled_output"] for _ in range(2))
     assert_array_equal(trained, again)
     assert np.abs(trained - call(model, ids, training=False)["pooled_output"]).max() > 0.01
 
 
-def test_dropout_differs_once_the_weights_have_moved(checkpoint):
+def test_dropout_changes_with_the_weights(checkpoint):
     model = build_bert(checkpoint.config)
     embed = model.get_layer("embeddings")
     ids = tf.constant([IDS])
@@ -130,7 +130,7 @@ def test_dropout_differs_once_the_weights_have_moved(checkpoint):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
-def test_a_model_of_every_activation_can_be_made_again_from_its_config(activation):
+def test_a_model_with_any_activation_can_be_recreated_from_its_config(activation):
     config = BertConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16, activation=activation)
     model = build_bert(config)
     custom = {"Embeddings": Embeddings, "Block": Block, "Pooling": Pooling}

@@ -1,4 +1,4 @@
-"""Reading faster gives the vectors of the model as it was saved, and says where it cannot."""
+"""Fast runtimes give the vectors of the saved model, or an error where they do not apply."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from tests.conftest import TINY_VOCABULARY
 from tests.encoders.checkpoints.random_checkpoints import write_distil_folder, write_gpt_folder
 from tfrec.encoders import import_encoder, load_encoder
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
-from tfrec.encoders.int8_runtime import Int8Reader
+from tfrec.encoders.int8_runtime import Int8Runtime
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.errors import InvalidInput
 
@@ -45,7 +45,7 @@ def cosines(left, right):
     ("name", "pooling"),
     [("bert", "auto"), ("bert", "mean"), ("bert", "last"), ("distilbert", "cls"), ("gpt2", "last"), ("gpt2", "mean")],
 )
-def test_the_fast_graph_gives_the_vectors_of_the_model(folders, name, pooling):
+def test_the_fast_graph_equals_the_model(folders, name, pooling):
     checkpoint = read_checkpoint(folders[name], pooling)
     model = checkpoint.model()
     expected = model(inputs())["pooled_output"]
@@ -55,19 +55,19 @@ def test_the_fast_graph_gives_the_vectors_of_the_model(folders, name, pooling):
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
-def test_int8_stays_close_and_programs_are_kept(folders, name, tmp_path, monkeypatch):
+def test_int8_is_close_and_its_programs_are_cached(folders, name, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
     checkpoint = read_checkpoint(folders[name], "mean")
     model = checkpoint.model()
-    read = Int8Reader(model, checkpoint.config, "a" * 64, batch_size=4)
+    read = Int8Runtime(model, checkpoint.config, "a" * 64, batch_size=4)
     found = read(inputs())
     assert found.shape == (2, 32) and found.dtype == np.float32
     assert cosines(found, model(inputs())["pooled_output"]).min() > 0.99
     (program,) = (tmp_path / "int8").iterdir()
     assert program.name == f"{'a' * 32}-2-4x8.tflite"
 
-    again = Int8Reader(model, checkpoint.config, "a" * 64, batch_size=4)
-    monkeypatch.setattr(Int8Reader, "_convert", None)
+    again = Int8Runtime(model, checkpoint.config, "a" * 64, batch_size=4)
+    monkeypatch.setattr(Int8Runtime, "_convert", None)
     assert_array_equal(again(inputs()), found)
 
 
@@ -85,7 +85,7 @@ def test_every_precision_encodes_texts(tiny_encoder, precision, least, tmp_path,
     assert (np.abs(vectors - exact).max() > 1e-4) == (precision != "float32")
 
 
-def test_what_cannot_be_had_is_refused(tiny_encoder):
+def test_unsupported_precisions_are_refused(tiny_encoder):
     with pytest.raises(InvalidInput, match="float32, bfloat16, int8"):
         load_encoder(tiny_encoder, precision="float16")
     with pytest.raises(InvalidInput, match="weights are trained"):
@@ -95,7 +95,7 @@ def test_what_cannot_be_had_is_refused(tiny_encoder):
         load_encoder(pair, precision="bfloat16").encode(["red"])
 
 
-def test_an_encoder_in_training_is_read_with_the_weights_it_has_now(tiny_encoder):
+def test_a_trainable_encoder_encodes_with_its_current_weights(tiny_encoder):
     encoder = load_encoder(tiny_encoder, trainable=True)
     before = encoder.encode(["red"])
     words = encoder.encoder.trainable_variables[0]
@@ -114,7 +114,7 @@ def test_a_saved_model_of_another_shape_is_refused(tiny_encoder, tmp_path):
         load_encoder(folder).encode(["red"])
 
 
-def test_a_folder_written_before_there_were_shapes_is_read_by_its_saved_model(tiny_encoder, tmp_path):
+def test_an_old_folder_without_a_config_runs_as_a_saved_model(tiny_encoder, tmp_path):
     expected = load_encoder(tiny_encoder).encode(TEXTS)
     copy = import_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}", tmp_path / "copy")
     assert "backbone" not in json.loads((copy / "tfrec_encoder.json").read_text())

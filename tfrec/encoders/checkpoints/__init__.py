@@ -1,1 +1,1 @@
-"""Encoders from Hugging Face folders, and encoder folders written and read again."""
+"""Imports Hugging Face checkpoints, and writes and loads encoder folders."""

@@ -1,4 +1,4 @@
-"""BERT and DistilBERT as Hugging Face names their settings and tensors."""
+"""Maps Hugging Face's configs and tensor names of BERT and DistilBERT to ours."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tfrec.encoders.checkpoints.safetensors_file import Tensors
 from tfrec.encoders.transformers.config import BackboneConfig, BertConfig
 from tfrec.keras import keras
 
-# Beginnings of the names of what belongs to a task, not to the encoder.
+# Name prefixes of tensors that belong to a task head, not to the encoder.
 HEADS = ("cls.", "pooler.", "classifier.", "pre_classifier.", "qa_outputs.", "vocab_")
 
-# DistilBERT's name of a part to BERT's.
+# DistilBERT's names to BERT's.
 _DISTIL = {
     "transformer.layer.": "encoder.layer.",
     ".attention.q_lin.": ".attention.self.query.",
@@ -30,7 +30,7 @@ _DISTIL = {
 
 
 def rename(name: str) -> str | None:
-    """The name in a bare BertModel of today; None for a counter that some versions saved.
+    """The name in a current, bare BertModel; None for the position ids that some versions saved.
 
     Example:
         >>> rename("distilbert.transformer.layer.0.ffn.lin1.bias")
@@ -44,45 +44,51 @@ def rename(name: str) -> str | None:
     return name
 
 
-def config(read: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
-    """The shape that a config.json of BERT describes. A missing size is a KeyError."""
+def config(values: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The config of a BERT from its config.json. A missing size raises KeyError.
+
+    Args:
+        values: Content of config.json.
+        pooling: As in `BackboneConfig`.
+        normalise: As in `BackboneConfig`.
+    """
     return BertConfig(
-        vocab_size=int(read["vocab_size"]),
-        width=int(read["hidden_size"]),
-        layers=int(read["num_hidden_layers"]),
-        heads=int(read["num_attention_heads"]),
-        inner_width=int(read["intermediate_size"]),
-        max_positions=int(read.get("max_position_embeddings", 512)),
-        types=int(read.get("type_vocab_size", 2)),
-        activation=str(read.get("hidden_act", "gelu")).replace("gelu_pytorch_tanh", "gelu_new"),
-        dropout=float(read.get("hidden_dropout_prob", 0.1)),
-        attention_dropout=float(read.get("attention_probs_dropout_prob", 0.1)),
-        epsilon=float(read.get("layer_norm_eps", 1e-12)),
+        vocab_size=int(values["vocab_size"]),
+        width=int(values["hidden_size"]),
+        layers=int(values["num_hidden_layers"]),
+        heads=int(values["num_attention_heads"]),
+        inner_width=int(values["intermediate_size"]),
+        max_positions=int(values.get("max_position_embeddings", 512)),
+        types=int(values.get("type_vocab_size", 2)),
+        activation=str(values.get("hidden_act", "gelu")).replace("gelu_pytorch_tanh", "gelu_new"),
+        dropout=float(values.get("hidden_dropout_prob", 0.1)),
+        attention_dropout=float(values.get("attention_probs_dropout_prob", 0.1)),
+        epsilon=float(values.get("layer_norm_eps", 1e-12)),
         pooling=pooling,  # type: ignore[arg-type]
         normalise=normalise,
     )
 
 
-def distil_config(read: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
-    """The shape that a config.json of DistilBERT describes. A missing size is a KeyError."""
+def distil_config(values: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The config of a DistilBERT from its config.json. Arguments and errors as in `config`."""
     return BertConfig(
-        vocab_size=int(read["vocab_size"]),
-        width=int(read["dim"]),
-        layers=int(read["n_layers"]),
-        heads=int(read["n_heads"]),
-        inner_width=int(read["hidden_dim"]),
-        max_positions=int(read.get("max_position_embeddings", 512)),
+        vocab_size=int(values["vocab_size"]),
+        width=int(values["dim"]),
+        layers=int(values["n_layers"]),
+        heads=int(values["n_heads"]),
+        inner_width=int(values["hidden_dim"]),
+        max_positions=int(values.get("max_position_embeddings", 512)),
         types=0,
-        activation=str(read.get("activation", "gelu")),
-        dropout=float(read.get("dropout", 0.1)),
-        attention_dropout=float(read.get("attention_dropout", 0.1)),
+        activation=str(values.get("activation", "gelu")),
+        dropout=float(values.get("dropout", 0.1)),
+        attention_dropout=float(values.get("attention_dropout", 0.1)),
         pooling=pooling,  # type: ignore[arg-type]
         normalise=normalise,
     )
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
-    """Name to shape of every tensor that a checkpoint of this shape must have."""
+    """Name to shape of every tensor in a checkpoint with this config."""
     width, inner = config.width, config.inner_width
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (config.vocab_size, width),
@@ -107,7 +113,7 @@ def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
 
 
 def load(model: keras.Model, config: BackboneConfig, tensors: Tensors) -> None:
-    """Puts the tensors into the model that `build_bert(config)` made."""
+    """Loads the tensors into a model made by `build_bert(config)`."""
     embeddings = model.get_layer("embeddings")
     embeddings.word.embeddings.assign(tensors["embeddings.word_embeddings.weight"])
     embeddings.position.assign(tensors["embeddings.position_embeddings.weight"])

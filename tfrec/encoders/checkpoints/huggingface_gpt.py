@@ -1,4 +1,4 @@
-"""GPT-2 as Hugging Face names its settings and tensors."""
+"""Maps Hugging Face's config and tensor names of GPT-2 to ours."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tfrec.encoders.transformers.config import BackboneConfig, GptConfig
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 
-# Beginnings of the names of what belongs to a task, not to the encoder.
+# Name prefixes of tensors that belong to a task head, not to the encoder.
 HEADS = ("lm_head.", "score.", "multiple_choice_head.")
 
-_COUNTER = re.compile(r"(^|\.)attn\.(masked_)?bias$")
+_SAVED_MASK = re.compile(r"(^|\.)attn\.(masked_)?bias$")
 
 
 def rename(name: str) -> str | None:
@@ -23,38 +23,44 @@ def rename(name: str) -> str | None:
         >>> rename("transformer.h.0.attn.c_attn.weight"), rename("h.0.attn.bias")
         ('h.0.attn.c_attn.weight', None)
     """
-    return None if _COUNTER.search(name) else name.removeprefix("transformer.")
+    return None if _SAVED_MASK.search(name) else name.removeprefix("transformer.")
 
 
-def config(read: dict[str, Any], pooling: str, normalise: bool) -> GptConfig:
-    """The shape that a config.json of GPT-2 describes. A missing size is a KeyError.
+def config(values: dict[str, Any], pooling: str, normalise: bool) -> GptConfig:
+    """The config of a GPT-2 from its config.json. A missing size raises KeyError.
+
+    Args:
+        values: Content of config.json.
+        pooling: As in `BackboneConfig`.
+        normalise: As in `BackboneConfig`.
 
     Raises:
-        InvalidInput: It asks for attention that is scaled in another way, or for cross-attention.
+        InvalidInput: The model uses another attention scaling, or cross-attention.
     """
-    odd = [name for name in ("scale_attn_by_inverse_layer_idx", "add_cross_attention") if read.get(name)]
-    odd += ["scale_attn_weights"] if not read.get("scale_attn_weights", True) else []
-    if odd:
-        raise InvalidInput(f"config.json has {odd[0]} set to {read[odd[0]]}, which GPT-2 as published has not.")
-    width = int(read["n_embd"])
+    unsupported = [name for name in ("scale_attn_by_inverse_layer_idx", "add_cross_attention") if values.get(name)]
+    unsupported += ["scale_attn_weights"] if not values.get("scale_attn_weights", True) else []
+    if unsupported:
+        name = unsupported[0]
+        raise InvalidInput(f"config.json sets {name} to {values[name]}, which is not supported: GPT-2 does not use it.")
+    width = int(values["n_embd"])
     return GptConfig(
-        vocab_size=int(read["vocab_size"]),
+        vocab_size=int(values["vocab_size"]),
         width=width,
-        layers=int(read["n_layer"]),
-        heads=int(read["n_head"]),
-        inner_width=int(read.get("n_inner") or 4 * width),
-        max_positions=int(read.get("n_positions", 1024)),
-        activation=str(read.get("activation_function", "gelu_new")).replace("gelu_pytorch_tanh", "gelu_new"),
-        dropout=float(read.get("resid_pdrop", 0.1)),
-        attention_dropout=float(read.get("attn_pdrop", 0.1)),
-        epsilon=float(read.get("layer_norm_epsilon", 1e-5)),
+        layers=int(values["n_layer"]),
+        heads=int(values["n_head"]),
+        inner_width=int(values.get("n_inner") or 4 * width),
+        max_positions=int(values.get("n_positions", 1024)),
+        activation=str(values.get("activation_function", "gelu_new")).replace("gelu_pytorch_tanh", "gelu_new"),
+        dropout=float(values.get("resid_pdrop", 0.1)),
+        attention_dropout=float(values.get("attn_pdrop", 0.1)),
+        epsilon=float(values.get("layer_norm_epsilon", 1e-5)),
         pooling=pooling,  # type: ignore[arg-type]
         normalise=normalise,
     )
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
-    """Name to shape of every tensor that a checkpoint of this shape must have."""
+    """Name to shape of every tensor in a checkpoint with this config."""
     width, inner = config.width, config.inner_width
     shapes: dict[str, tuple[int, ...]] = {
         "wte.weight": (config.vocab_size, width),
@@ -73,7 +79,7 @@ def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
 
 
 def load(model: keras.Model, config: BackboneConfig, tensors: Tensors) -> None:
-    """Puts the tensors into the model that `build_gpt(config)` made."""
+    """Loads the tensors into a model made by `build_gpt(config)`."""
     embeddings = model.get_layer("embeddings")
     embeddings.word.embeddings.assign(tensors["wte.weight"])
     embeddings.position.assign(tensors["wpe.weight"])

@@ -1,4 +1,4 @@
-"""`import_encoder`: a preset, a Hugging Face folder or a TF-Hub pair becomes an encoder folder."""
+"""`import_encoder`: converts a preset, a Hugging Face folder or a TF-Hub pair to an encoder folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
-from tfrec.encoders.hub_handles import PAIR_SIGN, resolve
+from tfrec.encoders.hub_handles import PAIR_SIGN, resolve_handle
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_pair
 from tfrec.errors import InvalidInput
@@ -17,23 +17,26 @@ from tfrec.progress import say
 
 
 def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto", force: bool = False) -> Path:
-    """Writes an encoder folder: `preprocessor/` and `encoder/` (TF2 SavedModels for `hub.KerasLayer`) and
-    `tfrec_encoder.json` (dim, max_seq_length, pooling, normalised, backbone, sha256, source).
+    """Converts an encoder and writes it as an encoder folder.
+
+    The folder contains `preprocessor/` and `encoder/` (TF2 SavedModels for `hub.KerasLayer`) and `tfrec_encoder.json`
+    (dim, max_seq_length, pooling, normalised, backbone, sha256, source).
 
     Args:
         source: A preset ("minilm-l6"), a Hugging Face folder of BERT, DistilBERT or GPT-2 (config.json,
             model.safetensors and the vocabulary), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
             are copied.
-        out: The folder to write, whole or not at all.
-        pooling: "auto", "mean", "cls" or "last" (`read_checkpoint` says how auto chooses). Not for pairs of handles.
-        force: Replace `out`.
+        out: Folder to write, atomically.
+        pooling: "auto", "mean", "cls" or "last"; `read_checkpoint` describes how auto chooses. It must be "auto" for a
+            pair of handles.
+        force: Whether to replace an existing `out`.
 
     Returns:
         `out`.
 
     Raises:
-        InvalidInput: `out` exists, or the source is not what it has to be.
-        Unavailable: A download is needed and cannot be had.
+        InvalidInput: `out` exists, or the source is invalid.
+        Unavailable: A download is needed but not possible.
     """
     out, name = Path(out), str(source)
     refuse_existing(out, force)
@@ -41,7 +44,7 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
         return _copy_pair(name, out, pooling, force)
     folder = PRESETS[name]() if name in PRESETS else Path(name)
     if (folder / ABOUT).is_file():
-        raise InvalidInput(f"{folder} is an encoder folder already. Use it as it is, or copy it.")
+        raise InvalidInput(f"{folder} is an encoder folder already. Use it directly, or copy it.")
     if not folder.is_dir():
         raise InvalidInput(
             f"Expected a preset ({', '.join(PRESETS)}), a Hugging Face folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
@@ -51,24 +54,22 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
     config = checkpoint.config
     say(f"Converting {name}: {config.layers} layers of width {config.width}")
     model, digest = checkpoint.model(), checkpoint.sha256
-    save_encoder(out, config, checkpoint.vocabulary, model, source=_plain(name), sha256=digest, force=force)
+    save_encoder(out, config, checkpoint.vocabulary, model, source=_last_parts(name), sha256=digest, force=force)
     return out
 
 
 def _copy_pair(handles: str, out: Path, pooling: str, force: bool) -> Path:
     if pooling != "auto":
-        raise InvalidInput(
-            f"The pooling of a TF-Hub encoder is part of it; received pooling {pooling!r}. Leave it out."
-        )
+        raise InvalidInput(f"The pooling of a TF-Hub encoder cannot be changed; received pooling {pooling!r}. Omit it.")
     pair = load_pair(handles)
     with atomic_folder(out, force) as work:
         for handle, name in zip(handles.split(PAIR_SIGN), (PREPROCESSOR, ENCODER)):
-            shutil.copytree(resolve(handle), work / name)
+            shutil.copytree(resolve_handle(handle), work / name)
         about = {"dim": pair.dim, "max_seq_length": pair.max_seq_length, "pooling": "hub", "normalised": None}
-        write_json(work / ABOUT, {**about, "sha256": pair.hash, "source": _plain(handles)})
+        write_json(work / ABOUT, {**about, "sha256": pair.hash, "source": _last_parts(handles)})
     return out
 
 
-def _plain(source: str) -> str:
-    """A path would say where somebody's files lay; its last part says which."""
+def _last_parts(source: str) -> str:
+    """The last part of each path: full paths would reveal the layout of somebody's disk."""
     return PAIR_SIGN.join(Path(part).name for part in source.split(PAIR_SIGN))

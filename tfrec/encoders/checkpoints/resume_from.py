@@ -1,4 +1,4 @@
-"""What pre-training goes on from: a preset, a Hugging Face folder, or an encoder folder."""
+"""Loads the encoder that pre-training continues from: a preset, a Hugging Face folder or an encoder folder."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from tfrec.files import read_json
 from tfrec.keras import keras
 
 
-def starting_point(source: str, dtype: str = "float32") -> tuple[BackboneConfig, WordPieces | BytePairs, keras.Model]:
-    """Shape, vocabulary, and the model with its weights.
+def load_starting_point(
+    source: str, dtype: str = "float32"
+) -> tuple[BackboneConfig, WordPieces | BytePairs, keras.Model]:
+    """Loads an encoder for further training.
 
     Args:
         source: A preset, a Hugging Face folder, or a folder that `tfrec encoder` wrote.
         dtype: "float32" or "mixed_bfloat16".
 
+    Returns:
+        Config, vocabulary, and the Keras model with its weights.
+
     Raises:
-        InvalidInput: It is none of these, or an encoder folder that does not say its vocabulary.
+        InvalidInput: The source is none of these, or is an encoder folder without a vocabulary file.
     """
     folder = Path(source)
     if source not in PRESETS and (folder / ABOUT).is_file():
         if not (folder / VOCABULARY).is_file():
             raise InvalidInput(
-                f"{folder} has no {VOCABULARY}: it was made of TF-Hub handles, or by an earlier version. Import or "
+                f"{folder} has no {VOCABULARY}: it was made from TF-Hub handles, or by an earlier version. Import or "
                 "pre-train it again."
             )
         model, config = trainable_model(load_folder(folder), dtype)

@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file, checked against what a model needs. Nothing is unpickled."""
+"""Reads tensors from a safetensors file and checks them against the needs of a model. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from tfrec.errors import InvalidInput
 Tensors = Mapping[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
-_SHOWN = 5  # names in an error
+_SHOWN = 5  # names shown in an error message
 
 
 def read_tensors(path: Path, rename: Callable[[str], str | None]) -> dict[str, np.ndarray]:
-    """Every floating-point tensor as float32, under its new name; those that `rename` makes None are left out.
+    """Reads all tensors as float32.
+
+    Args:
+        path: The safetensors file.
+        rename: Maps a name in the file to the new name, or to None to skip the tensor.
+
+    Returns:
+        New name to float32 array.
 
     Raises:
-        InvalidInput: It is not a safetensors file, or one of a type that NumPy cannot hold.
+        InvalidInput: The file is not a safetensors file, or has a type that NumPy does not support.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -31,26 +38,29 @@ def read_tensors(path: Path, rename: Callable[[str], str | None]) -> dict[str, n
                 if new is not None:
                     tensors[new] = np.asarray(file.get_tensor(name), np.float32)
     except (SafetensorError, TypeError, ValueError) as error:
-        raise InvalidInput(f"{path} is not a safetensors file that can be read: {error}. Fetch it again.") from None
+        raise InvalidInput(f"{path} is not a safetensors file that can be read: {error}. Download it again.") from None
     return tensors
 
 
-def select(tensors: Tensors, shapes: Shapes, heads: Sequence[str], path: Path) -> dict[str, np.ndarray]:
-    """The tensors that `shapes` names.
+def select_tensors(tensors: Tensors, shapes: Shapes, heads: Sequence[str], path: Path) -> dict[str, np.ndarray]:
+    """Selects the tensors that a model needs, and checks their shapes.
 
     Args:
         tensors: Name to array.
         shapes: Name to shape of every tensor that is needed.
-        heads: Beginnings of names that belong to a task's head and may be there besides.
-        path: The file, for errors.
+        heads: Name prefixes of tensors that belong to a task head and are ignored.
+        path: The file, for error messages.
+
+    Returns:
+        Name to array, for the names in `shapes`.
 
     Raises:
-        InvalidInput: Tensors are missing, have another shape, or are there without a place; each kind is named.
+        InvalidInput: Tensors are missing, have another shape, or are not used by the model.
     """
     missing = [name for name in shapes if name not in tensors]
     if missing:
         raise InvalidInput(
-            f"{path} lacks {len(missing)} of {len(shapes)} tensors that its config.json asks for: {_some(missing)}. "
+            f"{path} lacks {len(missing)} of {len(shapes)} tensors of its config.json: {_join_first(missing)}. "
             "Are both files of the same model?"
         )
     wrong = [
@@ -59,16 +69,18 @@ def select(tensors: Tensors, shapes: Shapes, heads: Sequence[str], path: Path) -
         if tensors[name].shape != shape
     ]
     if wrong:
-        raise InvalidInput(f"{path} does not fit its config.json: {_some(wrong, '; ')}. Take both of the same model.")
+        raise InvalidInput(
+            f"{path} does not match its config.json: {_join_first(wrong, '; ')}. Use files of one model."
+        )
     extra = [name for name in tensors if name not in shapes and not name.startswith(tuple(heads))]
     if extra:
         raise InvalidInput(
-            f"{path} holds {len(extra)} tensors that its config.json has no place for: {_some(extra)}. "
+            f"{path} has {len(extra)} tensors that its config.json has no place for: {_join_first(extra)}. "
             "Are both files of the same model?"
         )
     return {name: tensors[name] for name in shapes}
 
 
-def _some(names: Sequence[str], separator: str = ", ") -> str:
+def _join_first(names: Sequence[str], separator: str = ", ") -> str:
     more = len(names) - _SHOWN
     return separator.join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

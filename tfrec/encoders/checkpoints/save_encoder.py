@@ -1,4 +1,4 @@
-"""Writes a preprocessor and an encoder as the two SavedModels that `hub.KerasLayer` takes, and what they are."""
+"""Writes an encoder folder: a preprocessor and an encoder as SavedModels for `hub.KerasLayer`, and their metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
-from tfrec.encoders.transformers.config import BackboneConfig, describe
+from tfrec.encoders.transformers.config import BackboneConfig, config_to_dict
 from tfrec.files import atomic_folder, write_json
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
@@ -31,17 +31,20 @@ def save_encoder(
     extra: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> None:
-    """Writes an encoder folder, whole or not at all.
+    """Writes an encoder folder atomically.
 
     Args:
         out: The folder.
-        config: The encoder's shape.
-        vocabulary: How its texts become tokens.
-        model: What `build_backbone(config)` made, with its weights.
-        source: What it was made of.
-        sha256: Of all that decides the vectors; made of the weights where None.
-        extra: Name to content of JSON files to write beside.
-        force: Replace `out`.
+        config: Shape of the encoder.
+        vocabulary: Vocabulary of its tokeniser.
+        model: A model made by `build_backbone(config)`, with its weights.
+        source: Where the encoder comes from; recorded in the metadata.
+        sha256: Hash of everything that determines the vectors. None computes it from the weights.
+        extra: File name to content of further JSON files to write.
+        force: Whether to replace an existing `out`.
+
+    Raises:
+        InvalidInput: `out` exists and `force` is false.
     """
     preprocessor = vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
     about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source)
@@ -52,36 +55,48 @@ def save_encoder(
 
 
 def about_encoder(config: BackboneConfig, sha256: str, source: str) -> dict[str, Any]:
-    """What an encoder folder says about itself."""
+    """The metadata of an encoder folder, the content of `tfrec_encoder.json`.
+
+    Args:
+        config: Shape of the encoder.
+        sha256: Hash of everything that determines the vectors.
+        source: Where the encoder comes from.
+    """
     about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions, "pooling": config.pooling}
     return about | {
         "normalised": config.normalise,
-        "backbone": describe(config),
+        "backbone": config_to_dict(config),
         "sha256": sha256,
         "source": source,
     }
 
 
 def _sha256(config: BackboneConfig, vocabulary: WordPieces | BytePairs, model: keras.Model) -> str:
-    digest = hashlib.sha256(json.dumps({**describe(config), **vocabulary.to_dict()}, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps({**config_to_dict(config), **vocabulary.to_dict()}, sort_keys=True).encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     return digest.hexdigest()
 
 
 def save_pair(preprocessor: tf.Module, model: keras.Model, folder: Path) -> None:
-    """Writes `preprocessor/` and `encoder/` below an existing folder."""
+    """Writes `preprocessor/` and `encoder/` into an existing folder.
+
+    Args:
+        preprocessor: Of `WordPieces.preprocessor` or `BytePairs.preprocessor`.
+        model: A model made by `build_backbone`.
+        folder: The folder.
+    """
     tf.saved_model.save(preprocessor, str(folder / PREPROCESSOR))
     save_encoder_part(model, folder / ENCODER)
 
 
 def save_encoder_part(model: keras.Model, folder: Path) -> None:
-    """Writes the encoder of a pair."""
+    """Writes the encoder of a pair as a SavedModel to `folder`."""
     tf.saved_model.save(_as_hub_object(model), str(folder))
 
 
 def _as_hub_object(model: keras.Model) -> Any:
-    """What TF-Hub's reusable SavedModel interface asks for, and nothing of Keras's own metadata."""
+    """An object with TF-Hub's reusable SavedModel interface, without Keras metadata."""
     specs = {
         name: tf.TensorSpec([None, None], tf.int32, name=name) for name in (INPUT_WORD_IDS, INPUT_MASK, INPUT_TYPE_IDS)
     }

@@ -1,4 +1,4 @@
-"""An encoder folder made of another one's preprocessor and of weights that were trained."""
+"""Writes a fine-tuned encoder: a copy of another encoder's preprocessor, and trained weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrec.encoders.checkpoints.save_encoder import about_encoder, save_encoder_part
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
-from tfrec.encoders.runtimes import restored
+from tfrec.encoders.runtimes import restore_backbone
 from tfrec.encoders.text_encoder import TextEncoder
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
@@ -21,36 +21,36 @@ from tfrec.keras import keras
 
 
 def trainable_model(encoder: TextEncoder, dtype: str = "float32") -> tuple[keras.Model, BackboneConfig]:
-    """The Keras model behind an encoder, a copy that can be trained layer by layer, and its shape.
+    """A trainable copy of the Keras model behind an encoder, and its config.
 
     Args:
-        encoder: What `load_encoder` gave.
+        encoder: Of `load_encoder`.
         dtype: "float32" or "mixed_bfloat16".
 
     Raises:
-        InvalidInput: The encoder is a pair of TF-Hub SavedModels that was not made here: its layers are not known.
+        InvalidInput: tfrec did not make the encoder, so its layers are not known.
     """
     if encoder.backbone is None:
         raise InvalidInput(
             "encoder.trainable needs an encoder whose layers are known: a preset, or a folder that `tfrec encoder "
-            "import` made of a checkpoint. A pair of TF-Hub handles works frozen, or in the behaviour-text model."
+            "import` made from a checkpoint. A pair of TF-Hub handles works only frozen or in the behaviour-text model."
         )
     model = build_backbone(encoder.backbone, dtype)
-    model.set_weights(restored(encoder.encoder, encoder.backbone).get_weights())
+    model.set_weights(restore_backbone(encoder.encoder, encoder.backbone).get_weights())
     return model, encoder.backbone
 
 
 def save_tuned(
     out: Path, encoder: TextEncoder, model: keras.Model, *, source: str, extra: dict[str, Any] | None = None
 ) -> None:
-    """Writes an encoder folder, whole or not at all; replaces one that is there.
+    """Writes an encoder folder atomically, replacing an existing one.
 
     Args:
         out: The folder.
-        encoder: Whose preprocessor is copied.
-        model: float32, of the shape `encoder.backbone`.
-        source: What it was made of.
-        extra: Name to content of JSON files to write beside.
+        encoder: The encoder whose preprocessor is copied.
+        model: A float32 model with the config `encoder.backbone`.
+        source: Where the encoder comes from; recorded in the metadata.
+        extra: File name to content of further JSON files to write.
     """
     config = encoder.backbone
     assert config is not None

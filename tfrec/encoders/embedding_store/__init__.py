@@ -1,1 +1,1 @@
-"""Text vectors kept on disk by their text, so that each text is encoded once."""
+"""An on-disk cache of text vectors, so that each text is encoded only once."""

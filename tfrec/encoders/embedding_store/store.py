@@ -1,4 +1,4 @@
-"""EmbeddingStore: the vectors of texts already encoded, on disk, so that only new texts are encoded."""
+"""EmbeddingStore: keeps the vectors of encoded texts on disk, so that only new texts are encoded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import Literal
 
 import numpy as np
 
-from tfrec.encoders.embedding_store.shard_files import KEY, Part, ordered, pack, read_parts, remove_part, write_part
+from tfrec.encoders.embedding_store.shard_files import (
+    KEY,
+    Shard,
+    open_shards,
+    pack,
+    remove_shard,
+    sort_keys,
+    write_shard,
+)
 from tfrec.encoders.text_encoder import TextEncoder, as_utf8
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
@@ -18,25 +26,28 @@ from tfrec.progress import say
 
 Storage = Literal["float32", "float16", "int8"]
 
-_BLOCK = 32768  # texts a part: a stopped run loses at most so many
-_MANY = 16  # parts that are not full, before they are put together
+_BLOCK = 32768  # texts per shard: an interrupted run loses at most this many
+_MANY = 16  # small shards above which they are merged
 
 
 class EmbeddingStore:
-    """Vectors by text and encoder.
+    """An on-disk store of vectors by text and encoder.
 
-    Below `folder`, one folder an encoder (its hash), length, precision and storage holds parts, each written whole or
-    not at all and read through memory maps: what is not asked for is not read. Several processes may use one store: at
-    worst they encode the same text twice. A text is looked up by a 128-bit hash.
+    Below `folder` there is one folder per encoder (by hash), sequence length, precision and storage type. It contains
+    shards, which are written atomically and memory-mapped, so that only the requested vectors are read. Several
+    processes may share a store; at worst they encode the same text twice. Texts are looked up by a 128-bit hash.
 
     Args:
-        folder: Defaults to `cache_dir() / "embeddings"`.
-        storage: "float32"; "float16" (half the size); or "int8" with one scale a vector (a quarter). What the
-            narrower ones lose is in `error`.
+        folder: Folder of the store. Defaults to `cache_dir() / "embeddings"`.
+        storage: "float32", "float16" (half the size) or "int8" with one scale per vector (a quarter of the size).
+            `error` reports the loss of precision.
+
+    Raises:
+        InvalidInput: An unknown storage type.
 
     Example:
         >>> import tempfile
-        >>> class Lengths:  # stands for a TextEncoder
+        >>> class Lengths:  # a stand-in for a TextEncoder
         ...     hash, dim, precision = "a" * 64, 1, "float32"
         ...     def encode(self, texts, *, batch_size, seq_length):
         ...         return np.array([[len(text)] for text in texts], np.float32)
@@ -54,29 +65,29 @@ class EmbeddingStore:
     def encode(
         self, texts: Sequence[str], encoder: TextEncoder, seq_length: int = 64, batch_size: int = 64
     ) -> np.ndarray:
-        """As `encoder.encode`, but a text that was encoded before, here or in an earlier run, is looked up.
+        """The vectors of texts, looked up in the store or encoded and added to it.
 
         Args:
             texts: Strings; repeated ones are encoded once.
-            encoder: What encodes. Another encoder, precision or `seq_length` shares nothing.
-            seq_length: Tokens a text is cut to.
-            batch_size: Texts at a time.
+            encoder: The encoder for new texts. Different encoders, precisions and lengths share no vectors.
+            seq_length: int. Maximum number of tokens per text; longer texts are truncated.
+            batch_size: int. Number of texts per batch.
 
         Returns:
-            float32 `[len(texts), encoder.dim]`, as they are read back from the storage.
+            float32 `[len(texts), encoder.dim]`, as restored from the storage type.
 
         Raises:
-            InvalidInput: As `encoder.encode`; there is no space left (no half-written file stays); or a value is
-                beyond what float16 holds.
+            InvalidInput: As in `encoder.encode`; the disk is full (no half-written file remains); or a value is too
+                large for float16.
         """
         keys = _keys(texts)
         self._add(texts, keys, encoder, seq_length, batch_size)
         vectors = np.empty((len(texts), encoder.dim), np.float32)
         missing = np.ones(len(texts), bool)
-        for part, wanted, rows in self._found(keys, encoder, seq_length):
-            vectors[wanted], missing[wanted] = part.take(rows), False
-        if missing.any():  # another process took a part away, to put it together with others
-            lost = [text for text, gone in zip(texts, missing) if gone]
+        for shard, positions, rows in self._lookup(keys, encoder, seq_length):
+            vectors[positions], missing[positions] = shard.take(rows), False
+        if missing.any():  # another process removed a shard while merging shards
+            lost = [text for text, is_missing in zip(texts, missing) if is_missing]
             vectors[missing] = encoder.encode(lost, batch_size=batch_size, seq_length=seq_length)
         return vectors
 
@@ -98,13 +109,18 @@ class EmbeddingStore:
         return self._add(texts, _keys(texts), encoder, seq_length, batch_size)
 
     def error(self, encoder: TextEncoder, seq_length: int = 64) -> dict[str, float]:
-        """What the storage loses: over all vectors of this encoder, the distance between a vector and what is read
-        back, as a share of its length.
+        """The loss of precision of the storage type, over all vectors of an encoder.
+
+        The error of a vector is the distance to its restored value, relative to its length.
+
+        Args:
+            encoder: As in `encode`.
+            seq_length: As in `encode`.
 
         Returns:
-            `max_error`, `mean_error` (0 where nothing is stored) and `vectors`, how many there are.
+            `max_error` and `mean_error`, 0 if nothing is stored, and `vectors`, the number of stored vectors.
         """
-        about = [part.about for part in read_parts(self._place(encoder, seq_length), encoder.dim)]
+        about = [shard.about for shard in open_shards(self._shard_folder(encoder, seq_length), encoder.dim)]
         rows = sum(each["rows"] for each in about)
         return {
             "max_error": max((each["max_error"] for each in about), default=0.0),
@@ -112,66 +128,67 @@ class EmbeddingStore:
             "vectors": rows,
         }
 
-    def _place(self, encoder: TextEncoder, seq_length: int) -> Path:
+    def _shard_folder(self, encoder: TextEncoder, seq_length: int) -> Path:
         return self.folder / f"{encoder.hash[:32]}-{seq_length}-{encoder.precision}-{self.storage}"
 
     def _add(
         self, texts: Sequence[str], keys: np.ndarray, encoder: TextEncoder, seq_length: int, batch_size: int
     ) -> int:
         known = np.zeros(len(keys), bool)
-        for _, wanted, _ in self._found(keys, encoder, seq_length):
-            known[wanted] = True
+        for _, positions, _ in self._lookup(keys, encoder, seq_length):
+            known[positions] = True
         unknown = np.flatnonzero(~known)
-        order, first = ordered(keys[unknown])
+        order, first = sort_keys(keys[unknown])
         new = unknown[np.sort(order[first])]
-        place = self._place(encoder, seq_length)
+        folder = self._shard_folder(encoder, seq_length)
         for start in range(0, len(new), _BLOCK):
             rows = new[start : start + _BLOCK]
             vectors = encoder.encode([texts[row] for row in rows], batch_size=batch_size, seq_length=seq_length)
-            self._write(place, keys[rows], vectors)
+            self._write(folder, keys[rows], vectors)
         if len(new):
-            self._put_together(place, encoder.dim)
+            self._merge_small_shards(folder, encoder.dim)
         return len(new)
 
-    def _found(
+    def _lookup(
         self, keys: np.ndarray, encoder: TextEncoder, seq_length: int
-    ) -> list[tuple[Part, np.ndarray, np.ndarray]]:
-        """Of each part with wanted keys: the part, positions in `keys`, and the part's rows for them."""
-        found = []
-        for part in read_parts(self._place(encoder, seq_length), encoder.dim):
-            rows = part.find(keys)
-            wanted = np.flatnonzero(rows >= 0)
-            if len(wanted):
-                found.append((part, wanted, rows[wanted]))
-        return found
+    ) -> list[tuple[Shard, np.ndarray, np.ndarray]]:
+        """The shards that contain any of the keys, each with the positions in `keys` and the rows of the shard."""
+        matches = []
+        for shard in open_shards(self._shard_folder(encoder, seq_length), encoder.dim):
+            rows = shard.find(keys)
+            positions = np.flatnonzero(rows >= 0)
+            if len(positions):
+                matches.append((shard, positions, rows[positions]))
+        return matches
 
-    def _write(self, place: Path, keys: np.ndarray, vectors: np.ndarray) -> None:
+    def _write(self, folder: Path, keys: np.ndarray, vectors: np.ndarray) -> None:
         values, scales, errors = pack(vectors, self.storage)
         if not np.isfinite(errors).all():
             raise InvalidInput(
-                f"A vector holds values that {self.storage} cannot (up to {np.abs(vectors).max():g}). "
-                "Set encoder.storage=float32, or look at the encoder where it is not finite."
+                f"A vector has values that {self.storage} cannot represent (up to {np.abs(vectors).max():g}). "
+                "Set encoder.storage=float32, or check the encoder if its vectors are not finite."
             )
-        _guarded(place, keys, values, scales, {"max_error": float(errors.max()), "mean_error": float(errors.mean())})
+        about = {"max_error": float(errors.max()), "mean_error": float(errors.mean())}
+        _write_or_explain(folder, keys, values, scales, about)
 
-    def _put_together(self, place: Path, dim: int) -> None:
-        """Makes full parts of many small ones, so that adding a few texts a day for years stays quick."""
-        small = [part for part in read_parts(place, dim) if len(part.keys) < _BLOCK // 2]
+    def _merge_small_shards(self, folder: Path, dim: int) -> None:
+        """Merges small shards, so that the store stays fast if a few texts are added every day."""
+        small = [shard for shard in open_shards(folder, dim) if len(shard.keys) < _BLOCK // 2]
         if len(small) <= _MANY:
             return
-        say(f"Putting {len(small)} parts of {place.name} together")
-        keys = np.concatenate([part.keys for part in small])
-        order, first = ordered(keys)
-        kept, rows = order[first], [len(part.keys) for part in small]
-        scales = [part.scales for part in small if part.scales is not None]
+        say(f"Merging {len(small)} shards of {folder.name}")
+        keys = np.concatenate([shard.keys for shard in small])
+        order, first = sort_keys(keys)
+        kept, rows = order[first], [len(shard.keys) for shard in small]
+        scales = [shard.scales for shard in small if shard.scales is not None]
         about = {
-            "max_error": max(part.about["max_error"] for part in small),
-            "mean_error": float(np.average([part.about["mean_error"] for part in small], weights=rows)),
+            "max_error": max(shard.about["max_error"] for shard in small),
+            "mean_error": float(np.average([shard.about["mean_error"] for shard in small], weights=rows)),
         }
-        values = np.concatenate([part.values for part in small])[kept]
-        _guarded(place, keys[kept], values, np.concatenate(scales)[kept] if scales else None, about)
-        for part in small:
-            remove_part(place, part.name)
+        values = np.concatenate([shard.values for shard in small])[kept]
+        _write_or_explain(folder, keys[kept], values, np.concatenate(scales)[kept] if scales else None, about)
+        for shard in small:
+            remove_shard(folder, shard.name)
 
 
 def _keys(texts: Sequence[str]) -> np.ndarray:
@@ -179,15 +196,16 @@ def _keys(texts: Sequence[str]) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), KEY)
 
 
-def _guarded(
-    place: Path, keys: np.ndarray, values: np.ndarray, scales: np.ndarray | None, about: dict[str, float]
+def _write_or_explain(
+    folder: Path, keys: np.ndarray, values: np.ndarray, scales: np.ndarray | None, about: dict[str, float]
 ) -> None:
+    """Writes a shard; raises `InvalidInput` if the system cannot write it."""
     try:
-        write_part(place, keys, values, scales, about)
+        write_shard(folder, keys, values, scales, about)
     except OSError as error:
-        # NumPy reports a full disk as a short write, without the number.
+        # NumPy reports a full disk as a short write, without an error number.
         if error.errno in (errno.ENOSPC, None):
             raise InvalidInput(
-                f"No space left for {len(keys)} vectors below {place}. Free some, or move it."
+                f"No space left for {len(keys)} vectors below {folder}. Free space, or choose another TFREC_CACHE."
             ) from error
-        raise InvalidInput(f"Cannot write below {place}: {error.strerror}. Choose another TFREC_CACHE.") from error
+        raise InvalidInput(f"Cannot write below {folder}: {error.strerror}. Choose another TFREC_CACHE.") from error

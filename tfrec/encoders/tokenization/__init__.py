@@ -1,1 +1,1 @@
-"""Vocabularies, tokenisers in the graph, and the masks of masked language modelling."""
+"""Vocabularies, in-graph tokenisers, and masking for masked language modelling."""

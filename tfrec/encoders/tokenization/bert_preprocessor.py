@@ -1,4 +1,4 @@
-"""Strings to the three integer tensors that a BERT encoder reads, inside the graph."""
+"""BertPreprocessor: turns strings into the inputs of a BERT encoder, inside the graph."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from tfrec.errors import InvalidInput
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-# What TF-Hub's BERT preprocessors give when nobody says a length.
-DEFAULT_LENGTH = 128
+DEFAULT_LENGTH = 128  # the default of TF-Hub's BERT preprocessors
 
 
 class BertPreprocessor(tf.Module):
-    """WordPiece tokens, packed; saved as a TF-Hub text preprocessor.
+    """A WordPiece tokeniser with packing, which can be saved as a TF-Hub text preprocessor.
 
     Args:
-        vocabulary: The word pieces; the index is the id. Holds [PAD], [UNK], [CLS] and [SEP].
-        lower_case: Whether to lower-case and strip accents first, as uncased checkpoints want.
-        seq_length: Of what `__call__` returns.
+        vocabulary: The word pieces by id, including [PAD], [UNK], [CLS] and [SEP].
+        lower_case: Whether to lower-case texts and strip accents, as for uncased checkpoints.
+        seq_length: int. Length of the tensors that `__call__` returns.
 
     Call arguments:
-        texts: string `[batch]`, UTF-8. An empty text is [CLS] [SEP]; a word that the vocabulary cannot spell is [UNK].
+        texts: string `[batch]`, UTF-8. An empty text becomes [CLS] [SEP]; a word that the vocabulary cannot spell
+            becomes [UNK].
 
     Returns:
         A dict of `input_word_ids`, `input_mask`, `input_type_ids`, int32 `[batch, seq_length]`, padded on the right.
+
+    Raises:
+        InvalidInput: The vocabulary lacks a special token, or tf-text cannot use it.
 
     Example:
         >>> preprocess = BertPreprocessor(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b"], True, seq_length=6)
@@ -40,7 +43,7 @@ class BertPreprocessor(tf.Module):
         super().__init__(name="bert_preprocessor")
         missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
         if missing:
-            raise InvalidInput(f"Expected {', '.join(SPECIAL_TOKENS)} in the vocabulary; {missing} are not there.")
+            raise InvalidInput(f"Expected {', '.join(SPECIAL_TOKENS)} in the vocabulary; {missing} are missing.")
         self.seq_length = seq_length
         self._pad, _, self._start, self._end = (list(vocabulary).index(token) for token in SPECIAL_TOKENS)
         try:
@@ -63,14 +66,20 @@ class BertPreprocessor(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     def tokenize(self, texts: Any) -> Any:
-        """string `[batch]` → ragged int32 `[batch, (tokens)]`, without [CLS] and [SEP]."""
+        """Tokenises string `[batch]` → ragged int32 `[batch, (tokens)]`, without [CLS] and [SEP]."""
         return self._tokenizer.tokenize(texts)
 
     @tf.function
     def bert_pack_inputs(self, inputs: list[Any], seq_length: Any) -> dict[str, Any]:
-        """One or two ragged int32 `[batch, (tokens)]` → the dict of `__call__`, `seq_length` long.
+        """Packs one or two segments into the encoder's inputs.
 
-        Two segments that do not fit are cut token by token, the longer one first.
+        Args:
+            inputs: One or two ragged int32 `[batch, (tokens)]`. Two segments that do not fit are truncated token by
+                token, the longer one first.
+            seq_length: int32 scalar. Length of the result.
+
+        Returns:
+            The dict of `__call__`, int32 `[batch, seq_length]` each.
         """
         return self._pack(inputs, seq_length)
 

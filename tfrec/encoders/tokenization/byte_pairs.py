@@ -1,4 +1,4 @@
-"""GPT-2's byte-level BPE in plain TensorFlow ops, so that a GPT encoder reads raw strings wherever it is served."""
+"""GptPreprocessor: GPT-2's byte-level BPE in plain TensorFlow ops, so that a served GPT encoder takes raw strings."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 END_OF_TEXT = "<|endoftext|>"
 
-# Bytes of a word that are read: a longer run without a break says nothing, and would take long.
+# Words are truncated to this many bytes: longer runs without a break are not text, and merging them would be slow.
 _WORD_BYTES = 1024
 
-# White space as Python's regex module has it; RE2's \s knows ASCII only.
+# White space as in Python's regex module; RE2's \s matches only ASCII.
 _SPACE = r"\t-\r\x{1c}-\x{1f} \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-# RE2 cannot look ahead, as GPT-2's `\s+(?!\S)` does: before a word that follows several spaces, a byte that no UTF-8
-# text holds is put in front of the last space, and splits there.
+# GPT-2's pattern uses the look-ahead `\s+(?!\S)`, which RE2 does not support. Instead, before a word that follows
+# several spaces, a byte that never occurs in UTF-8 is inserted in front of the last space, and the text is split there.
 _SPACES_BEFORE_WORD = f"([{_SPACE}]+)([{_SPACE}][^{_SPACE}])"
 _MARK = b"\xff"
 _WORD = rf"'s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{_SPACE}\p{{L}}\p{{N}}]+|[{_SPACE}]+"
 
 
 def byte_characters() -> list[str]:
-    """The character that stands for each byte in GPT-2's vocabulary files: itself where it can be printed.
+    """The character for each byte in GPT-2's vocabulary files: the byte itself if it is printable.
 
     Example:
         >>> byte_characters()[65], byte_characters()[32]
@@ -41,25 +41,25 @@ def byte_characters() -> list[str]:
 
 
 class GptPreprocessor(tf.Module):
-    """Byte-level BPE tokens and <|endoftext|>, packed; saved as a TF-Hub text preprocessor.
+    """A byte-level BPE tokeniser with packing, which can be saved as a TF-Hub text preprocessor.
 
-    The text's own tokens are those of GPT-2's tokenizer (Radford et al., 2019). Words are cut after
-    1,024 bytes; a NUL is read as U+FFFD.
+    The tokens are those of GPT-2's tokeniser (Radford et al., 2019), followed by <|endoftext|>. Words are truncated to
+    1,024 bytes, and NUL becomes U+FFFD.
 
     Args:
-        vocabulary: Tokens as GPT-2's vocab.json has them; the index is the id. Holds <|endoftext|>.
-        merges: Pairs of tokens, the earliest learnt first.
-        seq_length: Of what `__call__` returns.
+        vocabulary: Tokens by id, as in GPT-2's vocab.json, including <|endoftext|>.
+        merges: Pairs of tokens to merge, in the order in which they were learnt.
+        seq_length: int. Length of the tensors that `__call__` returns.
 
     Call arguments:
-        texts: string `[batch]`, UTF-8. An empty text is <|endoftext|> alone.
+        texts: string `[batch]`, UTF-8. An empty text becomes <|endoftext|> alone.
 
     Returns:
         A dict of `input_word_ids`, `input_mask`, `input_type_ids`, int32 `[batch, seq_length]`, padded on the right
-        with <|endoftext|> that the mask hides.
+        with <|endoftext|> and mask 0.
 
     Raises:
-        InvalidInput: A byte, <|endoftext|>, or a part or the result of a merge is not in the vocabulary.
+        InvalidInput: The vocabulary lacks a byte, <|endoftext|>, or a part or the result of a merge.
 
     Example:
         >>> tokens = [*byte_characters(), "ab", "<|endoftext|>"]
@@ -96,9 +96,9 @@ class GptPreprocessor(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
     def tokenize(self, texts: Any) -> Any:
-        """string `[batch]` → ragged int32 `[batch, (tokens)]`, without <|endoftext|>."""
+        """Tokenises string `[batch]` → ragged int32 `[batch, (tokens)]`, without <|endoftext|>."""
         clean = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-        clean = tf.strings.regex_replace(clean, r"\x00", "\ufffd")  # regex_split stops there
+        clean = tf.strings.regex_replace(clean, r"\x00", "\ufffd")  # regex_split would stop at a NUL
         marked = tf.strings.regex_replace(clean, _SPACES_BEFORE_WORD, rb"\1" + _MARK + rb"\2")
         words = tf_text.regex_split(marked, _WORD, _WORD)
         words = tf.ragged.boolean_mask(words, words != _MARK)
@@ -108,14 +108,23 @@ class GptPreprocessor(tf.Module):
 
     @tf.function
     def bert_pack_inputs(self, inputs: list[Any], seq_length: Any) -> dict[str, Any]:
-        """One or two ragged int32 `[batch, (tokens)]` → the dict of `__call__`, `seq_length` long.
+        """Packs one or two segments into the encoder's inputs; each segment ends with <|endoftext|>.
 
-        Two segments that do not fit are cut token by token, the longer one first; each ends with <|endoftext|>.
+        Args:
+            inputs: One or two ragged int32 `[batch, (tokens)]`. Two segments that do not fit are truncated token by
+                token, the longer one first.
+            seq_length: int32 scalar. Length of the result.
+
+        Returns:
+            The dict of `__call__`, int32 `[batch, seq_length]` each.
         """
         return self._pack(inputs, seq_length)
 
     def _merge(self, words: Any) -> Any:
-        """string `[words]` → ragged int32 `[words, (tokens)]`: the pair learnt earliest first, all of it at once."""
+        """Merges string `[words]` → ragged int32 `[words, (tokens)]`.
+
+        Each step merges, in every word, all occurrences of the pair that was learnt first.
+        """
         count = tf.size(words, out_type=tf.int64)
         symbols = tf.strings.bytes_split(words)
         bytes_ = tf.reshape(tf.io.decode_raw(symbols.flat_values, tf.uint8), [-1])
@@ -134,8 +143,8 @@ class GptPreprocessor(tf.Module):
             return ids, tf.boolean_mask(rows, kept), tf.reduce_any(chosen)
 
         shapes = (tf.TensorShape([None]), tf.TensorShape([None]), tf.TensorShape([]))
-        going = tf.size(ids) > 1
-        ids, rows, _ = tf.while_loop(lambda a, b, more: more & (tf.size(a) > 1), step, (ids, rows, going), shapes)
+        more = tf.size(ids) > 1
+        ids, rows, _ = tf.while_loop(lambda a, b, more: more & (tf.size(a) > 1), step, (ids, rows, more), shapes)
         return tf.RaggedTensor.from_value_rowids(ids, rows, count)
 
     def _pack(self, segments: list[Any], seq_length: Any) -> dict[str, Any]:
@@ -149,7 +158,9 @@ class GptPreprocessor(tf.Module):
 
 
 def _every_second(chosen: Any) -> Any:
-    """Of each run of overlapping pairs ("aaa" holds "aa" twice) the first, third, …; bool `[pairs]`.
+    """Keeps the first, third, … of each run of overlapping pairs ("aaa" contains "aa" twice), bool `[pairs]`.
+
+    Positions outside the runs are True.
 
     Example:
         >>> _every_second(tf.constant([True, True, True, False, True])).numpy()

@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary learnt from texts."""
+"""Learns a WordPiece vocabulary from texts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tfrec.encoders.tokenization.whole_word_masking import MASK
 from tfrec.errors import InvalidInput
 
 RESERVED = (*SPECIAL_TOKENS, MASK)
-_AT_ONCE = 1000
+_AT_ONCE = 1000  # texts per batch
 
 
 def learn_word_pieces(texts: Iterable[str], size: int, lower_case: bool = True) -> list[str]:
-    """The word pieces that spell the texts best, found by tensorflow_text's learner.
+    """Learns word pieces with tensorflow_text.
 
     Args:
-        texts: Read once.
-        size: How many pieces are aimed at, [PAD], [UNK], [CLS], [SEP] and [MASK] among them; the learner comes close.
-        lower_case: Whether texts are lower-cased and stripped of accents first.
+        texts: The texts; they are iterated over once.
+        size: int. Approximate number of pieces, including [PAD], [UNK], [CLS], [SEP] and [MASK].
+        lower_case: Whether to lower-case texts and strip accents first.
 
     Returns:
-        The pieces; the index is the id, the special tokens come first. The same texts give the same pieces.
+        The word pieces by id, special tokens first. The same texts give the same pieces.
 
     Raises:
-        InvalidInput: There is no word in the texts, or `size` leaves no room for their letters.
+        InvalidInput: The texts contain no word, or `size` is too small for their letters.
     """
 
     raised: list[Exception] = []
@@ -38,7 +38,7 @@ def learn_word_pieces(texts: Iterable[str], size: int, lower_case: bool = True) 
         try:
             while batch := [text.encode("utf-8", "replace") for text in islice(remaining, _AT_ONCE)]:
                 yield batch
-        except Exception as error:  # tf.data would pass on its message alone
+        except Exception as error:  # tf.data would keep only the message
             raised.append(error)
             raise
 
@@ -50,7 +50,7 @@ def learn_word_pieces(texts: Iterable[str], size: int, lower_case: bool = True) 
     except (ValueError, IndexError, StopIteration, tf.errors.OpError) as error:
         if raised:
             raise raised[0] from None
-        raise InvalidInput(f"No vocabulary of {size} pieces can be learnt from these texts. {error}".strip()) from None
+        raise InvalidInput(f"Cannot learn a vocabulary of {size} pieces from these texts. {error}".strip()) from None
     if len(pieces) == len(RESERVED):
-        raise InvalidInput("There is no word in the texts to learn a vocabulary from. Give a corpus with text.")
+        raise InvalidInput("The texts contain no word to learn a vocabulary from. Pass a corpus with text.")
     return list(pieces)

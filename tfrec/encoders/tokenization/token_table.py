@@ -1,4 +1,4 @@
-"""A catalogue's texts as tokens, made once and read many times."""
+"""TokenTable: the token ids of a catalogue's texts, computed once and used many times."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 if TYPE_CHECKING:
     from tfrec.encoders.text_encoder import TextEncoder
 
-_AT_ONCE = 4096
+_AT_ONCE = 4096  # texts tokenised at a time
 
 
 class TokenTable:
-    """Token ids of texts.
+    """The token ids of texts.
 
     Args:
-        encoder: Whose preprocessor makes the tokens.
-        texts: Any strings.
-        seq_length: Tokens a text is cut to.
+        encoder: The encoder whose preprocessor tokenises the texts.
+        texts: The texts.
+        seq_length: int. Maximum number of tokens per text; longer texts are truncated.
 
     Attributes:
-        words: int32 `[len(texts), longest]`, padded on the right.
-        lengths: int64 `[len(texts)]`, tokens of each text, [CLS] and [SEP] among them.
+        words: int32 `[len(texts), longest]`, token ids, padded on the right.
+        lengths: int64 `[len(texts)]`, number of tokens of each text, including [CLS] and [SEP].
     """
 
     def __init__(self, encoder: TextEncoder, texts: Sequence[str], seq_length: int) -> None:
@@ -38,22 +38,29 @@ class TokenTable:
         self.words = words[:, : self.lengths.max(initial=1)]
 
     def shortened(self, rows: np.ndarray, share: float, rng: np.random.Generator) -> TokenTable:
-        """A table of the texts `rows`, in their order, of which half lack a random share of their tokens; the first and
-        the last of a text ([CLS] and [SEP]) always stay."""
-        found = copy(self)
+        """A table of the texts `rows`, half of them with tokens dropped at random.
+
+        The first and the last token of a text ([CLS] and [SEP]) are always kept.
+
+        Args:
+            rows: int `[n]`.
+            share: float. Probability of dropping each token of a shortened text.
+            rng: Random generator.
+        """
+        table = copy(self)
         words, lengths = self.words[rows], self.lengths[rows]
         place = np.arange(words.shape[1])
         ends = (place == 0) | (place == lengths[:, None] - 1)
         whole = rng.random(len(rows)) < 0.5
         kept = (place < lengths[:, None]) & (ends | whole[:, None] | (rng.random(words.shape) >= share))
         order = np.argsort(~kept, axis=1, kind="stable")
-        found.lengths = kept.sum(axis=1)
-        left = place < found.lengths[:, None]
-        found.words = np.where(left, np.take_along_axis(words, order, axis=1), words.dtype.type(0))
-        return found
+        table.lengths = kept.sum(axis=1)
+        real = place < table.lengths[:, None]
+        table.words = np.where(real, np.take_along_axis(words, order, axis=1), words.dtype.type(0))
+        return table
 
     def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The encoder's dict for some texts, int32 `[len(rows), longest of them]` each."""
+        """The encoder's inputs for the texts `rows`, int32 `[len(rows), length of the longest]` each."""
         lengths = self.lengths[rows]
         place = np.arange(lengths.max(initial=1))
         mask = (place < lengths[:, None]).astype(np.int32)
@@ -61,18 +68,22 @@ class TokenTable:
         return {INPUT_WORD_IDS: words, INPUT_MASK: mask, INPUT_TYPE_IDS: np.zeros_like(words)}
 
     def parts(self, rows: np.ndarray, tokens: int) -> list[np.ndarray]:
-        """Positions in `rows` in groups of like length: shortest first, each with about `tokens` tokens of padding and
-        text, and at least one text.
+        """Partitions the texts `rows` into parts of similar length, shortest first.
 
-        Every position is in one group.
+        Args:
+            rows: int `[n]`.
+            tokens: int. Maximum number of tokens per part, including padding; a part has at least one text.
+
+        Returns:
+            Positions in `rows`, one array per part.
         """
         lengths = self.lengths[rows]
         order = np.argsort(lengths, kind="stable")
-        found, start = [], 0
+        parts, start = [], 0
         while start < len(order):
             stop = start + 1
             while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens:
                 stop += 1
-            found.append(order[start:stop])
+            parts.append(order[start:stop])
             start = stop
-        return found
+        return parts

@@ -1,4 +1,4 @@
-"""How texts become tokens, as Hugging Face folders say it: word pieces (BERT) or byte pairs (GPT-2)."""
+"""Vocabularies from Hugging Face folders: word pieces (BERT) and byte pairs (GPT-2)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class WordPieces:
     """A WordPiece vocabulary.
 
     Args:
-        vocabulary: Word pieces, the index is the id.
-        lower_case: Whether texts are lower-cased and stripped of accents.
+        vocabulary: Word pieces by id.
+        lower_case: Whether to lower-case texts and strip accents.
     """
 
     vocabulary: list[str]
@@ -27,11 +27,11 @@ class WordPieces:
         return len(self.vocabulary)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for a hash."""
+        """All fields, for JSON and for hashing."""
         return {"lower_case": self.lower_case, "vocabulary": self.vocabulary}
 
     def preprocessor(self, seq_length: int) -> Any:
-        """The BertPreprocessor."""
+        """A `BertPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
         from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor
 
         return BertPreprocessor(self.vocabulary, self.lower_case, seq_length)
@@ -42,8 +42,8 @@ class BytePairs:
     """A byte-level BPE vocabulary.
 
     Args:
-        vocabulary: Tokens as GPT-2 writes them, the index is the id.
-        merges: Pairs of tokens that become one, the earliest learnt first.
+        vocabulary: Tokens by id, as in GPT-2's files.
+        merges: Pairs of tokens to merge, in the order in which they were learnt.
     """
 
     vocabulary: list[str]
@@ -53,48 +53,48 @@ class BytePairs:
         return len(self.vocabulary)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for a hash."""
+        """All fields, for JSON and for hashing."""
         return {"merges": self.merges, "vocabulary": self.vocabulary}
 
     def preprocessor(self, seq_length: int) -> Any:
-        """The GptPreprocessor."""
+        """A `GptPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
         from tfrec.encoders.tokenization.byte_pairs import GptPreprocessor
 
         return GptPreprocessor(self.vocabulary, self.merges, seq_length)
 
 
 def read_word_pieces(folder: Path) -> WordPieces:
-    """From vocab.txt, and tokenizer_config.json where there is one.
+    """Reads vocab.txt, and tokenizer_config.json if there is one.
 
     Raises:
-        InvalidInput: It is not UTF-8, or asks for accents to be kept apart from the case.
+        InvalidInput: The file is not UTF-8, or strip_accents differs from do_lower_case.
     """
     lines = _text(folder / "vocab.txt").rstrip("\n").split("\n")
     return WordPieces([line.rstrip("\r") for line in lines], _lower_case(folder))
 
 
 def read_byte_pairs(folder: Path) -> BytePairs:
-    """From vocab.json and merges.txt, or where these are not there from tokenizer.json.
+    """Reads vocab.json and merges.txt, or tokenizer.json if these are missing.
 
     Raises:
-        InvalidInput: Neither is there, or the ids are not 0, 1, 2, ….
+        InvalidInput: The files are missing, or the ids are not 0, 1, 2, ….
     """
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         ids = read_json(folder / "vocab.json")
         lines: Sequence[Any] = _text(folder / "merges.txt").split("\n")
         pairs = [line.split(" ") for line in lines if line.strip() and not line.startswith("#version")]
     elif (folder / "tokenizer.json").is_file():
-        read = read_json(folder / "tokenizer.json")
-        model = read.get("model", {}) if isinstance(read, dict) else {}
-        ids = {**model.get("vocab", {}), **{t["content"]: t["id"] for t in read.get("added_tokens", [])}}
+        tokenizer = read_json(folder / "tokenizer.json")
+        model = tokenizer.get("model", {}) if isinstance(tokenizer, dict) else {}
+        ids = {**model.get("vocab", {}), **{t["content"]: t["id"] for t in tokenizer.get("added_tokens", [])}}
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model.get("merges", [])]
     else:
-        raise InvalidInput(f"{folder} has no vocab.json with merges.txt, and no tokenizer.json. Take the whole folder.")
+        raise InvalidInput(f"{folder} has no vocab.json with merges.txt, and no tokenizer.json. Pass the whole folder.")
     tokens = sorted(ids, key=ids.__getitem__) if isinstance(ids, dict) else []
     if not tokens or [ids[token] for token in tokens] != list(range(len(tokens))):
-        raise InvalidInput(f"The vocabulary of {folder} does not number its tokens 0, 1, 2, …. Fetch it again.")
+        raise InvalidInput(f"The vocabulary of {folder} does not number its tokens 0, 1, 2, …. Download it again.")
     if any(len(pair) != 2 for pair in pairs):
-        raise InvalidInput(f"The merges of {folder} are not all pairs of two tokens. Fetch them again.")
+        raise InvalidInput(f"The merges of {folder} are not all pairs of two tokens. Download them again.")
     return BytePairs(tokens, [(str(left), str(right)) for left, right in pairs])
 
 
@@ -102,14 +102,16 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path} is not UTF-8 text: {error}. Fetch it again.") from None
+        raise InvalidInput(f"{path} is not UTF-8 text: {error}. Download it again.") from None
 
 
 def _lower_case(folder: Path) -> bool:
     path = folder / "tokenizer_config.json"
-    read = read_json(path) if path.is_file() else {}
-    lower = bool(read.get("do_lower_case", True))
-    accents = read.get("strip_accents")
+    values = read_json(path) if path.is_file() else {}
+    lower = bool(values.get("do_lower_case", True))
+    accents = values.get("strip_accents")
     if accents is not None and bool(accents) != lower:
-        raise InvalidInput(f"{path}: strip_accents has to equal do_lower_case ({lower}) or be null; it is {accents}.")
+        raise InvalidInput(
+            f"{path}: expected strip_accents to be null or equal to do_lower_case ({lower}); received {accents}."
+        )
     return lower

@@ -1,1 +1,1 @@
-"""The transformers of the encoders: configurations, layers, training heads and fast inference."""
+"""The transformers of the encoders: configs, layers, the language-model head, adapters and fast inference."""

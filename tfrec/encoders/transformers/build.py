@@ -1,4 +1,4 @@
-"""BERT and GPT as functional Keras models of the same layers."""
+"""Builds BERT and GPT as functional Keras models from the same layers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from tfrec.schema import (
 
 
 def build_bert(config: BertConfig, dtype: str = "float32") -> keras.Model:
-    """BERT as a functional model.
+    """Builds BERT as a functional model.
 
-    Inputs, a dict: `input_word_ids`, `input_mask` (1 real, 0 padding) and `input_type_ids`, each int32
-    `[batch, length]` with `length` at most `config.max_positions`.
+    The input is a dict of `input_word_ids`, `input_mask` (1 for real tokens, 0 for padding) and `input_type_ids`, each
+    int32 `[batch, length]` with a length of at most `config.max_positions`.
 
-    Outputs, a dict: `pooled_output` float32 `[batch, width]`, `sequence_output` float32 `[batch, length, width]`,
-    `encoder_outputs` (a list of every layer's `[batch, length, width]`) and `default` (the pooled output).
-    Padding changes no real token's vector. A row of padding alone pools to zeros by "mean" and "last".
+    The output is a dict of `pooled_output` float32 `[batch, width]`, `sequence_output` float32
+    `[batch, length, width]`, `encoder_outputs` (a list with the `[batch, length, width]` of every layer) and `default`
+    (the pooled output). Padding does not change the vectors of real tokens. With the pooling "mean" or "last", a row
+    with only padding gives zeros.
 
     Args:
-        config: The shape.
-        dtype: "float32", or "mixed_bfloat16": weights and outputs stay float32, the layers compute in bfloat16.
+        config: Shape of the encoder.
+        dtype: "float32" or "mixed_bfloat16" (layers compute in bfloat16; weights and outputs stay float32).
 
     Example:
         >>> model = build_bert(BertConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16))
@@ -44,10 +45,10 @@ def build_bert(config: BertConfig, dtype: str = "float32") -> keras.Model:
 
 
 def build_gpt(config: GptConfig, dtype: str = "float32") -> keras.Model:
-    """GPT as a functional model: inputs, outputs and arguments as of `build_bert`, `input_type_ids` unused.
+    """Builds GPT as a functional model.
 
-    A token's vector depends on itself and on what is left of it alone. The last of `encoder_outputs` is normalised, as
-    `sequence_output` is.
+    Inputs, outputs and arguments are those of `build_bert`; `input_type_ids` is not used. The vector of a token depends
+    only on this token and those to its left. The last of `encoder_outputs` is normalised, like `sequence_output`.
 
     Example:
         >>> model = build_gpt(GptConfig(vocab_size=9, width=8, layers=1, heads=2, inner_width=16))
@@ -59,7 +60,7 @@ def build_gpt(config: GptConfig, dtype: str = "float32") -> keras.Model:
 
 
 def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Model:
-    """`build_bert` or `build_gpt`, by the configuration's family."""
+    """Builds BERT or GPT, depending on the family of the config (see `build_bert` and `build_gpt`)."""
     # === Layers ===
     policy: Any = keras.mixed_precision.Policy(dtype)
     embeddings = Embeddings(config, name="embeddings", dtype=policy)

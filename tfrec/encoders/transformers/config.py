@@ -1,4 +1,4 @@
-"""The shapes of BERT and GPT encoders, from tiny to base."""
+"""Configs of BERT and GPT encoders, from tiny to base."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from tfrec.errors import InvalidInput
 
-# As checkpoints name them: "gelu" is the exact one, "gelu_new" its tanh approximation.
+# Names as in Hugging Face configs: "gelu" is exact, "gelu_new" its tanh approximation.
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 
-# Name to (layers, width); 64 wide heads, a feed-forward four times as wide (Turc et al., arXiv:1908.08962).
+# Name to (layers, width), with heads of width 64 and an inner width of 4 · width (Turc et al., arXiv:1908.08962).
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768)}
 
 Pool = Literal["mean", "cls", "pooler", "last"]
@@ -18,25 +18,26 @@ Pool = Literal["mean", "cls", "pooler", "last"]
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What BERT and GPT encoders have in common; use `BertConfig` or `GptConfig`.
+    """Base class of `BertConfig` and `GptConfig`.
 
     Args:
-        vocab_size: Rows of the word embedding.
-        width: Of every token's vector; a multiple of `heads`.
-        layers: Transformer layers.
-        heads: Attention heads.
-        inner_width: Of the feed-forward's hidden layer.
-        max_positions: The longest input, in tokens.
-        types: Segment types; 0 for none.
+        vocab_size: int. Rows of the word embedding.
+        width: int. Width of the token vectors, a multiple of `heads`.
+        layers: int. Number of transformer layers.
+        heads: int. Number of attention heads.
+        inner_width: int. Width of the hidden layer of the feed-forward network.
+        max_positions: int. Maximum input length in tokens.
+        types: int. Number of segment types; 0 for no type embedding.
         activation: "gelu" (exact), "gelu_new" (tanh approximation) or "relu".
-        dropout: On embeddings and on each layer's two outputs, when training.
-        attention_dropout: On attention weights, when training.
-        epsilon: Of every layer normalisation.
-        pooling: "mean" of the real tokens, "last" of them, "cls": the first, "pooler": the first, dense and tanh.
-        normalise: Whether the pooled vector is brought to length 1.
+        dropout: float. Dropout rate of the embeddings and of the two outputs of each layer.
+        attention_dropout: float. Dropout rate of the attention weights.
+        epsilon: float. Epsilon of all layer normalisations.
+        pooling: "mean" of the real tokens, "last" (the last real token), "cls" (the first token) or "pooler" (the first
+            token through a dense layer with tanh).
+        normalise: Whether to scale the pooled vector to unit length.
 
     Raises:
-        InvalidInput: A size below 1, a width that the heads do not divide, an unknown activation or pooling.
+        InvalidInput: A size below 1, a width that is not a multiple of the heads, an unknown activation or pooling.
     """
 
     vocab_size: int
@@ -60,9 +61,9 @@ class BackboneConfig:
         sizes = ("vocab_size", "width", "layers", "heads", "inner_width", "max_positions")
         small = [name for name in sizes if getattr(self, name) < 1]
         if small:
-            raise InvalidInput(f"Every size has to be at least 1; {small[0]} is {getattr(self, small[0])}.")
+            raise InvalidInput(f"Expected all sizes to be at least 1; {small[0]} is {getattr(self, small[0])}.")
         if self.width % self.heads:
-            raise InvalidInput(f"A width of {self.width} does not split into {self.heads} attention heads.")
+            raise InvalidInput(f"Expected a width that {self.heads} attention heads divide; received {self.width}.")
         if self.activation not in ACTIVATIONS:
             raise InvalidInput(f"Expected activation {' or '.join(ACTIVATIONS)}; received {self.activation!r}.")
         if self.pooling not in self.poolings:
@@ -72,14 +73,20 @@ class BackboneConfig:
 
     @classmethod
     def of_size(cls, size: str, vocab_size: int, **values: Any) -> Self:
-        """A preset size: "tiny" (2 layers, width 128), "mini", "small", "medium" or "base" (12 × 768).
+        """The config of a named size.
+
+        Args:
+            size: "tiny" (2 layers of width 128), "mini" (4 × 256), "small" (4 × 512), "medium" (8 × 512) or "base"
+                (12 × 768).
+            vocab_size: int. Rows of the word embedding.
+            **values: Further fields.
 
         Example:
             >>> BertConfig.of_size("tiny", vocab_size=100).heads
             2
         """
         if size not in SIZES:
-            raise InvalidInput(f"Expected a size among {', '.join(SIZES)}; received {size!r}.")
+            raise InvalidInput(f"Expected one of the sizes {', '.join(SIZES)}; received {size!r}.")
         layers, width = SIZES[size]
         return cls(vocab_size, width, layers, heads=width // 64, inner_width=4 * width, **values)
 
@@ -90,9 +97,9 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class BertConfig(BackboneConfig):
-    """The shape of a BERT encoder: every token sees every other, normalised after each sum.
+    """Config of a BERT encoder: bidirectional attention, with normalisation after each residual sum (post-norm).
 
-    `types=0` is a DistilBERT. See `BackboneConfig` for the fields.
+    With `types=0` it is a DistilBERT. `BackboneConfig` describes the fields.
 
     Example:
         >>> BertConfig(vocab_size=100, width=32, layers=2, heads=4, inner_width=64).pooling
@@ -107,9 +114,9 @@ class BertConfig(BackboneConfig):
 
 @dataclass(frozen=True)
 class GptConfig(BackboneConfig):
-    """The shape of a GPT encoder: a token sees itself and what is left of it, normalised before each sublayer.
+    """Config of a GPT encoder: causal attention, with normalisation before each sublayer (pre-norm).
 
-    Its first token has seen nothing, so pooling is "last" or "mean". See `BackboneConfig` for the fields.
+    The first token sees only itself, so the pooling is "last" or "mean". `BackboneConfig` describes the fields.
 
     Example:
         >>> GptConfig(vocab_size=100, width=32, layers=2, heads=4, inner_width=64).pooling
@@ -128,17 +135,17 @@ class GptConfig(BackboneConfig):
 _FAMILIES: dict[str, type[BackboneConfig]] = {"bert": BertConfig, "gpt": GptConfig}
 
 
-def describe(config: BackboneConfig) -> dict[str, Any]:
-    """The family and all fields, for JSON; `described` reads it back."""
+def config_to_dict(config: BackboneConfig) -> dict[str, Any]:
+    """The family and all fields of a config, for JSON. `config_from_dict` is the inverse."""
     return {"family": config.family, **config.to_dict()}
 
 
-def described(about: dict[str, Any]) -> BackboneConfig:
-    """The configuration that `describe` wrote.
+def config_from_dict(values: dict[str, Any]) -> BackboneConfig:
+    """The config from the output of `config_to_dict`.
 
     Example:
-        >>> described(describe(GptConfig.of_size("mini", 50))) == GptConfig.of_size("mini", 50)
+        >>> config_from_dict(config_to_dict(GptConfig.of_size("mini", 50))) == GptConfig.of_size("mini", 50)
         True
     """
-    fields = dict(about)
+    fields = dict(values)
     return _FAMILIES[fields.pop("family")](**fields)

@@ -1,7 +1,7 @@
-"""BERT and GPT written for reading fast: the same weights, two-dimensional products, in float32 or bfloat16.
+"""Fast inference graphs of BERT and GPT: the same weights, with two-dimensional products in float32 or bfloat16.
 
-Keras multiplies `[batch, length, width]` by way of a reshape that keeps TensorFlow from fusing product, bias and
-activation into one oneDNN call; here tokens are rows from the first product to the pooling.
+For products with `[batch, length, width]` Keras inserts reshapes, which prevent TensorFlow from fusing product, bias
+and activation into one oneDNN call. Here tokens are rows of a matrix from the first product to the pooling.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _HALF_ROOT = 0.5**0.5
 
 
 def build_inference(model: keras.Model, config: BackboneConfig, dtype: str = "float32") -> Any:
-    """A function from the encoder's inputs to its pooled output; nothing in it can be trained.
+    """Builds a function that computes an encoder's pooled output. It is not trainable.
 
     Args:
-        model: What `build_backbone(config)` made, with its weights, which are copied.
-        config: The shape.
-        dtype: "float32" or "bfloat16": of the products. Sums of normalisations and the pooling are float32.
+        model: A model made by `build_backbone(config)`; its weights are copied.
+        config: Shape of the encoder.
+        dtype: Type of the products, "float32" or "bfloat16". Normalisations and pooling are float32.
 
     Returns:
-        A `tf.function` of `word_ids`, `mask` and `types`, each int32 `[batch, length]`, to float32 `[batch, width]`.
+        A `tf.function` from `word_ids`, `mask` and `types`, each int32 `[batch, length]`, to float32 `[batch, width]`.
 
     Example:
         >>> from tfrec.encoders import BertConfig, build_bert
@@ -42,17 +42,25 @@ def build_inference(model: keras.Model, config: BackboneConfig, dtype: str = "fl
 
 
 class Inference:
-    """The weights as constants, and the computation over them in two parts; see `build_inference`."""
+    """The computation of `build_inference`, with the weights as constants.
+
+    It is split into `embed` and `encode`, as int8 programs contain only the second part.
+
+    Args:
+        model: A model made by `build_backbone(config)`; its weights are copied.
+        config: Shape of the encoder.
+        dtype: Type of the products.
+    """
 
     def __init__(self, model: keras.Model, config: BackboneConfig, dtype: tf.DType) -> None:
-        self.config, self.dtype, self.first = config, dtype, config.family == "gpt"
+        self.config, self.dtype, self.pre_norm = config, dtype, config.family == "gpt"
         embeddings = model.get_layer("embeddings")
         positions = embeddings.position.numpy()
         self.word = tf.constant(embeddings.word.embeddings.numpy())
         self.position = tf.constant(positions)
         self.type = tf.constant(embeddings.type.embeddings.numpy()) if embeddings.type is not None else None
         self.start_norm = _norm(embeddings.norm) if embeddings.norm is not None else None
-        self.end_norm = _norm(model.get_layer("norm")) if self.first else None
+        self.end_norm = _norm(model.get_layer("norm")) if self.pre_norm else None
         self.blocks = [self._block(model.get_layer(f"layer_{index}")) for index in range(config.layers)]
         self.pooling = model.get_layer("pooling")
         self.dense = None
@@ -62,7 +70,7 @@ class Inference:
     def _block(self, block: Any) -> dict[str, Any]:
         size = self.config.width // self.config.heads
         scale = np.ones(3 * self.config.width, np.float32)
-        scale[: self.config.width] = size**-0.5  # of the query, so that scores need no multiplication
+        scale[: self.config.width] = size**-0.5  # fold the scaling of the attention scores into the query
         kernel, bias = block.qkv.kernel.numpy() * scale, block.qkv.bias.numpy() * scale
         dense = {name: getattr(block, name) for name in ("attention_out", "inner", "outer")}
         products = {name: self._constants(layer.kernel.numpy(), layer.bias.numpy()) for name, layer in dense.items()}
@@ -73,45 +81,50 @@ class Inference:
         return tf.cast(kernel, self.dtype), tf.cast(bias, self.dtype)
 
     def __call__(self, word_ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
-        """int32 `[batch, length]` each → float32 `[batch, width]`."""
+        """The pooled output, float32 `[batch, width]`, of int32 `[batch, length]` inputs."""
         return self.encode(self.embed(word_ids, types), mask)
 
     def embed(self, word_ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
-        """int32 `[batch, length]` each → float32 `[batch, length, width]`: the embeddings, added."""
+        """The sum of the embeddings, float32 `[batch, length, width]`, of int32 `[batch, length]` inputs."""
         hidden = tf.gather(self.word, word_ids) + self.position[: tf.shape(word_ids)[1]]
         return hidden if self.type is None else hidden + tf.gather(self.type, types)
 
     def encode(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """What `embed` gave, and int32 `[batch, length]` → float32 `[batch, width]`."""
+        """The pooled output, float32 `[batch, width]`.
+
+        Args:
+            hidden: float32 `[batch, length, width]`, of `embed`.
+            mask: int32 `[batch, length]`, 1 for real tokens.
+        """
         batch, length, width = tf.shape(hidden)[0], tf.shape(hidden)[1], self.config.width
         rows = tf.reshape(hidden, [-1, width])
         if self.start_norm is not None:
             rows = self._normalise(rows, self.start_norm)
         rows = tf.cast(rows, self.dtype)
-        seen = tf.cast(mask, tf.float32)[:, None, None, :]
-        if self.first:
-            seen *= tf.linalg.band_part(tf.ones([length, length]), -1, 0)
-        hidden_scores = tf.cast((1.0 - seen) * HIDDEN, self.dtype)
+        visible = tf.cast(mask, tf.float32)[:, None, None, :]
+        if self.pre_norm:
+            visible *= tf.linalg.band_part(tf.ones([length, length]), -1, 0)
+        attention_bias = tf.cast((1.0 - visible) * HIDDEN, self.dtype)
         for block in self.blocks:
-            rows = self._layer(rows, block, batch, length, hidden_scores)
+            rows = self._layer(rows, block, batch, length, attention_bias)
         if self.end_norm is not None:
             rows = self._normalise(rows, self.end_norm)
         return self._pool(tf.reshape(tf.cast(rows, tf.float32), [batch, length, width]), mask)
 
-    def _layer(self, rows: tf.Tensor, block: dict[str, Any], batch: Any, length: Any, hidden: tf.Tensor) -> tf.Tensor:
-        read = self._normalise(rows, block["attention_norm"]) if self.first else rows
-        rows += _product(self._attend(_product(read, block["qkv"]), batch, length, hidden), block["attention_out"])
-        if not self.first:
+    def _layer(self, rows: tf.Tensor, block: dict[str, Any], batch: Any, length: Any, bias: tf.Tensor) -> tf.Tensor:
+        inputs = self._normalise(rows, block["attention_norm"]) if self.pre_norm else rows
+        rows += _product(self._attend(_product(inputs, block["qkv"]), batch, length, bias), block["attention_out"])
+        if not self.pre_norm:
             rows = self._normalise(rows, block["attention_norm"])
-        read = self._normalise(rows, block["norm"]) if self.first else rows
-        rows += _product(self._activate(_product(read, block["inner"])), block["outer"])
-        return rows if self.first else self._normalise(rows, block["norm"])
+        inputs = self._normalise(rows, block["norm"]) if self.pre_norm else rows
+        rows += _product(self._activate(_product(inputs, block["inner"])), block["outer"])
+        return rows if self.pre_norm else self._normalise(rows, block["norm"])
 
-    def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, hidden: tf.Tensor) -> tf.Tensor:
+    def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, bias: tf.Tensor) -> tf.Tensor:
         width, heads = self.config.width, self.config.heads
         split = tf.reshape(qkv, [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), 3)
-        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + hidden)
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)
         return tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [-1, width])
 
     def _activate(self, values: tf.Tensor) -> tf.Tensor:
@@ -119,7 +132,7 @@ class Inference:
             return tf.nn.relu(values)
         if self.config.activation == "gelu_new":
             return tf.nn.gelu(values, approximate=True)
-        # In the form that TensorFlow's remapper recognises.
+        # The exact GELU in the form that TensorFlow's remapper recognises and fuses.
         one, half, root = (tf.constant(number, self.dtype) for number in (1.0, 0.5, _HALF_ROOT))
         return (half * values) * (tf.math.erf(values * root) + one)
 

@@ -1,4 +1,4 @@
-"""A language model over BERT (the hidden words) or GPT (the next token): what an encoder is pre-trained with."""
+"""LanguageModel: the pre-training head over BERT (masked words) or GPT (next token)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tfrec.schema import SEQUENCE_OUTPUT
 
 
 class LanguageModel(keras.Model):
-    """Logits over the vocabulary at chosen places, by the encoder's own word embedding.
+    """Logits over the vocabulary at chosen positions, tied to the encoder's word embedding.
 
-    As BERT's: a dense layer, the activation and a normalisation before the product with the embedding, for BERT; GPT's
-    vectors are multiplied as they are. A bias a token in both.
+    For BERT a dense layer, the activation and a normalisation come before the product with the embedding, as in the
+    paper; for GPT the vectors are multiplied directly. Both add a bias per token.
 
     Args:
-        encoder: What `build_bert` or `build_gpt` made.
-        config: Its shape.
+        encoder: A model made by `build_bert` or `build_gpt`.
+        config: Config of the encoder.
 
     Call arguments:
-        inputs: The encoder's dict, int32 `[batch, length]` each.
-        places: int32 `[n, 2]`: row and position of each logit wanted.
+        inputs: The encoder's dict of inputs, int32 `[batch, length]` each.
+        places: int32 `[n, 2]`, row and position of each prediction.
 
     Returns:
         float32 `[n, vocab_size]`.

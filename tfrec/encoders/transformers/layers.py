@@ -1,4 +1,4 @@
-"""The layers that BERT and GPT are made of, with one matrix product for query, key and value."""
+"""The layers of BERT and GPT, with a single matrix product for query, key and value."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from typing import Any, Self
 
 import tensorflow as tf
 
-from tfrec.encoders.transformers.config import BackboneConfig, describe, described
+from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
 from tfrec.keras import keras
 
-# Added to the score of what must not be seen: its softmax weight is then exactly 0.
 HIDDEN = -1e9
+"""Added to the attention scores of hidden tokens; their softmax weights are then exactly 0."""
 
 
 def dropout(values: tf.Tensor, rate: float, seed: tf.Tensor, place: int, training: bool | None) -> tf.Tensor:
-    """Drops values when training; the mask is a function of `seed` (int32 `[2]`) and `place` alone.
+    """Stateless dropout: the mask depends only on `seed` and `place`.
 
-    A saved encoder has no say over the seed of the process it is loaded in: random operations with a state would make
-    training from it irreproducible, and different after a resume.
+    Stateful random ops depend on the seed of the process that loads a saved encoder. With them training would not be
+    reproducible, and would continue differently after a resume.
+
+    Args:
+        values: float, any shape.
+        rate: float. Share of the values to drop.
+        seed: int32 `[2]`, the seed of this step.
+        place: int. Number of the dropout within the model, so that each has its own mask.
+        training: Whether to apply dropout.
     """
     if not training or not rate:
         return values
@@ -27,7 +34,7 @@ def dropout(values: tf.Tensor, rate: float, seed: tf.Tensor, place: int, trainin
 
 
 def activate(values: tf.Tensor, activation: str) -> tf.Tensor:
-    """One of `backbone.ACTIVATIONS`.
+    """Applies one of `config.ACTIVATIONS`.
 
     Example:
         >>> activate(tf.constant([-1.0, 2.0]), "relu").numpy()
@@ -36,13 +43,13 @@ def activate(values: tf.Tensor, activation: str) -> tf.Tensor:
     if activation == "relu":
         return tf.nn.relu(values)
     if activation == "gelu" and values.dtype == tf.bfloat16:
-        return _narrow_gelu(values)
+        return _bfloat16_gelu(values)
     return tf.nn.gelu(values, approximate=activation == "gelu_new")
 
 
 @tf.custom_gradient
-def _narrow_gelu(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """The exact GELU of bfloat16, computed in float32: twice as fast on a CPU, and it keeps only its input."""
+def _bfloat16_gelu(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """The exact GELU of bfloat16 values, computed in float32: twice as fast on a CPU, and keeps only its input."""
 
     def backward(upstream: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(values, tf.float32)
@@ -52,55 +59,56 @@ def _narrow_gelu(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf
     return tf.cast(tf.nn.gelu(tf.cast(values, tf.float32), approximate=False), values.dtype), backward
 
 
-def _start() -> Any:
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+def _initializer() -> Any:
+    return keras.initializers.TruncatedNormal(stddev=0.02)  # as in BERT and GPT-2
 
 
-class _Configured(keras.layers.Layer):
-    """A layer made from a BackboneConfig, which it writes into its own configuration."""
+class _BackboneLayer(keras.layers.Layer):
+    """Base class of layers that are built from a BackboneConfig and serialise it in `get_config`."""
 
     def __init__(self, config: BackboneConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
 
     def _dense(self, width: int, name: str) -> Any:
-        return keras.layers.Dense(width, kernel_initializer=_start(), name=name, dtype=self._dtype_policy)
+        return keras.layers.Dense(width, kernel_initializer=_initializer(), name=name, dtype=self._dtype_policy)
 
     def _norm(self, name: str) -> Any:
         return keras.layers.LayerNormalization(epsilon=self.config.epsilon, name=name, dtype=self._dtype_policy)
 
     def get_config(self) -> dict[str, Any]:
-        """For `from_config`."""
-        return {**super().get_config(), "config": describe(self.config)}
+        """The arguments of the constructor, for `from_config`."""
+        return {**super().get_config(), "config": config_to_dict(self.config)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` described, with new weights."""
-        return cls(**{**config, "config": described(config["config"])})
+        """A new layer from the output of `get_config`."""
+        return cls(**{**config, "config": config_from_dict(config["config"])})
 
 
-class Embeddings(_Configured):
-    """Word, position and type embeddings, added; normalised where the family normalises after a sum.
+class Embeddings(_BackboneLayer):
+    """The sum of word, position and type embeddings, normalised for BERT.
 
     Call arguments:
-        word_ids, type_ids: int32 `[batch, length]`.
+        word_ids: int32 `[batch, length]`.
+        type_ids: int32 `[batch, length]`.
 
     Returns:
-        hidden: `[batch, length, width]`. seed: int32 `[2]`, for the dropout of this step: made of the batch's words
-        and of the current weights, so it differs from step to step and is the same in a repeated run.
+        hidden: `[batch, length, width]`. seed: int32 `[2]`, for the dropout of this step. It is computed from the words
+        of the batch and the current weights, so it differs from step to step and is reproducible.
     """
 
     def __init__(self, config: BackboneConfig, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
 
         def table(rows: int, name: str) -> Any:
-            return keras.layers.Embedding(rows, config.width, _start(), name=name, dtype=self._dtype_policy)
+            return keras.layers.Embedding(rows, config.width, _initializer(), name=name, dtype=self._dtype_policy)
 
         self.word = table(config.vocab_size, "word")
         self.type = table(config.types, "type") if config.types else None
-        # Not cast by Keras: the seed has to see steps that are too small for bfloat16.
+        # Without autocast: the seed must change even if an update is too small for bfloat16.
         shape = [config.max_positions, config.width]
-        self.position = self.add_weight("position", shape, initializer=_start(), experimental_autocast=False)
+        self.position = self.add_weight("position", shape, initializer=_initializer(), experimental_autocast=False)
         self.norm = self._norm("norm") if config.family == "bert" else None
 
     def call(
@@ -118,15 +126,20 @@ class Embeddings(_Configured):
         return dropout(hidden, self.config.dropout, seed, 0, training), seed
 
 
-class Block(_Configured):
-    """One transformer layer: attention and feed-forward, each added to its input.
+class Block(_BackboneLayer):
+    """A transformer layer: attention and feed-forward network, each with a residual connection.
 
-    BERT normalises after each sum; GPT normalises what goes into each, and lets a token see only what is left of it.
+    BERT normalises after each sum (post-norm); GPT normalises the inputs of both (pre-norm), and its attention is
+    causal.
+
+    Args:
+        config: Config of the encoder.
+        index: int. Number of the layer, which decides its dropout masks.
 
     Call arguments:
         hidden: `[batch, length, width]`.
-        mask_ids: int32 `[batch, length]`, 1 where a token is real.
-        seed: int32 `[2]`, of the dropout.
+        mask_ids: int32 `[batch, length]`, 1 for real tokens.
+        seed: int32 `[2]`, seed of the dropout.
 
     Returns:
         `[batch, length, width]`.
@@ -134,7 +147,7 @@ class Block(_Configured):
 
     def __init__(self, config: BackboneConfig, index: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.index, self.first = index, config.family == "gpt"
+        self.index, self.pre_norm = index, config.family == "gpt"
         self.qkv = self._dense(3 * config.width, "qkv")
         self.attention_out = self._dense(config.width, "attention_out")
         self.attention_norm = self._norm("attention_norm")
@@ -145,15 +158,15 @@ class Block(_Configured):
     def call(self, hidden: tf.Tensor, mask_ids: tf.Tensor, seed: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """See the class."""
         place, rate = 3 * self.index + 1, self.config.dropout
-        read = self.attention_norm(hidden) if self.first else hidden
-        attended = self.attention_out(self._attend(read, mask_ids, seed, place, training))
+        inputs = self.attention_norm(hidden) if self.pre_norm else hidden
+        attended = self.attention_out(self._attend(inputs, mask_ids, seed, place, training))
         hidden = hidden + dropout(attended, rate, seed, place + 1, training)
-        if not self.first:
+        if not self.pre_norm:
             hidden = self.attention_norm(hidden)
-        read = self.norm(hidden) if self.first else hidden
-        fed = self.outer(activate(self.inner(read), self.config.activation))
-        hidden = hidden + dropout(fed, rate, seed, place + 2, training)
-        return hidden if self.first else self.norm(hidden)
+        inputs = self.norm(hidden) if self.pre_norm else hidden
+        fed_forward = self.outer(activate(self.inner(inputs), self.config.activation))
+        hidden = hidden + dropout(fed_forward, rate, seed, place + 2, training)
+        return hidden if self.pre_norm else self.norm(hidden)
 
     def _attend(
         self, hidden: tf.Tensor, mask_ids: tf.Tensor, seed: tf.Tensor, place: int, training: bool | None
@@ -163,31 +176,32 @@ class Block(_Configured):
         split = tf.reshape(self.qkv(hidden), [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query, key, transpose_b=True) * (width // heads) ** -0.5
-        seen = tf.cast(mask_ids, scores.dtype)[:, None, None, :]
-        if self.first:
-            seen *= tf.linalg.band_part(tf.ones([length, length], scores.dtype), -1, 0)
-        scores += (1.0 - seen) * HIDDEN
+        visible = tf.cast(mask_ids, scores.dtype)[:, None, None, :]
+        if self.pre_norm:
+            visible *= tf.linalg.band_part(tf.ones([length, length], scores.dtype), -1, 0)
+        scores += (1.0 - visible) * HIDDEN
         weights = dropout(tf.nn.softmax(scores), self.config.attention_dropout, seed, place, training)
         return tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [batch, length, width])
 
     def get_config(self) -> dict[str, Any]:
-        """For `from_config`."""
+        """The arguments of the constructor, for `from_config`."""
         return {**super().get_config(), "index": self.index}
 
 
 class Pooling(keras.layers.Layer):
-    """Tokens to one vector.
+    """Pools the token vectors of a text into one vector.
 
     Args:
-        width: Of the vectors.
+        width: int. Width of the vectors.
         pooling: "mean", "last", "cls" or "pooler", as in `BackboneConfig`.
-        normalise: Whether the result has length 1 (zeros stay zeros).
+        normalise: Whether to scale the result to unit length; zeros stay zeros.
 
     Call arguments:
-        hidden: float32 `[batch, length, width]`. mask_ids: int32 `[batch, length]`, padded on the right.
+        hidden: float32 `[batch, length, width]`.
+        mask_ids: int32 `[batch, length]`, 1 for real tokens, padded on the right.
 
     Returns:
-        float32 `[batch, width]`. A row of padding alone gives zeros by "mean" and "last".
+        float32 `[batch, width]`. With "mean" or "last", a row with only padding gives zeros.
 
     Example:
         >>> hidden = tf.constant([[[3.0, 0.0], [1.0, 2.0], [9.0, 9.0]]])
@@ -206,12 +220,12 @@ class Pooling(keras.layers.Layer):
             real = tf.cast(mask_ids, hidden.dtype)[..., None]
             pooled = tf.reduce_sum(hidden * real, 1) / tf.maximum(tf.reduce_sum(real, 1), 1.0)
         elif self.pooling == "last":
-            at = tf.reduce_sum(mask_ids, 1) - 1
-            pooled = tf.reduce_sum(hidden * tf.one_hot(at, tf.shape(hidden)[1], dtype=hidden.dtype)[..., None], 1)
+            last = tf.reduce_sum(mask_ids, 1) - 1
+            pooled = tf.reduce_sum(hidden * tf.one_hot(last, tf.shape(hidden)[1], dtype=hidden.dtype)[..., None], 1)
         else:
             pooled = hidden[:, 0] if self.dense is None else self.dense(hidden[:, 0])
         return tf.nn.l2_normalize(pooled, axis=-1) if self.normalise else pooled
 
     def get_config(self) -> dict[str, Any]:
-        """For `from_config`."""
+        """The arguments of the constructor, for `from_config`."""
         return {**super().get_config(), "width": self.width, "pooling": self.pooling, "normalise": self.normalise}

@@ -1,4 +1,4 @@
-"""Low-rank adapters: few numbers to train, and after merging the very graph that there was before."""
+"""Low-rank adapters (LoRA): few weights to train, which can be merged into the plain model afterwards."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ADAPTED = ("qkv", "attention_out", "inner", "outer")
 
 
 class LowRank(keras.layers.Layer):
-    """A dense layer that stays as it is, and beside it a product of two thin matrices that is trained.
+    """A frozen dense layer plus a trained product of two thin matrices.
 
-    `x·W + b + (alpha / rank) · x·A·B` (LoRA, Hu et al. 2021, https://arxiv.org/abs/2106.09685). B starts at 0, so that
-    nothing changes at first.
+    `x·W + b + (alpha / rank) · x·A·B` (LoRA, Hu et al. 2021, https://arxiv.org/abs/2106.09685). B starts at 0, so the
+    output is unchanged at first.
 
     Args:
-        dense: The layer, built.
-        rank: int. Width between A and B.
-        alpha: float.
-        seed: int. Of A.
+        dense: A built dense layer; it is frozen.
+        rank: int. Inner width of the product.
+        alpha: float. Scale of the product, relative to the rank.
+        seed: int. Seed of the initial A.
 
     Call arguments:
         inputs: `[..., in]`.
@@ -39,19 +39,19 @@ class LowRank(keras.layers.Layer):
         self.dense, self.rank, self.scale = dense, rank, alpha / rank
         dense.trainable = False
         wide, out = dense.kernel.shape
-        start = keras.initializers.RandomNormal(stddev=wide**-0.5, seed=seed)
-        self.down = self.add_weight("down", shape=(wide, rank), initializer=start)
+        initializer = keras.initializers.RandomNormal(stddev=wide**-0.5, seed=seed)
+        self.down = self.add_weight("down", shape=(wide, rank), initializer=initializer)
         self.up = self.add_weight("up", shape=(rank, out), initializer="zeros")
         self.built = True
 
     @property
     def kernel(self) -> tf.Tensor:
-        """float32 `[in, out]`: the weights that a plain layer would need to do the same."""
+        """The kernel of the equivalent dense layer, float32 `[in, out]`."""
         return self.dense.kernel + tf.matmul(self.down, self.up) * self.scale
 
     @property
     def bias(self) -> tf.Tensor:
-        """float32 `[out]`."""
+        """The bias of the equivalent dense layer, float32 `[out]`."""
         return self.dense.bias
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -62,17 +62,17 @@ class LowRank(keras.layers.Layer):
 
 
 def add_lora(model: keras.Model, config: BackboneConfig, rank: int, alpha: float | None = None, seed: int = 0) -> None:
-    """Puts an adapter beside every dense layer of the blocks, in place; only the adapters are trainable after it.
+    """Adds an adapter to every dense layer of the blocks, in place. Then only the adapters are trainable.
 
     Args:
-        model: What `build_backbone(config)` made.
-        config: Its shape.
-        rank: At least 1, and less than the width.
-        alpha: Strength of the adapters; `2 · rank` where None.
-        seed: Of their first weights.
+        model: A model made by `build_backbone(config)`.
+        config: Shape of the encoder.
+        rank: int. At least 1 and below the width.
+        alpha: float. Scale of the adapters. Defaults to `2 · rank`, a common convention.
+        seed: int. Seed of the initial weights.
 
     Raises:
-        InvalidInput: The rank is not in that range.
+        InvalidInput: The rank is out of range.
     """
     if not 1 <= rank < config.width:
         raise InvalidInput(f"Expected encoder.lora_rank from 1 to {config.width - 1}; received {rank}.")
@@ -87,8 +87,8 @@ def add_lora(model: keras.Model, config: BackboneConfig, rank: int, alpha: float
             getattr(block, name).trainable = False
 
 
-def merged(model: keras.Model, config: BackboneConfig) -> keras.Model:
-    """A plain float32 model that does what `model` does, its adapters multiplied out where it has any."""
+def merge_lora(model: keras.Model, config: BackboneConfig) -> keras.Model:
+    """A plain float32 model equivalent to `model`, with its adapters, if any, merged into the kernels."""
     plain = build_backbone(config)
     for layer in plain.layers:
         source = model.get_layer(layer.name) if layer.weights else None

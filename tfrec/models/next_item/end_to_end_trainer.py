@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.encoders.microbatched_encoder import PartwiseEncoder
+from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
 from tfrec.keras import keras
 from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler
 from tfrec.models.next_item.losses.sampled_loss import candidate_loss, step_candidates
@@ -19,8 +19,8 @@ class EndToEndModel(keras.Model):
     """Trains a NextItemModel on text vectors that the encoder makes anew in every step.
 
     A step reads each distinct item of its batch once: those of the histories, the labels, and what the sampler draws.
-    The gradients at their vectors then go back through the encoder, part by part (`PartwiseEncoder`), so that neither
-    the batch nor the catalogue has to fit into memory at once.
+    The gradients at their vectors then go back through the encoder, part by part (`MicrobatchedEncoder`), so that
+    neither the batch nor the catalogue has to fit into memory at once.
 
     Args:
         recommender: Its table of text vectors is not used in training; `refresh` brings it up to date.
@@ -36,7 +36,7 @@ class EndToEndModel(keras.Model):
     def __init__(
         self,
         recommender: NextItemModel,
-        passes: PartwiseEncoder,
+        passes: MicrobatchedEncoder,
         sampler: CandidateSampler,
         frozen: Callable[[int], int] = lambda step: 0,
         words: float = 0.0,
@@ -87,7 +87,7 @@ class EndToEndModel(keras.Model):
 
     def refresh(self, precision: str = "float32") -> None:
         """Reads the whole catalogue with the encoder as it is now, into the recommender's table."""
-        self.recommender.items.text.assign(self.passes.read_all(precision))
+        self.recommender.items.text.assign(self.passes.encode_all(precision))
 
     def _head_gradients(
         self,

@@ -13,9 +13,9 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
-from tfrec.encoders.microbatched_encoder import PartwiseEncoder
+from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
 from tfrec.encoders.tokenization.token_table import TokenTable
-from tfrec.encoders.transformers.lora import add_lora, merged
+from tfrec.encoders.transformers.lora import add_lora, merge_lora
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
@@ -82,7 +82,9 @@ def fit_end_to_end(
     result = EndToEndFit(dataset, passes, recommender, config).run(loop)
 
     folder = workdir / ENCODER_FOLDER
-    save_tuned(folder, encoder, merged(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned")
+    save_tuned(
+        folder, encoder, merge_lora(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned"
+    )
     tuned = load_encoder(folder, precision=config.encoder.precision)
     vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
@@ -103,7 +105,7 @@ def _refuse(config: RunConfig) -> None:
             )
 
 
-def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> PartwiseEncoder:
+def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> MicrobatchedEncoder:
     """The encoder over the catalogue's texts as `config` wants it trained: precision, adapters, memory."""
     knobs = config.training
     keras.utils.set_random_seed(knobs.seed)
@@ -111,7 +113,7 @@ def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig)
     if config.encoder.lora_rank:
         add_lora(model, shape, config.encoder.lora_rank, seed=knobs.seed)
     tokens = TokenTable(encoder, dataset.texts, config.encoder.seq_length)
-    return PartwiseEncoder(model, shape, tokens, memory=int(knobs.encoder_memory * 2**30))
+    return MicrobatchedEncoder(model, shape, tokens, memory=int(knobs.encoder_memory * 2**30))
 
 
 class EndToEndFit:
@@ -127,7 +129,7 @@ class EndToEndFit:
     def __init__(
         self,
         dataset: PreparedDataset,
-        passes: PartwiseEncoder,
+        passes: MicrobatchedEncoder,
         recommender: NextItemModel,
         config: RunConfig,
     ) -> None:
