@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 
-def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def concatenate_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Concatenates the ranges `starts[i], …, starts[i] + lengths[i] − 1`.
 
     Args:
@@ -18,7 +18,7 @@ def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         int `[sum of lengths]`.
 
     Example:
-        >>> stretches(np.array([3, 9]), np.array([2, 1])).tolist()
+        >>> concatenate_ranges(np.array([3, 9]), np.array([2, 1])).tolist()
         [3, 4, 9]
     """
     return np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
@@ -75,7 +75,7 @@ class Histories:
             rows: int `[n]`. A row may be repeated.
             lengths: int `[n]`.
         """
-        positions, offsets = stretches(self.offsets[rows], lengths), _offsets(lengths)
+        positions, offsets = concatenate_ranges(self.offsets[rows], lengths), _offsets(lengths)
         return Histories(
             user_ids=self.user_ids[rows],
             offsets=offsets,
@@ -138,4 +138,4 @@ class Queries:
             positions: int64 `[targets of the rows]`, concatenated. offsets: int64 `[n + 1]`, where each row's begin.
         """
         counts = np.diff(self.target_offsets)[rows]
-        return stretches(self.target_offsets[rows], counts), _offsets(counts)
+        return concatenate_ranges(self.target_offsets[rows], counts), _offsets(counts)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.histories import Histories, Queries, stretches
+from tfrec.data.histories import Histories, Queries, concatenate_ranges
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 from tfrec.retrieval.scorer import Scorer
@@ -228,7 +228,7 @@ def without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np
         rows: int, the rows of the histories that were scored.
     """
     scores, lengths = scores.copy(), history.lengths[rows]
-    seen = history.items[stretches(history.offsets[rows], lengths)]
+    seen = history.items[concatenate_ranges(history.offsets[rows], lengths)]
     scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
     return scores
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, stretches
+from tfrec.data.histories import Histories, concatenate_ranges
 from tfrec.errors import InvalidInput
 from tfrec.progress import track
 from tfrec.retrieval.scorer import Scorer
@@ -82,7 +82,7 @@ def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
     lengths = histories.lengths[rows]
     real = np.arange(lengths.max(initial=0)) < lengths[:, None]
     seen = np.full(real.shape, schema.PADDING, np.int32)
-    seen[real] = histories.items[stretches(histories.offsets[rows], lengths)]
+    seen[real] = histories.items[concatenate_ranges(histories.offsets[rows], lengths)]
     return seen
 
 

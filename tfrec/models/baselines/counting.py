@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, stretches
+from tfrec.data.histories import Histories, concatenate_ranges
 from tfrec.errors import InvalidInput
 from tfrec.models.shared.neighbours import count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
@@ -98,7 +98,7 @@ class Cooccurrence:
         """float32 `[len(rows), num_items]`."""
         query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
         lengths = self._starts[items + 1] - self._starts[items]
-        places = stretches(self._starts[items], lengths)
+        places = concatenate_ranges(self._starts[items], lengths)
         cells = np.repeat(query * self.num_items, lengths) + self._columns[places]
         size = len(rows) * self.num_items
         summed = np.bincount(cells, weights=np.repeat(weights, lengths) * self._values[places], minlength=size)
@@ -145,7 +145,7 @@ def _weighted_history(
     """The newest events of the rows, flat: which row of the batch, item, and weight `decay^k`."""
     stop = histories.offsets[rows + 1]
     lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
-    places = stretches(stop - lengths, lengths)
+    places = concatenate_ranges(stop - lengths, lengths)
     age = np.repeat(stop, lengths) - 1 - places
     return np.repeat(np.arange(len(rows)), lengths), histories.items[places], decay**age
 

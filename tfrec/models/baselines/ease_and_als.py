@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, stretches
+from tfrec.data.histories import Histories, concatenate_ranges
 from tfrec.errors import InvalidInput, Unavailable
 
 MOST_ITEMS = 20_000
@@ -105,7 +105,7 @@ class Als:
         from scipy.sparse import csr_matrix
 
         starts, lengths = histories.offsets[rows], histories.lengths[rows]
-        places = stretches(starts, lengths)
+        places = concatenate_ranges(starts, lengths)
         row = np.repeat(np.arange(len(rows)), lengths)
         cells = np.divmod(np.unique(row * self.num_items + histories.items[places]), self.num_items)
         return csr_matrix((np.ones(len(cells[0]), np.float32), cells), shape=(len(rows), self.num_items))

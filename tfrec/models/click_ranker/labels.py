@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, Queries, stretches
+from tfrec.data.histories import Histories, Queries, concatenate_ranges
 
 
 def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
@@ -97,4 +97,4 @@ def spread(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     lengths = np.maximum(stops - starts, 0)
     group = np.repeat(np.arange(len(starts)), lengths)
-    return stretches(starts, lengths), group
+    return concatenate_ranges(starts, lengths), group
