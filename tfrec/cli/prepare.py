@@ -19,7 +19,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="leave-one-out|global-time|given",
-            help="Default: global-time if the log has timestamps, else leave-one-out.",
+            help="Default: global-time if the log has a clock, else leave-one-out.",
         ),
     ] = None,
     config: ConfigFile = None,
