@@ -42,7 +42,9 @@ def test_the_list_is_the_models_with_its_score_taken_apart(explorer):
     assert [place.card.item_id for place in found] == [f"i{i}" for i in order]
     assert [place.rank for place in found] == [1, 2, 3, 4]
     np.testing.assert_allclose([place.score for place in found], scores[order], atol=1e-4)
-    np.testing.assert_allclose([place.taste for place in found], cosines[order], atol=1e-4)
+    np.testing.assert_allclose([place.parts["network"] for place in found], cosines[order], atol=1e-4)
+    np.testing.assert_allclose([sum(place.parts.values()) for place in found], scores[order], atol=1e-4)
+    assert set(found[0].parts) == {"network", "memory by history", "repeats"}  # what this model has
     assert not any(place.seen or place.fallback for place in found)
 
 
@@ -132,6 +134,19 @@ def test_cards_show_what_the_catalogue_says(explorer):
     assert (card.title, card.facts, card.events) == (explorer.run.items["text"][1], {"genre": "b, a"}, 1)
 
 
+def test_the_map_has_a_place_for_every_item(explorer):
+    unit = explorer.run.model.item_vectors().numpy()
+    across = (unit - unit.mean(axis=0)) @ np.linalg.svd(unit - unit.mean(axis=0))[2][0]
+    assert abs(np.corrcoef(across, explorer.map.positions[:, 0])[0, 1]) == pytest.approx(1, abs=1e-5)
+    assert [explorer.place("i3"), explorer.place("nobody")] == [3, None]
+
+
+def test_cards_have_the_category_that_colours_them(explorer):
+    # "a" is frequent, "b" and "c" are rare and tell more; i2 has none
+    found = [explorer.card(f"i{i}").category for i in range(4)]
+    assert explorer.categories.labels == ["a", "b", "c"] and found == [0, 1, None, 2]
+
+
 def test_wrong_questions_are_said(explorer):
     for wrong in ({"k": 0}, {"diversity": 2.0}):
         with pytest.raises(InvalidInput, match="k of at least 1 and diversity"):
@@ -158,6 +173,9 @@ def test_columns_that_group_items_are_facets_and_others_are_not():
             "code": [f"c{i}" for i in range(n)],
             "same": ["x"] * n,
             "year": [1990 + i % 3 for i in range(n)],
+            "cover": [f"{i % 3}.jpg" for i in range(n)],
+            "bytes": [b"x", b"y", b"z"] * 100,
+            "look_embedding": [[0.1], [0.2], [0.3]] * 100,
         }
     )
     found = facets(items)

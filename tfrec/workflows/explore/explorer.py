@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,65 +14,20 @@ from tfrec import schema
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
+from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
 from tfrec.retrieval.unit_vectors import unit_vectors
-from tfrec.workflows.explore.filter_columns import facets, labels
+from tfrec.workflows.explore.answers import Card, Reason, Recommendation
+from tfrec.workflows.explore.filter_columns import facets, labels, shown_columns
+from tfrec.workflows.explore.item_categories import categories
+from tfrec.workflows.explore.item_map import ItemMap, item_map
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
     from tfrec.runs import Run
 
 _BATCH = 256
-
-
-@dataclass(frozen=True)
-class Card:
-    """An item, as it is shown: its id, a title, the other columns by name, and its training events."""
-
-    item_id: str
-    title: str
-    facts: dict[str, str]
-    events: int
-
-
-@dataclass(frozen=True)
-class Reason:
-    """An item of the history that speaks for a recommendation.
-
-    Args:
-        card: The item of the history.
-        together: How often training histories have the two near each other; 0 where that is not among what the model
-            remembers.
-        alike: Cosine of their vectors.
-    """
-
-    card: Card
-    together: int
-    alike: float
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A place of a list.
-
-    Args:
-        card: The item.
-        rank: From 1.
-        score: What it was ranked by: the model's score, or the training events where `fallback` holds.
-        taste: The part of the score that is the cosine of the history and the item; the rest is repeats and neighbours.
-        because: The items of the history nearest to it, at most two.
-        seen: Whether it is in the history.
-        fallback: Whether the history had nothing to read, so that popular items came.
-    """
-
-    card: Card
-    rank: int
-    score: float
-    taste: float
-    because: tuple[Reason, ...]
-    seen: bool
-    fallback: bool
 
 
 class Explorer:
@@ -98,6 +53,17 @@ class Explorer:
         self.titles = [title or text or item for title, text, item in zip(titles, texts, self.ids)]
         self._words = [f"{title} {text}".lower() for title, text in zip(self.titles, texts)]
         self.facets = facets(run.items)
+        self.categories = categories(self.facets)
+        self._shown = [*shown_columns(run.items), schema.TEXT]
+
+    @cached_property
+    def map(self) -> ItemMap:
+        """Where the items stand on a plane."""
+        return item_map(self._unit)
+
+    def place(self, item_id: str) -> int | None:
+        """Where an item stands in the catalogue, from 0; None for an unknown one."""
+        return self._place.get(item_id)
 
     def card(self, item_id: str) -> Card:
         """The item's card; raises `InvalidInput` for an unknown id."""
@@ -105,11 +71,12 @@ class Explorer:
             raise InvalidInput(f"The catalogue has no item {item_id!r}. Search for it by its text.")
         place = self._place[item_id]
         row = self.run.items.row(place, named=True)
-        hidden = {schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
-        shown = {name: ", ".join(labels(value)) for name, value in row.items() if name not in hidden}
-        text = shown.pop(schema.TEXT, "")
+        shown = {name: ", ".join(labels(row[name])) for name in self._shown}
+        text = shown.pop(schema.TEXT)
         facts = {name: value for name, value in shown.items() if value} or ({schema.TEXT: text} if text else {})
-        return Card(item_id, self.titles[place], facts, int(self.counts[place]))
+        category = -1 if self.categories is None else int(self.categories.of_item[place])
+        events = int(self.counts[place])
+        return Card(item_id, self.titles[place], facts, events, place, category if category >= 0 else None)
 
     def search(self, text: str, limit: int = 20) -> list[str]:
         """Ids of the items whose title or text has all the words, or that have the id; the popular first.
@@ -158,7 +125,7 @@ class Explorer:
         kinds = events if events is not None else [self.run.event_kinds[0]] * len(history)
         known = [(self._place[item], kind) for item, kind in zip(history, kinds, strict=True) if item in self._place]
         seen = np.array([place for place, _ in known], np.int64)
-        scores, taste = self._scores(known)
+        scores, parts = self._scores(known)
         allowed = self._allowed(where or {})
         if exclude_seen:
             allowed[seen] = False
@@ -168,7 +135,7 @@ class Explorer:
                 card=self.card(self.ids[place]),
                 rank=rank,
                 score=float(scores[place]),
-                taste=float(taste[place]),
+                parts={name: float(part[place]) for name, part in parts.items()},
                 because=self._because(int(place), seen),
                 seen=bool((seen == place).any()),
                 fallback=not known,
@@ -214,11 +181,10 @@ class Explorer:
         users = histories.user_ids[rows[best]]
         return [(str(user), float(score), int(at)) for user, score, at in zip(users, scores[best], places)]
 
-    def _scores(self, known: list[tuple[int, str]]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the whole catalogue, and the part of them that is the cosine; popularity without a history."""
+    def _scores(self, known: list[tuple[int, str]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Scores of the whole catalogue, and their parts; the training events alone without a history."""
         if not known:
-            counts = self.counts.astype(np.float32)
-            return counts, np.zeros_like(counts)
+            return self.counts.astype(np.float32), {}
         model = self.run.model
         code = {kind: number for number, kind in enumerate(self.run.event_kinds)}
         newest = known[-model.memory_history :]
@@ -227,8 +193,9 @@ class Explorer:
             schema.HISTORY_EVENTS: np.array([[code.get(kind, -1) for _, kind in newest]], np.int32),
             schema.HISTORY_GAPS: np.zeros([1, len(newest)], np.float32),
         }
-        whole = model.scores(inputs, self._history_vectors).numpy()[0]
-        return whole, model.query(inputs).numpy()[0] @ self._unit.T
+        scores = model.scores(inputs, self._history_vectors).numpy()[0]
+        parts = catalogue_parts(model, inputs, self._history_vectors)
+        return scores, {name: part.numpy()[0] for name, part in parts.items()}
 
     def _choose(self, scores: np.ndarray, k: int, diversity: float) -> np.ndarray:
         pool = min(3 * k if diversity else k, len(scores))

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tfrec import schema
+from tfrec.workflows.explore.pictures import picture_column
 
 MOST_VALUES = 100
 """A column with more different values tells items apart."""
@@ -33,10 +34,20 @@ def facets(items: pl.DataFrame) -> dict[str, Facet]:
         >>> facets(items)["genre"].values
         ['War', 'Drama']
     """
-    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
-    names = [n for n in items.columns if n not in left_out and not n.endswith(schema.EMBEDDING_SUFFIX)]
-    found = {name: _facet([labels(value) for value in items[name].to_list()]) for name in names}
+    found = {name: _facet([labels(value) for value in items[name].to_list()]) for name in shown_columns(items)}
     return {name: facet for name, facet in found.items() if facet is not None}
+
+
+def shown_columns(items: pl.DataFrame) -> list[str]:
+    """The columns that say something about an item beside its title and text: no vectors, bytes or pictures.
+
+    Example:
+        >>> shown_columns(pl.DataFrame({"item_id": ["1"], "year": [1999], "cover": [b"..."], "a_embedding": [[0.1]]}))
+        ['year']
+    """
+    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
+    left_out |= {name for name, dtype in items.schema.items() if dtype == pl.Binary} | {picture_column(items) or ""}
+    return [name for name in items.columns if name not in left_out and not name.endswith(schema.EMBEDDING_SUFFIX)]
 
 
 def labels(value: Any) -> list[str]:

@@ -14,6 +14,7 @@ from tfrec.errors import InvalidInput, Unavailable
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
 from tfrec.runs import load_run
+from tfrec.workflows.explore.page_style import DARK, LIGHT
 
 PAGE = Path(__file__).parent / "streamlit_page.py"
 
@@ -22,6 +23,7 @@ def explore(
     runs: Sequence[str | Path],
     data: str | Path | None = None,
     *,
+    images: str | Path = ".",
     host: str = "127.0.0.1",
     port: int = 8600,
     browser: bool = True,
@@ -31,6 +33,7 @@ def explore(
     Args:
         runs: Folders of next-item runs; two are compared.
         data: Folder of the prepared data they were trained on, to look at its users; None for none.
+        images: Folder of the image files that the catalogue names; files outside it are not opened.
         host: Address to listen on; there is no authentication.
         port: int. Port of the page.
         browser: Whether it is opened in a browser.
@@ -49,26 +52,32 @@ def explore(
     if data is not None:
         loaded[0].refuse_other_catalogue(load_dataset(data))
     print(f"The page is at http://{host}:{port}; stop it with Ctrl-C.")
+    command = _command(_settings(host, port, browser), runs, data, images)
     try:
-        code = subprocess.run(
-            _command(runs, data, host, port, browser), check=False, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-        ).returncode
+        code = subprocess.run(command, check=False, env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}).returncode
     except KeyboardInterrupt:
         return
     if code:
         raise Unavailable(f"The page stopped with exit code {code}; its messages are above. Is port {port} free?")
 
 
-def _command(runs: Sequence[str | Path], data: str | Path | None, host: str, port: int, browser: bool) -> list[str]:
-    settings = {
+def _settings(host: str, port: int, browser: bool) -> dict[str, str]:
+    return {
         "server.address": host,
-        "server.port": port,
+        "server.port": str(port),
         "server.headless": str(not browser).lower(),
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
+        "theme.light.primaryColor": LIGHT,
+        "theme.dark.primaryColor": DARK,
     }
+
+
+def _command(
+    settings: dict[str, str], runs: Sequence[str | Path], data: str | Path | None, images: str | Path
+) -> list[str]:
     command = [sys.executable, "-m", "streamlit", "run", str(PAGE)]
-    command += [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    command += ["--", *(part for run in runs for part in ("--run", str(run)))]
+    command += [part for name, value in settings.items() for part in (f"--{name}", value)]
+    command += ["--", *(part for run in runs for part in ("--run", str(run))), "--images", str(images)]
     return command + (["--data", str(data)] if data is not None else [])

@@ -1,0 +1,161 @@
+"""Items as cards, in HTML: picture, texts, why, and the score as bars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from tfrec.reporting.diverging_bars import diverging_bars, span_of
+from tfrec.reporting.html_element import Html, element, joined
+from tfrec.workflows.explore.answers import Card, Reason, Recommendation
+from tfrec.workflows.explore.list_comparison import ListComparison
+
+Source = Callable[[int], str | None]
+"""From an item's place in the catalogue to the `src` of its picture."""
+NOTHING = joined()
+
+
+def piece(*children: str) -> Html:
+    """A part of the page with the explorer's look."""
+    return element("div", *children, class_="explore")
+
+
+def recommendation_cards(found: Sequence[Recommendation], source: Source) -> Html:
+    """A list with its reasons, and its scores on one scale."""
+    span = span_of(amount for place in found for amount in place.parts.values())
+    return piece(element("ol", *(_recommendation(place, source, span) for place in found), class_="cards"))
+
+
+def similar_cards(found: Iterable[tuple[Card, float]], source: Source) -> Html:
+    """Items with their cosines."""
+    cards = (card(item, source, badge=_badge(f"alike {_number(cosine)}", "same")) for item, cosine in found)
+    return piece(element("ol", *cards, class_="cards"))
+
+
+def compared_cards(found: Sequence[Recommendation], badges: dict[str, Html], source: Source) -> Html:
+    """One of two lists, with what became of each place in the other."""
+    cards = (
+        card(
+            place.card,
+            source,
+            rank=place.rank,
+            badge=badges.get(place.card.item_id, NOTHING),
+            below=(_score_line(place),),
+        )
+        for place in found
+    )
+    return piece(element("ol", *cards, class_="cards"))
+
+
+def change_badges(changed: ListComparison) -> tuple[dict[str, Html], dict[str, Html]]:
+    """What the first list and the second say about their items: gone there; new, risen or fallen here."""
+    gone = {item: _badge("gone", "down") for item in changed.gone}
+    return gone, {item: _change(rise) for item, rise in changed.moved.items()}
+
+
+def card(
+    item: Card,
+    source: Source,
+    *,
+    rank: int | None = None,
+    badge: Html = NOTHING,
+    below: Sequence[Html] = (),
+    aside: Html = NOTHING,
+) -> Html:
+    """An item: its picture, what the catalogue says of it, and what else is said.
+
+    Args:
+        item: The item.
+        source: Where its picture comes from.
+        rank: Its place in a list.
+        badge: Behind the title.
+        below: Under its facts.
+        aside: Beside them, or under them where there is no room.
+    """
+    number = element("span", f"{rank}. ", class_="rank") if rank is not None else NOTHING
+    title = joined(number, item.title, " " if badge else "", badge)
+    about = element(
+        "div",
+        element("p", title, class_="title"),
+        element("p", *_facts(item), class_="facts"),
+        element("p", f"{counted(item.events, 'event')} · id {item.item_id}", class_="soft"),
+        *below,
+        class_="about",
+    )
+    return element("li", tile(item, source), about, aside, class_="card scored" if aside else "card")
+
+
+def tile(item: Card, source: Source) -> Html:
+    """An item's picture over its initials, which show where there is none, on the colour of its category."""
+    address = source(item.place)
+    hue = "none" if item.category is None else item.category
+    picture = element("img", src=address, alt="", loading="lazy") if address else ""
+    return element("span", initials(item.title), picture, class_=f"tile hue-{hue}", aria_hidden="true")
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things.
+
+    Example:
+        >>> counted(1, "event"), counted(1200, "event")
+        ('1 event', '1,200 events')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def initials(title: str) -> str:
+    """Two letters that stand for a title.
+
+    Example:
+        >>> initials("Star Wars"), initials("Alien"), initials("The 12th *Man*"), initials("…")
+        ('SW', 'Al', '1M', '·')
+    """
+    words = [word for word in re.findall(r"\w+", title) if word.lower() not in ("the", "a", "an")] or re.findall(
+        r"\w+", title
+    )
+    if len(words) > 1:
+        return (words[0][0] + words[1][0]).upper()
+    return words[0][:2] if words else "·"
+
+
+def _facts(item: Card) -> Iterable[Html]:
+    for number, (name, value) in enumerate(item.facts.items()):
+        yield joined(" · " if number else "", element("span", f"{name} ", class_="soft"), value)
+
+
+def _recommendation(place: Recommendation, source: Source, span: tuple[float, float]) -> Html:
+    badge = _badge("seen", "same") if place.seen else NOTHING
+    if place.fallback:
+        return card(place.card, source, rank=place.rank, badge=badge)
+    total = element("p", element("span", "score"), element("span", f"{place.score:.3f}"), class_="total")
+    parts = element("div", total, diverging_bars(list(place.parts.items()), span), class_="parts")
+    why = element("p", element("span", "Because of ", class_="soft"), joined(*_reasons(place.because)), class_="why")
+    return card(place.card, source, rank=place.rank, badge=badge, below=(why,) if place.because else (), aside=parts)
+
+
+def _reasons(because: Iterable[Reason]) -> Iterable[Html]:
+    for number, why in enumerate(because):
+        together = f"{counted(why.together, 'time')} near it in training, " if why.together else ""
+        said = element("span", f" ({together}alike {_number(why.alike)})", class_="soft")
+        yield joined("; " if number else "", why.card.title, said)
+
+
+def _score_line(place: Recommendation) -> Html:
+    said = f"{counted(int(place.score), 'event')} in training" if place.fallback else f"score {place.score:.3f}"
+    return element("p", said, class_="soft")
+
+
+def _change(rise: int | None) -> Html:
+    if rise is None:
+        return _badge("new", "")
+    if not rise:
+        return _badge("=", "same")
+    return _badge(f"up {rise}", "") if rise > 0 else _badge(f"down {-rise}", "down")
+
+
+def _badge(words: str, look: str) -> Html:
+    return element("span", words, class_=f"badge {look}".strip())
+
+
+def _number(cosine: float) -> str:
+    return f"{cosine:.2f}".replace("-", "−")

@@ -1,0 +1,58 @@
+"""One category an item, few enough to be told apart by colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfrec.workflows.explore.filter_columns import Facet
+
+COLOURED = 7
+"""Categories with a colour of their own; more hues are not told apart. The rest are "other", the eighth."""
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The categories that colours stand for.
+
+    Args:
+        column: The column that they come from.
+        labels: At most `COLOURED` of its values, the most frequent first, and `OTHER` where there are more.
+        of_item: int8 `[items]`, places in `labels`, −1 for an item without a value.
+    """
+
+    column: str
+    labels: list[str]
+    of_item: np.ndarray
+
+
+def categories(facets: Mapping[str, Facet]) -> Categories | None:
+    """The categories of the first column whose values are mostly no numbers; None where there is none.
+
+    Of several values that an item has the rarest counts, which tells most about it.
+
+    Example:
+        >>> facet = Facet(["Drama", "War"], [frozenset({"Drama", "War"}), frozenset({"Drama"}), frozenset()])
+        >>> categories({"genre": facet}).of_item.tolist()
+        [1, 0, -1]
+    """
+    for column, facet in facets.items():
+        if 2 * sum(_is_number(value) for value in facet.values) < len(facet.values):
+            labels = facet.values[:COLOURED]
+            places = {label: place for place, label in enumerate(labels)}
+            of_item = [max((places.get(value, -1) for value in row), default=-2) for row in facet.of_item]
+            other = np.where(np.array(of_item) == -1, len(labels), of_item)
+            more = [OTHER] if len(facet.values) > len(labels) else []
+            return Categories(column, [*labels, *more], np.maximum(other, -1).astype(np.int8))
+    return None
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
