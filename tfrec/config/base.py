@@ -27,7 +27,7 @@ class _Checked(ModelMetaclass):
 
     if not TYPE_CHECKING:  # type checkers go by the fields
 
-        def __call__(cls, *args: Any, **values: Any) -> Any:
+        def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805  a metaclass's self is a class
             try:
                 return super().__call__(*args, **values)
             except ValidationError as error:

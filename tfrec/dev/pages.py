@@ -46,9 +46,11 @@ def configuration_page() -> str:
     common = [(name, option) for name, option in options if COMMON in option.metadata]
     parts = [
         "# Configuration",
-        "Every option of a run. Set one with `--set section.key=value`, several in a YAML file with `--config`, or in "
-        'Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps its '
-        "complete configuration in `config.yaml`. This page is generated from `tfrec/config/`.",
+        (
+            "Every option of a run. Set one with `--set section.key=value`, several in a YAML file with `--config`, or "
+            'in Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps its '
+            "complete configuration in `config.yaml`. This page is generated from `tfrec/config/`."
+        ),
         f"## The {len(common)} that people use",
         _table(common),
         f"The other {len(options) - len(common)} follow by section; most runs need none of them.",
@@ -102,9 +104,11 @@ def cli_page() -> str:
 
     parts = [
         "# Command line",
-        "Exit codes: 0 for success, 2 for bad input (one message, no traceback), 1 for an internal failure "
-        "(`TFREC_DEBUG=1` prints the traceback). A command that writes a folder writes it completely or not at all, "
-        "and does not overwrite without `--force`. This page shows what the commands print with `--help`.",
+        (
+            "Exit codes: 0 for success, 2 for bad input (one message, no traceback), 1 for an internal failure "
+            "(`TFREC_DEBUG=1` prints the traceback). A command that writes a folder writes it completely or not at "
+            "all, and does not overwrite without `--force`. This page shows what the commands print with `--help`."
+        ),
     ]
     runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
     for names in _commands([], typer.main.get_command(app)):

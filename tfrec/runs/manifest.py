@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tfrec import __version__
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.retrieval.seen_items import excludes_seen
+from tfrec.version import __version__
 
 PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensorflow-recommenders")
 

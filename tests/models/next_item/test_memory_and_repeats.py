@@ -175,7 +175,7 @@ def test_the_memory_adds_up_the_neighbours_of_the_history(k, text_k):
 
 
 def test_the_memory_reads_the_newest_two_hundred():
-    layer, counts, kernel = memory_of(ITEMS, ITEMS)
+    layer, _counts, _kernel = memory_of(ITEMS, ITEMS)
     layer.assign(decay=1.0)
     one, two = [1] * 200, [0, *[1] * 200]
     expected = layer.of_whole(tf.constant([one]))

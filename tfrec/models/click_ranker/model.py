@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,7 @@ class ClickRanker(keras.Model):
         starts = given.copy()
         if self.multi_task == "esmm":
             chain = funnel_places(self.behaviours)
-            for before, head in zip(chain, chain[1:]):
+            for before, head in pairwise(chain):
                 starts[head] = np.clip(given[head] / given[before], 1e-4, 1 - 1e-4)
         bias = self.body.get_layer("logits").bias
         bias.assign(np.log(starts / (1 - starts)).astype(np.float32))
