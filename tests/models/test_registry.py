@@ -16,8 +16,7 @@ from tfrec.errors import InvalidInput
 from tfrec.models.baselines.counting import Popularity
 from tfrec.models.family import Ability, ModelFamily
 from tfrec.models.registry import families_with, family_of
-from tfrec.runs import Run, evaluate_run, train
-from tfrec.runs.recommend import recommend_from_run
+from tfrec.runs import Run, evaluate, recommend, train
 from tfrec.serving import export
 from tfrec.training.fit_result import FitResult
 from tfrec.workflows.retrain import retrain
@@ -81,9 +80,9 @@ def test_a_new_family_is_trained_measured_and_asked_without_another_line_of_code
     train(dataset, tmp_path / "run", config)
     run = Run.load(tmp_path / "run")
     assert run.kind == "most-taken" and run.manifest["model"] == {"items": 8}
-    metrics = evaluate_run(run, dataset)
+    metrics = evaluate(run, dataset)
     assert metrics["ndcg@10"] == pytest.approx(metrics["baselines"]["popularity"]["ndcg@10"])
-    lists, counts = recommend_from_run(run, dataset, k=3), dataset.items["train_count"].to_numpy()
+    lists, counts = recommend(run, dataset, k=3), dataset.items["train_count"].to_numpy()
     histories, place = dataset.histories(), {item: index for index, item in enumerate(dataset.item_ids)}
     for user, events in zip(histories.user_ids, np.split(histories.items, histories.offsets[1:-1]), strict=True):
         left = [item for item in np.argsort(-counts.astype(int), kind="stable") if item not in events]
@@ -97,7 +96,7 @@ def test_what_a_family_cannot_do_is_refused_by_its_name(most_taken, dataset, tmp
     with pytest.raises(InvalidInput, match="no export of most-taken runs"):
         export(run, tmp_path / "saved" / "shop")
     with pytest.raises(InvalidInput, match="--ranker must be a run of click-ranker, .* is one of most-taken"):
-        evaluate_run(run, dataset, ranker=run)
+        evaluate(run, dataset, ranker=run)
     with pytest.raises(InvalidInput, match="most-taken models do not start from another run, next-item models do"):
         train(dataset, tmp_path / "other", config.with_values([f"training.start_from={run.path}"]))
     with pytest.raises(InvalidInput, match="expected a next-item run; .* is one of most-taken"):
