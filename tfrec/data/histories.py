@@ -24,6 +24,22 @@ def concatenate_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
 
 
+def row_numbers(lengths: np.ndarray) -> np.ndarray:
+    """The row of each element of concatenated rows.
+
+    Args:
+        lengths: int `[rows]`, number of elements of each row.
+
+    Returns:
+        int64 `[sum of lengths]`.
+
+    Example:
+        >>> row_numbers(np.array([2, 0, 1])).tolist()
+        [0, 0, 2]
+    """
+    return np.repeat(np.arange(len(lengths)), lengths)
+
+
 def _offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
@@ -63,6 +79,11 @@ class Histories:
     def lengths(self) -> np.ndarray:
         """Number of events in each row, int64 `[rows]`."""
         return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The row of each event, int64 `[events]`."""
+        return row_numbers(self.lengths)
 
     def row(self, index: int) -> slice:
         """The flat positions of one row."""
@@ -116,6 +137,11 @@ class Queries:
     def user_ids(self) -> np.ndarray:
         """User ids of the queries, object `[queries]`."""
         return self.history.user_ids
+
+    @property
+    def target_rows(self) -> np.ndarray:
+        """The query of each target, int64 `[targets]`."""
+        return row_numbers(np.diff(self.target_offsets))
 
     def __len__(self) -> int:
         return len(self.history)

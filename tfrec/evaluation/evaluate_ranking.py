@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.histories import Histories, Queries, concatenate_ranges
+from tfrec.data.histories import Histories, Queries, concatenate_ranges, row_numbers
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 from tfrec.retrieval.scorer import Scorer
@@ -229,7 +229,7 @@ def without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np
     """
     scores, lengths = scores.copy(), history.lengths[rows]
     seen = history.items[concatenate_ranges(history.offsets[rows], lengths)]
-    scores[np.repeat(np.arange(len(rows)), lengths), seen] = -np.inf
+    scores[row_numbers(lengths), seen] = -np.inf
     return scores
 
 
@@ -265,7 +265,7 @@ def _lists(values: pl.Series, offsets: np.ndarray) -> pl.Series:
     lengths = np.diff(offsets)
     if len(lengths) and lengths[0] and (lengths == lengths[0]).all():
         return values.reshape((len(lengths), int(lengths[0]))).arr.to_list()
-    rows = np.repeat(np.arange(len(offsets) - 1), lengths)
+    rows = row_numbers(lengths)
     grouped = (
         pl.DataFrame({"row": rows, "value": values}).group_by("row", maintain_order=True).agg("value")
         if len(values)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.histories import Histories, Queries
+from tfrec.data.histories import Histories, Queries, row_numbers
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.catalogue_metrics import head_items
 from tfrec.evaluation.ranking_metrics import ranking_metrics
@@ -97,7 +97,7 @@ def target_slices(
     labels = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
     if len(labels) != len(ranks):
         raise InvalidInput(f"Expected one group per target, {len(ranks)}; received {len(labels)}.")
-    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    row = row_numbers(np.diff(offsets))
     slices = {}
     for label in sorted(set(labels)):
         chosen = labels == label

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrec.data.histories import Histories
+from tfrec.data.histories import Histories, row_numbers
+from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.unit_vectors import unit_vectors
 
@@ -37,7 +38,7 @@ def precision_metrics(ranks: np.ndarray, offsets: np.ndarray, k: int) -> dict[st
         array([0.83333333])
     """
     counts = np.diff(offsets)
-    row = np.repeat(np.arange(len(counts)), counts)
+    row = row_numbers(counts)
     order = np.lexsort((ranks, row))
     place = np.arange(len(ranks)) - offsets[:-1][row]
     ordered = ranks[order]
@@ -126,14 +127,12 @@ def serendipity(
 
 def hits(lists: np.ndarray, target_offsets: np.ndarray, targets: np.ndarray, num_items: int) -> np.ndarray:
     """Whether each position of each list shows a target of the query, bool `[queries, k]`."""
-    row = np.repeat(np.arange(len(lists), dtype=np.int64), np.diff(target_offsets))
-    target_keys = np.sort(row * num_items + targets)
+    wanted = PairSet(row_numbers(np.diff(target_offsets)), targets, num_items)
     is_hit = np.empty(lists.shape, bool)
     for start in range(0, len(lists), _BLOCK):
         part = lists[start : start + _BLOCK]
-        keys = np.arange(start, start + len(part), dtype=np.int64)[:, None] * num_items + np.maximum(part, 0)
-        at = np.minimum(np.searchsorted(target_keys, keys), len(target_keys) - 1)
-        is_hit[start : start + _BLOCK] = (target_keys[at] == keys) & (part >= 0)
+        rows = np.arange(start, start + len(part))[:, None]
+        is_hit[start : start + _BLOCK] = wanted.contains(rows, np.maximum(part, 0)) & (part >= 0)
     return is_hit
 
 
@@ -156,8 +155,7 @@ def popularity_lift(lists: np.ndarray, histories: Histories, train_counts: np.nd
     """
     counts = np.asarray(train_counts, np.float64)
     lengths = histories.lengths
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    taste = np.bincount(row, counts[histories.items], minlength=len(lengths)) / np.maximum(lengths, 1)
+    taste = np.bincount(histories.rows, counts[histories.items], minlength=len(lengths)) / np.maximum(lengths, 1)
     usable = (taste > 0) & (lists >= 0).any(axis=1)
     return np.where(usable, list_popularity(lists, counts) / np.where(taste > 0, taste, 1) - 1, np.nan)
 
@@ -175,9 +173,8 @@ def miscalibration(lists: np.ndarray, histories: Histories, categories: np.ndarr
             (see `category_matrix`).
     """
     shown = np.where((lists >= 0)[..., None], categories[np.maximum(lists, 0)], 0).sum(axis=1)
-    row = np.repeat(np.arange(len(histories)), histories.lengths)
     past = np.zeros((len(histories), categories.shape[1]))
-    np.add.at(past, row, categories[histories.items])
+    np.add.at(past, histories.rows, categories[histories.items])
     usable = (past.sum(axis=1) > 0) & (shown.sum(axis=1) > 0)
     p = past / np.maximum(past.sum(axis=1, keepdims=True), 1e-300)
     q = shown / np.maximum(shown.sum(axis=1, keepdims=True), 1e-300)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfrec.data.histories import row_numbers
+
 UNRANKED = np.iinfo(np.int64).max
 """Rank of a target that cannot appear in any list: masked, or with a score of −inf or NaN."""
 
@@ -27,7 +29,7 @@ def target_ranks(scores: np.ndarray, offsets: np.ndarray, targets: np.ndarray) -
         array([3])
     """
     counts = np.diff(offsets)
-    row = np.repeat(np.arange(len(counts)), counts)
+    row = row_numbers(counts)
     value = scores[row, targets]
     below = (np.count_nonzero(scores[line] < bound) for line, bound in zip(row, value))
     return ranks_of(value, scores.shape[1] - np.fromiter(below, np.int64, len(targets)), offsets)
@@ -49,7 +51,7 @@ def ranks_of(value: np.ndarray, not_below: np.ndarray, offsets: np.ndarray) -> n
         array([3])
     """
     counts = np.diff(offsets)
-    row = np.repeat(np.arange(len(counts)), counts)
+    row = row_numbers(counts)
     order = np.lexsort((-value, row))  # the targets of each query by descending score, NaN last
     place = np.empty(len(value), np.int64)
     place[order] = np.arange(len(value)) - offsets[:-1][row]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfrec.config import AdaptationConfig, ConfigSource, as_run_config
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Histories
+from tfrec.data.pair_set import PairSet
 from tfrec.encoders import load_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
 from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
@@ -117,7 +118,7 @@ class Pairs:
     ) -> None:
         number: dict[str, int] = {}
         text_of = np.array([number.setdefault(text.strip(), len(number)) for text in texts], np.int64)
-        rows = np.repeat(np.arange(len(histories)), np.diff(histories.offsets))
+        rows = histories.rows
         parts, users = [], []
         for distance in range(1, window + 1):
             first, second = histories.items[:-distance], histories.items[distance:]
@@ -137,12 +138,8 @@ class Pairs:
                 "No two items with different texts are close to one another in a history. Add events or texts, or "
                 "increase adaptation.window or adaptation.sitting."
             )
-        self._text_of, self._texts = text_of, len(number)
-        self._pair_keys = np.unique(self._key(pairs[:, 0], pairs[:, 1]))
-
-    def _key(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """A distinct number for each pair of texts."""
-        return self._text_of[first] * self._texts + self._text_of[second]
+        self._text_of = text_of
+        self._text_pairs = PairSet(text_of[pairs[:, 0]], text_of[pairs[:, 1]], len(number))
 
     def hidden(self, batch: np.ndarray) -> np.ndarray:
         """Which second items of a batch are not negatives for each first item.
@@ -155,11 +152,8 @@ class Pairs:
         Returns:
             bool `[n, n]`; the diagonal is False.
         """
-        first, second = batch[:, :1], batch[None, :, 1]
-        key = self._key(np.broadcast_to(first, (len(batch), len(batch))), np.broadcast_to(second, (len(batch),) * 2))
-        place = np.minimum(np.searchsorted(self._pair_keys, key), len(self._pair_keys) - 1)
-        hidden = self._pair_keys[place] == key
-        hidden |= self._text_of[first] == self._text_of[second]
+        first, second = self._text_of[batch[:, :1]], self._text_of[batch[None, :, 1]]
+        hidden = self._text_pairs.contains(first, second) | (first == second)
         np.fill_diagonal(hidden, False)
         return hidden
 

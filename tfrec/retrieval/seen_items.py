@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries
+from tfrec.data.pair_set import PairSet
 
 REPEAT_SHARE = 0.01
 """Share of repeats among the validation targets from which seen items stay in the lists. A convention: with fewer
@@ -32,13 +31,6 @@ def should_exclude_seen(dataset: PreparedDataset) -> bool:
 
 def repeat_share(queries: Queries, num_items: int) -> float:
     """Share of the targets that occur in the history of their own query; 0 without targets."""
-    history = queries.history
-    seen = _pair_keys(history.offsets, history.items, num_items)
-    targets = _pair_keys(queries.target_offsets, queries.target_items, num_items)
-    return float(np.isin(targets, seen).mean()) if len(targets) else 0.0
-
-
-def _pair_keys(offsets: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
-    """A distinct number for each (row, item) pair."""
-    rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
-    return rows * num_items + items
+    seen = PairSet(queries.history.rows, queries.history.items, num_items)
+    repeats = seen.contains(queries.target_rows, queries.target_items)
+    return float(repeats.mean()) if len(repeats) else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrec.data.histories import Queries
+from tfrec.data.pair_set import PairSet
 
 
 class Negatives:
@@ -25,32 +26,26 @@ class Negatives:
 
     def __init__(self, num_items: int, rows: np.ndarray, items: np.ndarray) -> None:
         self.num_items = num_items
-        self._taken = np.unique(np.asarray(rows, np.int64) * num_items + items)
+        self.taken = PairSet(rows, items, num_items)
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """int64 `[len(rows), count]`: negatives for the users `rows`."""
         drawn = rng.integers(0, self.num_items, (len(rows), count))
         for _ in range(10):
-            taken = self.is_taken(rows, drawn)
+            taken = self.taken.contains(rows[:, None], drawn)
             if not taken.any():
                 break
             drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
         else:  # users who took most of the catalogue: of what is left, exactly
-            for place in np.argwhere(self.is_taken(rows, drawn)):
+            for place in np.argwhere(self.taken.contains(rows[:, None], drawn)):
                 left = self._left(int(rows[place[0]]))
                 if len(left):
                     drawn[tuple(place)] = rng.choice(left)
         return drawn
 
-    def is_taken(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        keys = np.asarray(rows, np.int64)[:, None] * self.num_items + items
-        place = np.minimum(np.searchsorted(self._taken, keys), len(self._taken) - 1)
-        return self._taken[place] == keys
-
     def _left(self, row: int) -> np.ndarray:
         """The items that user `row` did not take."""
-        first, stop = np.searchsorted(self._taken, [row * self.num_items, (row + 1) * self.num_items])
-        return np.setdiff1d(np.arange(self.num_items), self._taken[first:stop] - row * self.num_items)
+        return np.setdiff1d(np.arange(self.num_items), self.taken.items_of(row))
 
 
 @dataclass(frozen=True)
@@ -68,11 +63,10 @@ class Impressions:
     @classmethod
     def sample(cls, queries: Queries, num_items: int, negatives: int, seed: int) -> Impressions:
         """Each target of each query with `negatives` items that are in neither the history nor the targets."""
-        seen = np.repeat(np.arange(len(queries)), np.diff(queries.history.offsets))
-        rows = np.repeat(np.arange(len(queries)), np.diff(queries.target_offsets))
+        rows = queries.target_rows
         taken = Negatives(
             num_items,
-            np.concatenate([seen, rows]),
+            np.concatenate([queries.history.rows, rows]),
             np.concatenate([queries.history.items, queries.target_items]),
         )
         drawn = taken.draw(rows, negatives, np.random.default_rng(seed))

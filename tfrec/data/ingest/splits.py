@@ -115,7 +115,7 @@ def given(h: Histories, part: NDArray[np.int8]) -> Split:
     for index, name in enumerate((schema.TRAIN, schema.VALID, schema.TEST)):
         if not (part == index).any():
             raise InvalidInput(f"The split column has no {name!r} event. Each of train, valid and test is needed.")
-    user = np.repeat(np.arange(len(h)), h.lengths)
+    user = h.rows
     leaks = np.flatnonzero((np.diff(part) < 0) & (np.diff(user) == 0))
     if len(leaks):
         users = np.unique(user[leaks])
@@ -127,7 +127,7 @@ def given(h: Histories, part: NDArray[np.int8]) -> Split:
 
 
 def _by_part(h: Histories, part: NDArray[np.int8], cuts: dict[str, int]) -> Split:
-    user = np.repeat(np.arange(len(h), dtype=np.int32), h.lengths)
+    user = h.rows.astype(np.int32)
     first_part = np.full(int(h.items.max(initial=0)) + 1, 3, np.int8)
     for index in (2, 1, 0):
         first_part[h.items[part == index]] = index

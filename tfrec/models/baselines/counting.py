@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, concatenate_ranges
+from tfrec.data.histories import Histories, concatenate_ranges, row_numbers
 from tfrec.errors import InvalidInput
 from tfrec.models.shared.neighbours import count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
@@ -119,7 +119,7 @@ class CooccurrenceText(Cooccurrence):
         self.vectors = unit_vectors(_checked(text_vectors, dataset.num_items))
         super().fit(dataset)
         lengths = np.diff(self._starts)
-        item = np.repeat(np.arange(self.num_items), lengths)
+        item = row_numbers(lengths)
         self._values /= np.bincount(item, weights=self._values, minlength=self.num_items)[item].astype(np.float32)
         return self
 
@@ -147,7 +147,7 @@ def _weighted_history(
     lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
     places = concatenate_ranges(stop - lengths, lengths)
     age = np.repeat(stop, lengths) - 1 - places
-    return np.repeat(np.arange(len(rows)), lengths), histories.items[places], decay**age
+    return row_numbers(lengths), histories.items[places], decay**age
 
 
 def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, concatenate_ranges
+from tfrec.data.histories import Histories, concatenate_ranges, row_numbers
+from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput, Unavailable
 
 MOST_ITEMS = 20_000
@@ -106,8 +107,7 @@ class Als:
 
         starts, lengths = histories.offsets[rows], histories.lengths[rows]
         places = concatenate_ranges(starts, lengths)
-        row = np.repeat(np.arange(len(rows)), lengths)
-        cells = np.divmod(np.unique(row * self.num_items + histories.items[places]), self.num_items)
+        cells = PairSet(row_numbers(lengths), histories.items[places], self.num_items).pairs()
         return csr_matrix((np.ones(len(cells[0]), np.float32), cells), shape=(len(rows), self.num_items))
 
 

@@ -41,8 +41,7 @@ def segment_counts(dataset: PreparedDataset, column: str) -> pl.DataFrame:
     """
     training, of = dataset.training(), segments_of(dataset, column)
     names = pl.Series([of.get(user) for user in training.user_ids], dtype=pl.String)
-    rows = np.repeat(np.arange(len(training)), training.lengths)
-    events = pl.DataFrame({schema.SEGMENT: names[rows], ITEM: pl.Series(training.items, dtype=pl.UInt32)})
+    events = pl.DataFrame({schema.SEGMENT: names[training.rows], ITEM: pl.Series(training.items, dtype=pl.UInt32)})
     counted = events.drop_nulls().group_by(schema.SEGMENT, ITEM).len(schema.COUNT)
     return counted.with_columns(pl.col(schema.COUNT).cast(pl.UInt32)).sort(schema.SEGMENT, ITEM)
 

@@ -39,8 +39,7 @@ class Examples:
         Raises:
             InvalidInput: no user has two training events with a target behind.
         """
-        lengths = np.diff(histories.offsets)
-        row_of = np.repeat(np.arange(len(lengths)), lengths)
+        row_of = histories.rows
         place = np.arange(len(row_of)) - histories.offsets[row_of]
         stops = np.flatnonzero((place > 0) & histories.is_target)
         if not len(stops):

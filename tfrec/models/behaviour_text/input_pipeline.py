@@ -37,8 +37,7 @@ class Material:
         self.count, self.joint_texts = config.model.negatives, config.training.encoder_examples
         self.histories = dataset.training()
         self.examples = Examples.sample(self.histories, config.training.max_examples, self.seed)
-        rows = np.repeat(np.arange(len(self.histories)), np.diff(self.histories.offsets))
-        self.negatives = Negatives(dataset.num_items, rows, self.histories.items)
+        self.negatives = Negatives(dataset.num_items, self.histories.rows, self.histories.items)
 
     def texts(self, model: BehaviourTextModel, of: np.ndarray) -> list[str]:
         """Behaviour texts of the examples `of`, as `model` reads them."""

@@ -12,6 +12,7 @@ from tfrec.config import RankerConfig, RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories
 from tfrec.data.impressions import without_kind
+from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput
 from tfrec.models.click_ranker.labels import fulfilled, labels_ahead, labels_of_impressions, spread, windows
 from tfrec.models.click_ranker.predictor import recent_events
@@ -61,7 +62,7 @@ def training_examples(dataset: PreparedDataset, behaviours: Sequence[str], horiz
     table = fulfilled(dataset.event_kinds, behaviours)
     kind = impression_kind(dataset.event_kinds)
     clean, before = without_kind(training, kind)
-    rows_of = np.repeat(np.arange(len(training)), training.lengths)
+    rows_of = training.rows
     given = kind >= 0 and bool((training.events == kind).any())
     if given:
         shown = training.events == kind
@@ -88,7 +89,7 @@ class TrainingNegatives:
     def __init__(self, examples: RankerExamples, num_items: int, config: RankerConfig) -> None:
         histories, self.config, self.horizon = examples.histories, config, config.horizon
         self._histories = histories
-        self._never = Negatives(num_items, np.repeat(np.arange(len(histories)), histories.lengths), histories.items)
+        self._never = Negatives(num_items, histories.rows, histories.items)
 
     def draw(self, examples: RankerExamples, rng: np.random.Generator) -> RankerExamples:
         """The examples with more candidates, whose labels are 0."""
@@ -106,7 +107,8 @@ class TrainingNegatives:
     def _sampled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         drawn = self._never.draw(rows, self.config.negatives, rng)
         popular = self._histories.items[rng.integers(0, len(self._histories.items), drawn.shape)]
-        wanted = (rng.random(drawn.shape) < self.config.popular_negatives) & ~self._never.is_taken(rows, popular)
+        wanted = rng.random(drawn.shape) < self.config.popular_negatives
+        wanted &= ~self._never.taken.contains(rows[:, None], popular)
         return np.where(wanted, popular, drawn)
 
     def _from_history(self, examples: RankerExamples, rng: np.random.Generator) -> np.ndarray:
@@ -166,14 +168,14 @@ def _labels_of_targets(
     num_items: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the user of each target does with it in the window, and the position of the first such act."""
-    wanted = rows.astype(np.int64) * num_items + items
-    order = np.argsort(wanted)
-    found = query.astype(np.int64) * num_items + whole.items[at]
-    place = np.minimum(np.searchsorted(wanted[order], found), len(order) - 1)
-    hit = (wanted[order][place] == found) & acts.any(axis=1)
+    targets = PairSet(rows, items, num_items)
+    number = np.empty(len(targets), np.int64)  # of the target at each position of the set
+    number[targets.positions(rows, items)] = np.arange(len(items))
+    found = targets.positions(query, whole.items[at])
+    acted = (found >= 0) & acts.any(axis=1)
     labels, first = np.zeros((len(items), acts.shape[1]), np.float32), np.full(len(items), len(whole.items))
-    np.maximum.at(labels, order[place[hit]], acts[hit])
-    np.minimum.at(first, order[place[hit]], at[hit])
+    np.maximum.at(labels, number[found[acted]], acts[acted])
+    np.minimum.at(first, number[found[acted]], at[acted])
     return labels, np.minimum(first, len(whole.items) - 1)
 
 

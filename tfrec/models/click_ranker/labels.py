@@ -8,7 +8,8 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories, Queries, concatenate_ranges
+from tfrec.data.histories import Histories, Queries, concatenate_ranges, row_numbers
+from tfrec.data.pair_set import pair_keys
 
 
 def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
@@ -36,8 +37,7 @@ def labels_ahead(histories: Histories, at: np.ndarray, table: np.ndarray, horizo
         table: From `fulfilled`.
         horizon: int. Events read, the one `at` included.
     """
-    rows = np.repeat(np.arange(len(histories)), histories.lengths)
-    ends = histories.offsets[1:][rows[at]]
+    ends = histories.offsets[1:][histories.rows[at]]
     labels = np.zeros((len(at), table.shape[1]), np.float32)
     for step in range(horizon):
         inside = np.flatnonzero(at + step < ends)
@@ -57,7 +57,7 @@ def labels_of_impressions(
         shown: bool `[events]`, the impressions. acts: float32 `[events, behaviours]`, what each event fulfils.
         num_items: int.
     """
-    key = groups.astype(np.int64) * num_items + items
+    key = pair_keys(groups, items, num_items)
     order = np.argsort(key, kind="stable")
     number = np.cumsum(shown[order])  # impressions up to each event, by user and item
     first = np.flatnonzero(np.diff(key[order], prepend=-1))
@@ -96,5 +96,4 @@ def spread(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarra
         [[3, 4, 9], [0, 0, 1]]
     """
     lengths = np.maximum(stops - starts, 0)
-    group = np.repeat(np.arange(len(starts)), lengths)
-    return concatenate_ranges(starts, lengths), group
+    return concatenate_ranges(starts, lengths), row_numbers(lengths)

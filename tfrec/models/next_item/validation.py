@@ -10,7 +10,7 @@ import numpy as np
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Queries
+from tfrec.data.histories import Queries, row_numbers
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.search import balance, balances
@@ -71,7 +71,7 @@ def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) ->
         top = logits.max(axis=1, keepdims=True)
         log_sum = (top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True)))[:, 0]
         flat, offsets = queries.targets_of(rows)
-        row = np.repeat(np.arange(len(rows)), np.diff(offsets))
+        row = row_numbers(np.diff(offsets))
         total += float((log_sum[row] - logits[row, queries.target_items[flat]]).sum())
     return total / max(1, len(queries.target_items))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfrec.data.histories import Histories
+from tfrec.data.pair_set import PairSet
 
 NEVER = -1000.0
 """The bias on repeats where there are none."""
@@ -30,11 +31,10 @@ def repeat_log_odds(training: Histories, num_items: int) -> float:
     Kept within −6…6; without training events it is 0. Where nobody repeats, and a hundred would have by chance, it is
     −1000, which no score makes up for: the log takes each item once, as one of ratings does.
     """
-    rows = np.repeat(np.arange(len(training), dtype=np.int64), np.diff(training.offsets))
+    rows = training.rows
     if not len(rows):
         return 0.0
-    distinct = len(np.unique(rows * num_items + training.items))
-    repeats = len(rows) - distinct
+    repeats = len(rows) - len(PairSet(rows, training.items, num_items))
     position = np.arange(len(rows)) - training.offsets[:-1][rows]
     by_chance = float(np.minimum(position, num_items).sum() / num_items)
     if not repeats and by_chance >= 100:

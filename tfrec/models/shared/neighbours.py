@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tfrec.data.histories import Histories
+from tfrec.data.pair_set import pair_keys
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 TEMPERATURE = 0.3
@@ -32,12 +33,12 @@ def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.n
         itself counts twice, once in each order.
     """
     items = histories.items.astype(np.int64)
-    user = np.repeat(np.arange(len(histories)), histories.lengths)
+    user = histories.rows
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for distance in range(1, min(window, len(items)) + 1):
         same = user[:-distance] == user[distance:]
         first, second = items[:-distance][same], items[distance:][same]
-        pairs = np.concatenate([first * num_items + second, second * num_items + first])
+        pairs = np.concatenate([pair_keys(first, second, num_items), pair_keys(second, first, num_items)])
         new_keys, new_counts = np.unique(pairs, return_counts=True)
         keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
         counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))

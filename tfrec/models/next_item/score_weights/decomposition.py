@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.data.histories import Queries
+from tfrec.data.histories import Queries, row_numbers
 from tfrec.data.padding import history_batch
 from tfrec.evaluation.evaluate_ranking import without_seen
 from tfrec.evaluation.ranking_metrics import ranking_metrics, ranks_of
@@ -91,7 +91,7 @@ class _Block:
             cosine = without_seen(cosine, queries.history, rows)
         flat, self.offsets = queries.targets_of(rows)
         targets = queries.target_items[flat]
-        self.target_rows = np.repeat(np.arange(len(rows)), np.diff(self.offsets))
+        self.target_rows = row_numbers(np.diff(self.offsets))
 
         last, count = occurrences(self.items)
         taken_rows, column = tf.where(last).numpy().T
@@ -197,7 +197,7 @@ def _further_below(
         more = (scores < of_query).view(np.int8) - (alone < of_query).view(np.int8)
         return np.add.reduceat(more, bounds[:-1], dtype=np.int64)
     found = np.zeros(len(bound), np.int64)
-    for target, row in enumerate(np.repeat(np.arange(len(counts)), counts)):
+    for target, row in enumerate(row_numbers(counts)):
         places = slice(bounds[row], bounds[row + 1])
         below, before = (np.count_nonzero(part[places] < bound[target]) for part in (scores, alone))
         found[target] = below - before
