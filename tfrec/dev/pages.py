@@ -48,8 +48,8 @@ def configuration_page() -> str:
         "# Configuration",
         (
             "Every option of a run. Set one with `--set section.key=value`, several in a YAML file with `--config`, or "
-            'in Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps its '
-            "complete configuration in `config.yaml`. This page is generated from `tfrec/config/`."
+            'in Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps '
+            "its complete configuration in `config.yaml`. This page is generated from `tfrec/config/`."
         ),
         f"## The {len(common)} that people use",
         _table(common),
