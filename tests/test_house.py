@@ -29,6 +29,8 @@ REACHED_THROUGH = {
     "RankingResult": "evaluate_ranking",
     "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
+    "SizeReport": "check",
+    "ModelServer": "LocalServer",
     "IndexReport": "build_index",
     "ServerError": "predict",
     "AnalysisResult": "analyse",

@@ -29,17 +29,15 @@ def evaluate(
 ) -> None:
     """Measure a run and the baselines; ranking metrics are over the whole catalogue."""
     check_page(report, force, "--report")
-    import tfrec
-
-    dataset = tfrec.load_dataset(data)
     load_tensorflow(pool=True)
+    import tfrec
     from tfrec.workflows.console_tables import print_metrics
 
-    metrics = tfrec.evaluate(run, dataset, split, out, trained_baselines=trained_baselines, ranker=ranker)
+    metrics = tfrec.evaluate(run, data, split, out, trained_baselines=trained_baselines, ranker=ranker)
     print_metrics(metrics)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:
         from tfrec.workflows.run_report import write_run_report
 
-        write_run_report(report, run, dataset, out, force=force)
+        write_run_report(report, run, data, out, force=force)
         typer.echo(f"Wrote {report}")

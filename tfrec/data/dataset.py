@@ -36,9 +36,10 @@ class PreparedDataset:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not (self.path / MANIFEST_FILE).is_file():
+        lacking = [name for name in (MANIFEST_FILE, SEQUENCES_FILE) if not (self.path / name).is_file()]
+        if lacking:
             raise InvalidInput(
-                f"{self.path} is not a prepared dataset: it has no {MANIFEST_FILE}. Make one with: tfrec prepare."
+                f"{self.path} is not a prepared dataset: it has no {lacking[0]}. Make one with: tfrec prepare."
             )
         self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
         if self.manifest.get("format") != FORMAT:

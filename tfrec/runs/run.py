@@ -41,10 +41,11 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not (self.path / MANIFEST_FILE).is_file():
+        lacking = [name for name in (MANIFEST_FILE, CONFIG_FILE) if not (self.path / name).is_file()]
+        if lacking:
             partial = self.path.with_name(self.path.name + ".partial")
             hint = " Its training was interrupted: train with --resume." if partial.is_dir() else ""
-            raise InvalidInput(f"{self.path} is not a run: it has no {MANIFEST_FILE}.{hint}")
+            raise InvalidInput(f"{self.path} is not a run: it has no {lacking[0]}.{hint}")
         self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
         self.config = RunConfig.load(self.path / CONFIG_FILE)
 
