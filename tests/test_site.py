@@ -182,26 +182,6 @@ def test_every_command_on_a_page_exists(page):
             )
 
 
-def python_of(page):
-    return re.search(r"```python\n(import tfrec\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)[1]
-
-
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, tiny_hf_bert, capsys):
-    from tfrec.encoders import presets
-
-    assert python_of("README.zh.md") == python_of("docs/howto.md") == python_of("README.md")
-    rows = [f"u{u},i{(u + step) % 12},{step}" for u in range(30) for step in range(8)]
-    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
-    (tmp_path / "items.csv").write_text("item_id,title\n" + "\n".join(f"i{i},red shoe {i}" for i in range(12)))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(presets.PRESETS, "minilm-l6", lambda: tiny_hf_bert)
-    exec(compile(python_of("README.md"), "README.md", "exec"), {})
-    assert (tmp_path / "saved_models" / "shop" / "1" / "saved_model.pb").is_file()
-    assert "the answers are those of the export" in capsys.readouterr().out
-
-
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path, capfd):
     assert build(tmp_path / "site") == 0, capfd.readouterr()
