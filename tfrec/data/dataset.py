@@ -165,16 +165,19 @@ class PreparedDataset:
 
 
 def load_dataset(path: PreparedDataset | str | Path) -> PreparedDataset:
-    """The prepared data in a folder; a PreparedDataset is handed back as it is.
+    """Loads the prepared dataset in a folder. A PreparedDataset is returned unchanged.
+
+    Args:
+        path: The folder, or a PreparedDataset.
 
     Raises:
-        InvalidInput: the folder is no prepared data, or what was given is neither.
+        InvalidInput: The folder is not a prepared dataset, or the argument has another type.
     """
     if isinstance(path, PreparedDataset):
         return path
     if not isinstance(path, str | Path):
         raise InvalidInput(
             f"Expected a PreparedDataset or the folder of one, received a {type(path).__name__}. "
-            "Make one of logs or frames with tfrec.prepare."
+            "Create one from logs or frames with tfrec.prepare."
         )
     return PreparedDataset(path)

@@ -1,4 +1,4 @@
-"""What an encoder folder says about itself, without loading it."""
+"""`describe_encoder`: reads the metadata of an encoder folder without loading the encoder."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from tfrec.files import read_json
 
 
 def describe_encoder(folder: str | Path) -> dict[str, Any]:
-    """What `import_encoder` wrote down: dim, max_seq_length, pooling, normalised, backbone, sha256, source.
+    """The metadata of an encoder: dim, max_seq_length, pooling, normalised, backbone, sha256, source.
+
+    Args:
+        folder: A folder written by `import_encoder`.
 
     Raises:
-        InvalidInput: the folder is none of an encoder.
+        InvalidInput: The folder is not an encoder folder.
     """
-    described = Path(folder) / ABOUT
-    if not described.is_file():
+    file = Path(folder) / ABOUT
+    if not file.is_file():
         raise InvalidInput(
-            f"{folder} is not an encoder folder: there is no {described.name}. Make one with `tfrec encoder import`."
+            f"{folder} is not an encoder folder: it has no {file.name}. Make one with `tfrec encoder import`."
         )
-    about: dict[str, Any] = read_json(described)
+    about: dict[str, Any] = read_json(file)
     return about

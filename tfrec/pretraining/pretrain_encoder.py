@@ -72,7 +72,7 @@ def pretrain_encoder(
     partial = out.with_name(out.name + ".partial")
     refuse_existing(out, force)
     if data is None and not files:
-        raise InvalidInput("There is nothing to learn from. Pass --data, --text, or both.")
+        raise InvalidInput("There is nothing to train on. Pass --data, --text, or both.")
     dataset = None if data is None else load_dataset(data)
     config = _start(partial, as_run_config(config), resume, force)
     options = config.pretraining

@@ -1,4 +1,4 @@
-"""Tables as files that people open: the form is that of the name's ending, and a file is whole or not there."""
+"""Writes tables as Parquet, CSV or JSON lines, depending on the file suffix, atomically."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from tfrec.files import refuse_existing
 if TYPE_CHECKING:
     import polars as pl
 
-_FORMS = (".parquet", ".csv", ".jsonl")
+_SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 def check_output(path: str | Path, force: bool = False) -> None:
-    """Raises `InvalidInput` when a table cannot go to `path`; call it before any work."""
+    """Raises `InvalidInput` if a table cannot be written to `path`. Call it before any long work.
+
+    Args:
+        path: The file to write.
+        force: Whether an existing file may be replaced.
+    """
     path = Path(path)
-    if path.suffix not in _FORMS:
-        raise InvalidInput(f"Expected a file that ends with one of {', '.join(_FORMS)}, received {path.name!r}.")
+    if path.suffix not in _SUFFIXES:
+        raise InvalidInput(f"Expected a file that ends with one of {', '.join(_SUFFIXES)}, received {path.name!r}.")
     refuse_existing(path, force)
     if path.is_dir() or not path.parent.is_dir():
-        raise InvalidInput(f"{path} is not a file in an existing folder. Choose another place.")
+        raise InvalidInput(f"{path} is not a file in an existing folder. Choose another path.")
 
 
 def write_frame(frame: pl.DataFrame, path: str | Path) -> None:
-    """Writes a frame in the form that the name's ending says, whole or not at all."""
+    """Writes a frame atomically, in the format of the suffix of `path`."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Decides whether lists leave out what their user has had: the rule of `retrieval.exclude_seen`."""
+"""Decides whether lists exclude items that the user has seen: the rule of `retrieval.exclude_seen`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ repeats, seen items would take list positions for almost no hits."""
 
 
 def excludes_seen(config: RunConfig, dataset: PreparedDataset) -> bool:
-    """What `retrieval.exclude_seen` comes to: true and false as they are, auto by `should_exclude_seen`."""
+    """Whether `retrieval.exclude_seen` excludes seen items; "auto" is decided by `should_exclude_seen`."""
     choice = config.retrieval.exclude_seen
     return should_exclude_seen(dataset) if choice == "auto" else choice == "true"
 

@@ -22,7 +22,7 @@ class TopK(keras.layers.Layer):
         k: int. Number of items to return.
         chunk_size: int. Number of items scored at a time. None chooses it so that a chunk has about two million scores,
             but at least 65536 items.
-        **kwargs: As any Keras layer takes them (name); scores are float32 whatever the dtype policy.
+        **kwargs: Arguments of any Keras layer, such as name. Scores are float32 under any dtype policy.
 
     Call arguments:
         query: float32 `[batch, dim]`.

@@ -1,4 +1,4 @@
-"""Vectors of length 1, whose dot products are cosines."""
+"""Scales vectors to unit length, so that dot products are cosines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """The rows of float `[n, dim]` at length 1, float32; a row of zeros stays one.
+    """Scales the rows of float `[n, dim]` to unit length, float32. Rows of zeros stay zero.
 
     Example:
         >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()

@@ -1,4 +1,4 @@
-"""Files of user ids."""
+"""Reading lists of user ids."""
 
 import polars as pl
 import pytest
@@ -8,12 +8,12 @@ from tfrec.data.ingest.user_ids import read_users
 
 
 @pytest.mark.parametrize("text", ["b\na\n", "user_id\nb\na", " b \n\na\nb\n"])
-def test_users_are_read_one_a_line_in_order_and_once(tmp_path, text):
+def test_each_user_of_a_text_file_is_read_once_in_order(tmp_path, text):
     (tmp_path / "users.txt").write_text(text)
     assert read_users(tmp_path / "users.txt") == ["b", "a"]
 
 
-def test_users_of_a_parquet_file_are_its_user_id_column(tmp_path):
+def test_users_of_a_parquet_file_come_from_the_column_user_id(tmp_path):
     pl.DataFrame({"user_id": [2, 1, None, 2]}).write_parquet(tmp_path / "users.parquet")
     assert read_users(tmp_path / "users.parquet") == ["2", "1"]
     pl.DataFrame({"user": [2]}).write_parquet(tmp_path / "users.parquet")

@@ -1,4 +1,4 @@
-"""Lists of user ids that people give as files."""
+"""Reads lists of user ids from files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from tfrec.schema import USER_ID
 
 
 def read_users(path: str | Path) -> list[str]:
-    """User ids of a file: one a line, or the user_id column of a Parquet file; a first line `user_id` is a heading.
+    """Reads user ids from a text file with one id per line, or from the column user_id of a Parquet file.
+
+    Args:
+        path: The file. A first line `user_id` is a header and is skipped.
+
+    Returns:
+        The distinct ids, in the order of their first occurrence.
 
     Raises:
-        InvalidInput: no such file, no user_id column, or no ids in it.
+        InvalidInput: The file does not exist, has no column user_id, or contains no ids.
     """
     path = Path(path)
     if not path.is_file():
-        raise InvalidInput(f"Expected a file of user ids, one a line; there is no file {path}.")
+        raise InvalidInput(f"Expected a file of user ids, one per line; there is no file {path}.")
     if path.suffix == ".parquet":
         frame = pl.read_parquet(path)
         if USER_ID not in frame.columns:
@@ -30,5 +36,5 @@ def read_users(path: str | Path) -> list[str]:
         if ids and ids[0] == USER_ID:
             ids = ids[1:]
     if not ids:
-        raise InvalidInput(f"{path} holds no user ids; expected one a line.")
+        raise InvalidInput(f"{path} contains no user ids; expected one per line.")
     return list(dict.fromkeys(ids))

@@ -92,19 +92,19 @@ class EmbeddingStore:
         return vectors
 
     def add(self, texts: Sequence[str], encoder: TextEncoder, seq_length: int = 64, batch_size: int = 64) -> int:
-        """Encodes and stores those of `texts` that are not there yet; no more than 32,768 vectors are held at a time.
+        """Encodes and stores the texts that are not in the store yet, with at most 32,768 vectors in memory.
 
         Args:
             texts: Strings; repeated ones are encoded once.
-            encoder: What encodes. Another encoder, precision or `seq_length` shares nothing.
-            seq_length: int. Tokens a text is cut to.
-            batch_size: int. Texts at a time.
+            encoder: The encoder for new texts. Different encoders, precisions and lengths share no vectors.
+            seq_length: int. Maximum number of tokens per text; longer texts are truncated.
+            batch_size: int. Number of texts per batch.
 
         Returns:
-            How many were not there.
+            The number of texts that were new.
 
         Raises:
-            InvalidInput: As `encode`.
+            InvalidInput: As in `encode`.
         """
         return self._add(texts, _keys(texts), encoder, seq_length, batch_size)
 
