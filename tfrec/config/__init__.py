@@ -43,7 +43,7 @@ __all__ = [
 
 
 ConfigSource = Union["RunConfig", Mapping[str, Any], str, Path, None]
-"""What functions take as a configuration: one, options over the defaults, a YAML file, or None for the defaults."""
+"""A configuration as functions accept it: a RunConfig, a mapping of options, a YAML file, or None for defaults."""
 
 
 class RunConfig(Section):
@@ -89,11 +89,11 @@ class RunConfig(Section):
         """A copy with some options changed.
 
         Args:
-            values: A mapping of `section.key` to value, nested where you like, its values taken as they are; or
-                `section.key=value` strings, as after `--set`, whose values are read as YAML.
+            values: A mapping of `section.key` to value, which may be nested, or `section.key=value` strings as for
+                `--set`, whose values are parsed as YAML.
 
         Raises:
-            InvalidInput: an option that there is none of, or a value that it does not take.
+            InvalidInput: an unknown option or an invalid value.
 
         Example:
             >>> RunConfig().with_values({"training.epochs": 3, "model": {"dim": 64}}).model.dim
@@ -107,10 +107,10 @@ class RunConfig(Section):
 
 
 def as_run_config(given: ConfigSource) -> RunConfig:
-    """The configuration that was given: as it is, a mapping over the defaults, the YAML file of a path, the defaults.
+    """Makes a RunConfig from a RunConfig, a mapping of options, the path of a YAML file, or None for the defaults.
 
     Raises:
-        InvalidInput: a file that is none, an option that there is none of, or a value that it does not take.
+        InvalidInput: a file that cannot be read, an unknown option, or an invalid value.
 
     Example:
         >>> as_run_config({"training.epochs": 3}).training.epochs

@@ -1,4 +1,4 @@
-"""`section.key=value` strings and mappings, put over a configuration's values."""
+"""Applies `section.key=value` strings and mappings to the values of a configuration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Values = Mapping[str, Any] | Iterable[str]
 
 
 def with_assignments(current: dict[str, Any], values: Values, options: Collection[str]) -> dict[str, Any]:
-    """`current` with `values` put over it.
+    """Applies values to a configuration.
 
     Args:
-        current: Nested values; it is changed.
-        values: What is to be put over them.
-        options: Every option as section.key; a mapping given for one of them is its value, any other a section.
+        current: Nested values of the configuration; changed in place.
+        values: The values to apply.
+        options: Names of all options, as section.key. A mapping given for an option is its value; any other mapping is
+            a section.
 
     Returns:
         `current`.
@@ -31,14 +32,14 @@ def with_assignments(current: dict[str, Any], values: Values, options: Collectio
             if not isinstance(child, dict):
                 raise InvalidInput(f"{'.'.join(keys)}: {key!r} is a value, not a section.")
             node = child
-        node[keys[-1]] = _as_string_where_it_is_one(value, node.get(keys[-1]))
+        node[keys[-1]] = _keep_string_option(value, node.get(keys[-1]))
     return current
 
 
 def _assignments(values: Values, options: Collection[str]) -> Iterator[tuple[list[str], Any]]:
-    """The keys from the outermost section on, and the value, of everything that is to change."""
+    """Yields the keys, outermost section first, and the value of every change."""
     if isinstance(values, Mapping):
-        yield from _of_mapping(values, options, "")
+        yield from _flatten(values, options, "")
         return
     if not isinstance(values, Iterable):
         raise InvalidInput(
@@ -49,20 +50,20 @@ def _assignments(values: Values, options: Collection[str]) -> Iterator[tuple[lis
         keys = name.strip().split(".")
         if not sign or len(keys) < 2:
             raise InvalidInput(f"Expected section.key=value, received {assignment!r}.")
-        yield keys, _read(text)
+        yield keys, _parse(text)
 
 
-def _of_mapping(values: Mapping[str, Any], options: Collection[str], section: str) -> Iterator[tuple[list[str], Any]]:
+def _flatten(values: Mapping[str, Any], options: Collection[str], section: str) -> Iterator[tuple[list[str], Any]]:
     for name, value in values.items():
         place = f"{section}{name}"
         if isinstance(value, Mapping) and place not in options:
-            yield from _of_mapping(value, options, f"{place}.")
+            yield from _flatten(value, options, f"{place}.")
         else:
             yield place.split("."), value
 
 
-def _read(text: str) -> Any:
-    """A value as YAML reads it, but that 1e-3 is a number: YAML takes it for a string, people do not."""
+def _parse(text: str) -> Any:
+    """Parses a value as YAML, except that 1e-3 is a number; in YAML 1.1 it would be a string."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -75,6 +76,6 @@ def _read(text: str) -> Any:
         return value
 
 
-def _as_string_where_it_is_one(value: Any, current: Any) -> Any:
-    """`true` and `false` as words for an option that is a string (retrieval.exclude_seen)."""
+def _keep_string_option(value: Any, current: Any) -> Any:
+    """Turns `true` and `false` into strings for an option that is a string (retrieval.exclude_seen)."""
     return str(value).lower() if isinstance(current, str) and isinstance(value, bool) else value

@@ -16,16 +16,17 @@ else:
 
 
 COMMON: Final = "common"
-"""Marks an option that most people use, as in `Annotated[int, COMMON]`: these stand first in the reference."""
+"""Marks an option as common, as in `Annotated[int, COMMON]`. Common options come first in the reference."""
 
 
 class _Checked(ModelMetaclass):
-    """The class of sections: a call of one raises `InvalidInput`.
+    """The metaclass of sections, which makes the constructor raise `InvalidInput`.
 
-    Not `__init__`: pydantic would call that for each nested section, and the first bad value would hide all others.
+    It is not done in `__init__`, because pydantic calls that for each nested section, and the first invalid value would
+    hide all others.
     """
 
-    if not TYPE_CHECKING:  # type checkers go by the fields
+    if not TYPE_CHECKING:  # type checkers use the fields
 
         def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805  a metaclass's self is a class
             try:
@@ -37,14 +38,14 @@ class _Checked(ModelMetaclass):
 class Section(BaseModel, metaclass=_Checked):
     """A section of the configuration. It cannot be changed once made, and it refuses keys that it does not know.
 
-    Whatever way it is made, values that it does not take raise `InvalidInput`, which names each of them.
+    Invalid values raise `InvalidInput`, which names all of them, however the section is made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """As pydantic's, but it raises `InvalidInput`."""
+        """Like pydantic's method, but raises `InvalidInput`."""
         try:
             return super().model_validate(obj, **options)
         except ValidationError as error:
@@ -52,7 +53,7 @@ class Section(BaseModel, metaclass=_Checked):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """As pydantic's, but it raises `InvalidInput`."""
+        """Like pydantic's method, but raises `InvalidInput`."""
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
@@ -68,6 +69,6 @@ class Section(BaseModel, metaclass=_Checked):
 
     def _refuse_change(self, name: str, value: Any) -> NoReturn:
         raise InvalidInput(
-            f"A {type(self).__name__} does not change, received {name} = {value!r}. Make another one; a RunConfig does "
-            "it with `with_values`."
+            f"A {type(self).__name__} cannot be changed, received {name} = {value!r}. Make another one, a RunConfig "
+            "with `with_values`."
         )

@@ -42,6 +42,6 @@ class RetrievalConfig(Section):
 
     @field_validator("exclude_seen", mode="before")
     @classmethod
-    def _truth_as_a_word(cls, value: Any) -> Any:
-        """YAML and Python write true and True for the word that is kept."""
+    def _bool_as_string(cls, value: Any) -> Any:
+        """Accepts the booleans of YAML and Python for the strings that are stored."""
         return str(value).lower() if isinstance(value, bool) else value

@@ -37,7 +37,7 @@ def generated_pages(root: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def configuration_page() -> str:
-    """Every option of RunConfig, once: those that people use most first, then the others by section."""
+    """All options of RunConfig: the common ones first, then the others by section."""
     from tfrec.config import RunConfig
     from tfrec.config.base import COMMON
 
@@ -51,9 +51,9 @@ def configuration_page() -> str:
             'in Python with `RunConfig().with_values({"section.key": value})`. Unknown keys are refused. A run keeps '
             "its complete configuration in `config.yaml`. This page is generated from `tfrec/config/`."
         ),
-        f"## The {len(common)} that people use",
+        f"## The {len(common)} most used",
         _table(common),
-        f"The other {len(options) - len(common)} follow by section; most runs need none of them.",
+        f"The other {len(options) - len(common)} options follow by section. Most runs need none of them.",
     ]
     for section, model in sections.items():
         rest = [place for place in options if place[0].split(".")[0] == section and place not in common]
@@ -62,7 +62,7 @@ def configuration_page() -> str:
 
 
 def _options(section: str, model: Any) -> Iterator[tuple[str, Any]]:
-    """Options as section.key; those of a section within it follow in its place."""
+    """Yields all options of a section and its nested sections, with their names as section.key."""
     for name, option in model.model_fields.items():
         if hasattr(option.annotation, "model_fields"):
             yield from _options(f"{section}.{name}", option.annotation)
