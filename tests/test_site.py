@@ -134,17 +134,29 @@ def test_what_a_page_loads_from_the_web_is_found(tmp_path):
     assert [address for _, address in outside_assets(tmp_path)] == ["//cdn.org/b.png", "https://fonts.org/c.css"]
 
 
-@pytest.mark.parametrize("page", ["docs/benchmarks.md", "README.zh.md"])
-def test_figures_are_those_of_the_readme(page):
-    table = re.compile(r"^\| [^|]+ \| (0\.\d{4}) \| (0\.\d{4}) \|$", re.MULTILINE)  # rows of three columns
-    figures = [table.findall((ROOT / name).read_text(encoding="utf-8")) for name in ("README.md", page)]
-    assert figures[0] == figures[1] != []
+def text_of(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_what_the_quick_start_shows_has_the_figures_of_the_readme():
-    shown = re.findall(r"│ +(0\.\d{4}) │ +(0\.\d{4}) │", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"))
-    table = re.compile(r"\| (0\.\d{4}) \| (0\.\d{4}) \|")
-    assert shown[::2] == table.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+QUICKSTART_ROW = re.compile(r"^[|│] [^|│]+ +[|│] +(0\.\d{4}) [|│] +(0\.\d{4}) [|│]", re.MULTILINE)
+
+
+def test_pages_show_the_same_figures_of_the_quick_start():
+    shown = QUICKSTART_ROW.findall(text_of("docs/quickstart.md"))
+    assert shown == QUICKSTART_ROW.findall(text_of("docs/benchmarks.md")) != []
+    picture = re.findall(r"\d\.\d{3}(?=</text>)", text_of("docs/result.svg"))
+    assert picture == sorted((f"{float(ndcg):.3f}" for ndcg, _ in shown), reverse=True)
+
+
+def test_both_readmes_compare_by_the_same_figures():
+    figures = re.compile(r"(?<![\d.])\d*\.\d+")
+    english = text_of("README.md").split("## How good, how fast")[1].split("\n## ")[0]
+    chinese = text_of("README.zh.md").split("## 效果与速度")[1].split("\n## ")[0]
+    assert figures.findall(english) == figures.findall(chinese) != []
+
+
+def test_the_readme_can_be_read_in_a_few_minutes():
+    assert len(text_of("README.md").split()) <= 900
 
 
 def commands_of(page):

@@ -1,4 +1,4 @@
-"""The commands of a checkout: `python -m tfrec.dev check | notebooks | docs | coverage | constraints | smoke`."""
+"""The commands of a checkout: `python -m tfrec.dev COMMAND`, as `--help` lists them."""
 
 from __future__ import annotations
 
@@ -83,6 +83,9 @@ def command_line() -> argparse.ArgumentParser:
     checking.add_argument("--no-tests", action="store_true", help="leave pytest out")
     notebooks = command("notebooks", _notebooks, "execute the tutorials and store them with their outputs")
     notebooks.add_argument("names", nargs="*", help="e.g. 03; all by default")
+    picture = command("picture", _picture, "draw docs/result.svg, the README's picture, from an evaluated run")
+    picture.add_argument("--of", type=Path, default=Path("runs/quickstart"), help="runs/quickstart by default")
+    picture.add_argument("--data", type=Path, default=Path("runs/quickstart-data"), help="its prepared data")
     command("docs", _docs, "build the site into build/site, warnings as errors")
     coverage = command("coverage", _coverage, "run tests and show what they reach")
     coverage.add_argument("paths", nargs="*", help="of tests; all by default")
@@ -101,6 +104,13 @@ def _notebooks(asked: argparse.Namespace) -> int:
     from tfrec.dev.notebooks import store
 
     return store(asked.names)
+
+
+def _picture(asked: argparse.Namespace) -> int:
+    from tfrec.dev.result_picture import write_picture
+
+    write_picture(asked.of, asked.data, ROOT / "docs" / "result.svg")
+    return 0
 
 
 def _docs(_: argparse.Namespace) -> int:

@@ -17,7 +17,16 @@ from tfrec.dev.pages import generated_pages
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 _WEB_WORKER = "https://unpkg.com/iframe-worker/shim"
-_COPIED = {"CHANGELOG.md": "changelog.md", "README.zh.md": "zh.md", "saved_models/README.md": "exports.md"}
+_COPIED = {
+    "README.md": "index.md",
+    "README.zh.md": "zh.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "saved_models/README.md": "exports.md",
+}
+"""Files of the repository that are pages of the site, so that front page and README cannot disagree."""
+_MOVED = {**_COPIED, "notebooks": "tutorials/01_first_recommender.md"}
 
 
 def build(out: Path | None = None) -> int:
@@ -37,7 +46,7 @@ def build(out: Path | None = None) -> int:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "docs", source)
     for name, page in _COPIED.items():
-        (source / page).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+        (source / page).write_text(site_links((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
     for page, content in generated_pages(ROOT):
         target = source / page
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +65,21 @@ def build(out: Path | None = None) -> int:
     if finished.returncode == 0 and not wrong:
         print(f"Wrote {len(list(out.rglob('*.html')))} pages to {out}")
     return 1 if finished.returncode or wrong else 0
+
+
+def site_links(text: str) -> str:
+    """The text of a file of the repository with its links as they are on the site.
+
+    Example:
+        >>> site_links("[a](docs/faq.md#x) [b](README.zh.md) [c](https://x.org) [d](notebooks)")
+        '[a](faq.md#x) [b](zh.md) [c](https://x.org) [d](tutorials/01_first_recommender.md)'
+    """
+
+    def moved(match: re.Match[str]) -> str:
+        target, sign, anchor = match[1].partition("#")
+        return f"]({_MOVED.get(target, target.removeprefix('docs/'))}{sign}{anchor})"
+
+    return re.sub(r"\]\(([^()\s]+)\)", moved, text)
 
 
 def _use_local_frame_worker(out: Path) -> None:
