@@ -41,7 +41,7 @@ def test_texts_of_the_catalogue_are_shown_not_read():
     place = recommended(1.0, because=because, title=HOSTILE, maker=HOSTILE)
     page = Page(recommendation_cards([place], no_picture))
     assert page.text.count(HOSTILE) == 3 and not [tag for tag, _ in page.tags if tag == "img"]
-    assert "2 times near it in training, alike −0.25" in page.text
+    assert "2 times near it in training, similarity −0.25" in page.text
 
 
 def test_the_bars_of_a_list_share_a_scale_and_sum_to_the_score():

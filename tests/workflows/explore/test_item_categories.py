@@ -21,4 +21,5 @@ def test_rare_values_share_one_colour():
     values = [f"k{i}" for i in range(10) for _ in range(10 - i)]
     got = found(kind=values)
     assert got.labels == [*(f"k{i}" for i in range(COLOURED)), "other"]
+    assert got.of_item.min() == 0
     assert [got.labels[place] for place in got.of_item] == [v if int(v[1:]) < COLOURED else "other" for v in values]

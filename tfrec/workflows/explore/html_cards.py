@@ -28,7 +28,7 @@ def recommendation_cards(found: Sequence[Recommendation], source: Source) -> Htm
 
 def similar_cards(found: Iterable[tuple[Card, float]], source: Source) -> Html:
     """Items with their cosines."""
-    cards = (card(item, source, badge=_badge(f"alike {_number(cosine)}", "same")) for item, cosine in found)
+    cards = (card(item, source, badge=_badge(f"similarity {_number(cosine)}", "same")) for item, cosine in found)
     return piece(element("ol", *cards, class_="cards"))
 
 
@@ -136,7 +136,7 @@ def _recommendation(place: Recommendation, source: Source, span: tuple[float, fl
 def _reasons(because: Iterable[Reason]) -> Iterable[Html]:
     for number, why in enumerate(because):
         together = f"{counted(why.together, 'time')} near it in training, " if why.together else ""
-        said = element("span", f" ({together}alike {_number(why.alike)})", class_="soft")
+        said = element("span", f" ({together}similarity {_number(why.alike)})", class_="soft")
         yield joined("; " if number else "", why.card.title, said)
 
 

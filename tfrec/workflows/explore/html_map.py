@@ -38,9 +38,9 @@ def map_of_items(explorer: Explorer, history: Sequence[str], found: Sequence[Rec
         aria_label="Map of the items; history and recommendations can be reached with the Tab key",
     )
     said = (
-        f"{len(dots) + len(past) + len(picked):,} of {len(explorer.ids):,} items, the popular ones. "
-        "The nearer two items, the more alike they are to the model; "
-        f"the two axes show {explorer.map.share:.0%} of what tells the items' vectors apart."
+        f"{len(dots) + len(past) + len(picked):,} of {len(explorer.ids):,} items, the most popular ones. "
+        "Similar items tend to be near each other; "
+        f"the two axes show {explorer.map.share:.0%} of the variance of the item vectors."
     )
     return piece(element("figure", plane, _legend(explorer), element("figcaption", said, class_="soft"), class_="map"))
 

@@ -51,33 +51,44 @@ def pictures_of(path: str, folder: str) -> Pictures:
 
 def main() -> None:
     """Draws the page; Streamlit calls it again after every click."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--run", action="append", required=True)
-    parser.add_argument("--data")
-    parser.add_argument("--images", default=".")
-    options = parser.parse_args()
+    options = _options()
     st.set_page_config(page_title="tfrec explore", layout="wide")
     st.html(f"<style>{style_sheet()}</style>")
     explorers = {path: explorer_of(path) for path in options.run}
-    first, pictures = explorers[options.run[0]], {path: pictures_of(path, options.images) for path in explorers}
+    pictures = {path: pictures_of(path, options.images) for path in options.run}
+    name, first = next(iter(explorers.items()))
     data = data_of(options.data) if options.data else None
     st.session_state.setdefault("history", [])
     st.session_state.first_kind = first.run.event_kinds[0]
     with st.sidebar:
-        st.caption(sidebar.plain(f"{options.run[0]}, {len(first.ids):,} items"))
+        st.caption(sidebar.plain(f"{name}, {len(first.ids):,} items"))
         sidebar.history(first, data)
         asked = sidebar.list_options(first)
-        web = sidebar.web_pictures(pictures[options.run[0]])
+        web = sidebar.web_pictures(pictures[name])
     sources: dict[str, Source] = {path: partial(of_run.source, web=web) for path, of_run in pictures.items()}
-    source = sources[options.run[0]]
+    views(explorers, data, asked, sources)
+
+
+def views(
+    explorers: dict[str, Explorer], data: PreparedDataset | None, asked: dict[str, Any], sources: dict[str, Source]
+) -> None:
+    """The tabs.
+
+    Args:
+        explorers: By the path of the run, as given; all but the last tab are about the first.
+        data: Whose users are shown.
+        asked: Of `list_options`.
+        sources: Where the pictures come from, by the path of the run.
+    """
+    name, first = next(iter(explorers.items()))
     found = listed(first, asked)
     tabs = st.tabs(["Recommendations", "Map", "A new item", *(["Two versions"] if len(explorers) > 1 else [])])
     with tabs[0]:
-        recommendations(first, found, data, source)
+        recommendations(first, found, data, sources[name])
     with tabs[1]:
         st.html(map_of_items(first, [event.item_id for event in st.session_state.history], found))
     with tabs[2]:
-        new_item(first, data, source)
+        new_item(first, data, sources[name])
     if len(explorers) > 1:
         with tabs[3]:
             versions(explorers, asked, sources)
@@ -99,11 +110,11 @@ def recommendations(
         st.subheader("History", anchor=False)
         st.html(timeline(st.session_state.history, explorer, source))
     if found and found[0].fallback:
-        st.info("No history yet, so the most popular items come. Search for an item at the left and add it.")
+        st.info("No history yet: these are the most popular items. Search for an item on the left and add it.")
         if data is not None:
             st.button("Take somebody's history", on_click=sidebar.take, args=(data,), type="primary")
     if not found:
-        st.info("The filters leave no item. Take one away.")
+        st.info("No item passes the filters. Remove one.")
         return
     st.subheader("Recommended next" if not found[0].fallback else "Popular", anchor=False)
     st.html(recommendation_cards(found, source))
@@ -116,7 +127,9 @@ def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -
         return
     text = st.text_input("Text of a new item", placeholder="What the item says")
     if not text.strip():
-        st.caption("Type what a new item would say: its nearest items, and who would like it, come without training.")
+        st.caption(
+            "Type the text of a new item to see the most similar items and who would like it; nothing is trained."
+        )
         return
     left, right = st.columns(2)
     with left:
@@ -128,13 +141,11 @@ def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -
             st.caption("Start with --data to see users.")
             return
         people = [
-            element(
-                "li", element("span", user), element("span", f"place {at:,} by taste, score {score:.2f}", class_="soft")
-            )
+            element("li", element("span", user), element("span", f"rank {at:,}, score {score:.2f}", class_="soft"))
             for user, score, at in explorer.who_would_like(text, data, 10)
         ]
         st.html(piece(element("ol", *people, class_="people")))
-        st.caption(f"The place is the one that the item would take among the {len(explorer.ids):,} items.")
+        st.caption(f"The rank that the item would have among the {len(explorer.ids):,} items, by the network alone.")
 
 
 def versions(explorers: dict[str, Explorer], asked: dict[str, Any], sources: dict[str, Source]) -> None:
@@ -151,6 +162,14 @@ def versions(explorers: dict[str, Explorer], asked: dict[str, Any], sources: dic
     for column, name, found, badges in zip(columns, chosen, lists, change_badges(changed)):
         with column:
             st.html(compared_cards(found, badges, sources[name]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", action="append", required=True)
+    parser.add_argument("--data")
+    parser.add_argument("--images", default=".")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

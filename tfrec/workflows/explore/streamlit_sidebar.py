@@ -35,7 +35,7 @@ def history(explorer: Explorer, data: PreparedDataset | None) -> None:
         st.button(name, key=f"add-{item}", icon=":material/add:", on_click=add, args=(item,), width="stretch")
     events: list[PastEvent] = st.session_state.history
     if not events:
-        st.caption("Nothing yet: popular items.")
+        st.caption("No events yet.")
         return
     st.caption(f"{counted(len(events), 'event')}, the newest first:")
     with st.container(key="events-out"):
@@ -74,9 +74,7 @@ def web_pictures(pictures: Pictures) -> bool:
     """Whether the browser may fetch pictures; asked only where the catalogue has web addresses."""
     if not pictures.on_the_web:
         return False
-    help_ = (
-        f"The browser then asks the servers that the column {pictures.column!r} names. Without it nothing is fetched."
-    )
+    help_ = f"Your browser fetches them from the addresses in the column {pictures.column!r}. Off: nothing is fetched."
     return st.toggle("Load pictures from the web", value=False, help=help_)
 
 
