@@ -110,6 +110,7 @@ def test_bad_input_is_named_and_nothing_is_written(shop, tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     run = tfrec.load_run(shop / "run")
     version = tfrec.export(run.with_values({"export.max_k": 3}), tmp_path / "shop", histories=shop / "data")
