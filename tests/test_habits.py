@@ -176,6 +176,7 @@ def test_a_hooks_tool_is_that_of_the_virtual_environment_where_there_is_one(tmp_
 # Promises
 
 
+@pytest.mark.slow
 def test_the_security_policy_names_the_limits_that_hold():
     from tfrec.serving.local.batching import Limits
     from tfrec.serving.local.server import ServerOptions
