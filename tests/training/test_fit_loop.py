@@ -194,6 +194,13 @@ def test_the_first_epochs_are_not_validated_the_last_one_always_is(tmp_path):
     assert ["valid_score" in row for row in loop.rows] == [False, False, False, True]
 
 
+def test_epochs_before_the_first_validation_are_counted_in_each_stage(tmp_path):
+    loop = FitLoop(tmp_path)
+    loop.run(stage(toy_model(), scripted(0.1), epochs=2, validate_from=1, name="one"))
+    loop.run(stage(toy_model(), scripted(0.2, 0.3), epochs=3, validate_from=1, name="two"))
+    assert ["valid_score" in row for row in loop.rows] == [False, True, False, True, True]
+
+
 def test_patience_ends_a_stage_for_good(tmp_path):
     loop = FitLoop(tmp_path)
     loop.run(stage(toy_model(), scripted(0.3, 0.2, 0.1), patience=2, epochs=9))
