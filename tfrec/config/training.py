@@ -59,7 +59,7 @@ class TrainingConfig(Section):
         "auto",
         description="next-item: items that a target is compared with. all: the whole catalogue. The others are sampled "
         "in each step; mixed joins uniform and in-batch. auto: all, or mixed where an epoch would compute more than "
-        "two billion scores.",
+        "two billion scores and the catalogue holds more items than are sampled.",
     )
     sample: int = Field(4096, ge=1, description="next-item: negatives sampled a step. Unused with all and in-batch.")
     encoder_learning_rate: float = Field(
@@ -142,6 +142,11 @@ class TrainingConfig(Section):
     mixed_bfloat16: bool = Field(
         False, description="Compute in bfloat16. Faster on hardware with instructions for it, slower elsewhere."
     )
+    jit_compile: bool = Field(
+        False,
+        description="next-item: compile the training step with XLA, over batches padded to at most eight lengths. For "
+        "accelerators; slower on a processor.",
+    )
     strategy: Literal["none", "mirrored", "multi_worker"] = Field(
         "none",
         description="tf.distribute strategy. mirrored: all GPUs of this machine. multi_worker: the machines of "
@@ -161,8 +166,9 @@ class TrainingConfig(Section):
     def negatives_for(self, targets: int, items: int) -> str:
         """`negatives`, with "auto" resolved: "all" if an epoch then computes at most two billion scores, else "mixed".
 
-        Two billion scores take about a minute on two cores. Losses other than softmax need sampled negatives, so for
-        them "auto" is always "mixed".
+        Two billion scores take about a minute on two cores. A catalogue of no more items than would be sampled is
+        cheaper scored as a whole, so it always is. Losses other than softmax need sampled negatives, so for them "auto"
+        is always "mixed".
 
         Args:
             targets: Targets of an epoch.
@@ -171,10 +177,13 @@ class TrainingConfig(Section):
         Example:
             >>> [TrainingConfig().negatives_for(targets, 10_000) for targets in (200_000, 200_001)]
             ['all', 'mixed']
+            >>> TrainingConfig(sample=4096).negatives_for(10**9, items=4096)
+            'all'
         """
         if self.negatives != "auto":
             return self.negatives
-        return "all" if self.loss == "softmax" and targets * items <= 2_000_000_000 else "mixed"
+        whole = targets * items <= 2_000_000_000 or items <= self.sample
+        return "all" if self.loss == "softmax" and whole else "mixed"
 
     def encoder_batch_size_for(self, sequences: int) -> int:
         """`encoder_batch_size` if set; else 2048, reduced to a quarter of the sequences, but at least 16.

@@ -8,9 +8,10 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.models import NextItemModel
-from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler
+from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler, step_candidates
 from tfrec.models.next_item.losses.contrastive import contrastive_term, info_nce, view_name
-from tfrec.models.next_item.losses.sampled_loss import candidate_loss, step_candidates
+from tfrec.models.next_item.losses.next_item_loss import next_item_loss
+from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.models.shared.text_dropout import TextVersions
 
@@ -51,12 +52,14 @@ def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was
         losses.append(np.log(np.exp(scores).sum()) - scores[label])
     as_it_was = {"recorded_items": recorded, "recorded_events": events, "read_places": places}
     given = inputs([[*read, -1]], **{name: np.array([row], np.int32) for name, row in as_it_was.items()})
-    found = model.next_item_loss(given, tf.constant([labels]), training=False)
+    found = NextItemTrainer(model).batch_loss(given, tf.constant([labels]), training=False)
     assert_allclose(found, np.mean(losses), rtol=1e-4)
 
     everything = Candidates(tf.range(20), tf.zeros(20))
     vectors = model.history_vectors()
-    assert_allclose(candidate_loss(model, given, tf.constant([labels]), everything, vectors, False), found, rtol=1e-4)
+    assert_allclose(
+        next_item_loss(model, given, tf.constant([labels]), vectors, everything, training=False), found, rtol=1e-4
+    )
     drawn = step_candidates(CandidateSampler("uniform", np.ones(20), 1), given, tf.constant([labels]), 0)
     assert {2, 3, 7, 8, 9} <= set(drawn.items.numpy().tolist())
 
@@ -88,7 +91,6 @@ def views():
 
 
 def test_the_contrastive_term_compares_the_states_at_the_newest_events(model):
-    model.contrastive = 0.5
     vectors = np.vstack([model.history_vectors(), np.zeros(8)]).astype(np.float32)  # row −1: no item
 
     def state(items):
@@ -97,8 +99,8 @@ def test_the_contrastive_term_compares_the_states_at_the_newest_events(model):
 
     one = tf.stack([state([3, 9]), state([4])])
     other = tf.stack([state([9, -1]), state([4, 6])])
-    expected = 0.5 * info_nce(one, other, tf.constant([0, 1]))
-    found = contrastive_term(model, views(), lambda items: tf.constant(vectors[items.numpy()]), False)
+    expected = info_nce(one, other, tf.constant([0, 1]))
+    found = contrastive_term(model, views(), model.history_vectors(), training=False)
     assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -108,39 +110,39 @@ def test_the_term_is_added_in_training_alone(model):
             if hasattr(drop, "rate"):
                 drop.rate = 0.0
     given, labels = {**inputs([[3, 9], [4, 5]]), **views()}, tf.constant([[9, 1], [5, 2]])
-    plain = model.next_item_loss(given, labels)
-    everything = Candidates(tf.range(20), tf.zeros(20))
-    model.contrastive = 2.0
-    assert_allclose(model.next_item_loss(given, labels, training=False), plain, rtol=1e-5)
-    read = model.history_vectors().numpy()
-    term = contrastive_term(
-        model, given, lambda i: tf.constant(np.where(i.numpy()[..., None] < 0, 0, read[i.numpy()])), False
-    )
+    plain = NextItemTrainer(model).batch_loss(given, labels)
+    trainer = NextItemTrainer(model, contrastive=2.0)
+    assert_allclose(trainer.batch_loss(given, labels, training=False), plain, rtol=1e-5)
+    term = contrastive_term(model, given, model.history_vectors(), training=False)
     assert term > 0.1
-    assert_allclose(model.next_item_loss(given, labels), plain + term, rtol=1e-4)
-    assert_allclose(candidate_loss(model, given, labels, everything, model.history_vectors()), plain + term, rtol=1e-4)
+    assert_allclose(trainer.batch_loss(given, labels), plain + 2.0 * term, rtol=1e-4)
+    order = tf.range(20)[::-1]
+    backwards = tf.gather(model.history_vectors(), order)
+    assert_allclose(contrastive_term(model, given, backwards, Candidates(order, tf.zeros(20)), False), term, rtol=1e-5)
 
 
 def test_half_of_the_items_are_read_from_a_shortened_text_in_training_others_in_the_next_step(model):
     shortened = np.stack([np.full((20, 10), 1.0), np.full((20, 10), 2.0)]).astype(np.float32)
     shortened += np.arange(20, dtype=np.float32)[:, None] / 100
-    plain = model.items.vectors(training=True).numpy()
-    model.items.versions = TextVersions(shortened, seed=3)
-    assert_array_equal(model.items.vectors(), plain)
+    versions = TextVersions(shortened, seed=3)
+    trainer = NextItemTrainer(model, versions=versions)
+    given = {**inputs([[3, 9], [4, 5]])}, tf.constant([[9, 1], [5, 2]])
+    assert_array_equal(trainer.batch_loss(*given, training=False), NextItemTrainer(model).batch_loss(*given, False))
+    text = model.items.text
     counts = np.zeros(3)
     drawn = []
     for step in range(50):
-        found = model.items.text_of(None, True, step).numpy()
+        found = versions.draw(text, None, step).numpy()
         own = (found == model.items.text.numpy()).all(axis=1)
         which = np.where(own, 0, np.floor(found[:, 0])).astype(int)
         for item in np.flatnonzero(~own):
             assert_array_equal(found[item], shortened[which[item] - 1, item])
         some = tf.constant([7, 2])
-        assert_array_equal(model.items.text_of(some, True, step), found[[7, 2]])
+        assert_array_equal(versions.draw(tf.gather(text, some), some, step), found[[7, 2]])
         expected = model.items.of_text(tf.constant(found)) + model.items.id_part()
-        assert_allclose(model.items.vectors(True, step), expected, rtol=1e-5)
+        assert_allclose(model.items.vectors(text=tf.constant(found), training=True), expected, rtol=1e-5)
         counts += np.bincount(which, minlength=3)
         drawn.append(tuple(which))
     assert_allclose(counts / 1000, [0.5, 0.25, 0.25], atol=0.05)  # a standard error of .016
     assert len(set(drawn)) == 50
-    assert_array_equal(model.items.text_of(None, True, 49), found)
+    assert_array_equal(versions.draw(text, None, 49), found)

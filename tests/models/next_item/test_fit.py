@@ -21,6 +21,7 @@ from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.score_weights.search import Balance
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.history_statistics import memory_length
 from tfrec.models.shared.neighbours import text_neighbours
 
@@ -60,23 +61,23 @@ def test_what_training_never_sees_is_no_negative(config, vectors, tmp_path):
     one = {"history_items": tf.constant([[0, 5, 9]]), "history_events": tf.zeros([1, 3], tf.int32)}
     one["history_gaps"] = tf.zeros([1, 3])
     with tf.GradientTape() as tape:
-        loss = model.next_item_loss(one, tf.constant([[5, 9, 1]]), training=False)
+        loss = NextItemTrainer(model).batch_loss(one, tf.constant([[5, 9, 1]]), training=False)
     moved = np.abs(tf.convert_to_tensor(tape.gradient(loss, model.items.ids))).max(axis=1)
     assert dataset.item_ids[moved == 0].tolist() == dataset.item_ids[never].tolist()
 
 
 def test_the_rate_rises_and_falls_along_a_cosine_and_weights_are_averaged(dataset, config, monkeypatch, tmp_path):
     found = []
-    monkeypatch.setattr(NextItemModel, "fit", lambda model, *arguments, **options: found.append(model))
+    monkeypatch.setattr(NextItemTrainer, "fit", lambda model, *arguments, **options: found.append(model))
     monkeypatch.setattr(NextItemModel, "load_weights", lambda *arguments: None)
     knobs = ["batch_size=10", "epochs=4", "warmup=0.5", "learning_rate=0.02", "ema=0.75"]
     config = config.with_values([f"training.{knob}" for knob in knobs])
     fit_next_item(dataset, None, config, workdir=tmp_path)
-    (model,) = found
-    optimizer, rates = model.optimizer, []
+    (trainer,) = found
+    optimizer, rates = trainer.optimizer, []
     for step in (0, 5, 10, 15, 20):  # 50 sequences: 5 steps an epoch, of which 10 are half
         optimizer.iterations.assign(step)
-        optimizer.apply_gradients([(tf.constant(0.0), model.log_temperature)])
+        optimizer.apply_gradients([(tf.constant(0.0), trainer.backbone.log_temperature)])
         rates.append(float(optimizer.learning_rate))
     assert_allclose(rates, [0, 0.01, 0.02, 0.01, 0], atol=1e-6)
     assert optimizer.use_ema and optimizer.ema_momentum == 0.75

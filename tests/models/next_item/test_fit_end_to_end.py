@@ -16,7 +16,7 @@ from tfrec.data import prepare
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.next_item.build import build_next_item_model
-from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
+from tfrec.models.next_item.end_to_end_trainer import EndToEndTrainer
 from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
 from tfrec.models.next_item.input_pipeline import batches
 from tfrec.runs import Run, evaluate, train
@@ -119,7 +119,7 @@ def spoiled(head, place):
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(EndToEndModel, "_head_gradients", spoiled(EndToEndModel._head_gradients, 0))
+    monkeypatch.setattr(EndToEndTrainer, "_head_gradients", spoiled(EndToEndTrainer._head_gradients, 0))
     with pytest.raises(TfrecError, match=r"became nan at step 1 of the epoch.*--resume"):
         train(dataset, tmp_path / "run", config)
     assert (tmp_path / "run.partial" / "checkpoint").is_dir()

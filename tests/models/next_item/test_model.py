@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.data import Histories
 from tfrec.models import NextItemModel, NextItemScorer
+from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.neighbours import text_neighbours
 
 
@@ -100,9 +101,9 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_prefix(model):
     for end, label in enumerate(labels, start=1):
         scores = model.scores(inputs([row[:end]]))[0].numpy().astype(float)
         losses.append(np.log(np.exp(scores).sum()) - scores[label])
-    found = model.next_item_loss(inputs([row]), tf.constant([labels]), training=False)
+    found = NextItemTrainer(model).batch_loss(inputs([row]), tf.constant([labels]), training=False)
     assert_allclose(found, np.mean(losses), rtol=1e-4)
-    kept = model.next_item_loss(inputs([row]), tf.constant([[-1, 3, -1, 11]]), training=False)
+    kept = NextItemTrainer(model).batch_loss(inputs([row]), tf.constant([[-1, 3, -1, 11]]), training=False)
     assert_allclose(kept, (losses[1] + losses[3]) / 2, rtol=1e-4)
 
 
@@ -122,19 +123,19 @@ def test_items_that_training_never_sees_are_no_negatives_and_get_no_gradient():
         scores = made.scores(prefix)[0].numpy().astype(float)
         losses.append(np.log(np.exp(scores[~unseen]).sum()) - scores[labels[row, column]])
     with tf.GradientTape() as tape:
-        loss = made.next_item_loss(history, tf.constant(labels, tf.int32), training=False)
+        loss = NextItemTrainer(made).batch_loss(history, tf.constant(labels, tf.int32), training=False)
     assert_allclose(loss, np.mean(losses), rtol=1e-5)
     moved = np.abs(tf.convert_to_tensor(tape.gradient(loss, made.items.ids))).max(axis=1)
     assert_array_equal(moved == 0, unseen)
 
     for far, same in (([2, 7, 11], True), ([6], False)):
         made.items.ids.scatter_nd_add(np.array(far)[:, None], rng.normal(size=(len(far), 8)).astype(np.float32))
-        again = float(made.next_item_loss(history, tf.constant(labels, tf.int32), training=False))
+        again = float(NextItemTrainer(made).batch_loss(history, tf.constant(labels, tf.int32), training=False))
         assert (again == pytest.approx(float(loss), abs=1e-6)) is same
 
 
 def test_a_batch_without_labels_has_loss_zero(model):
-    assert model.next_item_loss(inputs([[3, -1]]), tf.constant([[-1, -1]])) == 0.0
+    assert NextItemTrainer(model).batch_loss(inputs([[3, -1]]), tf.constant([[-1, -1]])) == 0.0
 
 
 def test_a_history_of_vectors_equals_one_of_ids_of_unknown_kind(model):
@@ -159,9 +160,9 @@ def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(mo
     labels = tf.constant(rng.integers(-1, 30, (7, 5)), tf.int32)
     found = []
     for at_once in (2**25, 2 * 5 * 30, 1):
-        monkeypatch.setattr("tfrec.models.next_item.losses.full_softmax.LOGITS_AT_ONCE", at_once)
+        monkeypatch.setattr("tfrec.models.next_item.losses.next_item_loss.LOGITS_AT_ONCE", at_once)
         with tf.GradientTape() as tape:
-            loss = model.next_item_loss(history, labels, training=False)
+            loss = NextItemTrainer(model).batch_loss(history, labels, training=False)
         found.append([loss, *tape.gradient(loss, model.trainable_variables)])
     for part in found[1:]:
         for one, other in zip(found[0], part, strict=True):

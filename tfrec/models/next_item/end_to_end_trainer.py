@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
 from tfrec.keras import keras
-from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler
-from tfrec.models.next_item.losses.sampled_loss import candidate_loss, step_candidates
+from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler, step_candidates
+from tfrec.models.next_item.losses.contrastive import contrastive_term
+from tfrec.models.next_item.losses.next_item_loss import next_item_loss
 from tfrec.models.next_item.model import NextItemModel
 
 
-class EndToEndModel(keras.Model):
+class EndToEndTrainer(keras.Model):
     """Trains a NextItemModel on text vectors that the encoder makes anew in every step.
 
     A step reads each distinct item of its batch once: those of the histories, the labels, and what the sampler draws.
@@ -28,6 +29,7 @@ class EndToEndModel(keras.Model):
         sampler: Draws the negatives.
         frozen: Step to how many of the encoder's lowest groups (the embeddings, then layer by layer) are not trained.
         words: Share of the tokens that half of the texts lack, others in each step; [CLS] and [SEP] always stay.
+        contrastive: Weight of the loss that tells two views of a sequence from those of others.
 
     `compile` takes the recommender's `optimizer`, and `encoder_optimizer`, whose `apply(gradients, variables, step)` is
     called with what is not frozen. `fit` takes batches of (inputs, labels) as NextItemModel's.
@@ -40,6 +42,7 @@ class EndToEndModel(keras.Model):
         sampler: CandidateSampler,
         frozen: Callable[[int], int] = lambda step: 0,
         words: float = 0.0,
+        contrastive: float = 0.0,
     ) -> None:
         super().__init__(name="end_to_end")
         # === Layers ===
@@ -48,6 +51,7 @@ class EndToEndModel(keras.Model):
 
         # === Config ===
         self.passes, self.sampler, self.frozen, self.words = passes, sampler, frozen, words
+        self.contrastive = contrastive
         self.loss_mean = keras.metrics.Mean(name="loss")
         self._head = tf.function(self._head_gradients, reduce_retracing=True)
 
@@ -98,13 +102,13 @@ class EndToEndModel(keras.Model):
         texts: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
         """The loss, its gradients for the recommender, and for the text vectors `[m, text_dim]`."""
-        model, table = self.recommender, self.recommender.items
+        model, candidates = self.recommender, Candidates(items, log_weights)
         with tf.GradientTape() as tape:
             tape.watch(texts)
-            vectors = table.of_text(texts)
-            if table.use_id:
-                vectors += table.id_part(items, training=True)
-            loss = candidate_loss(model, inputs, labels, Candidates(items, log_weights), vectors)
+            vectors = model.items.vectors(items, texts, training=True)
+            loss = next_item_loss(model, inputs, labels, vectors, candidates)
+            if self.contrastive:
+                loss += self.contrastive * contrastive_term(model, inputs, vectors, candidates)
         *gradients, upstream = tape.gradient(
             loss, [*model.trainable_variables, texts], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )

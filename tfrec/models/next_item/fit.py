@@ -17,6 +17,7 @@ from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.validation import finally_balanced, validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
@@ -87,20 +88,20 @@ def fit_frozen(
     with strategy(knobs.strategy).scope():
         keras.utils.set_random_seed(knobs.seed)
         model = build_next_item_model(dataset, text_vectors, config, earlier)
+        sampler = None
         if negatives != "all":
             counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
-            model.learn_from(CandidateSampler(negatives, counts, knobs.sample, knobs.seed), knobs.loss)
+            sampler = CandidateSampler(negatives, counts, knobs.sample, knobs.seed)
         elif knobs.loss != "softmax":
             raise InvalidInput(f"training.loss={knobs.loss} needs sampled negatives. Set training.negatives=uniform.")
-        model.contrastive = knobs.contrastive
-        if shortened is not None:
-            model.items.versions = TextVersions(shortened, knobs.seed)
-        model.compile(optimizer=_optimizer(config, steps * knobs.epochs))
-        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
+        versions = None if shortened is None else TextVersions(shortened, knobs.seed)
+        trainer = NextItemTrainer(model, sampler, knobs.loss, knobs.contrastive, versions)
+        trainer.compile(_optimizer(config, steps * knobs.epochs), jit_compile=knobs.jit_compile)
+        trainer.optimizer.build(trainer.trainable_variables)  # else the first step is traced twice
     augmentation = augmentation_of(config, model, dataset.training())
     best = loop.run(
         Stage(
-            model=model,
+            model=trainer,
             batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
             steps=steps,
             epochs=knobs.epochs,

@@ -20,7 +20,7 @@ from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
-from tfrec.models.next_item.end_to_end_trainer import EndToEndModel
+from tfrec.models.next_item.end_to_end_trainer import EndToEndTrainer
 from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
@@ -143,8 +143,7 @@ class EndToEndFit:
         counts = dataset.items[schema.TRAIN_COUNT].to_numpy()
         sampler = CandidateSampler(knobs.encoder_negatives, counts, knobs.encoder_sample, knobs.seed)
         frozen = unfreezing(len(passes.groups), knobs.encoder_unfreeze * total)
-        self.model = EndToEndModel(recommender, passes, sampler, frozen, knobs.augmentation.words)
-        recommender.contrastive = knobs.contrastive
+        self.model = EndToEndTrainer(recommender, passes, sampler, frozen, knobs.augmentation.words, knobs.contrastive)
         self.augmentation = augmentation_of(config, recommender, dataset.training())
         slow, fast = knobs.encoder_learning_rate, min(knobs.learning_rate, 10 * knobs.encoder_learning_rate)
         schedule = warm_cosine(fast, int(knobs.warmup * total), total)

@@ -28,3 +28,14 @@ def newest_places(items: tf.Tensor, most: int) -> tf.Tensor:
     """
     count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
     return tf.maximum(count - most, 0)[:, None] + tf.range(tf.minimum(tf.shape(items)[1], most))
+
+
+def rows_at(values: tf.Tensor, real: tf.Tensor, every_place: bool = False) -> tf.Tensor:
+    """Values `[batch, length, ...]` at the real places, one below the other: `[places, ...]`.
+
+    How many these are is known when it is too late for XLA; with `every_place` all are taken, `[batch * length, ...]`,
+    and what is not real is to be left out of the sum that is made of them.
+    """
+    if not every_place:
+        return tf.boolean_mask(values, real)
+    return tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], axis=0))

@@ -18,6 +18,9 @@ from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.progress import say
 
+LENGTHS = 8
+"""Different lengths of batches for XLA, which compiles the training step anew for each: half a minute a time."""
+
 
 def batches(
     windows: Windows,
@@ -28,7 +31,7 @@ def batches(
     augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed, the epoch and their number in
-    it alone."""
+    it alone. With `training.jit_compile` they have at most `LENGTHS` different shapes (`filled_up`)."""
     knobs = config.training
     views = Augmentation(VIEWS.model_copy(update={"sitting": knobs.augmentation.sitting}))
 
@@ -40,18 +43,49 @@ def batches(
                 inputs, labels = windows.batch(rows, rng, augmentation, chances)
                 if knobs.contrastive:
                     inputs = {**inputs, **_views(windows, rows, views, chances)}
+                if knobs.jit_compile:
+                    length = fixed_length(labels.shape[1], config.model.max_history)
+                    inputs, labels = filled_up(inputs, labels, batch_size, length)
                 yield inputs, labels
 
-    whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
+    rows = batch_size if knobs.jit_compile else None
+    whole, real = tf.TensorSpec([rows, None], tf.int32), tf.TensorSpec([rows, None], tf.float32)
     history = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
     inputs = dict(history)
     if augmentation is not None and augmentation.reads:
         inputs |= {schema.RECORDED_ITEMS: whole, schema.RECORDED_EVENTS: whole, schema.READ_PLACES: whole}
     if knobs.contrastive:
-        inputs[schema.VIEW_USERS] = tf.TensorSpec([None], tf.int32)
+        inputs[schema.VIEW_USERS] = tf.TensorSpec([rows], tf.int32)
         for number in range(NUMBER_OF_VIEWS):
             inputs |= {view_name(number, name): spec for name, spec in history.items()}
     return tf.data.Dataset.from_generator(generate, output_signature=(inputs, whole)).prefetch(4)
+
+
+def fixed_length(length: int, longest: int) -> int:
+    """The least of `LENGTHS` evenly spaced lengths up to `longest` that holds `length`.
+
+    Example:
+        >>> [fixed_length(length, 50) for length in (1, 7, 8, 49, 50)]
+        [7, 7, 14, 49, 50]
+    """
+    step = -(-longest // LENGTHS)
+    return min(-(-length // step) * step, longest)
+
+
+def filled_up(
+    inputs: dict[str, np.ndarray], labels: np.ndarray, rows: int, length: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Arrays `[batch, ...]` with padding up to `[rows, length]`, and up to `[rows]` where they have a value a row.
+
+    Rows that are added have no event, no label and the user −1, so that nothing is learnt of them.
+    """
+
+    def padded(name: str, values: np.ndarray) -> np.ndarray:
+        missing = [(0, rows - len(values)), *[(0, length - width) for width in values.shape[1:]]]
+        nothing = 0 if values.dtype.kind == "f" or name == schema.READ_PLACES else schema.PADDING
+        return np.pad(values, missing, constant_values=nothing)
+
+    return {name: padded(name, values) for name, values in inputs.items()}, padded("labels", labels)
 
 
 def _views(windows: Windows, rows: np.ndarray, views: Augmentation, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -10,14 +10,10 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.next_item.history_ops import newest_places
-from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
-from tfrec.models.next_item.losses.contrastive import contrastive_term
-from tfrec.models.next_item.losses.full_softmax import add_at, full_loss
-from tfrec.models.next_item.losses.recorded_history import as_recorded, steps_of
-from tfrec.models.next_item.losses.sampled_loss import sampled_loss
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.popularity_bias import PopularityBias
 from tfrec.models.next_item.repeat_bias import RepeatBias
+from tfrec.models.next_item.sparse_ops import add_at
 from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable, lookup
 from tfrec.models.shared.step_dropout import StepDropout
@@ -156,15 +152,11 @@ class NextItemModel(keras.Model):
 
         # Items that training never sees are no negatives: they would be pushed away for being new.
         self.unseen = self.add_weight("unseen", shape=(num_items,), initializer="zeros", trainable=False)
-        self.loss_mean = keras.metrics.Mean(name="loss")
 
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
         self._init_config = config
-        self.sampler: CandidateSampler | None = None
-        self.sampled_kind = "softmax"
-        self.contrastive = 0.0  # weight of `contrastive_term` in training
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
@@ -242,54 +234,10 @@ class NextItemModel(keras.Model):
         query = self._newest(self._read(vectors, kept, training=False), kept[schema.HISTORY_ITEMS] >= 0)
         return tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
 
-    def next_item_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
-        """Mean cross-entropy of the next item over the full catalogue.
-
-        Args:
-            inputs: as the model's.
-            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
-            training: bool. Whether dropout is on and the contrastive term is added.
-
-        Returns:
-            float32 scalar; 0 when no position has a label.
-        """
-        vectors = self.items.vectors(
-            training, steps_of(self)
-        )  # projected once a step, for the history and for the scores
-        items, events, positions = as_recorded(inputs, self._scaled(self._read(vectors, inputs, training)))
-        loss = full_loss(self, items, events, labels, positions, vectors, training)
-        if self.contrastive and training:
-            loss += contrastive_term(self, inputs, lambda view: lookup(vectors, view), training)
-        return loss
-
-    def learn_from(self, sampler: CandidateSampler, kind: str = "softmax") -> None:
-        """Lets `fit` score what `sampler` draws in the place of the catalogue, by "softmax", "gbce" or "bpr"."""
-        self.sampler, self.sampled_kind = sampler, kind
-
-    def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimiser step on (inputs, labels); `model.fit` calls it."""
-        inputs, labels = data
-        with tf.GradientTape() as tape:
-            if self.sampler is None:
-                loss = self.next_item_loss(inputs, labels, training=True)
-            else:
-                loss = sampled_loss(self, inputs, labels, self.sampler, self.sampled_kind)
-            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
-        gradients = tape.gradient(shared, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self.loss_mean.update_state(loss)
-        return {"loss": self.loss_mean.result()}
-
-    def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The loss on (inputs, labels) without dropout; `model.evaluate` calls it."""
-        inputs, labels = data
-        self.loss_mean.update_state(self.next_item_loss(inputs, labels, training=False))
-        return {"loss": self.loss_mean.result()}
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The running mean of the loss, which Keras resets at the start of an epoch."""
-        return [self.loss_mean]
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Scores of one batch for `predict`; targets and weights that come with the inputs are not read."""
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.scores(inputs)
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._init_config)
@@ -308,10 +256,11 @@ class NextItemModel(keras.Model):
         places = newest_places(inputs[schema.HISTORY_ITEMS], self.max_history)
         return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
 
-    def _scaled(self, hidden: tf.Tensor) -> tf.Tensor:
+    def scaled(self, hidden: tf.Tensor) -> tf.Tensor:
+        """The transformer's output as unit vectors over the temperature: their dot products with items are scores."""
         return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)
 
     def _newest(self, positions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
-        return self._scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]
+        return self.scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.history_ops import newest_places
+from tfrec.models.next_item.history_ops import newest_places, rows_at
 from tfrec.models.next_item.repeat_bias import last_occurrence
-from tfrec.models.next_item.sparse_ops import scattered, summed_by_index
+from tfrec.models.next_item.sparse_ops import lookup_columns, scattered, summed_by_index
 from tfrec.models.shared.neighbours import rarity
 
 READ = 200
@@ -197,15 +197,18 @@ class NeighbourMemory(keras.layers.Layer):
         labels: tf.Tensor,
         weights: list[tf.Tensor],
         columns: tf.Tensor | None = None,
+        every_place: bool = False,
     ) -> tf.Tensor:
-        """Scores of the whole catalogue after each prefix that has a label, in training, with the memory added.
+        """Scores after each prefix that has a label, in training, with the memory added.
 
         Args:
-            logits: float32 `[places, num_items]`, a row for each place of `tf.where(labels >= 0)`.
+            logits: float32 `[places, num_items]`, a row for each place that `rows_at` takes.
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
             weights: `weights_used()`, handed in so that the caller can take gradients part by part.
-            columns: int32 `[num_items]`, the column of `logits` that each item has; None for a column an item.
+            columns: int32 `[num_items]`, the column of `logits` that each item has, −1 for none; None for a column an
+                item.
+            every_place: bool. Whether `logits` has a row for every place, label or not.
 
         Returns:
             float32, of the shape of `logits`. What the sequence itself has put into the memory is not added; pairs
@@ -214,17 +217,17 @@ class NeighbourMemory(keras.layers.Layer):
         batch, length = tf.unstack(tf.shape(items))
         age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
         fade = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
-        shape = tf.stack([batch * length, tf.shape(logits)[1]])
+        width = tf.shape(logits)[1]
 
         def rows(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-            """Values `[batch, length, n]` at items, as float32 `[batch, length, columns]`."""
-            found = indices if columns is None else tf.gather(columns, tf.maximum(indices, 0))
-            found, values = (tf.reshape(one, [batch * length, -1]) for one in (found, values))
-            return tf.reshape(scattered(found, values, shape), [batch, length, shape[1]])
+            """Values `[batch, length, n]` at items, as float32 `[batch, length, width]`."""
+            found = tf.reshape(lookup_columns(columns, indices), [batch * length, -1])
+            spread = scattered(found, tf.reshape(values, [batch * length, -1]), tf.stack([batch * length, width]))
+            return tf.reshape(spread, [batch, length, width])
 
         def after_prefixes(events: tf.Tensor) -> tf.Tensor:
-            """What each event adds, faded and summed up to the places that have a label: `[places, columns]`."""
-            return tf.boolean_mask(tf.linalg.matmul(fade, events), labels >= 0)
+            """What each event adds, faded and summed up to the places that are scored: `[places, columns]`."""
+            return rows_at(tf.linalg.matmul(fade, events), labels >= 0, every_place)
 
         real, known = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0)
         if self.text_k:

@@ -6,9 +6,15 @@ import tensorflow as tf
 
 
 def scattered(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; −1 is read
-    as 0, and should come with the value 0."""
-    return tf.scatter_nd(cells_of(indices), values, shape)
+    """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; what is at
+    −1 is left out."""
+    return tf.scatter_nd(cells_of(indices), tf.where(indices >= 0, values, 0.0), shape)
+
+
+def add_at(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Adds values `[rows, n]` to scores `[rows, num_items]` at indices `[rows, n]`; those of one index add up, and what
+    is at −1 is left out."""
+    return tf.tensor_scatter_nd_add(scores, cells_of(indices), tf.where(indices >= 0, values, 0.0))
 
 
 def cells_of(indices: tf.Tensor) -> tf.Tensor:
@@ -28,3 +34,20 @@ def summed_by_index(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, t
     summed = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), cell, batch * width)
     item = tf.math.unsorted_segment_max(tf.reshape(indices, [-1]), cell, batch * width)
     return tf.reshape(tf.maximum(item, 0), [batch, width]), tf.reshape(summed, [batch, width])
+
+
+def columns_of(items: tf.Tensor, num_items: int) -> tf.Tensor:
+    """int32 `[num_items]`: the place of each item among distinct `items` int32 `[m]`, of which −1 is none; −1 where it
+    is not there.
+
+    Example:
+        >>> columns_of(tf.constant([3, 1]), 5).numpy()
+        array([-1,  1, -1,  0, -1], dtype=int32)
+    """
+    places = tf.where(items >= 0, tf.range(tf.size(items)), -1)
+    return tf.tensor_scatter_nd_max(tf.fill([num_items], -1), tf.maximum(items, 0)[:, None], places)
+
+
+def lookup_columns(columns: tf.Tensor | None, items: tf.Tensor) -> tf.Tensor:
+    """Columns of items int32 of any shape, by `columns_of`; −1 for −1. None is a column an item."""
+    return items if columns is None else tf.where(items >= 0, tf.gather(columns, tf.maximum(items, 0)), -1)

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfrec.keras import keras
 from tfrec.models.shared.step_dropout import StepDropout
-from tfrec.models.shared.text_dropout import TextVersions
 
 
 class ItemTable(keras.layers.Layer):
@@ -72,7 +71,6 @@ class ItemTable(keras.layers.Layer):
             self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
         self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
         self.drop_ids(tf.zeros([1, 1]))
-        self.versions: TextVersions | None = None
         super().build(input_shape)
 
     def start_from(self, text_vectors: np.ndarray) -> None:
@@ -88,21 +86,26 @@ class ItemTable(keras.layers.Layer):
         self.mean.assign(mean)
         self.components.assign(components.astype(np.float32))
 
-    def vectors(self, training: bool = False, step: tf.Tensor | int = 0) -> tf.Tensor:
-        """All item vectors, float32 `[num_items, dim]`; in training some without their id part, or from the shortened
-        text that `versions` draws for the step."""
+    def vectors(
+        self, indices: tf.Tensor | None = None, text: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        """Item vectors, float32 `[num_items, dim]`, or rows at int32 `[n]` distinct indices, `[n, dim]`.
+
+        Args:
+            indices: The rows; None for all.
+            text: float32 `[n, text_dim]`, text vectors to be read in the place of the table's own.
+            training: Whether some items are without their id part.
+        """
         parts = []
         if self.text_dim:
-            parts.append(self.of_text(self.text_of(None, training, step)))
+            parts.append(self.of_text(self.text_rows(indices) if text is None else text))
         if self.use_id:
-            parts.append(self.id_part(None, training))
+            parts.append(self.id_part(indices, training))
         return tf.add_n(parts)
 
-    def text_of(self, indices: tf.Tensor | None, training: bool, step: tf.Tensor | int) -> tf.Tensor:
-        """Text vectors of all items or of int32 `[n]` of them, float32 `[n, text_dim]`; in training as `versions` draws
-        them, if it is set."""
-        text = self.text if indices is None else tf.gather(self.text, indices)
-        return self.versions.draw(text, indices, step) if training and self.versions is not None else text
+    def text_rows(self, indices: tf.Tensor | None = None) -> tf.Tensor:
+        """Text vectors of all items, float32 `[num_items, text_dim]`, or rows at int32 `[n]` indices."""
+        return tf.convert_to_tensor(self.text) if indices is None else tf.gather(self.text, indices)
 
     def id_part(self, indices: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0."""

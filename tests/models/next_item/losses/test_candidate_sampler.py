@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.models.next_item.losses.candidate_sampler import SOURCES, CandidateSampler, columns_of, sampled_cross_entropy
+from tfrec.models.next_item.losses.candidate_sampler import SOURCES, CandidateSampler, sampled_cross_entropy
+from tfrec.models.next_item.sparse_ops import columns_of, lookup_columns
 
 COUNTS = np.array([50, 20, 9, 12, 0, 3, 1, 30])
 SCORES = np.array([1.0, -2.0, 0.5, 3.0, 0.0, -1.0, 2.0, -0.5])
@@ -81,9 +82,20 @@ def test_every_item_can_be_drawn_and_none_beyond_the_catalogue():
 
 def test_columns_lead_back_to_the_items():
     items = tf.constant([4, 0, 2])
-    columns = columns_of(items, 6).numpy()
-    assert_array_equal(columns[[4, 0, 2]], [0, 1, 2])
-    assert_array_equal(columns[[1, 3, 5]], [3, 3, 3])
+    assert_array_equal(columns_of(items, 6), [1, -1, 2, -1, 0, -1])
+    assert_array_equal(columns_of(tf.constant([4, -1, 0]), 6), [2, -1, -1, -1, 0, -1])
+    assert_array_equal(lookup_columns(columns_of(items, 6), tf.constant([[-1, 2], [3, 4]])), [[-1, 2], [-1, 0]])
+
+
+def test_candidates_of_a_fixed_number_are_the_same_and_places_without_an_item():
+    sampler, labels, also = CandidateSampler("mixed", COUNTS, size=4), [2, -1, 5, 2], [7, -1]
+    found = sampler.draw(tf.constant([2, 5, 2]), 3, tf.constant([7]))
+    padded = sampler.draw(tf.constant(labels), 3, tf.constant(also), static_shapes=True)
+    assert len(padded.items) == 8  # the whole catalogue, which is less than what might be drawn
+    few = sampler.draw(tf.constant([2]), 3, static_shapes=True)
+    assert len(few.items) == 5  # a label and four draws
+    weights = dict(zip(found.items.numpy().tolist(), found.log_weights.numpy().tolist()))
+    assert dict(zip(padded.items.numpy().tolist(), padded.log_weights.numpy().tolist())) == {**weights, -1: -np.inf}
 
 
 def test_an_unknown_source_is_refused():

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfrec import schema
+from tfrec.models.next_item.losses.contrastive import VIEWS, view_name
+
 SOURCES = ("uniform", "popularity", "in-batch", "mixed")
 
 
@@ -14,7 +17,7 @@ class Candidates(NamedTuple):
     """The items that a training step scores.
 
     Attributes:
-        items: int32 `[m]`, distinct catalogue positions.
+        items: int32 `[m]`, distinct catalogue positions, and −1 for places that are not needed.
         log_weights: float32 `[m]`: log of how many items of the catalogue each stands for; −inf for one that was not
             drawn and is here for another reason (as a label, or in a history).
     """
@@ -59,25 +62,34 @@ class CandidateSampler:
         self._drawn = tf.constant(drawn, tf.float32)
         self._cumulative = tf.constant(np.cumsum(drawn)[:-1], tf.float32)
 
-    def draw(self, labels: tf.Tensor, step: tf.Tensor | int, also: tf.Tensor | None = None) -> Candidates:
+    def draw(
+        self,
+        labels: tf.Tensor,
+        step: tf.Tensor | int,
+        also: tf.Tensor | None = None,
+        static_shapes: bool = False,
+    ) -> Candidates:
         """The candidates of one step, which depend on the labels, the seed and the step alone.
 
         Args:
-            labels: int32 `[n]`, what is to be predicted; all of it is among the candidates.
+            labels: int32 `[n]`, what is to be predicted; all of it is among the candidates. −1 is none.
             step: int scalar.
-            also: int32 `[k]`: items that have to be among the candidates though nobody drew them.
+            also: int32 `[k]`: items that have to be among the candidates though nobody drew them; −1 is none.
+            static_shapes: Whether m is to follow from n and k alone: as many as there might be.
         """
         in_batch = self.source in ("in-batch", "mixed")
         drawn = self._random(step)
-        times = tf.tensor_scatter_nd_add(tf.zeros([self.num_items]), drawn[:, None], tf.ones_like(drawn, tf.float32))
+        times = _times(drawn, self.num_items)
         expected = self.size * self._drawn
         if in_batch:
-            others = tf.maximum(tf.cast(tf.size(labels), tf.float32) - 1, 0.0)  # a label is no candidate for itself
-            times = tf.tensor_scatter_nd_add(times, labels[:, None], tf.ones_like(labels, tf.float32))
-            expected += others * self._popularity
-        items, _ = tf.unique(tf.concat([labels, drawn, *([] if also is None else [also])], axis=0))
-        times, expected = tf.gather(times, items), tf.gather(expected, items)
-        usable = (times > 0) & (expected > 0)
+            others = tf.reduce_sum(tf.cast(labels >= 0, tf.float32)) - 1  # a label is no candidate for itself
+            times += _times(labels, self.num_items)
+            expected += tf.maximum(others, 0.0) * self._popularity
+        wanted = tf.concat([labels, drawn, *([] if also is None else [also])], axis=0)
+        items = _padded_distinct(wanted, self.num_items) if static_shapes else _distinct(wanted)
+        real = items >= 0
+        times, expected = tf.gather(times, tf.maximum(items, 0)), tf.gather(expected, tf.maximum(items, 0))
+        usable = (times > 0) & (expected > 0) & real
         weights = tf.math.log(tf.where(usable, times / tf.where(usable, expected, 1.0), 0.0))
         return Candidates(items, weights)
 
@@ -87,15 +99,36 @@ class CandidateSampler:
         return tf.searchsorted(self._cumulative, points, side="right")
 
 
-def columns_of(items: tf.Tensor, num_items: int) -> tf.Tensor:
-    """int32 `[num_items]`: the place of each item among distinct `items` int32 `[m]`; m where it is not there.
+def step_candidates(
+    sampler: CandidateSampler,
+    inputs: dict[str, tf.Tensor],
+    labels: tf.Tensor,
+    step: tf.Tensor | int,
+    static_shapes: bool = False,
+) -> Candidates:
+    """What a step has to have at hand: the labels, the histories, and what the sampler draws."""
+    names = [schema.HISTORY_ITEMS, schema.RECORDED_ITEMS, *(view_name(i, schema.HISTORY_ITEMS) for i in range(VIEWS))]
+    read = [tf.reshape(inputs[name], [-1]) for name in names if name in inputs]
+    return sampler.draw(tf.reshape(labels, [-1]), step, tf.concat(read, axis=0), static_shapes)
 
-    Example:
-        >>> columns_of(tf.constant([3, 1]), 5).numpy()
-        array([2, 1, 2, 0, 2], dtype=int32)
-    """
-    nowhere = tf.fill([num_items], tf.size(items))
-    return tf.tensor_scatter_nd_update(nowhere, items[:, None], tf.range(tf.size(items)))
+
+def _times(items: tf.Tensor, num_items: int) -> tf.Tensor:
+    """How often each item of the catalogue is among int32 `[n]`, float32 `[num_items]`; −1 is none."""
+    return tf.math.unsorted_segment_sum(tf.ones_like(items, tf.float32), items, num_items)
+
+
+def _distinct(items: tf.Tensor) -> tf.Tensor:
+    """The items of int32 `[n]` without −1 and repetitions, in the order of their first places."""
+    return tf.unique(tf.boolean_mask(items, items >= 0))[0]
+
+
+def _padded_distinct(items: tf.Tensor, num_items: int) -> tf.Tensor:
+    """The same in rising order, int32 `[min(n, num_items)]` with −1 at the end."""
+    there = _times(items, num_items) > 0
+    place = tf.cumsum(tf.cast(there, tf.int32)) - 1
+    padding = tf.fill([tf.minimum(tf.size(items), num_items)], -1)
+    item = tf.where(there, tf.range(num_items), -1)
+    return tf.tensor_scatter_nd_max(padding, tf.where(there, place, 0)[:, None], item)
 
 
 def sampled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, log_weights: tf.Tensor) -> tf.Tensor:

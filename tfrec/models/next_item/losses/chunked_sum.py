@@ -8,7 +8,11 @@ import tensorflow as tf
 
 
 def chunked_sum(
-    part: Callable[..., tf.Tensor], rows: Sequence[tf.Tensor], shared: Sequence[tf.Tensor], chunk: tf.Tensor
+    part: Callable[..., tf.Tensor],
+    rows: Sequence[tf.Tensor],
+    shared: Sequence[tf.Tensor],
+    chunk: tf.Tensor,
+    equal_parts: bool = False,
 ) -> tf.Tensor:
     """The sum of `part` over the rows, a few at a time, with gradients for `rows` and `shared`.
 
@@ -20,6 +24,8 @@ def chunked_sum(
         rows: Tensors `[batch, ...]`. Only floating ones get gradients.
         shared: Tensors that every part reads, such as the item vectors.
         chunk: int32 scalar, rows a part; at least 1.
+        equal_parts: bool. XLA wants all parts of one size: the last is filled up with rows of −1 (of 0 where floating),
+            which `part` must not count. Off, the last is what is left.
 
     Returns:
         float32 scalar.
@@ -33,6 +39,8 @@ def chunked_sum(
         [28.0, [[4.0], [8.0], [12.0]], 14.0]
     """
     rows, shared = [tf.convert_to_tensor(row) for row in rows], [tf.convert_to_tensor(one) for one in shared]
+    if equal_parts:
+        rows = _filled_up(rows, chunk)
     floating = [place for place, row in enumerate(rows) if row.dtype.is_floating]
     batch = tf.shape(rows[0])[0]
 
@@ -41,20 +49,19 @@ def chunked_sum(
         every, common = list(inputs[: len(rows)]), list(inputs[len(rows) :])
 
         def body(start: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            stop = tf.minimum(start + chunk, batch)
-            here = [row[start:stop] for row in every]
+            size = chunk if equal_parts else tf.minimum(chunk, batch - start)
+            here = [_slice(row, start, size) for row in every]
             wanted = [here[place] for place in floating] + common
             with tf.GradientTape() as tape:
                 tape.watch(wanted)
                 value = part(*here, *common)
             gradients = tape.gradient(value, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            added = []
-            for place, gradient in zip(floating, gradients, strict=False):
-                after = batch - stop
-                padding = [[start, after], *[[0, 0]] * (len(every[place].shape) - 1)]
-                added.append(tf.pad(tf.convert_to_tensor(gradient), padding))
-            added += [tf.convert_to_tensor(gradient) for gradient in gradients[len(floating) :]]
-            return stop, state[0] + value, *[old + new for old, new in zip(state[1:], added, strict=True)]
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+            places = (start + tf.range(size))[:, None]
+            of_rows = zip(state[1:], gradients[: len(floating)], strict=False)
+            of_shared = zip(state[1 + len(floating) :], gradients[len(floating) :], strict=True)
+            put = [tf.tensor_scatter_nd_update(whole, places, gradient) for whole, gradient in of_rows]
+            return start + size, state[0] + value, *put, *[old + new for old, new in of_shared]
 
         zeros = [tf.zeros_like(every[place]) for place in floating] + [tf.zeros_like(one) for one in common]
         state = (tf.constant(0), tf.constant(0.0), *zeros)
@@ -74,3 +81,21 @@ def chunked_sum(
 
     result: tf.Tensor = total(*rows, *shared)
     return result
+
+
+def _slice(row: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Rows from `start` on; XLA can cut at an unknown place, but no unknown number of rows."""
+    shape = tf.shape(row)
+    return tf.slice(row, tf.concat([[start], tf.zeros_like(shape[1:])], 0), tf.concat([[size], shape[1:]], 0))
+
+
+def _filled_up(rows: Sequence[tf.Tensor], chunk: tf.Tensor) -> list[tf.Tensor]:
+    missing = -tf.shape(rows[0])[0] % chunk
+    return [
+        tf.pad(
+            row,
+            [[0, missing], *[[0, 0]] * (len(row.shape) - 1)],
+            constant_values=tf.constant(0 if row.dtype.is_floating else -1, row.dtype),
+        )
+        for row in rows
+    ]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfrec import schema
+from tfrec.models.next_item.sparse_ops import columns_of, lookup_columns
+from tfrec.models.shared.item_table import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from tfrec.models.next_item.losses.candidate_sampler import Candidates
     from tfrec.models.next_item.model import NextItemModel
 
 VIEWS = 2
@@ -28,9 +29,13 @@ def view_name(number: int, name: str) -> str:
 
 
 def contrastive_term(
-    model: NextItemModel, inputs: dict[str, tf.Tensor], read: Callable[[tf.Tensor], tf.Tensor], training: bool
+    model: NextItemModel,
+    inputs: dict[str, tf.Tensor],
+    vectors: tf.Tensor,
+    candidates: Candidates | None = None,
+    training: bool = True,
 ) -> tf.Tensor:
-    """`model.contrastive` times the loss of telling each sequence's second view among those of the batch, and back.
+    """The loss of telling each sequence's second view among those of the batch, and back.
 
     The state of a view is the transformer's output at its newest event (CL4SRec, Xie et al. 2022,
     https://arxiv.org/abs/2010.14395).
@@ -39,17 +44,19 @@ def contrastive_term(
         model: Its transformer is read.
         inputs: `view_users` int32 `[batch]`, and for both views the model's inputs under `view_name`; a view's events
             are those whose kind is not −1.
-        read: Items int32 `[batch, length]` to their vectors float32 `[batch, length, dim]`, 0 for −1.
+        vectors: float32 `[num_items, dim]`, or `[m, dim]` of the candidates, as a history reads them.
+        candidates: Those that `vectors` are of; None for the whole catalogue.
         training: Whether dropout is on.
     """
+    columns = None if candidates is None else columns_of(candidates.items, model.num_items)
     states = []
     for number in range(VIEWS):
         names = (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.HISTORY_GAPS)
         items, kinds, gaps = (inputs[view_name(number, name)] for name in names)
-        hidden = model.body([read(items), kinds, gaps], training=training)
+        hidden = model.body([lookup(vectors, lookup_columns(columns, items)), kinds, gaps], training=training)
         last = tf.reduce_sum(tf.cast(kinds >= 0, tf.int32), axis=1) - 1
         states.append(tf.gather(hidden, tf.maximum(last, 0), axis=1, batch_dims=1))
-    return model.contrastive * info_nce(states[0], states[1], inputs[schema.VIEW_USERS])
+    return info_nce(states[0], states[1], inputs[schema.VIEW_USERS])
 
 
 def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: float = TEMPERATURE) -> tf.Tensor:
@@ -58,7 +65,7 @@ def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: fl
 
     Args:
         one, other: float32 `[batch, dim]`, a row a sequence.
-        users: int32 `[batch]`. Sequences of the same user are not told from each other.
+        users: int32 `[batch]`. Sequences of the same user are not told from each other; −1 is a row of padding.
         temperature: float.
 
     Returns:
@@ -75,6 +82,9 @@ def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: fl
     row = tf.range(2 * batch)
     partner = (row + batch) % (2 * batch)
     whose = tf.concat([users, users], axis=0)
-    same = (whose[:, None] == whose[None, :]) & (partner[:, None] != row[None, :])
+    real = tf.cast(whose >= 0, logits.dtype)
+    same = (whose[:, None] == whose[None, :]) | (whose < 0)[None, :]
+    same &= partner[:, None] != row[None, :]
     logits = tf.where(same, tf.constant(-1e9, logits.dtype), logits)
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(partner, logits))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(partner, logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * real), tf.reduce_sum(real))

@@ -8,8 +8,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tfrec.models import NextItemModel
-from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler
-from tfrec.models.next_item.losses.sampled_loss import candidate_loss, step_candidates
+from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler, step_candidates
+from tfrec.models.next_item.losses.next_item_loss import next_item_loss
 from tfrec.models.shared.neighbours import text_neighbours
 
 ITEMS = 30
@@ -48,10 +48,10 @@ def test_every_item_as_a_candidate_gives_the_loss_and_gradients_of_the_whole_cat
     for of in ("catalogue", "candidates"):
         with tf.GradientTape() as tape:
             if of == "catalogue":
-                loss = model.next_item_loss(*batch, training=False)
+                loss = next_item_loss(model, *batch, model.history_vectors(), training=False)
             else:
                 vectors = tf.gather(model.history_vectors(), order)
-                loss = candidate_loss(model, *batch, every, vectors, training=False)
+                loss = next_item_loss(model, *batch, vectors, every, training=False)
         gradients = tape.gradient(loss, model.trainable_variables)
         found.append([loss, *(tf.convert_to_tensor(each) for each in gradients)])
     for one, other in zip(*found, strict=True):
@@ -62,11 +62,13 @@ def test_fewer_candidates_are_the_catalogue_with_the_others_left_out(model, batc
     some = np.array([11, *range(1, 11), 25, 17], np.int32)
     log_weights = np.random.default_rng(3).normal(size=len(some)).astype(np.float32)
     vectors = tf.gather(model.history_vectors(), some)
-    found = candidate_loss(model, *batch, Candidates(tf.constant(some), tf.constant(log_weights)), vectors, False)
+    found = next_item_loss(
+        model, *batch, vectors, Candidates(tf.constant(some), tf.constant(log_weights)), training=False
+    )
     every = np.full(ITEMS, -np.inf, np.float32)
     every[some] = log_weights
     whole = Candidates(tf.range(ITEMS), tf.constant(every))
-    expected = candidate_loss(model, *batch, whole, model.history_vectors(), training=False)
+    expected = next_item_loss(model, *batch, model.history_vectors(), whole, training=False)
     assert_allclose(found, expected, rtol=1e-5)
     if model.memory is not None:
         return
@@ -98,10 +100,10 @@ def test_in_training_numbers_of_the_item_vectors_are_left_out_of_the_scores(batc
         losses.append(np.log(np.exp(scores).sum()) - scores[labels[row, column]])
     made.drop_items.calls.assign(0)  # so that the same are left out again
     if of == "catalogue":
-        found = made.next_item_loss(inputs, labels, training=True)
+        found = next_item_loss(made, inputs, labels, made.history_vectors(), training=True)
     else:
         every = Candidates(tf.range(ITEMS), tf.zeros([ITEMS]))
-        found = candidate_loss(made, inputs, labels, every, made.history_vectors(), training=True)
+        found = next_item_loss(made, inputs, labels, made.history_vectors(), every, training=True)
     assert_allclose(found, np.mean(losses), rtol=1e-4)
 
 
@@ -109,7 +111,7 @@ def test_a_batch_without_labels_has_loss_zero(model, batch):
     inputs, labels = batch
     candidates = step_candidates(CandidateSampler("uniform", np.ones(ITEMS), 4), inputs, tf.fill(labels.shape, -1), 0)
     vectors = tf.gather(model.history_vectors(), candidates.items)
-    assert candidate_loss(model, inputs, tf.fill(labels.shape, -1), candidates, vectors) == 0.0
+    assert next_item_loss(model, inputs, tf.fill(labels.shape, -1), vectors, candidates) == 0.0
 
 
 def test_labels_histories_and_draws_are_all_candidates(batch):

@@ -1,0 +1,148 @@
+"""NextItemTrainer: what a NextItemModel is trained with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec.keras import keras
+from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, step_candidates
+from tfrec.models.next_item.losses.contrastive import contrastive_term
+from tfrec.models.next_item.losses.next_item_loss import next_item_loss
+from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.shared.text_dropout import TextVersions
+
+
+class NextItemTrainer(keras.Model):
+    """Trains a NextItemModel to predict, after each event of a history, the item of the next.
+
+    Its weights are those of `backbone`, in their order, and `save_weights` writes what `backbone.load_weights` reads.
+
+    Args:
+        backbone: The model to be trained.
+        sampler: What draws the candidates that a step scores; None scores the whole catalogue.
+        kind: "softmax"; with a sampler also "gbce" or "bpr".
+        contrastive: float. Weight of the loss that tells two views of a sequence from those of others.
+        versions: Shortened texts, read in turn with an item's own; None for none.
+
+    `compile(optimizer)`, and with `jit_compile=True` the step is compiled by XLA. `fit` takes batches of (inputs,
+    labels): the inputs of `backbone`, and int32 `[batch, length]`, the item that followed each event, −1 where there is
+    none to learn.
+
+    Example:
+        >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
+        >>> trainer = NextItemTrainer(model)
+        >>> trainer.compile(keras.optimizers.Adam(0.01))
+        >>> inputs = {"history_items": tf.constant([[3, 1, -1]]), "history_events": tf.constant([[0, 0, -1]]),
+        ...           "history_gaps": tf.zeros([1, 3])}
+        >>> history = trainer.fit(inputs, tf.constant([[1, 4, -1]]), epochs=20, verbose=0)
+        >>> history.history["loss"][-1] < history.history["loss"][0]
+        True
+    """
+
+    def __init__(
+        self,
+        backbone: NextItemModel,
+        sampler: CandidateSampler | None = None,
+        kind: str = "softmax",
+        contrastive: float = 0.0,
+        versions: TextVersions | None = None,
+        name: str = "next_item_trainer",
+    ) -> None:
+        super().__init__(name=name)
+        if sampler is None and kind != "softmax":
+            raise ValueError(f"Expected a sampler for the loss {kind!r}; received None.")
+        # === Layers ===
+        self.backbone = backbone
+        self.built = True
+
+        # === Config ===
+        self.sampler, self.kind, self.contrastive, self.versions = sampler, kind, contrastive, versions
+        self.loss_mean = keras.metrics.Mean(name="loss")
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        return self.backbone(inputs, training=training)
+
+    def batch_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
+        """Mean loss of the next item; outside of training over the whole catalogue, and nothing else.
+
+        Args:
+            inputs: As the backbone's, and for the contrastive loss two views (`contrastive_term`).
+            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
+            training: Whether dropout is on.
+
+        Returns:
+            float32 scalar; 0 when no position has a label.
+        """
+        candidates = None
+        if training and self.sampler is not None:
+            candidates = step_candidates(self.sampler, inputs, labels, self._step, self.static_shapes)
+        # projected once a step, for the history and for the scores
+        vectors = self._item_vectors(None if candidates is None else tf.maximum(candidates.items, 0), training)
+        loss = next_item_loss(
+            self.backbone,
+            inputs,
+            labels,
+            vectors,
+            candidates,
+            kind=self.kind,
+            training=training,
+            static_shapes=self.static_shapes,
+        )
+        if self.contrastive and training:
+            loss += self.contrastive * contrastive_term(self.backbone, inputs, vectors, candidates, training)
+        return loss
+
+    def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimiser step on (inputs, labels); `fit` calls it."""
+        inputs, labels = data
+        with tf.GradientTape() as tape:
+            loss = self.batch_loss(inputs, labels, training=True)
+            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
+        gradients = tape.gradient(shared, self.trainable_variables)
+        if self.static_shapes:  # how many rows a sparse gradient has is decided by the batch
+            gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.loss_mean.update_state(loss)
+        return {"loss": self.loss_mean.result()}
+
+    def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The loss on (inputs, labels) without dropout; `evaluate` calls it."""
+        inputs, labels = data
+        self.loss_mean.update_state(self.batch_loss(inputs, labels, training=False))
+        return {"loss": self.loss_mean.result()}
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Scores, as the backbone's `predict`."""
+        return self.backbone.predict_step(data)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Writes the backbone's weights."""
+        self.backbone.save_weights(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads the backbone's weights."""
+        return self.backbone.load_weights(*args, **kwargs)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running mean of the loss, which Keras resets at the start of an epoch."""
+        return [self.loss_mean]
+
+    @property
+    def static_shapes(self) -> bool:
+        """Whether no shape of a step may depend on what is in its batch: where it is compiled by XLA."""
+        return bool(self.jit_compile)
+
+    @property
+    def _step(self) -> tf.Tensor | int:
+        """Training steps that the optimiser has done; 0 without one."""
+        return getattr(getattr(self, "optimizer", None), "iterations", 0)
+
+    def _item_vectors(self, rows: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """Vectors of all items, or of int32 `[m]`, float32 `[m, dim]`, as a step reads them."""
+        table = self.backbone.items
+        if self.versions is None or not training:
+            return table.vectors(rows, training=training)
+        return table.vectors(rows, self.versions.draw(table.text_rows(rows), rows, self._step), training)
