@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.models.next_item.losses.full_softmax import add_at
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.sparse_ops import add_at
 
 NETWORK = "network"
 OF_MEMORY = {"weight": "memory by history", "text_weight": "memory by text"}
