@@ -13,26 +13,23 @@ from tfrec.cli.load_tensorflow import load_tensorflow
 def serve(
     folders: Annotated[list[Path], typer.Argument(metavar="saved_models/NAME…", help="Model folders.")],
     host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
-    rest_port: Annotated[int, typer.Option(help="Port of the REST API; 0 for any free port.")] = 8501,
-    grpc_port: Annotated[int, typer.Option(help="Port of the gRPC services; 0 for any free port.")] = 8500,
-    max_batch_rows: Annotated[int, typer.Option(help="Most rows in one call of the model.")] = 64,
-    max_waiting: Annotated[int, typer.Option(help="Most requests waiting; further ones are answered 503.")] = 1000,
-    max_body_mb: Annotated[int, typer.Option(help="Largest request in megabytes.")] = 16,
+    rest_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the REST API; 0 for any free port.")] = 8501,
+    grpc_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the gRPC services; 0 for any free port.")
+    ] = 8500,
+    max_batch_rows: Annotated[int, typer.Option(min=1, help="Most rows in one call of the model.")] = 64,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Most requests waiting; further ones are answered 503.")
+    ] = 1000,
+    max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request in megabytes.")] = 16,
     poll_seconds: Annotated[float, typer.Option(help="Seconds between two looks for new versions.")] = 2.0,
     grace_seconds: Annotated[
         float, typer.Option(help="Seconds that requests in flight get to finish at shutdown.")
     ] = 10.0,
 ) -> None:
     """Serve models over REST and gRPC until stopped. New versions are loaded as they appear."""
-    from tfrec.errors import InvalidInput, Unavailable
+    from tfrec.errors import Unavailable
 
-    for name, value in (("--max-batch-rows", max_batch_rows), ("--max-waiting", max_waiting),
-                        ("--max-body-mb", max_body_mb), ("--poll-seconds", poll_seconds)):  # fmt: skip
-        if value <= 0:
-            raise InvalidInput(f"{name} must be above 0, received {value}.")
-    for name, value in (("--rest-port", rest_port), ("--grpc-port", grpc_port)):
-        if not 0 <= value < 2**16:
-            raise InvalidInput(f"{name} must be 0 to 65535, received {value}.")
     load_tensorflow()
     try:
         from tfrec.serving.local.batching import Limits

@@ -193,3 +193,20 @@ def test_the_command_serves_and_stops_gracefully(toy, tmp_path):
         assert process.wait(30) == 0 and process.stderr.read() == ""
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize(
+    "make, named",
+    [
+        (lambda: Limits(max_waiting=0), "max_waiting"),
+        (lambda: Limits(workers=-1), "workers"),
+        (lambda: ServerOptions(rest_port=-1), "rest_port"),
+        (lambda: ServerOptions(grpc_port=65536), "grpc_port"),
+        (lambda: ServerOptions(poll_seconds=0.0), "poll_seconds"),
+        (lambda: ServerOptions(grace_seconds=-1.0), "grace_seconds"),
+    ],
+)
+def test_options_that_no_server_can_have_are_refused(make, named):
+    with pytest.raises(InvalidInput, match=named):
+        make()
+    ServerOptions(rest_port=None, grpc_port=65535, grace_seconds=0.0)

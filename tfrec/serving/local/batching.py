@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from tfrec.errors import InvalidInput
 from tfrec.serving.local.loaded_version import Arrays, Signature
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 
@@ -24,6 +25,9 @@ class Limits:
         max_waiting: Most requests that wait or run; further ones are refused (UNAVAILABLE).
         max_body_bytes: Largest REST body or gRPC message.
         workers: Calls of models that run at the same time.
+
+    Raises:
+        InvalidInput: A limit is below 1.
     """
 
     max_batch_rows: int = 64
@@ -31,6 +35,11 @@ class Limits:
     max_waiting: int = 1000
     max_body_bytes: int = 16 * 2**20
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise InvalidInput(f"Expected {name} of at least 1, received {value}.")
 
 
 @dataclass

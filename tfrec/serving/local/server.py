@@ -40,6 +40,9 @@ class ServerOptions:
         grace_seconds: Seconds that requests in flight get to finish when the server stops.
         threads: Threads that TensorFlow uses for one op; 0 for one for each core.
         limits: Limits of requests and batches.
+
+    Raises:
+        InvalidInput: A port is not one, or a time is negative or, for `poll_seconds`, 0.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +52,16 @@ class ServerOptions:
     grace_seconds: float = 10.0
     threads: int = 0
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name, port in (("rest_port", self.rest_port), ("grpc_port", self.grpc_port)):
+            if port is not None and not 0 <= port < 2**16:
+                raise InvalidInput(f"Expected {name} in 0 to 65535, received {port}.")
+        if self.poll_seconds <= 0 or self.grace_seconds < 0:
+            raise InvalidInput(
+                f"Expected poll_seconds above 0 and grace_seconds of at least 0, received {self.poll_seconds} and "
+                f"{self.grace_seconds}."
+            )
 
 
 class ModelServer:
