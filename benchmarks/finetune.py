@@ -93,9 +93,9 @@ def naive_model(mode: str, data: Path) -> tuple[Any, Any, Any]:
     from tfrec.config import RunConfig
     from tfrec.data import PreparedDataset
     from tfrec.encoders import load_encoder
-    from tfrec.models.behaviour_text.input_pipeline import Batches, Material
+    from tfrec.models.behaviour_text.input_pipeline import Batches, TrainingExamples
     from tfrec.models.behaviour_text.model import build_behaviour_text_model
-    from tfrec.models.behaviour_text.optimizers import two_speeds
+    from tfrec.models.behaviour_text.optimizers import joint_optimizer
 
     form, kind = mode.split("-")
     if kind == "bfloat16":
@@ -105,9 +105,9 @@ def naive_model(mode: str, data: Path) -> tuple[Any, Any, Any]:
     dataset = PreparedDataset.load(data)
     model = build_behaviour_text_model(load_encoder(config.encoder.name), "sigmoid", dataset.texts, config)
     model.start_sigmoid(4)
-    model.compile(optimizer=two_speeds(model, config.training, 2000), loss="binary_crossentropy")
-    material = Material(dataset, config)
-    return model, Batches(material, model, material.every_pair, POSITIONS), dataset
+    model.compile(optimizer=joint_optimizer(model, config.training, 2000), loss="binary_crossentropy")
+    examples = TrainingExamples(dataset, config)
+    return model, Batches(examples, model, examples.every_pair, POSITIONS), dataset
 
 
 def naive(mode: str, data: Path) -> Callable[[int], int]:
@@ -130,7 +130,7 @@ def naive_quality(mode: str, data: Path, minutes: float) -> float:
     import tensorflow as tf
 
     from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE
-    from tfrec.models.behaviour_text.text_features import query_texts, read_texts
+    from tfrec.models.behaviour_text.text_features import encode_texts, query_texts
 
     model, batches, dataset = naive_model(f"tower-{mode.split('-')[1]}", data)
     started, epoch = time.monotonic(), batches.epoch(0)
@@ -138,8 +138,8 @@ def naive_quality(mode: str, data: Path, minutes: float) -> float:
         inputs, labels = next(epoch)
         model.train_on_batch({name: tf.constant(each) for name, each in inputs.items()}, tf.constant(labels))
     queries = test_queries(dataset)
-    users = read_texts(model.reader, query_texts(model, queries.history, dataset), 64, "Users")
-    items = read_texts(model.item_reader, dataset.texts, 64, "Items")
+    users = encode_texts(model.behaviour_encoder, query_texts(model, queries.history, dataset), 64, "Users")
+    items = encode_texts(model.item_encoder, dataset.texts, 64, "Items")
     gains = []
     for user, start in zip(users, queries.target_offsets[:-1]):
         pairs = {BEHAVIOUR: np.repeat(user[None], len(items), axis=0), CANDIDATE: items}

@@ -180,7 +180,7 @@ def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(History, "on_epoch_end", killed)
         fit_behaviour_text(dataset, config, workdir=tmp_path / "parts")
-    monkeypatch.setattr(module, "read_texts", None)  # what was read before the kill is not read again
+    monkeypatch.setattr(module, "encode_texts", None)  # texts encoded before the kill are not encoded again
     resumed = fit_behaviour_text(dataset, config, workdir=tmp_path / "parts", resume=True)
     for found, expected in zip(weights(resumed), weights(whole), strict=True):
         assert_allclose(found, expected, atol=1e-5)

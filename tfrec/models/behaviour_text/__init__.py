@@ -1,1 +1,1 @@
-"""BehaviourTextModel: the behaviour text through a BERT encoder to a sigmoid or softmax head."""
+"""BehaviourTextModel: encodes a behaviour text with BERT and predicts with a sigmoid or softmax head."""

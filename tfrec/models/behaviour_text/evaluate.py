@@ -1,4 +1,4 @@
-"""What the sigmoid head is worth: probabilities of sampled candidates against what happened."""
+"""Evaluation of the sigmoid head: predicted probabilities of sampled candidates against what users did."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_probabilities
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE
 from tfrec.models.behaviour_text.model import BehaviourTextModel
-from tfrec.models.behaviour_text.text_features import query_texts, read_texts
+from tfrec.models.behaviour_text.text_features import encode_texts, query_texts
 from tfrec.progress import track
 from tfrec.training.sampled_negatives import Impressions
 
@@ -25,19 +25,29 @@ def evaluate_behaviour_text_sigmoid(
 ) -> dict[str, Any]:
     """AUC, log loss, Brier score and calibration of the sigmoid head.
 
-    Each target of a query is judged beside `evaluation.negatives` seeded items that are neither in its history nor
-    among its targets. Popularity, the training count of the candidate, is measured on the same pairs.
+    Each target of a query is scored along with `evaluation.negatives` items, sampled with a fixed seed from those that
+    are neither in the query's history nor among its targets. The popularity baseline, the candidate's training count,
+    is evaluated on the same pairs.
+
+    Args:
+        model: A BehaviourTextModel with the sigmoid head.
+        dataset: Provides the queries and the item texts.
+        split: "valid" or "test".
+        config: Sections `evaluation` and `training` (its seed).
 
     Returns:
-        What `evaluate_probabilities` gives, and `users`, `items`, `protocol`, `baselines`; empty without queries.
+        The metrics of `evaluate_probabilities`, plus `users`, `items`, `protocol` and `baselines`. Empty if the split
+        has no queries.
     """
     queries = dataset.queries(split)
-    metrics = judge(queries, dataset, config, lambda pairs: probabilities(model, queries.history, pairs, dataset))
+    metrics = sampled_metrics(
+        queries, dataset, config, lambda pairs: probabilities(model, queries.history, pairs, dataset)
+    )
     if not metrics:
         return {}
     counts = dataset.items[schema.TRAIN_COUNT].to_numpy().astype(np.float64)
     counts /= counts.max(initial=1)
-    popularity = judge(queries, dataset, config, lambda pairs: counts[pairs.items])
+    popularity = sampled_metrics(queries, dataset, config, lambda pairs: counts[pairs.items])
     return {
         **metrics,
         "users": len(queries),
@@ -52,45 +62,81 @@ def evaluate_behaviour_text_sigmoid(
     }
 
 
-def judge(
-    queries: Queries, dataset: PreparedDataset, config: RunConfig, judged: Callable[[Impressions], np.ndarray]
+def sampled_metrics(
+    queries: Queries, dataset: PreparedDataset, config: RunConfig, predict: Callable[[Impressions], np.ndarray]
 ) -> dict[str, Any]:
-    """Metrics of the probabilities `judged` on the seeded impressions of the queries; empty without any."""
+    """Metrics of a predictor on each query's targets and sampled negatives.
+
+    Args:
+        queries: The queries to evaluate.
+        dataset: Provides the number of items.
+        config: Sections `evaluation` (number of negatives) and `training` (seed).
+        predict: Maps `n` (query, item) pairs to probabilities, float `[n]`.
+
+    Returns:
+        The metrics of `evaluate_probabilities`; empty if there are no queries.
+    """
     if not len(queries):
         return {}
     pairs = Impressions.sample(queries, dataset.num_items, config.evaluation.negatives, config.training.seed)
-    return evaluate_probabilities(pairs.labels, judged(pairs))
+    return evaluate_probabilities(pairs.labels, predict(pairs))
 
 
 def probabilities(
     model: BehaviourTextModel, histories: Histories, pairs: Impressions, dataset: PreparedDataset, size: int = 64
 ) -> np.ndarray:
-    """float32 `[n]`: the whole model's probabilities of the pairs. Texts that are read apart are read once."""
+    """Probabilities that the full model assigns to pairs. Separately encoded texts are encoded only once.
+
+    Args:
+        model: A BehaviourTextModel with the sigmoid head.
+        histories: The histories that `pairs.rows` refers to.
+        pairs: The `n` (history, item) pairs.
+        dataset: Provides the item texts and event kinds.
+        size: int. Texts per encoder batch.
+
+    Returns:
+        float32 `[n]`.
+    """
     texts = query_texts(model, histories, dataset)
-    if model.reads_apart:
-        behaviour = read_texts(model.reader, texts, size, "Reading behaviour texts")
-        items = read_texts(model.item_reader, dataset.texts, size, "Reading item texts")
+    if model.encodes_separately:
+        behaviour = encode_texts(model.behaviour_encoder, texts, size, "Encoding behaviour texts")
+        items = encode_texts(model.item_encoder, dataset.texts, size, "Encoding item texts")
         return mlp_probabilities(model, behaviour, items, pairs)
-    return _whole(model, np.array(texts, object)[pairs.rows], np.array(dataset.texts, object)[pairs.items], size)
+    return _joint_probabilities(
+        model, np.array(texts, object)[pairs.rows], np.array(dataset.texts, object)[pairs.items], size
+    )
 
 
 def mlp_probabilities(
     model: BehaviourTextModel, behaviour: np.ndarray, items: np.ndarray, pairs: Impressions
 ) -> np.ndarray:
-    """float32 `[n]`: the sigmoid head on vectors, float32 `[queries, dim]` and `[num_items, dim]`."""
+    """Probabilities of the sigmoid head, given encoded texts.
+
+    Args:
+        model: A BehaviourTextModel with the sigmoid head.
+        behaviour: float32 `[queries, dim]`, encoded behaviour texts.
+        items: float32 `[num_items, dim]`, encoded item texts.
+        pairs: The `n` (query, item) pairs.
+
+    Returns:
+        float32 `[n]`.
+    """
     inputs = {BEHAVIOUR: behaviour[pairs.rows], CANDIDATE: items[pairs.items]}
     return model.mlp.predict(inputs, batch_size=4096, verbose=0)
 
 
-def _whole(model: BehaviourTextModel, behaviour: np.ndarray, candidates: np.ndarray, size: int) -> np.ndarray:
+def _joint_probabilities(
+    model: BehaviourTextModel, behaviour: np.ndarray, candidates: np.ndarray, size: int
+) -> np.ndarray:
+    """float32 `[n]`: the model encodes each behaviour text and its candidate together."""
     spec = tf.TensorSpec([None], tf.string)
     call = tf.function(
         lambda inputs: model(inputs, training=False),
         input_signature=[{schema.BEHAVIOUR_TEXT: spec, schema.CANDIDATE_TEXT: spec}],
     )
-    found = []
-    for start in track(range(0, len(behaviour), size), "Judging candidates"):
-        part = slice(start, start + size)
-        texts = {schema.BEHAVIOUR_TEXT: behaviour[part], schema.CANDIDATE_TEXT: candidates[part]}
-        found.append(call({name: tf.constant(value, tf.string) for name, value in texts.items()}).numpy())
-    return np.concatenate(found)
+    batches = []
+    for start in track(range(0, len(behaviour), size), "Scoring candidates"):
+        batch = slice(start, start + size)
+        texts = {schema.BEHAVIOUR_TEXT: behaviour[batch], schema.CANDIDATE_TEXT: candidates[batch]}
+        batches.append(call({name: tf.constant(value, tf.string) for name, value in texts.items()}).numpy())
+    return np.concatenate(batches)

@@ -1,4 +1,4 @@
-"""What BehaviourTextModel learns from: behaviour texts, what each person did next, and sampled negatives."""
+"""Training examples of BehaviourTextModel: behaviour texts paired with the items that users took next."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 HORIZON = 5
-"""How many events after a text may at most be its targets."""
+"""At most this many of the events that follow a text become its targets."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Behaviour texts as flat ranges of the training histories, and (text, target item) pairs.
+    """Behaviour texts, stored as flat ranges of the training histories, and (text, target item) pairs.
 
     Attributes:
-        rows: int64 `[texts]`, row of the histories. stops: int64 `[texts]`, flat position one after the text's newest
-            event.
-        pair_texts: int64 `[pairs]`, ascending; every text has a pair. pair_items: int32 `[pairs]`.
+        rows: int64 `[texts]`, the history that each text renders.
+        stops: int64 `[texts]`, flat position just after the text's newest event.
+        pair_texts: int64 `[pairs]`, index of the text, ascending; every text has at least one pair.
+        pair_items: int32 `[pairs]`, index of the target item.
     """
 
     rows: np.ndarray
@@ -31,13 +32,19 @@ class Examples:
 
     @classmethod
     def sample(cls, histories: Histories, max_texts: int | None, seed: int) -> Examples:
-        """Every position with an event before it and a target at it, or a seeded sample of `max_texts` of them.
+        """One text for every target event that has an event before it, or a random sample of `max_texts` of them.
 
-        A text's target is the event that follows it. In a sample, the targets are those among the next `positions /
-        texts` events (at most 5), so that a cap on the texts, which are costly to read, still uses the whole log.
+        A text's target is the event that follows it. If texts are sampled, all targets among the next
+        `positions / texts` events (at most 5) count, so that the whole log is still used although only some texts,
+        which are expensive to encode, are.
+
+        Args:
+            histories: Training histories.
+            max_texts: Upper limit on the number of texts; None or 0 for no limit.
+            seed: int. Seed of the sample.
 
         Raises:
-            InvalidInput: no user has two training events with a target behind.
+            InvalidInput: No user has a target event after another training event.
         """
         row_of = histories.rows
         place = np.arange(len(row_of)) - histories.offsets[row_of]
@@ -58,7 +65,7 @@ class Examples:
         return len(self.rows)
 
     def one_pair_each(self, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[texts]`: for each text one of its pairs, drawn at random."""
+        """int64 `[texts]`: for each text, the index of one of its pairs, chosen at random."""
         first = np.searchsorted(self.pair_texts, np.arange(len(self)))
         counts = np.bincount(self.pair_texts, minlength=len(self))
         return first + (rng.random(len(self)) * counts).astype(np.int64)

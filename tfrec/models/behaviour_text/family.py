@@ -1,4 +1,4 @@
-"""BehaviourTextModel as a family: a text of what was done, and a probability or a list."""
+"""The behaviour-text family: predicts from a text that describes what a user did."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ class BehaviourTextFamily(ModelFamily):
         return super().can(ability, config) and config.model.head == "softmax"
 
     def reads_text(self, config: RunConfig) -> bool:
-        """Always; the encoder is a part of the model, so that it needs no vectors of the items."""
+        """Always true. The encoder is part of the model, so no precomputed text vectors are needed."""
         return True
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
-        """The model loads an encoder of its own, which it may change."""
+        """Fits the model with its own copy of the encoder, which training may change."""
         return fit_behaviour_text(dataset, config, workdir=workdir, resume=context.resume)
 
     def model_config(self, model: Any) -> None:
-        """It is built anew from the run's configuration, its catalogue and the encoder."""
+        """None: the model is rebuilt from the run's configuration, catalogue and encoder."""
 
     def build_model(self, run: TrainedRun) -> BehaviourTextModel:
-        """From the run's configuration, its catalogue and its encoder."""
+        """Builds the model from the run's configuration, catalogue and encoder."""
         texts = run.items[schema.TEXT].to_list()
         return build_behaviour_text_model(run.encoder(), run.config.model.head, texts, run.config)
 
     def scorer(self, run: TrainedRun) -> BehaviourTextScorer:
-        """Of the softmax head; raises `InvalidInput` for the sigmoid head."""
+        """A scorer for the softmax head; raises `InvalidInput` for the sigmoid head."""
         if run.config.model.head == "sigmoid":
             raise InvalidInput(
-                "The sigmoid head judges given candidates and does not rank the catalogue. "
+                "The sigmoid head scores given candidates and does not rank the catalogue. "
                 "Train with --head softmax or --model next-item for lists."
             )
         return BehaviourTextScorer(run.model, run.items[schema.TEXT].to_list(), run.event_kinds)
 
     def evaluate(self, run: TrainedRun, dataset: PreparedDataset, split: str) -> dict[str, Any]:
-        """Of the sigmoid head."""
+        """Metrics of the sigmoid head; see `evaluate_behaviour_text_sigmoid`."""
         return evaluate_behaviour_text_sigmoid(run.model, dataset, split, run.config)
 
     def item_vectors(self, model: BehaviourTextModel) -> np.ndarray | None:
-        """Those of the classes of the softmax head; the sigmoid head reads each candidate's text and keeps none."""
+        """The class vectors of the softmax head; None for the sigmoid head, which encodes each candidate's text."""
         return model.mlp.get_layer("logits").kernel.numpy() if model.head_kind == "softmax" else None

@@ -1,4 +1,4 @@
-"""Fits a BehaviourTextModel: first the MLP on vectors of the frozen encoder, then, where asked, all of it jointly."""
+"""Fits a BehaviourTextModel: first the MLP on frozen text vectors, then, if configured, the encoder with it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import load_encoder
-from tfrec.models.behaviour_text.input_pipeline import Batches, Material
+from tfrec.models.behaviour_text.input_pipeline import Batches, TrainingExamples
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
-from tfrec.models.behaviour_text.optimizers import two_speeds
-from tfrec.models.behaviour_text.text_features import query_texts, read_names, read_texts
+from tfrec.models.behaviour_text.optimizers import joint_optimizer
+from tfrec.models.behaviour_text.text_features import encode_texts, named_items, query_texts
 from tfrec.models.behaviour_text.validation import Validation
 from tfrec.models.shared.history_statistics import repeat_log_odds
 from tfrec.training.distribution import strategy
@@ -28,84 +28,86 @@ from tfrec.training.run_layout import CHECKPOINT_FOLDER
 def fit_behaviour_text(
     dataset: PreparedDataset, config: RunConfig, *, workdir: Path, resume: bool = False
 ) -> FitResult:
-    """Fits on the training split and keeps the weights that validate best.
+    """Fits on the training split and keeps the weights with the best validation metrics.
 
-    Stage one reads every text once, keeps its vector, and fits the MLP on the vectors for `training.epochs`, each of
-    them validated (`training.validate_from` is for models that take longer). Stage two,
-    with `encoder.trainable`, goes on from there for `training.encoder_epochs` with the encoder's own learning rate, in
-    steps of `encoder.batch_size` texts: a head that is fitted already does not spoil a pre-trained encoder with its
-    first gradients. Candidates as second segments have no vector of their own, so they go to stage two at once.
+    Stage one encodes every text once and fits the MLP on the cached vectors for `training.epochs`. Every epoch is
+    validated; `training.validate_from` does not apply. Stage two runs only with `encoder.trainable`. It trains encoder
+    and MLP together for `training.encoder_epochs`, in batches of `encoder.batch_size` texts, with a separate learning
+    rate for the encoder. The MLP is fitted first because large gradients from an untrained head would damage the
+    pre-trained encoder. With `model.candidate: segment`, behaviour and candidate are encoded together, so there is
+    nothing to cache, and the fit starts with stage two.
 
-    Every random choice depends on the seed and the position in the run alone, and a checkpoint is written after every
-    epoch: a fit that is killed and resumed ends with the weights of one that was not.
+    All randomness depends only on the seed and the position in the run, and a checkpoint is written after every epoch,
+    so a fit that was killed and resumed ends with the same weights as an uninterrupted one.
 
     Args:
         dataset: Training sequences and validation queries.
         config: Sections `encoder`, `model` and `training`.
         workdir: Folder for checkpoints, weights and history.
-        resume: Whether to go on from the checkpoint in `workdir`, if there is one.
+        resume: Whether to continue from the checkpoint in `workdir`, if there is one.
 
     Raises:
-        InvalidInput: no user has a training event and a target after it.
+        InvalidInput: No user has a target event after another training event.
     """
     fit = _Fit(dataset, config, workdir, resume)
-    if fit.model.reads_apart:
-        fit.mlp()
-    if config.encoder.trainable or not fit.model.reads_apart:
-        fit.jointly()
+    if fit.model.encodes_separately:
+        fit.fit_mlp()
+    if config.encoder.trainable or not fit.model.encodes_separately:
+        fit.fit_jointly()
     return FitResult(model=fit.model, history=fit.loop.rows, metrics_valid=fit.loop.metrics)
 
 
 class _Fit:
-    """The state that both stages share."""
+    """State shared by the two stages."""
 
     def __init__(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, resume: bool) -> None:
         self.dataset, self.config, self.workdir, self.resume = dataset, config, workdir, resume
         self.loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget)
-        self.material = Material(dataset, config)
+        self.examples = TrainingExamples(dataset, config)
         self.strategy = strategy(config.training.strategy)
         self.model = self.trained = self._build()
         if self.strategy is not tf.distribute.get_strategy():
-            # a hub layer that was loaded under a strategy runs in its training steps only: reading, validation and
-            # export have a copy
+            # A hub layer loaded under a strategy runs only inside that strategy's training steps, so encoding,
+            # validation and export use a second copy of the model.
             with self.strategy.scope():
                 self.trained = self._build()
         self.validation = Validation(self.model, dataset, config)
-        self.loss = "binary_crossentropy" if self.material.sigmoid else "sparse_categorical_crossentropy"
+        self.loss = "binary_crossentropy" if self.examples.sigmoid else "sparse_categorical_crossentropy"
 
     def _build(self) -> BehaviourTextModel:
         head = self.config.model.head
         encoder = load_encoder(self.config.encoder.name)
         return build_behaviour_text_model(encoder, head, self.dataset.texts, self.config)
 
-    def _copy(self) -> None:
+    def _sync_weights(self) -> None:
+        """Copies the trained weights to the model used for encoding, validation and export."""
         if self.model is not self.trained:
             self.model.set_weights(self.trained.get_weights())
 
-    def _start(self, kept: dict[str, np.ndarray]) -> None:
-        if self.material.sigmoid:
+    def _initialize_head(self, encoded: dict[str, np.ndarray]) -> None:
+        if self.examples.sigmoid:
             self.trained.start_sigmoid(self.config.model.negatives)
         else:
             counts = self.dataset.items[schema.TRAIN_COUNT].to_numpy()
-            repeats = repeat_log_odds(self.material.histories, self.dataset.num_items)
-            self.trained.start_softmax(counts, kept["items"], repeats)
+            repeats = repeat_log_odds(self.examples.histories, self.dataset.num_items)
+            self.trained.start_softmax(counts, encoded["items"], repeats)
 
-    def mlp(self) -> None:
-        """Stage one: the MLP, on what the frozen encoder reads."""
-        knobs = self.config.training
-        kept = self._read()
-        self._start(kept)
-        batch_size = knobs.batch_size_for(len(self.material.examples.pair_texts))
-        steps = -(-len(self.material.examples.pair_texts) // batch_size)
+    def fit_mlp(self) -> None:
+        """Stage one: fits the MLP on vectors from the frozen encoder."""
+        options = self.config.training
+        encoded = self._encoded_texts()
+        self._initialize_head(encoded)
+        batch_size = options.batch_size_for(len(self.examples.sampled.pair_texts))
+        steps = -(-len(self.examples.sampled.pair_texts) // batch_size)
         with self.strategy.scope():
             mlp = self.trained.mlp
-            mlp.compile(optimizer=adamw(knobs, steps * knobs.epochs), loss=self.loss)
-            mlp.optimizer.build(mlp.trainable_variables)  # else the first step is traced twice
-        batches = Batches(self.material, self.model, self.material.every_pair, batch_size, kept)
+            mlp.compile(optimizer=adamw(options, steps * options.epochs), loss=self.loss)
+            mlp.optimizer.build(mlp.trainable_variables)  # otherwise the first step is traced twice
+        batches = Batches(self.examples, self.model, self.examples.every_pair, batch_size, encoded)
 
         def validate() -> dict[str, float]:
-            self._copy()
-            return self.validation.of_kept(kept)
+            self._sync_weights()
+            return self.validation.metrics_of_encoded(encoded)
 
         self._fit(
             Stage(
@@ -113,25 +115,25 @@ class _Fit:
                 model=mlp,
                 batches=batches.dataset,
                 steps=steps,
-                epochs=knobs.epochs,
+                epochs=options.epochs,
                 validate=validate,
                 **self._choice,
             )
         )
 
-    def jointly(self) -> None:
-        """Stage two: the whole model, on strings."""
-        knobs = self.config.training
+    def fit_jointly(self) -> None:
+        """Stage two: fits encoder and MLP together, on texts."""
+        options = self.config.training
         size = self.config.encoder.batch_size
-        steps = -(-min(len(self.material.examples), knobs.encoder_examples or len(self.material.examples)) // size)
+        steps = -(-min(len(self.examples.sampled), options.encoder_examples or len(self.examples.sampled)) // size)
         with self.strategy.scope():
-            optimizer = two_speeds(self.trained, knobs, steps * knobs.encoder_epochs)
+            optimizer = joint_optimizer(self.trained, options, steps * options.encoder_epochs)
             self.trained.compile(optimizer=optimizer, loss=self.loss)
-        batches = Batches(self.material, self.model, self.material.one_pair_each, size)
+        batches = Batches(self.examples, self.model, self.examples.one_pair_each, size)
 
         def validate() -> dict[str, float]:
-            self._copy()
-            return self.validation.of_model()
+            self._sync_weights()
+            return self.validation.metrics_of_model()
 
         self._fit(
             Stage(
@@ -139,7 +141,7 @@ class _Fit:
                 model=self.trained,
                 batches=batches.dataset,
                 steps=steps,
-                epochs=knobs.encoder_epochs,
+                epochs=options.encoder_epochs,
                 validate=validate,
                 start=lambda: self.loop.metrics,
                 **self._choice,
@@ -148,36 +150,42 @@ class _Fit:
 
     @property
     def _choice(self) -> dict[str, Any]:
-        """How both stages choose their best epoch."""
+        """How both stages select their best epoch."""
         patience = self.config.training.patience
-        # not .h5, which a model not fitted yet cannot load
+        # TensorFlow's format, because a model that was never fitted cannot load .h5
         return {"monitor": self.validation.monitor, "patience": patience, "weights": "best"}
 
     def _fit(self, stage: Stage) -> None:
         best = self.loop.run(stage)
         stage.model.load_weights(str(best))
-        self._copy()
+        self._sync_weights()
 
-    def _read(self) -> dict[str, np.ndarray]:
-        """What the model reads in every text that stage one needs; kept in the checkpoint, for a resumed fit."""
+    def _encoded_texts(self) -> dict[str, np.ndarray]:
+        """All encoded texts that stage one needs; stored with the checkpoint, so a resumed fit need not encode again.
+
+        Returns:
+            float32 vectors `[n, dim]` of the training texts ("texts"), the validation texts ("valid") and the items
+            ("items"). For the softmax head also the items named in the texts, int32 `[n, events]`: "texts_named" and
+            "valid_named".
+        """
         path = self.workdir / CHECKPOINT_FOLDER / "read.npz"
         if self.resume and path.is_file():
             with np.load(path, allow_pickle=False) as stored:
                 return dict(stored)
         size = self.config.encoder.batch_size
-        reader = self.model.reader
-        texts = self.material.texts(self.model, np.arange(len(self.material.examples)))
+        encoder = self.model.behaviour_encoder
+        texts = self.examples.texts(self.model, np.arange(len(self.examples.sampled)))
         valid = query_texts(self.model, self.validation.queries.history, self.dataset)
-        kept = {
-            "texts": read_texts(reader, texts, size, "Reading behaviour texts"),
-            "valid": read_texts(reader, valid, size, "Reading validation texts"),
-            "items": read_texts(self.model.item_reader, self.dataset.texts, size, "Reading item texts"),
+        encoded = {
+            "texts": encode_texts(encoder, texts, size, "Encoding behaviour texts"),
+            "valid": encode_texts(encoder, valid, size, "Encoding validation texts"),
+            "items": encode_texts(self.model.item_encoder, self.dataset.texts, size, "Encoding item texts"),
         }
         if self.model.named is not None:
-            kept["texts_named"] = read_names(self.model.named, texts)
-            kept["valid_named"] = read_names(self.model.named, valid)
+            encoded["texts_named"] = named_items(self.model.named, texts)
+            encoded["valid_named"] = named_items(self.model.named, valid)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name("read.tmp.npz")
-        np.savez(temporary, allow_pickle=False, **kept)
+        np.savez(temporary, allow_pickle=False, **encoded)
         temporary.replace(path)
-        return kept
+        return encoded

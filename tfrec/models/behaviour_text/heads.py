@@ -1,6 +1,6 @@
-"""The two heads of BehaviourTextModel: the encoder's vectors through dropout and MLP to probabilities.
+"""The two heads of BehaviourTextModel: dropout and an MLP that turn text vectors into probabilities.
 
-Each is a model of its own, so that it also fits on vectors kept from a frozen encoder.
+Each head is a Keras model of its own, so it can also be fitted on cached vectors of a frozen encoder.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tfrec.models.behaviour_text.item_mentions import NamedBias
 from tfrec.models.shared.step_dropout import StepDropout
 
 BEHAVIOUR, CANDIDATE, NAMED = "behaviour", "candidate", "named"
-"""Names of the heads' inputs: the vectors of the texts, and the items that the behaviour text names."""
+"""Input names of the heads: the vectors of the two texts, and the items named in the behaviour text."""
 
 SCALE = 8.0
-"""Of the cosines in the softmax head's logits; chosen on MovieLens' validation users between 5 and 16."""
+"""Scale of the cosines in the softmax head's logits; chosen from 5 to 16 on the validation users of MovieLens."""
 
 
 class CosineClasses(keras.layers.Layer):
-    """Logits `scale · cosine(vector, class) + bias`; the classes can so be started at the vectors of their texts.
+    """Logits `scale · cosine(vector, class) + bias`, so that class vectors can be initialised with text vectors.
 
     Args:
         num_classes: int.
@@ -67,10 +67,24 @@ class CosineClasses(keras.layers.Layer):
 def softmax_head(
     dim: int, names: np.ndarray, count: int, units: Sequence[int], dropout: float, seed: int, policy: str
 ) -> keras.Model:
-    """behaviour float32 `[batch, dim]`, named int32 `[batch, events]` → probabilities `[batch, num_items]`."""
+    """The softmax head: a probability for each item of the catalogue.
+
+    Args:
+        dim: int. Width of the text vectors.
+        names: int `[num_items]`, name of each item; −1 for none (see `ItemsInText`).
+        count: int. Number of distinct names.
+        units: Widths of the hidden layers.
+        dropout: float in [0, 1).
+        seed: int. Seed of the initial weights and the dropout masks.
+        policy: Keras dtype policy of the hidden layers.
+
+    Returns:
+        A model with inputs `behaviour`, float32 `[batch, dim]`, and `named`, int32 `[batch, events]`; its output is
+        float32 `[batch, num_items]`.
+    """
     behaviour = keras.Input((dim,), name=BEHAVIOUR)
     named = keras.Input((None,), dtype=tf.int32, name=NAMED)
-    # encoders differ in scale by a factor of twenty; normalised, one learning rate fits all
+    # Encoders differ in scale by a factor of up to twenty; after normalisation one learning rate works for all.
     hidden = keras.layers.LayerNormalization(name="behaviour_norm")(behaviour)
     hidden = _mlp(hidden, units, dropout, seed, policy)
     start = keras.initializers.GlorotUniform(seed=seed + len(units))
@@ -81,14 +95,27 @@ def softmax_head(
     return keras.Model({BEHAVIOUR: behaviour, NAMED: named}, output, name="mlp")
 
 
-def sigmoid_head(dim: int, apart: bool, units: Sequence[int], dropout: float, seed: int, policy: str) -> keras.Model:
-    """behaviour and, where it is read apart, candidate, float32 `[batch, dim]` → probability `[batch]`."""
-    names = (BEHAVIOUR, CANDIDATE) if apart else (BEHAVIOUR,)
+def sigmoid_head(dim: int, separate: bool, units: Sequence[int], dropout: float, seed: int, policy: str) -> keras.Model:
+    """The sigmoid head: the probability of one candidate.
+
+    Args:
+        dim: int. Width of the text vectors.
+        separate: Whether behaviour and candidate are encoded separately, so that the head gets two vectors.
+        units: Widths of the hidden layers.
+        dropout: float in [0, 1).
+        seed: int. Seed of the initial weights and the dropout masks.
+        policy: Keras dtype policy of the hidden layers.
+
+    Returns:
+        A model with inputs `behaviour` and, if `separate`, `candidate`, float32 `[batch, dim]` each; its output is
+        float32 `[batch]`.
+    """
+    names = (BEHAVIOUR, CANDIDATE) if separate else (BEHAVIOUR,)
     inputs = {name: keras.Input((dim,), name=name) for name in names}
     normed = [keras.layers.LayerNormalization(name=f"{name}_norm")(vector) for name, vector in inputs.items()]
-    hidden = keras.layers.Concatenate()([*normed, keras.layers.Multiply()(normed)]) if apart else normed[0]
+    hidden = keras.layers.Concatenate()([*normed, keras.layers.Multiply()(normed)]) if separate else normed[0]
     hidden = _mlp(hidden, units, dropout, seed, policy)
-    # from zeros: before training, the output is the share of positives
+    # Zero kernel: before training, the output is the share of positives.
     output = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros", dtype="float32", name="logits")(hidden)
     return keras.Model(inputs, keras.layers.Reshape((), name=schema.PROBABILITY)(output), name="mlp")
 

@@ -1,4 +1,4 @@
-"""The items a behaviour text names, and the learned bias on them; plain TensorFlow ops."""
+"""Finds the items named in a behaviour text and adds a learned bias to their logits; plain TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tfrec.keras import keras
 class ItemsInText(keras.layers.Layer):
     """Finds the items that a behaviour text names, by their exact text.
 
-    The text is taken apart the way `behaviour_text` put it together. Items that share a text share a name: nobody can
-    tell from the text which of them it was.
+    The text is split the way `behaviour_text` joined it. Items with the same text share a name, because the text alone
+    does not say which of them was meant.
 
     Args:
-        texts: Item texts in catalogue order. Items without text have no name.
+        texts: Item texts in catalogue order. Items without a text have no name.
 
     Call arguments:
         behaviour: string `[batch]`.
 
     Returns:
-        int32 `[batch, events]`: the names, oldest event first; −1 where the catalogue has no such text, and padding.
+        int32 `[batch, events]`: the names, oldest event first; −1 for texts not in the catalogue and for padding.
 
     Example:
         >>> layer = ItemsInText(["tea pot", "hat", "", "hat"])
@@ -42,34 +42,34 @@ class ItemsInText(keras.layers.Layer):
         numbers = {key: number for number, key in enumerate(dict.fromkeys(key for key in keys if key))}
         self.count = len(numbers)
         self.names = np.array([numbers.get(key, -1) for key in keys], np.int32)
-        keys, values = [*numbers, ""], [*numbers.values(), -1]  # a table without a key is an error
+        keys, values = [*numbers, ""], [*numbers.values(), -1]  # the table must not be empty
         pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int64)
         self.table = tf.lookup.StaticHashTable(pairs, -1)
 
     def call(self, behaviour: tf.Tensor) -> tf.Tensor:
         events = tf.strings.split(behaviour, BETWEEN_EVENTS)
-        found = self.table.lookup(tf.strings.regex_replace(events.flat_values, r"^.*?: ", "", replace_global=False))
-        return events.with_flat_values(tf.cast(found, tf.int32)).to_tensor(-1)
+        names = self.table.lookup(tf.strings.regex_replace(events.flat_values, r"^.*?: ", "", replace_global=False))
+        return events.with_flat_values(tf.cast(names, tf.int32)).to_tensor(-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "texts": self.texts}
 
 
 class NamedBias(keras.layers.Layer):
-    """Adds two learned numbers to the scores of items the person already has: the newest one, and the others.
+    """Adds a learned bias to the logits of items the user already took: one for the newest item, one for the others.
 
-    Where people take an item once, the bias keeps what they have out of the top; where they buy again, it learns the
-    opposite sign.
+    If users take each item once, the bias keeps items they already have out of the top of the list; if they buy again,
+    it learns the opposite sign.
 
     Args:
         names: int `[num_items]`, name of each item; −1 for none.
-        count: int. How many names there are.
+        count: int. Number of distinct names.
 
     Call arguments:
-        inputs: scores, float32 `[batch, num_items]`, and named, int32 `[batch, events]`, oldest first, −1 is nothing.
+        inputs: logits, float32 `[batch, num_items]`, and named, int32 `[batch, events]`, oldest first, −1 is padding.
 
     Returns:
-        float32 `[batch, num_items]`. An item that is named several times gets its number once.
+        float32 `[batch, num_items]`. The bias is added once, however often an item is named.
     """
 
     def __init__(self, names: Sequence[int] | np.ndarray, count: int, **kwargs: Any) -> None:
@@ -81,10 +81,10 @@ class NamedBias(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        scores, named = inputs
+        logits, named = inputs
         places = tf.range(tf.shape(named)[1])
         newest = tf.reduce_max(tf.where(named >= 0, places, -1), axis=1)
-        # one column more than names: what is nothing falls there, and no item reads it
+        # An extra last column collects the padding; no item reads it.
         shape = [tf.shape(named)[0], self.count + 1]
         kinds = tf.where(places == newest[:, None], 2, 1)  # a newest item that is also older counts as the newest
         columns = tf.where(named >= 0, named, self.count)
@@ -92,8 +92,10 @@ class NamedBias(keras.layers.Layer):
         marks = tf.tensor_scatter_nd_max(tf.zeros(shape, tf.int32), tf.stack([rows, columns], -1), kinds)
         marks = tf.where(tf.range(self.count + 1) == self.count, 0, marks)
         of_item = tf.gather(marks, tf.where(self.names >= 0, self.names, self.count), axis=1)
-        steps = [tf.cast(of_item == kind, scores.dtype) * tf.cast(self.bias[2 - kind], scores.dtype) for kind in (2, 1)]
-        return scores + tf.add_n(steps)
+        biases = [
+            tf.cast(of_item == kind, logits.dtype) * tf.cast(self.bias[2 - kind], logits.dtype) for kind in (2, 1)
+        ]
+        return logits + tf.add_n(biases)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": self.names.tolist(), "count": self.count}

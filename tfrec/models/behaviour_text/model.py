@@ -1,6 +1,6 @@
-"""BehaviourTextModel: what a person did, as one text, through a TF-Hub BERT to probabilities.
+"""BehaviourTextModel: describes a user's events as one text, encodes it with a TF-Hub BERT, and predicts.
 
-The heart of it, with the softmax head, is a functional graph that is yours to copy:
+At its core, with the softmax head, is a functional graph, short enough to copy:
 
     import tfrec  # chooses Keras 2, before TensorFlow is imported
     import tensorflow as tf, tensorflow_hub as hub
@@ -20,8 +20,9 @@ The heart of it, with the softmax head, is a functional graph that is yours to c
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(behaviour_texts, next_items)
 
-The class below adds what such a model needs in practice: texts cut from their oldest end, read once a batch and not
-longer than they are, classes that start at the items' own texts, and what the person already has told apart.
+The class below adds what such a model needs in practice: texts are truncated at their oldest end, encoded once per
+batch and padded only to the longest; class vectors are initialised with the vectors of the items' texts; and items
+that the user already took get a bias of their own.
 """
 
 from __future__ import annotations
@@ -46,43 +47,43 @@ from tfrec.models.behaviour_text.text_layers import CutTokens, Distinct, Restore
 if TYPE_CHECKING:
     from tfrec.encoders import TextEncoder
 
-EVERY_WORD = 2**31 - 1
+UNLIMITED_WORDS = 2**31 - 1
 
 
 class BehaviourTextModel(keras.Model):
     """Behaviour text → hub preprocessor → hub BERT → dropout → MLP → sigmoid or softmax.
 
-    Raw strings in, probabilities out; trains with `model.fit`, the encoder jointly or frozen. The encoder reads the
-    newest tokens of the behaviour text. Where the same text occurs in several rows of a batch, it is read once.
+    The model maps raw strings to probabilities and trains with `model.fit`, with the encoder trainable or frozen. The
+    encoder sees the newest tokens of the behaviour text. A text that occurs in several rows of a batch is encoded once.
 
-    With the softmax head, the logits are cosines of the MLP's output and a vector an item, which starts at the
-    encoder's vector of the item's text, plus a learned popularity, plus a learned bias on the items that the behaviour
-    text names, however far back: people seldom want what they have.
+    With the softmax head, an item's logit is the sum of the scaled cosine between the MLP's output and the item's class
+    vector (initialised with the encoder's vector of the item's text), a learned popularity bias, and a learned bias on
+    items named anywhere in the behaviour text, because users seldom want what they already have.
 
-    With the sigmoid head, the candidate is either a text of its own, read by the same encoder ("tower": texts are read
-    once and meet in the MLP), or the second segment of the behaviour text ("segment": every pair is read anew, the
-    encoder sees both at once).
+    With the sigmoid head, the candidate's text is either encoded by itself with the same encoder ("tower": each text is
+    encoded once and the vectors are combined in the MLP) or as the second segment after the behaviour text ("segment":
+    every pair is encoded anew, and the encoder can attend from one text to the other).
 
     Args:
-        encoder: What reads the text; any TF-Hub pair that `load_encoder` takes.
+        encoder: Text encoder; any TF-Hub pair that `load_encoder` accepts.
         head: "sigmoid" or "softmax".
         item_texts: Item texts in catalogue order; the sigmoid head needs none.
-        tokens: int. Tokens of a text, the marks at its ends included; cut to what the encoder can read.
+        tokens: int. Maximum tokens per text, special tokens included; reduced to the encoder's own limit.
         candidate: "tower" or "segment".
-        trainable_encoder: bool. Whether `fit` changes the encoder.
+        trainable_encoder: bool. Whether `fit` trains the encoder.
         mlp_units: Widths of the hidden layers.
         dropout: float in [0, 1).
-        max_history: int. Newest events that behaviour texts are rendered from.
-        seed: int. Of the initial weights and the dropout.
-        dtype_policy: "float32" or "mixed_bfloat16"; of the MLP, the encoder computes as it was saved.
+        max_history: int. Behaviour texts are rendered from this many of the newest events.
+        seed: int. Seed of the initial weights and the dropout masks.
+        dtype_policy: "float32" or "mixed_bfloat16" for the MLP; the encoder keeps its own precision.
 
     Call arguments:
         inputs: dict of string `[batch]` tensors: `behaviour_text`, and `candidate_text` for the sigmoid head. An empty
-            text is read as a person who did nothing yet.
+            behaviour text stands for a user without history.
 
     Returns:
-        float32: `[batch]`, the probability that the person acts on the candidate; or `[batch, num_items]`, the
-        probability of each item to be next.
+        float32 `[batch]`, the probability that the user acts on the candidate (sigmoid head); or float32
+        `[batch, num_items]`, the probability that each item is next (softmax head).
     """
 
     def __init__(
@@ -106,92 +107,95 @@ class BehaviourTextModel(keras.Model):
             )
         tokens = min(tokens, encoder.max_seq_length or tokens)
         segments = head == "sigmoid" and candidate == "segment"
-        knobs = (mlp_units, dropout, seed, dtype_policy)
+        mlp_options = (mlp_units, dropout, seed, dtype_policy)
         # === Layers ===
         tokenize = hub.KerasLayer(encoder.preprocessor.tokenize, name="tokenize")
         pack = hub.KerasLayer(encoder.preprocessor.bert_pack_inputs, arguments={"seq_length": tokens}, name="pack")
         bert = hub.KerasLayer(encoder.encoder_handle, trainable=trainable_encoder, name="encoder")
 
-        def read(*segments: Any) -> Any:
+        def encoded(*segments: Any) -> Any:
             return bert(TrimPadding()(pack(list(segments))))[schema.POOLED_OUTPUT]
 
-        def read_once(text: Any, keep: str) -> Any:
+        def encoded_once(text: Any, keep: str) -> Any:
             distinct, places = Distinct()(text)
-            return Restore()([read(CutTokens(tokens - 2, keep)(tokenize(distinct))), places])
+            return Restore()([encoded(CutTokens(tokens - 2, keep)(tokenize(distinct))), places])
 
         # === Functional model ===
         behaviour = keras.Input((), dtype=tf.string, name=schema.BEHAVIOUR_TEXT)
         item = keras.Input((), dtype=tf.string, name=schema.CANDIDATE_TEXT)
         texts = {schema.BEHAVIOUR_TEXT: behaviour, schema.CANDIDATE_TEXT: item}
-        vectors = {BEHAVIOUR: read_once(behaviour, "newest"), CANDIDATE: read_once(item, "first")}
-        reader = keras.Model(behaviour, vectors[BEHAVIOUR], name="reader")
-        item_reader = keras.Model(item, vectors[CANDIDATE], name="item_reader")
+        vectors = {BEHAVIOUR: encoded_once(behaviour, "newest"), CANDIDATE: encoded_once(item, "first")}
+        behaviour_encoder = keras.Model(behaviour, vectors[BEHAVIOUR], name="reader")
+        item_encoder = keras.Model(item, vectors[CANDIDATE], name="item_reader")
         named = None
         if head == "softmax":
             named = ItemsInText(item_texts, name="named_items")
             texts = {schema.BEHAVIOUR_TEXT: behaviour}
             vectors = {BEHAVIOUR: vectors[BEHAVIOUR], NAMED: named(behaviour)}
-            mlp = softmax_head(encoder.dim, named.names, named.count, *knobs)
+            mlp = softmax_head(encoder.dim, named.names, named.count, *mlp_options)
         elif segments:
-            room = tokens // 3  # three marks: one before, one between, one after
-            oldest = CutTokens(tokens - 3 - room, "newest")(tokenize(behaviour))
-            vectors = {BEHAVIOUR: read(oldest, CutTokens(room, "first")(tokenize(item)))}
-            mlp = sigmoid_head(encoder.dim, False, *knobs)
+            room = (
+                tokens // 3
+            )  # for the candidate; the 3 below are the special tokens before, between and after the texts
+            newest = CutTokens(tokens - 3 - room, "newest")(tokenize(behaviour))
+            vectors = {BEHAVIOUR: encoded(newest, CutTokens(room, "first")(tokenize(item)))}
+            mlp = sigmoid_head(encoder.dim, False, *mlp_options)
         else:
-            mlp = sigmoid_head(encoder.dim, True, *knobs)
+            mlp = sigmoid_head(encoder.dim, True, *mlp_options)
         super().__init__(inputs=texts, outputs=mlp(vectors), name="behaviour_text_model")
 
         # === Config ===
         self.head_kind, self.num_items, self.dim = head, len(item_texts), encoder.dim
-        self.tokens, self.max_history, self.reads_apart = tokens, max_history, not segments
-        self.reader, self.item_reader, self.mlp, self.bert, self.named = reader, item_reader, mlp, bert, named
-        self.preprocessor = encoder.preprocessor  # holds the vocabulary, which an export has to find
+        self.tokens, self.max_history, self.encodes_separately = tokens, max_history, not segments
+        self.behaviour_encoder, self.item_encoder = behaviour_encoder, item_encoder
+        self.mlp, self.bert, self.named = mlp, bert, named
+        self.preprocessor = encoder.preprocessor  # keeps the vocabulary reachable for export
 
     @property
     def max_words(self) -> int:
-        """Words that a behaviour text is rendered to: all for the softmax head, else about what fits into `tokens`."""
-        return EVERY_WORD if self.head_kind == "softmax" else max(1, self.tokens * 3 // 4)
+        """Word limit of rendered behaviour texts: none for the softmax head, else about what fits into `tokens`."""
+        return UNLIMITED_WORDS if self.head_kind == "softmax" else max(1, self.tokens * 3 // 4)
 
     def encode(self, behaviour_text: tf.Tensor) -> tf.Tensor:
-        """float32 `[batch, dim]`: the encoder's pooled output of behaviour texts, string `[batch]`."""
-        return self.reader(behaviour_text, training=False)
+        """float32 `[batch, dim]`: the encoder's pooled output for behaviour texts, string `[batch]`."""
+        return self.behaviour_encoder(behaviour_text, training=False)
 
     def start_softmax(self, counts: np.ndarray, item_vectors: np.ndarray, repeats: float) -> None:
-        """Starts the softmax head at what is known before any training.
+        """Initialises the softmax head with item popularity, the items' text vectors and the rate of repeats.
 
         Args:
-            counts: int `[num_items]`, training events an item.
-            item_vectors: float32 `[num_items, dim]`: what the encoder makes of the items' texts.
-            repeats: float. Bias on the items that a behaviour text names.
+            counts: int `[num_items]`, training events per item.
+            item_vectors: float32 `[num_items, dim]`, the encoder's vectors of the items' texts.
+            repeats: float. Initial bias on items named in the behaviour text.
         """
         logits = self.mlp.get_layer("logits")
         logits.bias.assign(np.log((np.asarray(counts, np.float64) + 1) / (np.sum(counts) + len(counts))))
         centred = item_vectors - item_vectors.mean(axis=0)
-        # items whose text says nothing of its own (a single item, equal texts) keep their random start
+        # Items whose text does not set them apart (a single item, equal texts) keep their random vectors.
         length = np.linalg.norm(centred, axis=1, keepdims=True)
         logits.kernel.assign(np.where(length > 1e-6, centred / np.maximum(length, 1e-6), logits.kernel.numpy()))
         self.mlp.get_layer("named_bias").bias.assign([repeats, repeats])
 
     def start_sigmoid(self, negatives: int) -> None:
-        """Starts the sigmoid head at one positive in `1 + negatives`, the same for everybody."""
+        """Initialises the sigmoid head to predict one positive per `negatives` negatives, the same for every pair."""
         self.mlp.get_layer("logits").bias.assign([-np.log(negatives)])
 
 
 def build_behaviour_text_model(
     encoder: TextEncoder, head: str, item_texts: Sequence[str], config: RunConfig
 ) -> BehaviourTextModel:
-    """A BehaviourTextModel of the sizes in `config.model`; its encoder is trainable as `config.encoder` says."""
-    knobs = config.model
+    """A BehaviourTextModel with the options of `config.model`, trainable encoder or not as in `config.encoder`."""
+    options = config.model
     return BehaviourTextModel(
         encoder,
         head,
         item_texts,
-        tokens=knobs.text_tokens,
-        candidate=knobs.candidate,
+        tokens=options.text_tokens,
+        candidate=options.candidate,
         trainable_encoder=config.encoder.trainable,
-        mlp_units=knobs.mlp_units,
-        dropout=knobs.dropout,
-        max_history=knobs.text_history,
+        mlp_units=options.mlp_units,
+        dropout=options.dropout,
+        max_history=options.text_history,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )
@@ -208,10 +212,15 @@ def behaviour_texts(
     """Renders flat ranges of histories as behaviour texts.
 
     Args:
-        histories: Where the events are.
-        starts: int `[n]`, flat position of the first event of each text. stops: int `[n]`, one after the last.
-        texts: Item texts in catalogue order. event_kinds: Names of the kinds.
+        histories: The events.
+        starts: int `[n]`, flat position of the first event of each text.
+        stops: int `[n]`, flat position just after the last event of each text.
+        texts: Item texts in catalogue order.
+        event_kinds: Names of the event kinds.
         max_words: int. See `behaviour_text`.
+
+    Returns:
+        `n` texts.
     """
     items, events = histories.items, histories.events
     rendered = []

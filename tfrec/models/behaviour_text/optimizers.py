@@ -1,4 +1,4 @@
-"""The optimisers of BehaviourTextModel: one for the MLP alone, one at two speeds for MLP and encoder together."""
+"""The optimizer that trains the MLP and the encoder of a BehaviourTextModel jointly, each at its own learning rate."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ from tfrec.models.behaviour_text.model import BehaviourTextModel
 from tfrec.training.schedules import warm_cosine
 
 
-def two_speeds(model: BehaviourTextModel, knobs: TrainingConfig, steps: int) -> keras.optimizers.legacy.Optimizer:
-    """The encoder at its own rate; the MLP, where it is fitted already, at most ten times faster."""
-    slow = knobs.encoder_learning_rate
-    fast = min(knobs.learning_rate, 10 * slow) if model.reads_apart else knobs.learning_rate
-    rates = [warm_cosine(rate, int(knobs.warmup * steps), steps) for rate in (fast, slow)]
+def joint_optimizer(
+    model: BehaviourTextModel, options: TrainingConfig, steps: int
+) -> keras.optimizers.legacy.Optimizer:
+    """Adam with separate learning rates for the MLP and the encoder, both with warm-up and cosine decay.
+
+    The MLP's rate is at most ten times the encoder's if stage one has already fitted the MLP.
+
+    Args:
+        model: The model to train.
+        options: Both learning rates and the share of warm-up steps.
+        steps: int. Length of the schedule.
+    """
+    encoder_rate, mlp_rate = options.encoder_learning_rate, options.learning_rate
+    if model.encodes_separately:
+        mlp_rate = min(mlp_rate, 10 * encoder_rate)
+    rates = [warm_cosine(rate, int(options.warmup * steps), steps) for rate in (mlp_rate, encoder_rate)]
     head, encoder = (keras.optimizers.legacy.Adam(rate, global_clipnorm=1.0) for rate in rates)
-    # a frozen encoder has no variables for its optimiser to own
+    # The variables come from functions, because a frozen encoder has none.
     parts = [(head, lambda: model.mlp.trainable_variables), (encoder, lambda: model.bert.trainable_variables)]
     return tfrs.experimental.optimizers.CompositeOptimizer(parts)

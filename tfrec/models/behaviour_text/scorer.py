@@ -1,4 +1,4 @@
-"""BehaviourTextModel with the softmax head as a Scorer: histories in, probabilities of the whole catalogue out."""
+"""Scores the whole catalogue for given histories with a BehaviourTextModel (softmax head)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_text
 
 
 class BehaviourTextScorer:
-    """Renders each history as its behaviour text and scores items by their probability to be next.
+    """Renders each history as a behaviour text and scores items by the probability that they are next.
 
     Args:
         model: A BehaviourTextModel with the softmax head; `InvalidInput` for the sigmoid head.
         texts: Item texts in catalogue order.
-        event_kinds: Names of the event kinds; the position is the index in `Histories.events`.
-        batch_size: int. Texts read at a time.
+        event_kinds: Names of the event kinds, in the order of the indices in `Histories.events`.
+        batch_size: int. Texts per batch.
     """
 
     name = "behaviour-text"
@@ -39,15 +39,17 @@ class BehaviourTextScorer:
         """float32 `[len(rows), num_items]`: probabilities for the given rows of `histories`."""
         texts = self.texts(histories, rows)
         scores = np.empty((len(texts), self.num_items), np.float32)
-        order = np.argsort([len(text) for text in texts], kind="stable")  # like lengths together: little padding
+        order = np.argsort(
+            [len(text) for text in texts], kind="stable"
+        )  # texts of similar length together need little padding
         for start in range(0, len(texts), self.batch_size):
-            part = order[start : start + self.batch_size]
-            batch = tf.constant([texts[i] for i in part], tf.string)
-            scores[part] = self._probabilities({schema.BEHAVIOUR_TEXT: batch}).numpy()
+            rows_of_batch = order[start : start + self.batch_size]
+            batch = tf.constant([texts[i] for i in rows_of_batch], tf.string)
+            scores[rows_of_batch] = self._probabilities({schema.BEHAVIOUR_TEXT: batch}).numpy()
         return scores
 
     def texts(self, histories: Histories, rows: np.ndarray) -> list[str]:
-        """The behaviour texts of the given rows, as the model reads them."""
+        """The behaviour texts of the given rows of `histories`, as the model expects them."""
         stops = histories.offsets[np.asarray(rows) + 1]
         starts = np.maximum(histories.offsets[rows], stops - self.model.max_history)
         return behaviour_texts(histories, starts, stops, self._texts, self._kinds, self.model.max_words)

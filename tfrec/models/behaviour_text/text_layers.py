@@ -1,4 +1,4 @@
-"""Small layers round a TF-Hub text encoder: what it reads, and how often. Plain TensorFlow ops."""
+"""Small layers around a TF-Hub text encoder that deduplicate, truncate and trim texts. Plain TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tfrec.keras import keras
 
 
 class Distinct(keras.layers.Layer):
-    """The distinct texts of a batch, in order of first occurrence, and the place of each row's text among them.
+    """The distinct texts of a batch, in order of first occurrence, and the index of each row's text among them.
 
-    A user beside a hundred candidates is so read once, in training and in TF Serving.
+    With it, a behaviour text paired with a hundred candidates is encoded once, in training and in TF Serving.
 
     Call arguments:
         text: string `[batch]`.
@@ -28,8 +28,8 @@ class Distinct(keras.layers.Layer):
     """
 
     def call(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.unique(text)
-        return found.y, found.idx
+        distinct = tf.unique(text)
+        return distinct.y, distinct.idx
 
 
 class Restore(keras.layers.Layer):
@@ -41,13 +41,13 @@ class Restore(keras.layers.Layer):
 
 
 class CutTokens(keras.layers.Layer):
-    """Keeps the newest or the first tokens of each text.
+    """Truncates each text to its first or its newest (last) tokens.
 
-    Packers cut what is too long at its end; a behaviour text has its newest event there.
+    Packers truncate at the end of a text, but a behaviour text has its newest events there.
 
     Args:
-        length: int. Most tokens kept.
-        keep: "newest" (the last ones) or "first".
+        length: int. Maximum number of tokens.
+        keep: "newest" or "first".
 
     Call arguments:
         tokens: ragged int32 `[batch, (words), (tokens)]` or `[batch, (tokens)]`.
@@ -74,12 +74,12 @@ class CutTokens(keras.layers.Layer):
 
 
 class TrimPadding(keras.layers.Layer):
-    """Cuts packed inputs, int32 `[batch, seq_length]` each, to the longest text of the batch.
+    """Trims packed inputs, int32 `[batch, seq_length]` each, to the longest text of the batch.
 
-    The encoder masks padding, so its output stays the same, and short texts cost what they are long.
+    The encoder masks padding, so its output is unchanged, and short texts take less time.
     """
 
     def call(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         longest = tf.reduce_max(tf.reduce_sum(packed[schema.INPUT_MASK], axis=1), axis=0)
-        width = tf.maximum(longest, 1)  # a batch of no rows has no longest
+        width = tf.maximum(longest, 1)  # also for an empty batch
         return {name: value[:, :width] for name, value in packed.items()}

@@ -1,4 +1,4 @@
-"""Validation of a BehaviourTextModel while it is fitted: on what was read before, or on strings."""
+"""Validation of a BehaviourTextModel during the fit: on encoded texts, or on the texts themselves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, Queries
 from tfrec.evaluation import evaluate_ranking
-from tfrec.models.behaviour_text.evaluate import judge, mlp_probabilities, probabilities
+from tfrec.models.behaviour_text.evaluate import mlp_probabilities, probabilities, sampled_metrics
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_text.model import BehaviourTextModel
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
@@ -19,15 +19,17 @@ from tfrec.retrieval.scorer import Scorer
 from tfrec.training.sampled_negatives import Impressions
 
 MOST_QUERIES = 2000
-"""Most validation queries read after each epoch; a seeded sample of more."""
+"""Limit on the queries validated after each epoch; if there are more, a fixed random sample is used."""
 
 
 class Validation:
-    """The metrics that choose the epoch: NDCG@10, recall@10 and loss of the softmax head, AUC and loss of the sigmoid.
+    """Computes the metrics that select the best epoch.
+
+    These are NDCG@10, recall@10 and loss for the softmax head, AUC and loss for the sigmoid head.
 
     Args:
-        model: A BehaviourTextModel.
-        dataset: Its validation queries; without any, there are no metrics.
+        model: The model to validate.
+        dataset: Provides the validation queries; without any, there are no metrics.
         config: Sections `encoder`, `evaluation` and `training`.
     """
 
@@ -37,39 +39,44 @@ class Validation:
 
     @property
     def monitor(self) -> str:
-        """The metric that chooses."""
+        """Name of the metric that selects the best epoch."""
         if self.config.training.monitor == "loss":
             return "loss"
         return "auc" if self.model.head_kind == "sigmoid" else "ndcg@10"
 
-    def of_kept(self, kept: dict[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of the head on what was read before.
+    def metrics_of_encoded(self, encoded: dict[str, np.ndarray]) -> dict[str, float]:
+        """Metrics of the head on texts that are already encoded.
 
         Args:
-            kept: Vectors, float32 `[n, dim]`, "valid" of the queries and "items" of the catalogue, and "valid_named",
-                int32 `[n, events]`.
+            encoded: Vectors, float32 `[n, dim]`, of the queries ("valid") and of the catalogue ("items"), and the items
+                named in the queries' texts, int32 `[n, events]` ("valid_named").
         """
         if self.model.head_kind == "softmax":
-            return self._ranking(_KeptScorer(self.model, kept))
-        return self._pairs(lambda pairs: mlp_probabilities(self.model, kept["valid"], kept["items"], pairs))
+            return self._ranking_metrics(_EncodedScorer(self.model, encoded))
+        return self._pair_metrics(
+            lambda pairs: mlp_probabilities(self.model, encoded["valid"], encoded["items"], pairs)
+        )
 
-    def of_model(self) -> dict[str, float]:
-        """Metrics of the whole model on strings."""
+    def metrics_of_model(self) -> dict[str, float]:
+        """Metrics of the full model on texts."""
         if self.model.head_kind == "softmax":
             size = self.config.encoder.batch_size
-            return self._ranking(BehaviourTextScorer(self.model, self.dataset.texts, self.dataset.event_kinds, size))
-        return self._pairs(lambda pairs: probabilities(self.model, self.queries.history, pairs, self.dataset))
+            scorer = BehaviourTextScorer(self.model, self.dataset.texts, self.dataset.event_kinds, size)
+            return self._ranking_metrics(scorer)
+        return self._pair_metrics(lambda pairs: probabilities(self.model, self.queries.history, pairs, self.dataset))
 
-    def _pairs(self, judged: Callable[[Impressions], np.ndarray]) -> dict[str, float]:
-        found = judge(self.queries, self.dataset, self.config, judged)
-        return {"auc": found["auc"], "log_loss": found["log_loss"], "loss": found["log_loss"]} if found else {}
+    def _pair_metrics(self, predict: Callable[[Impressions], np.ndarray]) -> dict[str, float]:
+        metrics = sampled_metrics(self.queries, self.dataset, self.config, predict)
+        if not metrics:
+            return {}
+        return {"auc": metrics["auc"], "log_loss": metrics["log_loss"], "loss": metrics["log_loss"]}
 
-    def _ranking(self, scorer: Scorer) -> dict[str, float]:
+    def _ranking_metrics(self, scorer: Scorer) -> dict[str, float]:
         if not len(self.queries):
             return {}
-        watched = _Watched(scorer, self.queries)
+        scorer_with_loss = _ScorerWithLoss(scorer, self.queries)
         result = evaluate_ranking(
-            watched,
+            scorer_with_loss,
             self.queries,
             num_items=self.dataset.num_items,
             exclude_seen=self.config.evaluation.exclude_seen,
@@ -78,25 +85,28 @@ class Validation:
             batch_size=self.config.evaluation.batch_size,
             keep_predictions=0,
         )
-        return {**{name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")}, "loss": watched.loss}
+        return {
+            **{name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")},
+            "loss": scorer_with_loss.loss,
+        }
 
 
-class _KeptScorer:
-    """The softmax head over what was read in the validation queries."""
+class _EncodedScorer:
+    """The softmax head on the encoded texts of the validation queries."""
 
     name = "behaviour-text"
 
-    def __init__(self, model: BehaviourTextModel, kept: dict[str, np.ndarray]) -> None:
+    def __init__(self, model: BehaviourTextModel, encoded: dict[str, np.ndarray]) -> None:
         self.model, self.num_items = model.mlp, model.num_items
-        self._inputs = {BEHAVIOUR: kept["valid"], NAMED: kept["valid_named"]}
+        self._inputs = {BEHAVIOUR: encoded["valid"], NAMED: encoded["valid_named"]}
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`; `rows` are those of the validation queries."""
+        """float32 `[len(rows), num_items]`; `rows` are rows of the validation queries."""
         return self.model({name: table[rows] for name, table in self._inputs.items()}, training=False).numpy()
 
 
-class _Watched:
-    """A scorer of probabilities that also sums up how likely the targets were."""
+class _ScorerWithLoss:
+    """Passes on a scorer's probabilities and accumulates the log loss of the targets."""
 
     def __init__(self, scorer: Scorer, queries: Queries) -> None:
         self.name, self.num_items = scorer.name, scorer.num_items
@@ -111,7 +121,7 @@ class _Watched:
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         scores = self._scorer.scores(histories, rows)
         offsets = self._queries.target_offsets
-        for row, found in zip(rows, scores, strict=True):
+        for row, probabilities_of_row in zip(rows, scores, strict=True):
             targets = self._queries.target_items[offsets[row] : offsets[row + 1]]
-            self._total -= float(np.log(np.maximum(found[targets], 1e-30)).sum())
+            self._total -= float(np.log(np.maximum(probabilities_of_row[targets], 1e-30)).sum())
         return scores
