@@ -45,7 +45,7 @@ from tfrec.data import read_complete_journey
 from tfrec.data.datasets.simulated_retail_funnel import retail_behaviours
 from tfrec.downloads import complete_journey_folder
 from tfrec.evaluation import compare_systems, evaluate_ranking
-from tfrec.models import ClickRankerJudge
+from tfrec.models import ClickRankerPredictor
 from tfrec.retrieval import recommend
 from tfrec.runs.two_stage import two_stage_scorer
 
@@ -253,7 +253,7 @@ table.select("metric", "baseline_value", "value", "difference", "low", "high")
 candidates = recommend(scorer, data, item_ids=data.item_ids, k=50, users=[household], exclude_seen=False)["item_id"]
 places = {item: place for place, item in enumerate(data.item_ids)}
 asked = np.array([[places[item] for item in candidates]])
-chances = ClickRankerJudge(ranker.model).probabilities(queries.history, [0], asked)[0]
+chances = ClickRankerPredictor(ranker.model).probabilities(queries.history, [0], asked)[0]
 answer = {"product": [texts[item] or item for item in candidates]} | dict(zip(ranker.model.behaviours, chances.T))
 pl.DataFrame(answer).sort("coupon_purchase", descending=True).head(5)
 
@@ -279,14 +279,14 @@ draw_calibration(axes[0], shown)
 asking = shop.queries("test").history
 rows = np.arange(len(asking))
 newest = asking.items[asking.offsets[1:] - 1][:, None]
-judge, by_device = ClickRankerJudge(funnel.model), {}
+predictor, by_device = ClickRankerPredictor(funnel.model), {}
 for device in ("phone", "desktop", "tablet"):
     context = {"context_device": np.full(len(rows), device, object)}
-    by_device[device] = judge.probabilities(asking, rows, newest, context=context)[:, 0].mean(axis=0)
+    by_device[device] = predictor.probabilities(asking, rows, newest, context=context)[:, 0].mean(axis=0)
 width = 0.25
 for place, (device, chance_of) in enumerate(by_device.items()):
     axes[1].bar(np.arange(len(chance_of)) + place * width, chance_of, width, label=device)
-axes[1].set_xticks(np.arange(len(judge.behaviours)) + width, judge.behaviours)
+axes[1].set_xticks(np.arange(len(predictor.behaviours)) + width, predictor.behaviours)
 axes[1].set(title="the same people and items, by device")
 axes[1].legend()
 plt.show()

@@ -1,4 +1,4 @@
-"""History and candidates to scores: functional Keras models, and the baselines."""
+"""Models that score items for a history: one folder per family of Keras models, and the baselines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PUBLIC = {
     "BehaviourTextModel": "tfrec.models.behaviour_text.model",
     "BehaviourTextScorer": "tfrec.models.behaviour_text.scorer",
     "ClickRanker": "tfrec.models.click_ranker.model",
-    "ClickRankerJudge": "tfrec.models.click_ranker.predictor",
+    "ClickRankerPredictor": "tfrec.models.click_ranker.predictor",
     "Scorer": "tfrec.retrieval.scorer",
     "Popularity": "tfrec.models.baselines.counting",
     "LastItemText": "tfrec.models.baselines.counting",
@@ -26,10 +26,13 @@ _PUBLIC = {
     "Als": "tfrec.models.baselines.ease_and_als",
 }
 
+_DEPRECATED = {"ClickRankerJudge": "tfrec.models.deprecated"}
+
 __all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    module = _PUBLIC.get(name) or _DEPRECATED.get(name)
+    if module is not None:
+        return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'tfrec.models' has no attribute {name!r}")

@@ -7,7 +7,7 @@ from typing import Any
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.click_ranker.examples import impression_kind
-from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.models.click_ranker.predictor import ClickRankerPredictor
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval.two_stage_scorer import TwoStage, head_weights
@@ -39,7 +39,7 @@ def two_stage_scorer(run: Run, ranker: Run, dataset: PreparedDataset, *, exclude
     knobs, model = ranker.config.retrieval, ranker.model
     return TwoStage(
         run.scorer(dataset),
-        ClickRankerJudge(model),
+        ClickRankerPredictor(model),
         head_weights(model.behaviours, knobs.behaviour_weights),
         candidates=knobs.candidates,
         first_stage=knobs.first_stage,

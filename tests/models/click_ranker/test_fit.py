@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.errors import InvalidInput
-from tfrec.models import ClickRankerJudge
+from tfrec.models import ClickRankerPredictor
 from tfrec.models.click_ranker import fit as module
 from tfrec.models.click_ranker.calibration import head_metrics, platt
 from tfrec.models.click_ranker.evaluate import evaluate_click_ranker, mean_over_heads
@@ -62,8 +62,8 @@ def test_it_learns_who_buys_what_and_says_how_sure_it_is(dataset, config, tmp_pa
     again = Run.load(run.path)
     assert again.model.behaviours == ["view", "purchase"]
     device = {"context_device": np.array(["phone", "desktop"], object)}
-    judge = ClickRankerJudge(again.model)
-    bought = judge.probabilities(dataset.histories(), [0, 0], np.array([[4], [4]]), context=device)[:, 0, 1]
+    predictor = ClickRankerPredictor(again.model)
+    bought = predictor.probabilities(dataset.histories(), [0, 0], np.array([[4], [4]]), context=device)[:, 0, 1]
     assert bought[0] > 2 * bought[1]  # the same user and item, by phone and not
     with pytest.raises(InvalidInput, match="--ranker"):
         again.scorer(dataset)

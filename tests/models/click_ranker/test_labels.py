@@ -9,8 +9,8 @@ from tfrec import InvalidInput
 from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.data.impressions import without_kind
-from tfrec.models.click_ranker.examples import TrainingNegatives, judged_examples, training_examples
-from tfrec.models.click_ranker.labels import fulfilled, labels_ahead, labels_of_impressions
+from tfrec.models.click_ranker.examples import TrainingNegatives, evaluation_examples, training_examples
+from tfrec.models.click_ranker.labels import implied_behaviours, labels_ahead, labels_of_impressions
 from tfrec.training.target_kinds import behaviour_weights, behaviours_to_learn, label_shares, target_counts
 
 KINDS = ["impression", "view", "purchase", "rating"]
@@ -116,7 +116,7 @@ def test_acts_before_the_first_impression_belong_to_none():
 def test_judged_targets_have_the_labels_of_their_window(tmp_path, split, part):
     dataset = prepared(tmp_path, log(False), split)
     config = RunConfig()
-    judged = judged_examples(dataset, part, HEADS, config)
+    examples = evaluation_examples(dataset, part, HEADS, config)
     whole, queries = stories(dataset, dataset.histories()), dataset.queries(part)
     at = 0
     for q, user in enumerate(queries.user_ids):
@@ -131,20 +131,20 @@ def test_judged_targets_have_the_labels_of_their_window(tmp_path, split, part):
             window = [event for event, time in zip(whole[user], h.timestamps[row]) if cuts[part] <= time < end]
         targets = queries.target_items[queries.target_offsets[q] : queries.target_offsets[q + 1]]
         for target in targets:
-            assert judged.candidates[at, 0] == target and judged.rows[at] == q
-            assert judged.labels[at, 0].tolist() == as_row(done(window, target))
-            assert judged.context["context_device"][at] == next(d for i, _, d in window if i == target)
+            assert examples.candidates[at, 0] == target and examples.rows[at] == q
+            assert examples.labels[at, 0].tolist() == as_row(done(window, target))
+            assert examples.context["context_device"][at] == next(d for i, _, d in window if i == target)
             taken = {i for i, _, _ in whole[user][:start]} | set(targets.tolist())
             if len(taken) < 8:
-                assert not taken & set(judged.candidates[at, 1:].tolist())
-            assert not judged.labels[at, 1:].any()
+                assert not taken & set(examples.candidates[at, 1:].tolist())
+            assert not examples.labels[at, 1:].any()
             at += 1
-    assert at == len(judged) and not judged.given
+    assert at == len(examples) and not examples.given
 
 
 def test_given_impressions_are_judged_in_the_window(tmp_path):
     dataset = prepared(tmp_path, log(True))
-    judged = judged_examples(dataset, "test", HEADS, RunConfig())
+    examples = evaluation_examples(dataset, "test", HEADS, RunConfig())
     h, cut, found = dataset.histories(), dataset.manifest["cuts"]["test"], []
     queries = dataset.queries("test")
     kinds = np.array(dataset.event_kinds)[h.events]
@@ -153,7 +153,7 @@ def test_given_impressions_are_judged_in_the_window(tmp_path):
         found += [
             int(i) for i, k, t in zip(h.items[row], kinds[row], h.timestamps[row]) if k == "impression" and t >= cut
         ]
-    assert judged.given and judged.candidates[:, 0].tolist() == found and judged.labels.any()
+    assert examples.given and examples.candidates[:, 0].tolist() == found and examples.labels.any()
 
 
 def test_negatives_were_never_taken_or_not_again_soon(tmp_path):
@@ -182,7 +182,7 @@ def test_negatives_were_never_taken_or_not_again_soon(tmp_path):
 
 def test_labels_ahead_stay_within_the_user():
     histories, _ = without_kind(_histories([[1, 1], [1]]), -1)
-    table = fulfilled(["view"], ["view"])
+    table = implied_behaviours(["view"], ["view"])
     histories.is_target[:] = [False, False, True]
     assert_allclose(labels_ahead(histories, np.array([0, 2]), table, 5), [[0], [1]])
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
 from tfrec.data import Histories
-from tfrec.models import ClickRanker, ClickRankerJudge
+from tfrec.models import ClickRanker, ClickRankerPredictor
 from tfrec.models.click_ranker.model import behaviour_loss, funnel_places
 
 RNG = np.random.default_rng(4)
@@ -133,13 +133,13 @@ def test_judging_arrays_equals_calling_the_model(model):
         is_target=np.ones(7, bool),
     )
     candidates = np.array([[1, 2], [4, 8], [0, 0]])
-    judge = ClickRankerJudge(model, batch_size=2)
+    predictor = ClickRankerPredictor(model, batch_size=2)
     context = {"context_price": np.array([6.0, 2.0, 2.0]), "context_device": np.array(["phone", "", "tv"], object)}
-    found = judge.probabilities(histories, [0, 1, 2], candidates, stops=np.array([4, 5, 7]), context=context)
+    found = predictor.probabilities(histories, [0, 1, 2], candidates, stops=np.array([4, 5, 7]), context=context)
     whole = [[3, 5, 1, 8], [-1, -1, -1, -1], [2, 7, -1, -1]]
     given = inputs(whole, candidates, numbers=[[1.0], [0.0], [0.0]], categories=[[2], [0], [1]])
     assert_allclose(found, model.probabilities(given), rtol=1e-4)
-    raw = judge.probabilities(histories, [0], candidates[:1], calibrated=False)
+    raw = predictor.probabilities(histories, [0], candidates[:1], calibrated=False)
     newest = inputs([[5, 1, 8, 2]], candidates[:1])  # four events are read
     assert_allclose(raw, np.exp(model({k: tf.constant(v) for k, v in newest.items()})), rtol=1e-4)
 
@@ -150,3 +150,14 @@ def test_wrong_arguments_are_named():
     with pytest.raises(InvalidInput, match="behaviour"):
         ClickRanker(3, 1, [], dim=4)
     assert funnel_places(["like", "purchase", "click"]) == [2, 1]
+
+
+def test_the_old_name_of_the_predictor_works_and_warns():
+    import tfrec.models
+
+    model = ClickRanker(5, 2, ["view"], dim=4, mlp_units=[8])
+    with pytest.warns(DeprecationWarning, match=r"goes in tfrec 0\.4; use ClickRankerPredictor") as caught:
+        old = tfrec.models.ClickRankerJudge(model, batch_size=3)
+    assert caught[0].filename == __file__
+    assert isinstance(old, ClickRankerPredictor) and old.batch_size == 3
+    assert "ClickRankerJudge" not in tfrec.models.__all__

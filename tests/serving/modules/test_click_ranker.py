@@ -14,7 +14,7 @@ from tfrec import InvalidInput
 from tfrec.config import RunConfig
 from tfrec.data import Histories
 from tfrec.files import read_json
-from tfrec.models import ClickRanker, ClickRankerJudge, NextItemScorer
+from tfrec.models import ClickRanker, ClickRankerPredictor, NextItemScorer
 from tfrec.retrieval import recommend
 from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.serving import check, export
@@ -91,7 +91,7 @@ def test_rank_gives_the_probabilities_of_the_library(ranker, tmp_path):
             "context_device": np.array(["phone", "", "tv"], object),
             "context_price": np.array([6.0, np.nan, 10.0]),
         }
-        expected = ClickRankerJudge(ranker.model).probabilities(story, [0, 1, 2], candidates, context=context)
+        expected = ClickRankerPredictor(ranker.model).probabilities(story, [0, 1, 2], candidates, context=context)
         real = candidates >= 0
         for head, behaviour in enumerate(["view", "buy"]):
             values = found[f"probability_{behaviour}"].numpy()
@@ -116,7 +116,7 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
     story = histories([(3, 0), (9, 1)], [(1, 1)], [])
     scorer = TwoStage(
         NextItemScorer(run.model),
-        ClickRankerJudge(ranker.model),
+        ClickRankerPredictor(ranker.model),
         [0.5, 2.0],
         candidates=5,
         first_stage=weight,
@@ -140,7 +140,7 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
         history_events=padded([["buy"]], 6),
         candidate_item_ids=padded([["i5", "nothing"]], 3),
     )
-    judged = ClickRankerJudge(ranker.model).probabilities(story, [1], np.array([[5]]))[0, 0]
+    judged = ClickRankerPredictor(ranker.model).probabilities(story, [1], np.array([[5]]))[0, 0]
     assert_allclose([ranked["probability_view"][0, 0], ranked["probability_buy"][0, 0]], judged, rtol=1e-4)
     assert_allclose(ranked["scores"][0], [judged @ [0.5, 2.0], UNKNOWN_SCORE, UNKNOWN_SCORE], rtol=1e-4)
     assert "recommend_from_text" in loaded.signatures

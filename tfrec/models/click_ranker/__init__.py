@@ -1,1 +1,1 @@
-"""ClickRanker: the second stage, one probability a behaviour for a few candidates."""
+"""ClickRanker: the second stage, which predicts the probability of each behaviour for a few candidates."""

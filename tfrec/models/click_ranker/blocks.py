@@ -1,4 +1,4 @@
-"""What ClickRanker is put together from: how items, counts and context reach its cross network, and its heads."""
+"""Building blocks of ClickRanker: item lookup, candidate features, context inputs and the output heads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tfrec.models.shared.item_table import ItemTable, lookup
 from tfrec.models.shared.step_dropout import StepDropout
 
 CATEGORY_DIM = 8
-"""Width of the embedding of a context category."""
+"""Embedding width of a context category."""
 
 
 class GatherItems(keras.layers.Layer):
-    """Vectors of history and candidates, `[batch, …]` int32 each, from an `ItemTable` that is projected once."""
+    """Looks up item vectors for several int32 `[batch, …]` index tensors; the `ItemTable` is projected only once."""
 
     def __init__(self, items: ItemTable, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,7 +37,7 @@ class GatherItems(keras.layers.Layer):
 
 
 class Describe(keras.layers.Layer):
-    """What is counted about candidates: training events of each behaviour, and their `Occurrences` in the history."""
+    """Count features of candidates: training events per behaviour, and `Occurrences` in the user's history."""
 
     def __init__(self, num_items: int, num_event_kinds: int, behaviours: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,18 +50,24 @@ class Describe(keras.layers.Layer):
         super().build(input_shape)
 
     def start_at(self, counts: np.ndarray) -> None:
-        """Takes log(1 + counts) of `[num_items, behaviours]`, standardised a behaviour."""
+        """Sets the popularity features to log(1 + counts) of `[num_items, behaviours]`, standardised per behaviour."""
         logs = np.log1p(np.asarray(counts, np.float64))
         self.popularity.assign(((logs - logs.mean(0)) / np.maximum(logs.std(0), 1e-6)).astype(np.float32))
 
     def call(self, history: tf.Tensor, kinds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        counted = lookup(self.popularity, candidates)
-        return tf.concat([counted, self.occurrences(history, kinds, candidates)], axis=2)
+        popularity = lookup(self.popularity, candidates)
+        return tf.concat([popularity, self.occurrences(history, kinds, candidates)], axis=2)
 
 
-class Spread(keras.layers.Layer):
-    """Gives every candidate its user's vector: `[vector [batch, n], candidates [batch, count, …]]` →
-    `[batch, count, n]`."""
+class RepeatForCandidates(keras.layers.Layer):
+    """Repeats a user's vector for each candidate.
+
+    Call arguments:
+        inputs: vector `[batch, n]` and candidates `[batch, count, …]`, which only give the count.
+
+    Returns:
+        `[batch, count, n]`.
+    """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         vector, candidates = inputs
@@ -69,7 +75,7 @@ class Spread(keras.layers.Layer):
 
 
 def context_inputs(features: ContextFeatures) -> dict[str, Any]:
-    """The model inputs of the context, by name."""
+    """The model's context inputs by name; only those for which there are columns."""
     inputs = {}
     if features.numbers:
         inputs[schema.CONTEXT_NUMBERS] = keras.Input((len(features.numbers),), name=schema.CONTEXT_NUMBERS)
@@ -79,11 +85,11 @@ def context_inputs(features: ContextFeatures) -> dict[str, Any]:
     return inputs
 
 
-def read_context(surroundings: dict[str, Any], features: ContextFeatures) -> list[Any]:
-    """The context as parts of x0; a category is an embedding, and adds nothing at first."""
-    parts = [surroundings[schema.CONTEXT_NUMBERS]] if features.numbers else []
+def encode_context(context: dict[str, Any], features: ContextFeatures) -> list[Any]:
+    """The context as parts of the cross network's input; embeddings of categories start at zero."""
+    parts = [context[schema.CONTEXT_NUMBERS]] if features.numbers else []
     for column, values in enumerate(features.categories.values()):
-        code = surroundings[schema.CONTEXT_CATEGORIES][:, column]
+        code = context[schema.CONTEXT_CATEGORIES][:, column]
         name = f"category_{column}"
         parts.append(keras.layers.Embedding(len(values) + 1, CATEGORY_DIM, "zeros", name=name)(code))
     return parts
@@ -92,7 +98,20 @@ def read_context(surroundings: dict[str, Any], features: ContextFeatures) -> lis
 def head_logits(
     crossed: Any, units: Sequence[int], dropout: float, heads: int, multi_task: str, seed: int, policy: str
 ) -> Any:
-    """Hidden layers, for "ple" the last one of `Experts`, to one logit a head."""
+    """Hidden layers and one logit per head.
+
+    Args:
+        crossed: Output of the cross network, `[batch, candidates, width]`.
+        units: Widths of the hidden layers.
+        dropout: float in [0, 1).
+        heads: int. Number of heads.
+        multi_task: With "ple", the last hidden layer is `Experts`.
+        seed: int. Seed of the initial weights and the dropout masks.
+        policy: Keras dtype policy of the hidden layers.
+
+    Returns:
+        float32 `[batch, candidates, heads]`.
+    """
     hidden = StepDropout(dropout, seed * 100, dtype=policy)(crossed)
     for i, width in enumerate(units):
         if multi_task == "ple" and i == len(units) - 1:
@@ -106,7 +125,8 @@ def head_logits(
 
 
 class HeadLogits(keras.layers.Layer):
-    """One logit a head, of `[..., width]` shared by the heads or `[..., heads, width]` of their own; kernel from 0."""
+    """One logit per head, from features shared by the heads, `[batch, candidates, width]`, or separate for each head,
+    `[batch, candidates, heads, width]`. The kernel starts at zero."""
 
     def __init__(self, heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -115,9 +135,9 @@ class HeadLogits(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         self.kernel = self.add_weight("kernel", shape=(self.heads, input_shape[-1]), initializer="zeros")
         self.bias = self.add_weight("bias", shape=(self.heads,), initializer="zeros")
-        self.apart = len(input_shape) == 4
+        self.separate = len(input_shape) == 4
         super().build(input_shape)
 
     def call(self, hidden: tf.Tensor) -> tf.Tensor:
         hidden = tf.cast(hidden, tf.float32)
-        return tf.einsum("bchw,hw->bch" if self.apart else "bcw,hw->bch", hidden, self.kernel) + self.bias
+        return tf.einsum("bchw,hw->bch" if self.separate else "bcw,hw->bch", hidden, self.kernel) + self.bias

@@ -1,4 +1,4 @@
-"""Platt scaling of the heads' logits, and what the heads' probabilities are worth."""
+"""Platt scaling of the heads' logits, and metrics of their probabilities."""
 
 from __future__ import annotations
 
@@ -10,60 +10,69 @@ import numpy as np
 from tfrec.evaluation import evaluate_probabilities
 from tfrec.models.click_ranker.examples import RankerExamples
 from tfrec.models.click_ranker.model import ClickRanker
-from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.models.click_ranker.predictor import ClickRankerPredictor
 
 HEADLINE = ("auc", "log_loss", "brier", "ece")
+"""The metrics that are averaged over the heads."""
 
 
 def head_metrics(labels: np.ndarray, probabilities: np.ndarray, behaviours: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`evaluate_probabilities` of each behaviour, and its `positives`; auc is None with one class only.
+    """Metrics of each head.
 
     Args:
-        labels: float `[n, candidates, behaviours]`, −1 is left out. probabilities: float, the same shape.
-        behaviours: Names of the last axis.
+        labels: float `[n, candidates, behaviours]`; labels of −1 are ignored.
+        probabilities: float, same shape.
+        behaviours: Names along the last axis.
+
+    Returns:
+        For each behaviour the metrics of `evaluate_probabilities` and the number of `positives`. `auc` is None if only
+        one class occurs.
     """
     metrics = {}
     for head, name in enumerate(behaviours):
         real = labels[..., head] >= 0
         truth = labels[..., head][real]
-        found = evaluate_probabilities(truth, np.asarray(probabilities)[..., head][real])
-        auc = None if np.isnan(found["auc"]) else found["auc"]
-        metrics[name] = {**found, "auc": auc, "positives": int(truth.sum())}
+        measured = evaluate_probabilities(truth, np.asarray(probabilities)[..., head][real])
+        auc = None if np.isnan(measured["auc"]) else measured["auc"]
+        metrics[name] = {**measured, "auc": auc, "positives": int(truth.sum())}
     return metrics
 
 
-def calibrate(model: ClickRanker, judged: RankerExamples) -> dict[str, dict[str, float]]:
-    """Fits the model's calibration on examples, a head at a time; returns log loss and ece before and after there.
+def calibrate(model: ClickRanker, examples: RankerExamples) -> dict[str, dict[str, float]]:
+    """Fits the calibration of each head on examples and assigns it to the model.
 
-    With two numbers a head and thousands of examples, what it says of the same examples is hardly too good; the test
-    split says it without a doubt.
+    Returns:
+        For each behaviour, `log_loss` and `ece` before and after calibration, on the same examples. With two parameters
+        per head and thousands of examples they are barely optimistic; for unbiased values, evaluate the test split.
     """
-    judge = ClickRankerJudge(model)
-    raw = predicted_probabilities(judge, judged, False)
-    fitted = [platt(_logit(raw[..., head]), judged.labels[..., head]) for head in range(len(model.behaviours))]
+    predictor = ClickRankerPredictor(model)
+    raw = predicted_probabilities(predictor, examples, False)
+    fitted = [platt(_logit(raw[..., head]), examples.labels[..., head]) for head in range(len(model.behaviours))]
     model.calibration.slope.assign([slope for slope, _ in fitted])
     model.calibration.shift.assign([shift for _, shift in fitted])
-    before = head_metrics(judged.labels, raw, model.behaviours)
-    after = head_metrics(judged.labels, predicted_probabilities(judge, judged, True), model.behaviours)
+    before = head_metrics(examples.labels, raw, model.behaviours)
+    after = head_metrics(examples.labels, predicted_probabilities(predictor, examples, True), model.behaviours)
     return {
         name: {
-            f"{metric}_{when}": found[name][metric]
+            f"{metric}_{when}": measured[name][metric]
             for metric in ("log_loss", "ece")
-            for when, found in (("before", before), ("after", after))
+            for when, measured in (("before", before), ("after", after))
         }
         for name in model.behaviours
     }
 
 
 def platt(logits: np.ndarray, labels: np.ndarray, steps: int = 50) -> tuple[float, float]:
-    """Slope and shift of the logistic regression of labels on logits, by Newton's method (Platt 1999).
+    """Slope and shift of a logistic regression of labels on logits, fitted by Newton's method (Platt 1999).
 
     Args:
-        logits: float, any shape. labels: 0 or 1, the same shape; negative ones are left out.
+        logits: float, any shape.
+        labels: 0 or 1, same shape; negative labels are ignored.
+        steps: int. Maximum number of Newton steps.
 
     Returns:
-        (1, 0) with one class only. A slope below 0, of a model worse than chance, becomes 0, with the shift of the
-        share of positives.
+        Slope and shift; (1, 0) if only one class occurs. A negative slope, of a model worse than chance, is replaced
+        by 0, with the log-odds of a positive as the shift.
 
     Example:
         >>> tuple(round(value, 2) for value in platt(np.array([-1.0, -1.0, 1.0, 1.0, 1.0]), np.array([0, 1, 1, 1, 0])))
@@ -90,14 +99,14 @@ def platt(logits: np.ndarray, labels: np.ndarray, steps: int = 50) -> tuple[floa
     return float(weights[0] / scale), float(weights[1] - weights[0] * centre / scale)
 
 
-def predicted_probabilities(judge: ClickRankerJudge, judged: RankerExamples, calibrated: bool) -> np.ndarray:
-    """The judge's probabilities for all examples, float `[n, candidates, behaviours]`."""
-    return judge.probabilities(
-        judged.histories,
-        judged.rows,
-        judged.candidates,
-        stops=judged.stops,
-        context=judged.context,
+def predicted_probabilities(predictor: ClickRankerPredictor, examples: RankerExamples, calibrated: bool) -> np.ndarray:
+    """The predicted probabilities of all examples, float32 `[n, candidates, behaviours]`."""
+    return predictor.probabilities(
+        examples.histories,
+        examples.rows,
+        examples.candidates,
+        stops=examples.stops,
+        context=examples.context,
         calibrated=calibrated,
     )
 

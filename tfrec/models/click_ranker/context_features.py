@@ -1,4 +1,4 @@
-"""The `context_*` columns of events as numbers and categories."""
+"""Encodes the `context_*` columns of events as numbers and categories."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 from tfrec import schema
 
 MOST_CATEGORIES = 1000
-"""Values of a column that are told apart, the most frequent ones."""
+"""Categories kept per column, the most frequent ones; all others count as unknown."""
 FEW = 12
-"""A column of numbers with no more distinct values than this is read as categories: codes, weekdays, hours."""
+"""A numeric column with at most this many distinct values is treated as categories: codes, weekdays, months."""
 
 
 @dataclass(frozen=True)
 class ContextFeatures:
-    """How to read context columns: which are numbers, which categories, learnt from training events.
+    """How context columns are encoded, as numbers or as categories; fitted on training events.
 
     Attributes:
-        numbers: Column to its mean and standard deviation in training.
-        categories: Column to its values in training, the most frequent first; a value's code is its place plus 1.
+        numbers: Mean and standard deviation of each numeric column in training.
+        categories: The values of each categorical column in training, most frequent first; a value's code is its index
+            plus 1.
     """
 
     numbers: Mapping[str, tuple[float, float]]
@@ -30,7 +31,7 @@ class ContextFeatures:
 
     @classmethod
     def fit(cls, context: Mapping[str, np.ndarray]) -> ContextFeatures:
-        """Reads columns `[events]` of numbers, bools or strings; strings may be numbers. Empty is unknown.
+        """Fits on columns `[events]` of numbers, bools or strings. Strings may hold numbers; empty values are unknown.
 
         Example:
             >>> features = ContextFeatures.fit({"context_device": np.array(["phone", "tv", "phone"], object)})
@@ -51,15 +52,15 @@ class ContextFeatures:
         return cls(numbers, categories)
 
     def encode(self, context: Mapping[str, np.ndarray] | None, rows: int) -> dict[str, np.ndarray]:
-        """Inputs of the model.
+        """Encodes columns as model inputs.
 
         Args:
-            context: Columns `[rows]`; a column that is missing, or None for all, is unknown.
-            rows: int.
+            context: Columns `[rows]`. A missing column is unknown; None means that all are.
+            rows: int. Number of rows.
 
         Returns:
-            `context_numbers` float32 `[rows, numbers]`, standardised, 0 where unknown. `context_categories` int32
-            `[rows, categories]`, 0 where unknown. Each only where there are such columns.
+            `context_numbers`, float32 `[rows, numbers]`, standardised, and `context_categories`, int32
+            `[rows, categories]`; unknown values are 0 in both. Each is present only if there are such columns.
         """
         given = context or {}
         encoded: dict[str, np.ndarray] = {}
@@ -75,8 +76,8 @@ class ContextFeatures:
             codes = np.zeros((rows, len(self.categories)), np.int32)
             for column, (name, values) in enumerate(self.categories.items()):
                 if name in given:
-                    place = {value: i + 1 for i, value in enumerate(values)}
-                    codes[:, column] = [place.get(text, 0) for text in _texts(given[name])]
+                    code_of = {value: i + 1 for i, value in enumerate(values)}
+                    codes[:, column] = [code_of.get(text, 0) for text in _texts(given[name])]
             encoded[schema.CONTEXT_CATEGORIES] = codes
         return encoded
 
@@ -86,24 +87,24 @@ class ContextFeatures:
         return [*self.numbers, *self.categories]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, from which `from_json` makes an equal one."""
+        """JSON-serialisable values; `from_json` restores the features."""
         return {"numbers": {k: list(v) for k, v in self.numbers.items()}, "categories": dict(self.categories)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | None) -> ContextFeatures:
-        """The inverse of `to_json`; None is no context."""
+        """The inverse of `to_json`; None means no context."""
         values = values or {"numbers": {}, "categories": {}}
         return cls({k: (float(v[0]), float(v[1])) for k, v in values["numbers"].items()}, dict(values["categories"]))
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
-    """Values as strings; missing ones and NaN are ""."""
+    """Values as strings; missing values and NaN become ""."""
     missing = (None, "nan")
     return np.array(["" if value is None or str(value) in missing else str(value) for value in values.tolist()], object)
 
 
 def _floats(texts: np.ndarray) -> np.ndarray:
-    """float64, NaN where a text is no number."""
+    """float64; NaN where a text is not a number."""
 
     def number(text: str) -> float:
         try:

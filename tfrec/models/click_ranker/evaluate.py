@@ -1,4 +1,4 @@
-"""What ClickRanker's heads are worth, a behaviour at a time, and their calibration."""
+"""Evaluation of ClickRanker: metrics and calibration of each head."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.models.click_ranker.calibration import HEADLINE, head_metrics, platt, predicted_probabilities
-from tfrec.models.click_ranker.examples import RankerExamples, judged_examples
-from tfrec.models.click_ranker.labels import fulfilled
+from tfrec.models.click_ranker.examples import RankerExamples, evaluation_examples
+from tfrec.models.click_ranker.labels import implied_behaviours
 from tfrec.models.click_ranker.model import ClickRanker
-from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.models.click_ranker.predictor import ClickRankerPredictor
 
 
 def evaluate_click_ranker(
@@ -22,60 +22,73 @@ def evaluate_click_ranker(
 ) -> dict[str, Any]:
     """AUC, log loss, Brier score and calibration of each head, beside popularity.
 
-    The candidates are those of `judged_examples`: given impressions, else sampled negatives as for BehaviourTextModel.
-    Popularity is the training count of the behaviour, calibrated on validation like the model, so that its log loss is
-    that of a fair guess.
+    The candidates come from `evaluation_examples`: recorded impressions, or else sampled negatives as for
+    BehaviourTextModel. The popularity baseline scores a candidate by its training count of the behaviour and is
+    calibrated on validation like the model, so that their log losses can be compared.
+
+    Args:
+        model: The model to evaluate.
+        dataset: The data that it was trained on.
+        split: "valid" or "test".
+        config: Sections `evaluation` and `training` (its seed).
 
     Returns:
-        The means over the heads of auc, log_loss, brier and ece; `behaviours`: for each head what
-        `evaluate_probabilities` gives, `positives`, and `log_loss_uncalibrated`, `ece_uncalibrated`; `users`, `items`,
-        `protocol`, `baselines`. A head without both classes has auc None. Empty without queries.
+        Means of auc, log_loss, brier and ece over the heads; `behaviours`: for each head the metrics of
+        `evaluate_probabilities`, `positives`, `log_loss_uncalibrated` and `ece_uncalibrated`; `users`, `items`,
+        `protocol` and `baselines`. A head with only one class has auc None. Empty if the split has no queries.
     """
-    judged = judged_examples(dataset, split, model.behaviours, config)
-    if judged is None:
+    examples = evaluation_examples(dataset, split, model.behaviours, config)
+    if examples is None:
         return {}
-    judge = ClickRankerJudge(model)
-    heads = head_metrics(judged.labels, predicted_probabilities(judge, judged, True), model.behaviours)
-    raw = head_metrics(judged.labels, predicted_probabilities(judge, judged, False), model.behaviours)
-    for name, found in heads.items():
-        found |= {f"{metric}_uncalibrated": raw[name][metric] for metric in ("log_loss", "ece")}
-    popularity = head_metrics(judged.labels, _popularity(judged, model, dataset, config), model.behaviours)
-    kept = {name: {metric: found[metric] for metric in HEADLINE} for name, found in popularity.items()}
+    predictor = ClickRankerPredictor(model)
+    heads = head_metrics(examples.labels, predicted_probabilities(predictor, examples, True), model.behaviours)
+    raw = head_metrics(examples.labels, predicted_probabilities(predictor, examples, False), model.behaviours)
+    for name, metrics in heads.items():
+        metrics |= {f"{metric}_uncalibrated": raw[name][metric] for metric in ("log_loss", "ece")}
+    popularity = head_metrics(
+        examples.labels, _popularity_probabilities(examples, model, dataset, config), model.behaviours
+    )
+    baseline = {name: {metric: metrics[metric] for metric in HEADLINE} for name, metrics in popularity.items()}
     return {
         **mean_over_heads(heads),
         "behaviours": heads,
-        "users": len(np.unique(judged.rows)),
+        "users": len(np.unique(examples.rows)),
         "items": dataset.num_items,
         "protocol": {
             "split": dataset.manifest["split"],
             "part": split,
-            "candidates": "given impressions" if judged.given else "sampled",
-            "negatives": None if judged.given else config.evaluation.negatives,
-            "sampling": None if judged.given else "uniform over items neither in the history nor among the targets",
+            "candidates": "given impressions" if examples.given else "sampled",
+            "negatives": None if examples.given else config.evaluation.negatives,
+            "sampling": None if examples.given else "uniform over items neither in the history nor among the targets",
             "labels": "what the user does with the item in the window; in the funnel, deeper implies shallower",
         },
-        "baselines": {"popularity": {**mean_over_heads(kept), "behaviours": kept}},
+        "baselines": {"popularity": {**mean_over_heads(baseline), "behaviours": baseline}},
     }
 
 
 def mean_over_heads(heads: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Means of auc, log_loss, brier and ece over the heads; those without an auc are left out of its mean, which is 0.5
-    where no head has one."""
+    """Means of auc, log_loss, brier and ece over the heads.
+
+    Heads without an auc are left out of its mean; if no head has one, the mean is 0.5.
+    """
     means = {}
     for name in HEADLINE:
-        known = [found[name] for found in heads.values() if found[name] is not None]
+        known = [metrics[name] for metrics in heads.values() if metrics[name] is not None]
         means[name] = float(np.mean(known)) if known else 0.5
     return means
 
 
-def _popularity(judged: RankerExamples, model: ClickRanker, dataset: PreparedDataset, config: RunConfig) -> np.ndarray:
+def _popularity_probabilities(
+    examples: RankerExamples, model: ClickRanker, dataset: PreparedDataset, config: RunConfig
+) -> np.ndarray:
+    """The training count of each candidate for each behaviour, calibrated on validation."""
     training, counts = dataset.training(), np.zeros((dataset.num_items, len(model.behaviours)))
-    acts = fulfilled(dataset.event_kinds, model.behaviours)[training.events] * training.is_target[:, None]
+    acts = implied_behaviours(dataset.event_kinds, model.behaviours)[training.events] * training.is_target[:, None]
     np.add.at(counts, training.items, acts)
     logs = np.log1p(counts)
-    valid = judged_examples(dataset, schema.VALID, model.behaviours, config) or judged
-    found = np.zeros(judged.labels.shape)
+    valid = evaluation_examples(dataset, schema.VALID, model.behaviours, config) or examples
+    probabilities = np.zeros(examples.labels.shape)
     for head in range(len(model.behaviours)):
         slope, shift = platt(logs[valid.candidates, head], valid.labels[..., head])
-        found[..., head] = 1 / (1 + np.exp(-(slope * logs[judged.candidates, head] + shift)))
-    return found
+        probabilities[..., head] = 1 / (1 + np.exp(-(slope * logs[examples.candidates, head] + shift)))
+    return probabilities

@@ -1,4 +1,4 @@
-"""What ClickRanker learns from and is judged by: candidates in front of users, and what they did with them."""
+"""Training and evaluation examples of ClickRanker: candidates shown to users, and what the users did with them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,32 @@ from tfrec.data.histories import Histories
 from tfrec.data.impressions import without_kind
 from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput
-from tfrec.models.click_ranker.labels import fulfilled, labels_ahead, labels_of_impressions, spread, windows
+from tfrec.models.click_ranker.labels import (
+    concatenated_windows,
+    implied_behaviours,
+    labels_ahead,
+    labels_of_impressions,
+    target_windows,
+)
 from tfrec.models.click_ranker.predictor import recent_events
 from tfrec.training.sampled_negatives import Impressions, Negatives
+
+NEGATIVE_HISTORY = 50
+"""Negatives from the history are sampled from this many of its newest events."""
 
 
 @dataclass(frozen=True)
 class RankerExamples:
-    """Candidates with labels, each behind a beginning of a history.
+    """Candidates with labels; each example sees the beginning of a history.
 
     Attributes:
-        histories: Without impressions.
-        rows: int64 `[n]`. stops: int64 `[n]`, one after the newest event that is read.
+        histories: Histories without impressions.
+        rows: int64 `[n]`, the history of each example.
+        stops: int64 `[n]`, flat position just after the newest event that the example sees.
         candidates: int32 `[n, candidates]`, −1 is padding.
         labels: float32 `[n, candidates, behaviours]`, −1 at padding.
-        context: `context_*` columns `[n]`, of the event that the example is about.
-        given: bool. Whether the candidates are impressions, not sampled.
+        context: `context_*` columns `[n]` of the event that the example is about.
+        given: bool. Whether the candidates are recorded impressions rather than sampled.
     """
 
     histories: Histories
@@ -45,21 +55,27 @@ class RankerExamples:
 
 
 def impression_kind(event_kinds: Sequence[str]) -> int:
-    """Index of the kind `impression`; −1 where there is none."""
+    """Index of the event kind `impression`; −1 if there is none."""
     return list(event_kinds).index(schema.IMPRESSION) if schema.IMPRESSION in event_kinds else -1
 
 
 def training_examples(dataset: PreparedDataset, behaviours: Sequence[str], horizon: int) -> RankerExamples:
-    """Every impression of training, or, without impressions, every target event that has an event before it.
+    """One example per training impression or, without impressions, per target event that has an event before it.
 
-    A target's labels are what the user does with the item within `horizon` events; an impression's, what the user does
-    with the item until it is shown again. A candidate for each example; `TrainingNegatives` adds the sampled ones.
+    The labels of an impression say what the user does with the item until it is shown again; those of a target, what
+    the user does with the item within `horizon` events. Each example has one candidate; `TrainingNegatives` adds
+    sampled ones.
+
+    Args:
+        dataset: Provides the training events.
+        behaviours: Names of the heads.
+        horizon: int. Events in which a user's reaction counts, the target included.
 
     Raises:
-        InvalidInput: there is no such event.
+        InvalidInput: There is no such event.
     """
     training = dataset.training()
-    table = fulfilled(dataset.event_kinds, behaviours)
+    table = implied_behaviours(dataset.event_kinds, behaviours)
     kind = impression_kind(dataset.event_kinds)
     clean, before = without_kind(training, kind)
     rows_of = training.rows
@@ -82,8 +98,15 @@ def training_examples(dataset: PreparedDataset, behaviours: Sequence[str], horiz
 
 
 class TrainingNegatives:
-    """Draws the negatives of examples whose candidate is an event: items that the user never took, and items of the
-    history that are not taken again within the horizon (without them, whatever is in the history is a positive).
+    """Samples negatives for examples whose candidate is a target event.
+
+    Negatives are items that the user never took and items of the history that are not taken again within the horizon.
+    Without the latter, every candidate that occurs in the history would be a positive.
+
+    Args:
+        examples: The training examples.
+        num_items: int. Items in the catalogue.
+        config: Numbers and kinds of negatives.
     """
 
     def __init__(self, examples: RankerExamples, num_items: int, config: RankerConfig) -> None:
@@ -92,7 +115,7 @@ class TrainingNegatives:
         self._never = Negatives(num_items, histories.rows, histories.items)
 
     def draw(self, examples: RankerExamples, rng: np.random.Generator) -> RankerExamples:
-        """The examples with more candidates, whose labels are 0."""
+        """The examples with additional candidates, labelled 0."""
         items = [examples.candidates]
         if self.config.negatives:
             items.append(self._sampled(examples.rows, rng))
@@ -107,13 +130,13 @@ class TrainingNegatives:
     def _sampled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         drawn = self._never.draw(rows, self.config.negatives, rng)
         popular = self._histories.items[rng.integers(0, len(self._histories.items), drawn.shape)]
-        wanted = rng.random(drawn.shape) < self.config.popular_negatives
-        wanted &= ~self._never.taken.contains(rows[:, None], popular)
-        return np.where(wanted, popular, drawn)
+        use_popular = rng.random(drawn.shape) < self.config.popular_negatives
+        use_popular &= ~self._never.taken.contains(rows[:, None], popular)
+        return np.where(use_popular, popular, drawn)
 
     def _from_history(self, examples: RankerExamples, rng: np.random.Generator) -> np.ndarray:
         h, stops = self._histories, examples.stops
-        starts = np.maximum(h.offsets[examples.rows], stops - 50)
+        starts = np.maximum(h.offsets[examples.rows], stops - NEGATIVE_HISTORY)
         shape = (len(stops), self.config.history_negatives)
         places = starts[:, None] + (rng.random(shape) * (stops - starts)[:, None]).astype(np.int64)
         drawn = np.where((stops > starts)[:, None], h.items[np.minimum(places, len(h.items) - 1)], schema.PADDING)
@@ -125,20 +148,29 @@ class TrainingNegatives:
         return drawn
 
 
-def judged_examples(
+def evaluation_examples(
     dataset: PreparedDataset, split: str, behaviours: Sequence[str], config: RunConfig
 ) -> RankerExamples | None:
-    """What a ClickRanker is judged by on a split; None without queries.
+    """Examples that a ClickRanker is evaluated on.
 
-    Given impressions: those in front of the users of the split's queries, in its window. Else each target of a query
-    beside `evaluation.negatives` seeded items that are neither in its history nor among its targets. Labels are what
-    the user does in the window; the history ends where the window begins.
+    If the split has impressions, the candidates are the impressions of the queries' users in its window; otherwise each
+    target of a query along with `evaluation.negatives` sampled items that are neither in its history nor among its
+    targets. Labels say what the user does in the window; the history ends where the window begins.
+
+    Args:
+        dataset: The prepared data.
+        split: "valid" or "test".
+        behaviours: Names of the heads.
+        config: Sections `evaluation` (number of negatives) and `training` (seed).
+
+    Returns:
+        The examples; None if the split has no queries.
     """
     queries, kind = dataset.queries(split), impression_kind(dataset.event_kinds)
     if not len(queries):
         return None
-    table, whole = fulfilled(dataset.event_kinds, behaviours), dataset.histories()
-    at, query = spread(*windows(dataset, split, queries))
+    table, whole = implied_behaviours(dataset.event_kinds, behaviours), dataset.histories()
+    at, query = concatenated_windows(*target_windows(dataset, split, queries))
     history, _ = without_kind(queries.history, kind)
     acts = table[whole.events[at]] * whole.is_target[at][:, None]
     shown = whole.events[at] == kind
@@ -167,25 +199,25 @@ def _labels_of_targets(
     whole: Histories,
     num_items: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the user of each target does with it in the window, and the position of the first such act."""
+    """Labels of each target in the window, and the flat position of the user's first action on it."""
     targets = PairSet(rows, items, num_items)
-    number = np.empty(len(targets), np.int64)  # of the target at each position of the set
-    number[targets.positions(rows, items)] = np.arange(len(items))
-    found = targets.positions(query, whole.items[at])
-    acted = (found >= 0) & acts.any(axis=1)
+    target_at = np.empty(len(targets), np.int64)  # index of the target at each position of the set
+    target_at[targets.positions(rows, items)] = np.arange(len(items))
+    position = targets.positions(query, whole.items[at])
+    acted = (position >= 0) & acts.any(axis=1)
     labels, first = np.zeros((len(items), acts.shape[1]), np.float32), np.full(len(items), len(whole.items))
-    np.maximum.at(labels, number[found[acted]], acts[acted])
-    np.minimum.at(first, number[found[acted]], at[acted])
+    np.maximum.at(labels, target_at[position[acted]], acts[acted])
+    np.minimum.at(first, target_at[position[acted]], at[acted])
     return labels, np.minimum(first, len(whole.items) - 1)
 
 
 def inputs_of(examples: RankerExamples, picked: np.ndarray, max_history: int) -> dict[str, np.ndarray]:
-    """The model's inputs, context apart, for some of the examples."""
+    """The model's inputs, except the context, for the examples at the indices `picked`."""
     inputs = recent_events(examples.histories, examples.rows[picked], examples.stops[picked], max_history)
     return {**inputs, schema.CANDIDATES: examples.candidates[picked]}
 
 
-def some(examples: RankerExamples, picked: np.ndarray) -> RankerExamples:
-    """Some of the examples, over the same histories."""
+def select_examples(examples: RankerExamples, picked: np.ndarray) -> RankerExamples:
+    """The examples at the indices `picked`; the histories are shared."""
     flat = {name: getattr(examples, name)[picked] for name in ("rows", "stops", "candidates", "labels")}
     return replace(examples, context={name: values[picked] for name, values in examples.context.items()}, **flat)

@@ -1,4 +1,4 @@
-"""Fits a ClickRanker: seeded negatives or given impressions, validation, a checkpoint an epoch, then calibration."""
+"""Fits a ClickRanker on impressions or sampled negatives, then calibrates it on validation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tfrec.models.click_ranker.evaluate import mean_over_heads
 from tfrec.models.click_ranker.examples import (
     RankerExamples,
     TrainingNegatives,
+    evaluation_examples,
     inputs_of,
-    judged_examples,
-    some,
+    select_examples,
     training_examples,
 )
-from tfrec.models.click_ranker.labels import fulfilled
+from tfrec.models.click_ranker.labels import implied_behaviours
 from tfrec.models.click_ranker.model import ClickRanker, behaviour_loss
-from tfrec.models.click_ranker.predictor import ClickRankerJudge
+from tfrec.models.click_ranker.predictor import ClickRankerPredictor
 from tfrec.models.shared.history_statistics import memory_length
 from tfrec.training.distribution import strategy
 from tfrec.training.fit_loop import FitLoop, Stage
@@ -43,12 +43,14 @@ def build_click_ranker(
     behaviours: list[str],
     examples: RankerExamples,
 ) -> ClickRanker:
-    """A ClickRanker for the dataset, started at what training counts.
+    """An untrained ClickRanker for a dataset, initialised with counts of the training events.
 
     Args:
-        dataset: The catalogue and the event kinds. text_vectors: float32 `[num_items, text_dim]`; None for ids alone.
-        config: Sections `ranker`, `model` and `training`. behaviours: The heads.
-        examples: What it will learn from: its context columns, and how often each behaviour follows.
+        dataset: The catalogue and the event kinds.
+        text_vectors: float32 `[num_items, text_dim]`; None for a model of item ids alone.
+        config: Sections `ranker`, `model` and `training`.
+        behaviours: Names of the heads.
+        examples: The training examples, for their context columns and the share of positives of each behaviour.
     """
     text_dim = 0 if text_vectors is None else text_vectors.shape[1]
     features = ContextFeatures.fit(examples.context)
@@ -59,7 +61,7 @@ def build_click_ranker(
         multi_task=config.ranker.multi_task,
         text_dim=text_dim,
         dim=min(config.ranker.dim, text_dim) if text_dim else config.ranker.dim,
-        max_history=events_read(dataset, config),
+        max_history=ranker_history_length(dataset, config),
         cross_layers=config.ranker.cross_layers,
         mlp_units=config.model.mlp_units,
         dropout=config.model.dropout,
@@ -70,7 +72,7 @@ def build_click_ranker(
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )
     training, popularity = dataset.training(), np.zeros((dataset.num_items, len(behaviours)))
-    acts = fulfilled(dataset.event_kinds, behaviours)[training.events] * training.is_target[:, None]
+    acts = implied_behaviours(dataset.event_kinds, behaviours)[training.events] * training.is_target[:, None]
     np.add.at(popularity, training.items, acts)
     candidates = 1 if examples.given else 1 + config.ranker.negatives + config.ranker.history_negatives
     model.start_at(examples.labels[:, 0].mean(axis=0) / candidates, popularity, text_vectors)
@@ -80,78 +82,79 @@ def build_click_ranker(
 def fit_click_ranker(
     dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, *, workdir: Path, resume: bool = False
 ) -> FitResult:
-    """Fits on the training split, keeps the weights that validate best, and calibrates them on validation.
+    """Fits on the training split, keeps the weights with the best validation metric, and calibrates on validation.
 
-    Every random choice depends on the seed and the position in the run alone, and a checkpoint is written after every
-    epoch: a fit that is killed and resumed ends with the weights of one that was not.
+    All randomness depends only on the seed and the position in the run, and a checkpoint is written after every epoch,
+    so a fit that was killed and resumed ends with the same weights as an uninterrupted one.
 
     Args:
         dataset: Training sequences and validation queries.
         text_vectors: float32 `[num_items, text_dim]`, or None.
         config: Sections `ranker`, `model` and `training`.
-        workdir: Folder for checkpoint, weights and history.
-        resume: Whether to go on from the checkpoint in `workdir`, if there is one.
+        workdir: Folder for checkpoints, weights and history.
+        resume: Whether to continue from the checkpoint in `workdir`, if there is one.
 
     Raises:
-        InvalidInput: a wanted or weighted behaviour never occurs in training, or there is nothing to learn from.
+        InvalidInput: A requested or weighted behaviour never occurs in training, there are no training examples, or
+            `training.monitor` is ndcg@10.
     """
-    knobs = config.training
-    if knobs.monitor == "ndcg@10":
-        raise InvalidInput("click-ranker ranks no catalogue: training.monitor must be auto, auc or loss.")
-    loop = FitLoop(workdir, resume=resume, time_budget=knobs.time_budget)
+    options = config.training
+    if options.monitor == "ndcg@10":
+        raise InvalidInput("A click-ranker does not rank the catalogue: training.monitor must be auto, auc or loss.")
+    loop = FitLoop(workdir, resume=resume, time_budget=options.time_budget)
     behaviours = behaviours_to_learn(dataset, config.ranker.behaviours)
-    weights = behaviour_weights(dataset, knobs.behaviour_weights)
+    weights = behaviour_weights(dataset, options.behaviour_weights)
     weight_of = dict(zip(dataset.event_kinds, weights.tolist()))
     examples = training_examples(dataset, behaviours, config.ranker.horizon)
     batches = _Batches(examples, dataset, config)
-    with strategy(knobs.strategy).scope():
-        keras.utils.set_random_seed(knobs.seed)
+    with strategy(options.strategy).scope():
+        keras.utils.set_random_seed(options.seed)
         model = build_click_ranker(dataset, text_vectors, config, behaviours, examples)
         model.compile(
-            optimizer=adamw(knobs, batches.steps * knobs.epochs),
+            optimizer=adamw(options, batches.steps * options.epochs),
             loss=behaviour_loss([weight_of[kind] for kind in behaviours]),
         )
-        model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
+        model.optimizer.build(model.trainable_variables)  # otherwise the first step is traced twice
     batches.context = model.context
-    judged = judged_examples(dataset, schema.VALID, behaviours, config)
+    validation_examples = evaluation_examples(dataset, schema.VALID, behaviours, config)
     best = loop.run(
         Stage(
             model=model,
             batches=batches.dataset,
             steps=batches.steps,
-            epochs=knobs.epochs,
-            validate=_validation(model, judged),
-            monitor="loss" if knobs.monitor == "loss" else "auc",
-            patience=knobs.patience,
+            epochs=options.epochs,
+            validate=_validation(model, validation_examples),
+            monitor="loss" if options.monitor == "loss" else "auc",
+            patience=options.patience,
         )
     )
-    chosen = ClickRanker.from_config(model.get_config())  # outside the strategy: one device reads it from here on
+    chosen = ClickRanker.from_config(model.get_config())  # outside the strategy: from here on one device uses it
     chosen.load_weights(str(best))
     metrics: dict[str, Any] = dict(loop.metrics)
-    if judged is not None and config.ranker.calibration == "platt":
-        metrics["calibration"] = calibrate(chosen, judged)
+    if validation_examples is not None and config.ranker.calibration == "platt":
+        metrics["calibration"] = calibrate(chosen, validation_examples)
     return FitResult(model=chosen, history=loop.rows, metrics_valid=metrics)
 
 
-def events_read(dataset: PreparedDataset, config: RunConfig) -> int:
-    """Newest events of a history that a ranker reads: as many as the memory of next-item does, by default."""
-    knobs = config.model
-    return knobs.memory_history or memory_length(dataset.training().lengths, knobs.max_history, at_most=200)
+def ranker_history_length(dataset: PreparedDataset, config: RunConfig) -> int:
+    """Newest events of a history that the ranker sees; by default as many as the memory of next-item uses."""
+    options = config.model
+    return options.memory_history or memory_length(dataset.training().lengths, options.max_history, at_most=200)
 
 
 class _Batches:
-    """The batches of an epoch, which depend on the seed and its number alone."""
+    """Training batches; those of an epoch depend only on the seed and the epoch number."""
 
     def __init__(self, examples: RankerExamples, dataset: PreparedDataset, config: RunConfig) -> None:
         self.examples, self.config = examples, config
         self.context = ContextFeatures({}, {})
-        self.length = events_read(dataset, config)
+        self.length = ranker_history_length(dataset, config)
         self.size = config.training.batch_size_for(len(examples))
         self.steps = -(-len(examples) // self.size)
         self.negatives = None if examples.given else TrainingNegatives(examples, dataset.num_items, config.ranker)
 
     def dataset(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
-        """All batches from `first_epoch` on."""
+        """All batches of the epochs from `first_epoch` up to, not including, `epochs`."""
 
         def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
             for epoch in range(first_epoch, epochs):
@@ -169,8 +172,11 @@ class _Batches:
         return tf.data.Dataset.from_generator(generate, output_signature=(spec, target)).prefetch(4)
 
     def batch(self, picked: np.ndarray, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs and labels of some examples; the context of a few is hidden, as it is where nobody sends it."""
-        part = some(self.examples, picked)
+        """Inputs and labels of the examples at the indices `picked`.
+
+        The context of a random share is hidden, so that the model also learns to predict without it.
+        """
+        part = select_examples(self.examples, picked)
         if self.negatives is not None:
             part = self.negatives.draw(part, rng)
         inputs = inputs_of(part, np.arange(len(part)), self.length)
@@ -181,18 +187,22 @@ class _Batches:
         return {**inputs, **context}, part.labels
 
 
-def _validation(model: ClickRanker, judged: RankerExamples | None) -> Callable[[], dict[str, float]]:
-    """What measures AUC and log loss on the validation examples; nothing when there are none."""
-    if judged is None:
+def _validation(model: ClickRanker, validation_examples: RankerExamples | None) -> Callable[[], dict[str, float]]:
+    """A function that returns AUC and log loss on the validation examples; no metrics if there are none."""
+    if validation_examples is None:
         return dict
-    judge = ClickRankerJudge(model)
+    predictor = ClickRankerPredictor(model)
 
     def validate() -> dict[str, float]:
-        judge.refresh()
-        found = judge.probabilities(
-            judged.histories, judged.rows, judged.candidates, stops=judged.stops, context=judged.context
+        predictor.refresh()
+        probabilities = predictor.probabilities(
+            validation_examples.histories,
+            validation_examples.rows,
+            validation_examples.candidates,
+            stops=validation_examples.stops,
+            context=validation_examples.context,
         )
-        means = mean_over_heads(head_metrics(judged.labels, found, model.behaviours))
+        means = mean_over_heads(head_metrics(validation_examples.labels, probabilities, model.behaviours))
         return {name: means[name] for name in ("auc", "log_loss")} | {"loss": means["log_loss"]}
 
     return validate

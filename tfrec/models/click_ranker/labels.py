@@ -1,4 +1,4 @@
-"""What a user did with an item: the labels of ClickRanker's heads."""
+"""Labels of ClickRanker's heads: what a user did with an item."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from tfrec.data.histories import Histories, Queries, concatenate_ranges, row_num
 from tfrec.data.pair_set import pair_keys
 
 
-def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
-    """float32 `[event kinds, behaviours]`: 1 where an event of the kind is the behaviour, or, along `schema.FUNNEL`,
-    implies it.
+def implied_behaviours(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarray:
+    """float32 `[event kinds, behaviours]`: 1 if an event of the kind is the behaviour or implies it (`schema.FUNNEL`).
 
     Example:
-        >>> fulfilled(["purchase", "rating", "view"], ["view", "purchase", "rating"]).astype(int).tolist()
+        >>> implied_behaviours(["purchase", "rating", "view"], ["view", "purchase", "rating"]).astype(int).tolist()
         [[1, 1, 0], [0, 0, 1], [1, 0, 0]]
     """
     depth = {kind: place for place, kind in enumerate(schema.FUNNEL)}
@@ -29,13 +28,16 @@ def fulfilled(event_kinds: Sequence[str], behaviours: Sequence[str]) -> np.ndarr
 
 
 def labels_ahead(histories: Histories, at: np.ndarray, table: np.ndarray, horizon: int) -> np.ndarray:
-    """float32 `[n, behaviours]`: what the user does with the item of the event `at` there and in the next events.
+    """Labels of events: what the user does with the event's item in that event and the following ones.
 
     Args:
-        histories: Without impressions.
-        at: int `[n]`, flat positions.
-        table: From `fulfilled`.
-        horizon: int. Events read, the one `at` included.
+        histories: Histories without impressions.
+        at: int `[n]`, flat positions of the events.
+        table: The result of `implied_behaviours`.
+        horizon: int. Number of events that count, the one `at` included.
+
+    Returns:
+        float32 `[n, behaviours]`.
     """
     ends = histories.offsets[1:][histories.rows[at]]
     labels = np.zeros((len(at), table.shape[1]), np.float32)
@@ -50,32 +52,37 @@ def labels_ahead(histories: Histories, at: np.ndarray, table: np.ndarray, horizo
 def labels_of_impressions(
     groups: np.ndarray, items: np.ndarray, shown: np.ndarray, acts: np.ndarray, num_items: int
 ) -> np.ndarray:
-    """float32 `[shown events, behaviours]`: what the user does with an item after it was shown, before it is again.
+    """Labels of impressions: what the user does with the item after it was shown and before it is shown again.
 
     Args:
-        groups: int `[events]`, user of each event; events of a user are in order. items: int `[events]`.
-        shown: bool `[events]`, the impressions. acts: float32 `[events, behaviours]`, what each event fulfils.
-        num_items: int.
+        groups: int `[events]`, user of each event; each user's events are in temporal order.
+        items: int `[events]`.
+        shown: bool `[events]`, true at impressions.
+        acts: float32 `[events, behaviours]`, the behaviours that each event implies.
+        num_items: int. Items in the catalogue.
+
+    Returns:
+        float32 `[impressions, behaviours]`.
     """
     key = pair_keys(groups, items, num_items)
     order = np.argsort(key, kind="stable")
-    number = np.cumsum(shown[order])  # impressions up to each event, by user and item
+    number = np.cumsum(shown[order])  # impressions so far, in order of user and item
     first = np.flatnonzero(np.diff(key[order], prepend=-1))
     before = np.repeat(number[first] - shown[order][first], np.diff(np.append(first, len(key))))
-    after_one = number > before  # acts before the first impression belong to none
+    after_one = number > before  # actions before the first impression belong to none
     labels = np.zeros((int(shown.sum()), acts.shape[1]), np.float32)
     np.maximum.at(labels, number[after_one] - 1, acts[order][after_one])
-    found = np.zeros_like(labels)
+    in_event_order = np.zeros_like(labels)
     rank = np.cumsum(shown) - 1
-    found[rank[order[shown[order]]]] = labels
-    return found
+    in_event_order[rank[order[shown[order]]]] = labels
+    return in_event_order
 
 
-def windows(dataset: PreparedDataset, split: str, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
-    """The stretch of the whole histories that each query asks about: int64 `[queries]`, flat start and stop."""
+def target_windows(dataset: PreparedDataset, split: str, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+    """Flat start and stop, int64 `[queries]` each, of the part of the full histories that each query is to predict."""
     whole = dataset.histories()
-    place = {user: row for row, user in enumerate(whole.user_ids)}
-    rows = np.array([place[user] for user in queries.user_ids], np.int64)
+    row_of = {user: row for row, user in enumerate(whole.user_ids)}
+    rows = np.array([row_of[user] for user in queries.user_ids], np.int64)
     starts = whole.offsets[rows] + queries.history.lengths
     stops = whole.offsets[rows + 1].copy()
     if split == schema.VALID:
@@ -88,11 +95,11 @@ def windows(dataset: PreparedDataset, split: str, queries: Queries) -> tuple[np.
     return starts, stops
 
 
-def spread(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every flat position of some stretches, and the number of the stretch it is in.
+def concatenated_windows(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All flat positions of the windows, one window after another, and the number of the window of each.
 
     Example:
-        >>> [values.tolist() for values in spread(np.array([3, 9]), np.array([5, 10]))]
+        >>> [values.tolist() for values in concatenated_windows(np.array([3, 9]), np.array([5, 10]))]
         [[3, 4, 9], [0, 0, 1]]
     """
     lengths = np.maximum(stops - starts, 0)

@@ -1,4 +1,4 @@
-"""The layers of ClickRanker: what a history says of a candidate, and how the heads hang together."""
+"""The layers of ClickRanker: history features of a candidate, experts, and the funnel that links the heads."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ import tensorflow as tf
 
 from tfrec.keras import keras
 
-NOWHERE = -1e9
+MASKED = -1e9
+"""Attention logit of padding."""
 
 
 class HistoryPooling(keras.layers.Layer):
-    """A history of item vectors as one vector, and as one vector for each candidate.
+    """Pools the item vectors of a history into one vector for the user and one for each candidate.
 
-    Every event has a weight from its recency and kind, both learned; for a candidate the cosine of event and candidate
-    is added (after Deep Interest Network, Zhou et al. 2018, https://arxiv.org/abs/1706.06978).
+    An event's attention logit is the sum of learned weights for its recency and its kind; for a candidate, the scaled
+    cosine of event and candidate is added (after Deep Interest Network, Zhou et al. 2018,
+    https://arxiv.org/abs/1706.06978).
 
     Args:
-        max_history: int. Recencies told apart; older events share the last.
+        max_history: int. Number of recency weights; older events share the last one.
         num_event_kinds: int.
 
     Call arguments:
-        history: float32 `[batch, length, dim]`. kinds: int32 `[batch, length]`, −1 is unknown. mask: bool
-            `[batch, length]`, true at real events, which stand first. candidates: float32 `[batch, candidates, dim]`.
+        history: float32 `[batch, length, dim]`.
+        kinds: int32 `[batch, length]`, −1 is unknown.
+        mask: bool `[batch, length]`, true at events, which come before the padding.
+        candidates: float32 `[batch, candidates, dim]`.
 
     Returns:
-        user: float32 `[batch, dim]`. attended: float32 `[batch, candidates, dim]`. alike: float32
-        `[batch, candidates, 2]`, the highest and the weighted cosine. All 0 where a history is empty.
+        user: float32 `[batch, dim]`.
+        attended: float32 `[batch, candidates, dim]`.
+        similarity: float32 `[batch, candidates, 2]`, the highest and the attention-weighted cosine.
+
+        All are 0 for an empty history.
     """
 
     def __init__(self, max_history: int, num_event_kinds: int, **kwargs: Any) -> None:
@@ -52,14 +59,14 @@ class HistoryPooling(keras.layers.Layer):
         age = tf.clip_by_value(tf.cast(age, tf.int32), 0, self.max_history - 1)
         kind = tf.where((kinds < 0) | (kinds >= self.num_event_kinds), self.num_event_kinds, kinds)
         weight = tf.gather(self.recency, age) + tf.gather(self.kind_weight, kind)
-        weight = tf.where(mask, weight, NOWHERE)
-        read = history + tf.gather(self.kind_vector, kind)
-        user = tf.einsum("bl,bld->bd", tf.nn.softmax(weight) * real, read)
+        weight = tf.where(mask, weight, MASKED)
+        values = history + tf.gather(self.kind_vector, kind)
+        user = tf.einsum("bl,bld->bd", tf.nn.softmax(weight) * real, values)
         cosine = tf.einsum(
             "bcd,bld->bcl", tf.math.l2_normalize(candidates, axis=-1), tf.math.l2_normalize(history, axis=-1)
         )
         attention = tf.nn.softmax(weight[:, None] + self.sharpness * cosine) * real[:, None]
-        attended = tf.einsum("bcl,bld->bcd", attention, read)
+        attended = tf.einsum("bcl,bld->bcd", attention, values)
         highest = tf.reduce_max(tf.where(mask[:, None], cosine, -1.0), axis=2)
         highest = tf.where(tf.reduce_any(mask, axis=1, keepdims=True), highest, 0.0)
         return user, attended, tf.stack([highest, tf.reduce_sum(attention * cosine, axis=2)], axis=-1)
@@ -69,18 +76,19 @@ class HistoryPooling(keras.layers.Layer):
 
 
 class Occurrences(keras.layers.Layer):
-    """How often, and how recently, a candidate stands in the history itself.
+    """How often and how recently each candidate occurs in the history.
 
     Args:
         num_event_kinds: int.
 
     Call arguments:
-        history: int32 `[batch, length]`, −1 is padding on the right. kinds: int32 `[batch, length]`, −1 unknown.
-            candidates: int32 `[batch, candidates]`, −1 is padding.
+        history: int32 `[batch, length]`, padded on the right with −1.
+        kinds: int32 `[batch, length]`, −1 is unknown.
+        candidates: int32 `[batch, candidates]`, −1 is padding.
 
     Returns:
-        float32 `[batch, candidates, num_event_kinds + 2]`: log(1 + times) for each kind and for unknown kinds, and
-        1 / (1 + events since the last time), 0 where it never was.
+        float32 `[batch, candidates, num_event_kinds + 2]`: log(1 + occurrences) for each kind and for unknown
+        kinds, and 1 / (1 + events since the last occurrence), 0 if there is none.
 
     Example:
         >>> history, kinds = tf.constant([[7, 8, 7, 9]]), tf.zeros([1, 4], tf.int32)
@@ -107,12 +115,16 @@ class Occurrences(keras.layers.Layer):
 
 
 class Experts(keras.layers.Layer):
-    """One layer of progressive layered extraction: every head mixes experts of its own with shared ones by a gate.
+    """One layer of progressive layered extraction: a gate per head mixes the head's own experts with shared ones.
 
     Reference: Tang et al. 2020, https://doi.org/10.1145/3383313.3412236 (customised gate control).
 
     Args:
-        heads: int. units: int, width of an expert. seed: int. own, shared: int, experts a head, and for all.
+        heads: int. Number of heads.
+        units: int. Width of an expert.
+        seed: int. Seed of the initial weights.
+        own: int. Experts per head.
+        shared: int. Experts shared by all heads.
 
     Call arguments:
         inputs: float32 `[..., width]`.
@@ -149,20 +161,20 @@ class Experts(keras.layers.Layer):
 
 
 class Funnel(keras.layers.Layer):
-    """Log-probabilities of behaviours: along the chain, that of a deeper one is a product of conditionals.
+    """Turns logits into log-probabilities; along the funnel, probabilities are products of conditionals.
 
-    P(purchase) = P(view) · P(favourite | view) · P(purchase | favourite) (after ESMM, Ma et al. 2018,
-    https://arxiv.org/abs/1804.07931). All heads so learn from all examples, and no deeper behaviour is likelier than a
-    shallower one. Behaviours outside the chain stand for themselves.
+    For example, P(purchase) = P(view) · P(favourite | view) · P(purchase | favourite) (after ESMM, Ma et al. 2018,
+    https://arxiv.org/abs/1804.07931). That way all heads learn from all examples, and a deeper behaviour is never more
+    probable than a shallower one. Behaviours outside the funnel are independent of it.
 
     Args:
-        chain: Places of the heads that form the chain, the shallow before the deep; may be empty.
+        chain: Indices of the heads in the funnel, shallowest first; may be empty.
 
     Call arguments:
-        logits: float32 `[..., heads]`, of the conditionals.
+        logits: float32 `[..., heads]`, of the conditional probabilities.
 
     Returns:
-        float32 `[..., heads]`, at most 0.
+        float32 `[..., heads]`, log-probabilities.
 
     Example:
         >>> tf.exp(Funnel([0, 1])(tf.zeros([1, 3]))).numpy().round(2)
@@ -184,10 +196,12 @@ class Funnel(keras.layers.Layer):
 
 
 class Calibration(keras.layers.Layer):
-    """Platt scaling of each head, sigmoid(slope · logit + shift), and no deeper behaviour likelier than a shallower.
+    """Platt scaling of each head, sigmoid(slope · logit + shift).
+
+    Along the funnel, each result is capped at that of the next shallower behaviour.
 
     Args:
-        chain: As `Funnel`'s.
+        chain: Indices of the heads in the funnel, shallowest first; may be empty.
 
     Call arguments:
         log_probabilities: float32 `[..., heads]`.
@@ -206,19 +220,19 @@ class Calibration(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, log_probabilities: tf.Tensor) -> tf.Tensor:
-        found = tf.unstack(tf.sigmoid(self.slope * logit(log_probabilities) + self.shift), axis=-1)
+        heads = tf.unstack(tf.sigmoid(self.slope * logit(log_probabilities) + self.shift), axis=-1)
         for before, head in zip(self.chain, self.chain[1:]):
-            found[head] = tf.minimum(found[head], found[before])
-        return tf.stack(found, axis=-1)
+            heads[head] = tf.minimum(heads[head], heads[before])
+        return tf.stack(heads, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "chain": self.chain}
 
 
 def log_complement(log_probability: tf.Tensor) -> tf.Tensor:
-    """log(1 − p) from log p, exact at both ends; p is kept 1e-7 below 1."""
+    """log(1 − p) from log p, accurate for p near 0 and near 1; log p is capped at −1e-7."""
     bounded = tf.minimum(log_probability, -1e-7)
-    # each branch is exact where it is taken, and finite, for the gradient's sake, where it is not
+    # Each branch is accurate where it is used; elsewhere its input is clamped so that gradients stay finite.
     near = bounded > -0.7
     return tf.where(
         near,

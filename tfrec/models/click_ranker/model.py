@@ -1,4 +1,4 @@
-"""ClickRanker: will this user view, favourite, buy this candidate? The second stage, behind a retrieval."""
+"""ClickRanker: predicts whether a user views, favourites or buys a candidate. The second stage, after retrieval."""
 
 from __future__ import annotations
 
@@ -13,55 +13,63 @@ import tensorflow_recommenders as tfrs
 from tfrec import schema
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.click_ranker.blocks import Describe, GatherItems, Spread, context_inputs, head_logits, read_context
+from tfrec.models.click_ranker.blocks import (
+    Describe,
+    GatherItems,
+    RepeatForCandidates,
+    context_inputs,
+    encode_context,
+    head_logits,
+)
 from tfrec.models.click_ranker.context_features import ContextFeatures
 from tfrec.models.click_ranker.layers import Calibration, Funnel, HistoryPooling, log_complement
 from tfrec.models.shared.item_table import ItemTable
 
 
 class ClickRanker(keras.Model):
-    """User, candidate and context through a cross network to one probability a behaviour.
+    """Predicts the probability of each behaviour from user, candidate and context.
 
-    Item vector = P · text + id (`ItemTable`). The history is pooled by recency, kind and likeness to the candidate; to
-    that come how often and how recently the candidate stands in it, the candidate's counts of each behaviour in
-    training, and the context. All of it is crossed (DCN-V2, Wang et al. 2021, https://arxiv.org/abs/2008.13535, with
-    TFRS's `Cross`), and goes through an MLP to the heads.
+    An item's vector is P · text + id (`ItemTable`). The history is pooled by recency, event kind and similarity to the
+    candidate. Further features are how often and how recently the candidate occurs in the history, its training count
+    of each behaviour, and the context. A cross network (DCN-V2, Wang et al. 2021, https://arxiv.org/abs/2008.13535,
+    with TFRS's `Cross`) combines them, and an MLP maps the result to one logit per head.
 
     Args:
         num_items: int. Items in the catalogue.
         num_event_kinds: int. Kinds of event in the data.
         behaviours: Names of the heads.
-        multi_task: "esmm": the heads of `schema.FUNNEL` are chained, see `Funnel`. "ple": a layer of `Experts`, heads
-            apart. "shared": one MLP, heads apart.
+        multi_task: "esmm": the heads in `schema.FUNNEL` are chained, see `Funnel`. "ple": a layer of `Experts`,
+            independent heads. "shared": one MLP, independent heads.
         text_dim: int. Width of the text vectors; 0 for none.
         dim: int. Width of item vectors; with text, at most `text_dim`.
-        max_history: int. Events read, the newest ones.
-        cross_layers: int. Layers of the cross network.
+        max_history: int. Number of newest events used.
+        cross_layers: int. Number of cross layers.
         mlp_units: Widths of the hidden layers after the cross network; at least one for "ple".
         dropout: float in [0, 1).
-        use_id: bool. Whether items have a vector of their own beside their text.
-        id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
+        use_id: bool. Whether items have an id vector in addition to their text.
+        id_rate: float. Learning rate of the id vectors relative to the others (`ItemTable`).
         context: `ContextFeatures.to_json()`, or None for no context.
-        seed: int. Of the initial weights and the dropout masks.
-        dtype_policy: "float32" or "mixed_bfloat16"; of the MLP. TFRS's `Cross` casts only one of its two inputs.
-        name: str. Of the Keras model.
+        seed: int. Seed of the initial weights and the dropout masks.
+        dtype_policy: "float32" or "mixed_bfloat16", for the MLP only, because TFRS's `Cross` casts only one of its two
+            inputs.
+        name: str. Name of the Keras model.
 
     Inputs (a dict):
-        history_items, history_events: int32 `[batch, length]`, oldest first, padded on the right with −1; an event of
-            an unknown kind has −1.
+        history_items, history_events: int32 `[batch, length]`, oldest first, padded on the right with −1. Events of
+            an unknown kind have −1.
         candidates: int32 `[batch, candidates]`, −1 is padding.
-        context_numbers: float32 `[batch, numbers]`, context_categories: int32 `[batch, categories]`, of
-            `ContextFeatures.encode`; each only where the model has such columns.
+        context_numbers: float32 `[batch, numbers]`, context_categories: int32 `[batch, categories]`, from
+            `ContextFeatures.encode`; each only if the model has such columns.
 
     Returns:
-        float32 `[batch, candidates, behaviours]`: log-probabilities before calibration; of no meaning at padding.
-        `probabilities` calibrates them. An empty history is read as a user who did nothing yet.
+        float32 `[batch, candidates, behaviours]`: log-probabilities before calibration, undefined at padding.
+        `probabilities` calibrates them. An empty history stands for a user who has done nothing yet.
 
     Example:
         >>> model = ClickRanker(5, 2, ["view", "purchase"], dim=4, max_history=3, mlp_units=[8])
-        >>> found = model.probabilities({"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]],
-        ...                              "candidates": [[2, 4]]})
-        >>> found.shape, bool(tf.reduce_all(found[..., 1] <= found[..., 0]))
+        >>> probabilities = model.probabilities({"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]],
+        ...                                      "candidates": [[2, 4]]})
+        >>> probabilities.shape, bool(tf.reduce_all(probabilities[..., 1] <= probabilities[..., 0]))
         (TensorShape([1, 2, 2]), True)
     """
 
@@ -103,14 +111,15 @@ class ClickRanker(keras.Model):
         mask = keras.Input((None,), dtype="bool", name="history_mask")
         candidate = keras.Input((None, dim), name="candidate_vectors")
         facts = keras.Input((None, len(behaviours) + num_event_kinds + 2), name="facts")
-        surroundings = context_inputs(features)
-        user, attended, alike = pooling(history, kinds, mask, candidate)
-        user, attended, candidate_read = (norm(part) for norm, part in zip(norms, (user, attended, candidate)))
-        user = Spread(name="spread_user")([user, candidate])
-        parts = [user, attended, candidate_read, keras.layers.Multiply()([user, candidate_read]), alike, facts]
-        if surroundings:
-            around = keras.layers.Concatenate(name="context")(read_context(surroundings, features))
-            parts.append(Spread(name="spread_context")([around, candidate]))
+        context_tensors = context_inputs(features)
+        user, attended, similarity = pooling(history, kinds, mask, candidate)
+        user, attended, candidate_normed = (norm(part) for norm, part in zip(norms, (user, attended, candidate)))
+        user = RepeatForCandidates(name="spread_user")([user, candidate])
+        product = keras.layers.Multiply()([user, candidate_normed])
+        parts = [user, attended, candidate_normed, product, similarity, facts]
+        if context_tensors:
+            encoded = keras.layers.Concatenate(name="context")(encode_context(context_tensors, features))
+            parts.append(RepeatForCandidates(name="spread_context")([encoded, candidate]))
         x0 = keras.layers.Concatenate(name="x0")(parts)
         crossed = x0
         for i in range(cross_layers):
@@ -119,19 +128,18 @@ class ClickRanker(keras.Model):
             cross = tfrs.layers.dcn.Cross(rank, kernel_initializer=start, dtype="float32", name=f"cross_{i}")
             crossed = cross(x0, crossed)
         logits = head_logits(crossed, mlp_units, dropout, len(behaviours), multi_task, seed, dtype_policy)
-        body_inputs = [history, kinds, mask, candidate, facts, *surroundings.values()]
+        body_inputs = [history, kinds, mask, candidate, facts, *context_tensors.values()]
         body = keras.Model(body_inputs, funnel(logits), name="body")
 
         indices = keras.Input((None,), dtype="int32", name=schema.HISTORY_ITEMS)
-        wanted = keras.Input((None,), dtype="int32", name=schema.CANDIDATES)
-        gathered = GatherItems(items, name="gather")([indices, wanted])
-        described = Describe(num_items, num_event_kinds, len(behaviours), name="describe")
-        output = body(
-            [gathered[0], kinds, indices >= 0, gathered[1], described(indices, kinds, wanted), *surroundings.values()]
-        )
-        inputs = {schema.HISTORY_ITEMS: indices, schema.HISTORY_EVENTS: kinds, schema.CANDIDATES: wanted}
-        super().__init__(inputs={**inputs, **surroundings}, outputs=output, name=name)
-        self.body, self.describe, self.context = body, described, features
+        candidates = keras.Input((None,), dtype="int32", name=schema.CANDIDATES)
+        history_vectors, candidate_vectors = GatherItems(items, name="gather")([indices, candidates])
+        describe = Describe(num_items, num_event_kinds, len(behaviours), name="describe")
+        counts = describe(indices, kinds, candidates)
+        output = body([history_vectors, kinds, indices >= 0, candidate_vectors, counts, *context_tensors.values()])
+        inputs = {schema.HISTORY_ITEMS: indices, schema.HISTORY_EVENTS: kinds, schema.CANDIDATES: candidates}
+        super().__init__(inputs={**inputs, **context_tensors}, outputs=output, name=name)
+        self.body, self.describe, self.context = body, describe, features
         self.calibration = Calibration(chain if multi_task == "esmm" else [], name="calibration")
         self.calibration(tf.zeros([1, 1, len(behaviours)]))
 
@@ -159,21 +167,21 @@ class ClickRanker(keras.Model):
 
     @property
     def items(self) -> ItemTable:
-        """The item vectors."""
+        """The layer that holds the item vectors."""
         return self.get_layer("gather").items
 
     def probabilities(self, inputs: dict[str, Any]) -> tf.Tensor:
-        """Calibrated, float32 `[batch, candidates, behaviours]`."""
+        """Calibrated probabilities, float32 `[batch, candidates, behaviours]`; inputs as for the model."""
         tensors = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
         return self.calibration(self(tensors, training=False))
 
     def log_probabilities_of_vectors(self, inputs: dict[str, Any], history: Any, candidates: Any) -> tf.Tensor:
-        """As the model, where the item vectors are known.
+        """The model's output from precomputed item vectors.
 
         Args:
-            inputs: As the model's: the indices, kinds and context that go with the vectors.
-            history: float32 `[batch, length, dim]`, the vectors of the history's items.
-            candidates: float32 `[batch, candidates, dim]`, those of the candidates.
+            inputs: The model's inputs; indices, kinds and context are still needed.
+            history: float32 `[batch, length, dim]`, vectors of the history's items.
+            candidates: float32 `[batch, candidates, dim]`, vectors of the candidates.
 
         Returns:
             float32 `[batch, candidates, behaviours]`: log-probabilities before calibration.
@@ -184,12 +192,12 @@ class ClickRanker(keras.Model):
         return self.body([history, kinds, items >= 0, candidates, facts, *context], training=False)
 
     def start_at(self, rates: np.ndarray, popularity: np.ndarray, text_vectors: np.ndarray | None) -> None:
-        """Starts the heads at the share of positives, and tells the model what training counted.
+        """Initialises the head biases, the popularity features and the text part of the item vectors.
 
         Args:
-            rates: float `[behaviours]`, in 0…1.
+            rates: float `[behaviours]`, share of positives of each behaviour, in 0…1.
             popularity: `[num_items, behaviours]`, training events.
-            text_vectors: float32 `[num_items, text_dim]`, or None.
+            text_vectors: float32 `[num_items, text_dim]`; None for a model without text.
         """
         if text_vectors is not None:
             self.items.start_from(text_vectors)
@@ -212,9 +220,12 @@ class ClickRanker(keras.Model):
 
 
 def behaviour_loss(weights: Sequence[float]) -> Any:
-    """The loss of a ClickRanker: the mean over real labels of the weighted cross-entropies of the heads.
+    """The loss of a ClickRanker: cross-entropy averaged over all labels, weighted by head.
 
-    Labels are float32 `[batch, candidates, behaviours]`, −1 where there is nothing to learn.
+    Labels are float32 `[batch, candidates, behaviours]`; labels of −1 are ignored.
+
+    Args:
+        weights: Weight of each head.
     """
     weight = tf.constant(list(weights), tf.float32)
 
@@ -227,7 +238,7 @@ def behaviour_loss(weights: Sequence[float]) -> Any:
 
 
 def funnel_places(behaviours: Sequence[str]) -> list[int]:
-    """Places of the behaviours of `schema.FUNNEL`, in its order.
+    """Indices of the behaviours that are in `schema.FUNNEL`, in the funnel's order.
 
     Example:
         >>> funnel_places(["purchase", "rating", "view"])

@@ -1,4 +1,4 @@
-"""ClickRanker over arrays: histories and candidates in, NumPy probabilities out."""
+"""Predicts with a ClickRanker on arrays: takes histories and candidates, returns NumPy probabilities."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tfrec.models.click_ranker.model import ClickRanker
 from tfrec.models.shared.item_table import lookup
 
 
-class ClickRankerJudge:
-    """Judges candidates with a ClickRanker, traced once.
+class ClickRankerPredictor:
+    """Predicts the probabilities of candidates with a ClickRanker; the graph is traced only once.
 
-    The item vectors are computed when it is made; after more training, `refresh` computes them anew.
+    Item vectors are computed on construction; call `refresh` after further training.
 
     Args:
         model: The model.
-        batch_size: int. Rows judged at a time.
+        batch_size: int. Rows per batch.
     """
 
     def __init__(self, model: ClickRanker, batch_size: int = 512) -> None:
         self.model, self.behaviours, self.batch_size = model, model.behaviours, batch_size
         self._vectors = tf.Variable(model.items.vectors(), trainable=False)
-        whole = tf.TensorSpec([None, None], tf.int32)
-        spec = {name: whole for name in (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.CANDIDATES)}
+        matrix = tf.TensorSpec([None, None], tf.int32)
+        spec = {name: matrix for name in (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.CANDIDATES)}
         for name, value in model.context.encode(None, 1).items():
             spec[name] = tf.TensorSpec([None, value.shape[1]], tf.as_dtype(value.dtype))
-        self._judge = tf.function(self._log_probabilities, input_signature=[spec])
+        self._predict = tf.function(self._log_probabilities, input_signature=[spec])
 
     def refresh(self) -> None:
-        """Takes the item vectors from the model as it is now."""
+        """Recomputes the item vectors from the model's current weights."""
         self._vectors.assign(self.model.items.vectors())
 
     def probabilities(
@@ -49,27 +49,27 @@ class ClickRankerJudge:
         """The probability of each behaviour for each candidate.
 
         Args:
-            histories: Without impressions, which are no acts (`without_kind`).
+            histories: Histories without impressions (see `without_kind`).
             rows: int `[n]`, rows of the histories.
             candidates: int32 `[n, candidates]`, −1 is padding.
-            stops: int `[n]`, flat position one after the newest event that is read; None for the whole row.
-            context: `context_*` columns `[n]`; None for unknown.
-            calibrated: bool. Whether the calibration is applied.
+            stops: int `[n]`, flat position just after the newest event to use; None for the whole row.
+            context: `context_*` columns `[n]`; None if unknown.
+            calibrated: bool. Whether to apply the calibration.
 
         Returns:
-            float32 `[n, candidates, behaviours]`; of no meaning at padding.
+            float32 `[n, candidates, behaviours]`; undefined at padding.
         """
         rows, candidates = np.asarray(rows), np.asarray(candidates, np.int32)
         stops = histories.offsets[rows + 1] if stops is None else stops
-        found = np.zeros((*candidates.shape, len(self.behaviours)), np.float32)
+        probabilities = np.zeros((*candidates.shape, len(self.behaviours)), np.float32)
         for start in range(0, len(rows), self.batch_size):
             part = slice(start, start + self.batch_size)
-            around = None if context is None else {name: values[part] for name, values in context.items()}
+            context_part = None if context is None else {name: values[part] for name, values in context.items()}
             inputs = recent_events(histories, rows[part], stops[part], self.model.max_history)
             inputs[schema.CANDIDATES] = candidates[part]
-            logs = self._judge({**inputs, **self.model.context.encode(around, len(rows[part]))})
-            found[part] = (self.model.calibration(logs) if calibrated else tf.exp(logs)).numpy()
-        return found
+            logs = self._predict({**inputs, **self.model.context.encode(context_part, len(rows[part]))})
+            probabilities[part] = (self.model.calibration(logs) if calibrated else tf.exp(logs)).numpy()
+        return probabilities
 
     def _log_probabilities(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         history = lookup(self._vectors, inputs[schema.HISTORY_ITEMS])
@@ -78,10 +78,16 @@ class ClickRankerJudge:
 
 
 def recent_events(histories: Histories, rows: np.ndarray, stops: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """The newest events of rows before the flat positions `stops`, oldest first, padded on the right.
+    """The newest events before the flat positions `stops`, oldest first, padded on the right.
+
+    Args:
+        histories: The events.
+        rows: int `[n]`, rows of the histories.
+        stops: int `[n]`, flat position just after the newest event of each row to use.
+        length: int. Maximum number of events per row.
 
     Returns:
-        `history_items` and `history_events`, int32 `[n, longest]`, −1 at padding; longest is at least 1, at most
+        `history_items` and `history_events`, int32 `[n, longest]`, −1 at padding. `longest` is between 1 and
         `length`.
     """
     starts = np.maximum(histories.offsets[rows], stops - length)
