@@ -1,4 +1,4 @@
-"""What a family of models offers to the rooms above, which know no family by its name."""
+"""The interface of a model family; code outside the families uses only this and knows none of them by name."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from tfrec.training.run_layout import WEIGHTS_FILE
 
 
 class Ability(Enum):
-    """What can be done with the models of a family; `ModelFamily.can` says with which."""
+    """What a family's models can be used for; see `ModelFamily.can`."""
 
     RANK_CATALOGUE = auto()
-    """Scores every item, so that it makes lists, retrieves for a ranker, and is measured by full ranking."""
+    """Scores every item: can recommend, retrieve candidates for a ranker, and be evaluated by full ranking."""
     RANK_CANDIDATES = auto()
-    """Gives each behaviour's probability for given candidates, so that it can be the second of two stages."""
+    """Predicts the probability of each behaviour for given candidates: can be the second of two stages."""
     EXPORT_TWO_STAGES = auto()
-    """Its export takes a ranker behind it."""
+    """Can be exported together with a ranker as its second stage."""
     WARM_START = auto()
-    """Its training can start from an earlier run: `training.start_from`."""
+    """Training can start from an earlier run (`training.start_from`)."""
     RETRAIN = auto()
-    """`tfrec retrain` keeps it up to date."""
+    """Works with `tfrec retrain`."""
     TUNE = auto()
-    """`tfrec tune` searches its options: validates by NDCG@10 after each epoch, and calls `after_epoch` then."""
+    """Works with `tfrec tune`: validates NDCG@10 after each epoch, then calls `after_epoch`."""
     EXPLORE = auto()
-    """`tfrec explore` looks into it."""
+    """Works with `tfrec explore`."""
     ADD_ITEMS = auto()
-    """Takes new items, by their text, without training."""
+    """New items can be added by their text, without training."""
     GREET_NEWCOMERS = auto()
-    """Its export answers people without a history with popular items."""
+    """The export recommends popular items to users without a history."""
 
 
 class TrainedRun(Protocol):
-    """What a family reads of a finished run; `tfrec.Run` has it."""
+    """What a family needs of a finished run; `tfrec.Run` implements it."""
 
     path: Path
     config: RunConfig
@@ -53,19 +53,19 @@ class TrainedRun(Protocol):
 
     @property
     def event_kinds(self) -> list[str]:
-        """Event kinds that the model knows; the position is the index."""
+        """Event kinds that the model knows, in index order."""
 
     @property
     def items(self) -> pl.DataFrame:
-        """The catalogue; the row is the item index."""
+        """The catalogue; row numbers are item indices."""
 
     @property
     def item_ids(self) -> np.ndarray:
-        """Object `[num_items]`."""
+        """object `[num_items]`, ids in catalogue order."""
 
     @property
     def model(self) -> Any:
-        """As `load_model` gave it."""
+        """The result of `load_model`."""
 
     def encoder(self) -> TextEncoder:
         """The text encoder of the model."""
@@ -73,14 +73,15 @@ class TrainedRun(Protocol):
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit has beside the data and the configuration.
+    """What `ModelFamily.fit` gets in addition to the data and the configuration.
 
     Attributes:
-        encoder: Where the family `reads_text`.
-        text_vectors: float32 `[num_items, encoder.dim]`, where it `reads_text_vectors`.
-        earlier: The run that `training.start_from` names, of the same family; only where it can `WARM_START`.
-        resume: Whether to go on from the checkpoints in the folder, if there are any.
-        after_epoch: Called with each epoch, from 0, and its numbers; may raise to stop. Only where it can `TUNE`.
+        encoder: The text encoder; None unless the family `reads_text`.
+        text_vectors: float32 `[num_items, encoder.dim]`; None unless the family `reads_text_vectors`.
+        earlier: The run of the same family that `training.start_from` names; None unless the family can `WARM_START`.
+        resume: Whether to continue from the checkpoints in the folder, if there are any.
+        after_epoch: Called after each epoch with its number, from 0, and its metrics; may raise to stop the fit. Used
+            only by families that can `TUNE`.
     """
 
     encoder: TextEncoder | None = None
@@ -91,16 +92,16 @@ class FitContext:
 
 
 class ModelFamily(ABC):
-    """One kind of model: how it is fitted, kept, loaded, asked and measured.
+    """One kind of model: how to fit, save, load, query and evaluate it.
 
-    A new family is a folder in `tfrec/models/` with a subclass of this, and a line in
+    To add a family, add a folder with a subclass to `tfrec/models/` and a line to
     `tfrec.config.model_families.MODEL_FAMILIES`.
 
     Attributes:
-        name: What `model.kind` calls it.
-        abilities: What can be done with its models; where that depends on the configuration, `can` is overridden.
-        export_module: Full name of the module that makes it servable, by `servable(run, options)`; None where it has no
-            export. Named and not imported, as serving stands above the models.
+        name: The value of `model.kind`.
+        abilities: What its models can be used for; override `can` if that depends on the configuration.
+        export_module: Full name of the module whose `servable(run, options)` exports a model; None if there is none. It
+            is a name because models must not import from serving.
     """
 
     name: ClassVar[str]
@@ -108,56 +109,60 @@ class ModelFamily(ABC):
     export_module: ClassVar[str | None] = None
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
-        """Whether a model with this configuration has an ability."""
+        """Whether a model with this configuration has the ability."""
         return ability in self.abilities
 
     def reads_text(self, config: RunConfig) -> bool:
-        """Whether the model reads text, so that there has to be an encoder."""
+        """Whether the model uses item text, and so needs a text encoder."""
         return False
 
     def reads_text_vectors(self, config: RunConfig) -> bool:
-        """Whether `fit` takes the catalogue's text vectors, which the run then keeps."""
+        """Whether `fit` needs the catalogue's text vectors, which are then saved with the run."""
         return False
 
     @abstractmethod
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
-        """Fits on the training split and keeps the weights that validate best.
+        """Fits on the training split and keeps the weights with the best validation metric.
 
         Args:
             dataset: Training sequences and validation queries.
-            config: Every option.
-            workdir: Folder of the run in progress: checkpoints, history, and whatever else the run is to keep.
-            context: What was made ready for it.
+            config: The full configuration.
+            workdir: Folder of the run in progress, for checkpoints, history and any other files of the run.
+            context: Encoder, text vectors and options of this fit.
         """
 
     def model_config(self, model: Any) -> dict[str, Any] | None:
-        """What the run's manifest keeps, for `load_model` to build the model by."""
+        """What the run's manifest stores for `build_model`; None if the run's other files suffice."""
         config: dict[str, Any] = model.get_config()
         return config
 
     def save_model(self, model: Any, folder: Path) -> None:
-        """Writes what a fit gave back into a run's folder."""
+        """Writes the fitted model to a run's folder."""
         (folder / WEIGHTS_FILE).parent.mkdir(parents=True, exist_ok=True)
         model.save_weights(str(folder / WEIGHTS_FILE))
 
     def load_model(self, run: TrainedRun) -> Any:
-        """The trained model; raises TypeError, ValueError or KeyError where it is not that of this version."""
+        """The trained model.
+
+        Raises:
+            TypeError, ValueError, KeyError: The run was trained with a version whose model differs.
+        """
         model = self.build_model(run)
         model.load_weights(str(run.path / WEIGHTS_FILE))
         return model
 
     def build_model(self, run: TrainedRun) -> Any:
-        """The model of a run before its weights are loaded."""
+        """The model of a run, before its weights are loaded."""
         raise NotImplementedError
 
     def scorer(self, run: TrainedRun) -> Scorer:
-        """The model behind the interface of everything that ranks the catalogue; where it can `RANK_CATALOGUE`."""
-        raise InvalidInput(f"A {self.name} model does not rank the catalogue, so there are no lists of it.")
+        """A scorer of the whole catalogue; raises `InvalidInput` unless the model can `RANK_CATALOGUE`."""
+        raise InvalidInput(f"A {self.name} model does not rank the catalogue, so it cannot recommend.")
 
     def evaluate(self, run: TrainedRun, dataset: PreparedDataset, split: str) -> dict[str, Any]:
-        """Metrics of a model that does not rank the catalogue; those of all others come from `evaluate_ranking`."""
+        """Metrics of a model that does not rank the catalogue; `evaluate_ranking` evaluates those that do."""
         raise NotImplementedError
 
     def item_vectors(self, model: Any) -> np.ndarray | None:
-        """float32 `[num_items, dim]`: what the model tells its items apart by; None where it keeps no such thing."""
+        """float32 `[num_items, dim]`: the model's item vectors; None if it has none."""
         return None

@@ -1,4 +1,4 @@
-"""The families of models by the name that `model.kind` calls them."""
+"""Looks up model families by the value of `model.kind`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tfrec.models.family import Ability, ModelFamily
 
 
 def family_of(kind: str) -> ModelFamily:
-    """The family that `model.kind` names.
+    """The family named `kind`.
 
     Raises:
-        InvalidInput: There is no family of that name.
+        InvalidInput: There is no such family.
     """
     if kind not in MODEL_FAMILIES:
         raise InvalidInput(f"Expected model.kind to be one of {', '.join(MODEL_FAMILIES)}, received {kind!r}.")
@@ -22,7 +22,7 @@ def family_of(kind: str) -> ModelFamily:
 
 
 def families_with(ability: Ability) -> str:
-    """Names of the families that have an ability, for messages.
+    """Names of the families that have an ability, for use in messages.
 
     Example:
         >>> families_with(Ability.RANK_CANDIDATES)
@@ -32,7 +32,7 @@ def families_with(ability: Ability) -> str:
 
 
 @cache
-def _load(place: str) -> ModelFamily:
-    module, _, name = place.partition(":")
+def _load(target: str) -> ModelFamily:
+    module, _, name = target.partition(":")
     family: ModelFamily = getattr(importlib.import_module(module), name)()
     return family

@@ -1,1 +1,1 @@
-"""Baselines: counted (popularity, co-occurrence, text) and trained in closed form (EASE, ALS)."""
+"""Baselines: untrained (popularity, co-occurrence, text) and trained (EASE, ALS)."""

@@ -1,4 +1,4 @@
-"""Baselines that are counted, not trained: popularity, text similarity, co-occurrence, and the last two together."""
+"""Untrained baselines: popularity, text similarity, co-occurrence, and co-occurrence with text."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ from tfrec.models.shared.neighbours import count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 WINDOW = 10
+"""Two items co-occur if at most this many events apart."""
 DECAY = 0.8
+"""Weight of an event relative to the next newer one."""
 HISTORY = 50
+"""Newest events that count; `DECAY` leaves older ones no weight (0.8^50 is about 1e-5)."""
 TEXT_WEIGHT = 0.3
+"""Weight of text similarity relative to co-occurrence shares."""
 TEXT_TEMPERATURE = 0.1
-"""Width of the kernel exp((cos − 1) / 0.1), which leaves near-identical texts and little else."""
+"""Width of the kernel exp((cos − 1) / 0.1); only nearly identical texts get a noticeable weight."""
 _BLOCK = 2048
+"""History items compared with the catalogue at a time."""
 
 
 class Popularity:
-    """Every history gets the same scores: how many target events each item has in training."""
+    """Scores items by their number of target events in training, the same for every history."""
 
     name = "popularity"
     num_items: int
     counts: np.ndarray
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Counts; `text_vectors` is not used."""
+        """Counts the target events; `text_vectors` is not used."""
         training = dataset.training()
         self.num_items = dataset.num_items
         self.counts = np.bincount(training.items[training.is_target], minlength=self.num_items).astype(np.float32)
         return self
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`, each row the same. Read-only."""
+        """float32 `[len(rows), num_items]`; all rows are equal, and the array is read-only."""
         return np.broadcast_to(self.counts, (len(rows), self.num_items))
 
 
 class LastItemText:
-    """The cosine of each item's text vector to that of the last item in the history; 0 without one.
+    """Scores items by the cosine between their text vector and that of the history's last item; 0 without a history.
 
-    The last item itself gets no special treatment: its cosine is 1, so it comes first unless seen items are masked.
+    The last item itself is not treated specially: its cosine is 1, so it ranks first unless seen items are masked.
     """
 
     name = "text"
@@ -51,7 +56,7 @@ class LastItemText:
     vectors: np.ndarray
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Keeps the vectors, float `[num_items, dim]`, at length 1; raises `InvalidInput` without them."""
+        """Normalises the text vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
         self.num_items = dataset.num_items
         self.vectors = unit_vectors(_checked(text_vectors, self.num_items))
         return self
@@ -67,16 +72,16 @@ class LastItemText:
 
 
 class Cooccurrence:
-    """Items that stand near the history's items in training sequences.
+    """Scores items by how often they occur near the history's items in training sequences.
 
-    `C[i, j]` counts how often j stands within `window` events of i, before or after it. The score of j is the sum of
-    `decay^k * C[i, j]` over the history, k = 0 for its newest event. Only the newest 50 events are read; the older ones
-    would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by those of i:
-    on Amazon Scientific that cost 7% of the validation NDCG with seen items masked, 14% without.
+    `C[i, j]` counts how often j occurs within `window` events of i, before or after it. The score of j is the sum of
+    `decay^k * C[i, j]` over the history, where k = 0 for its newest event. Only the newest 50 events are used; older
+    ones would weigh less than `decay^50`. Without a history all scores are 0. Counts are not divided by the frequency
+    of i: on Amazon Scientific that reduced the validation NDCG by 7% with seen items masked and by 14% without.
 
     Args:
-        window: int. Events to each side that count as near.
-        decay: float. Weight of an event relative to the one after it.
+        window: int. Maximum distance in events, to each side.
+        decay: float. Weight of an event relative to the next newer one.
     """
 
     name = "cooccurrence"
@@ -106,16 +111,20 @@ class Cooccurrence:
 
 
 class CooccurrenceText(Cooccurrence):
-    """Co-occurrence and text: `P[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` in place of `C[i, j]`.
+    """Co-occurrence with text: uses `P[i, j] + 0.3 * exp((cos(i, j) - 1) / 0.1)` instead of `C[i, j]`.
 
-    `P[i, j]` is the share of j among what stands near i, so that the weight of the text means the same on sparse and
-    dense logs. Near-identical texts count, unrelated ones do not, and items without any training event are found too.
+    `P[i, j]` is the share of j among the items near i, so that the weight of the text means the same on sparse and
+    dense logs. Nearly identical texts count, unrelated ones do not, and items without training events are found too.
     """
 
     name = "cooccurrence_text"
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Counts the pairs and keeps the vectors, float `[num_items, dim]`; raises `InvalidInput` without them."""
+        """Counts the pairs and normalises the text vectors, float `[num_items, dim]`.
+
+        Raises:
+            InvalidInput: There are no text vectors, or not one per item.
+        """
         self.vectors = unit_vectors(_checked(text_vectors, dataset.num_items))
         super().fit(dataset)
         lengths = np.diff(self._starts)
@@ -129,7 +138,7 @@ class CooccurrenceText(Cooccurrence):
         query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
         weights = (TEXT_WEIGHT * weights).astype(np.float32)
         distinct, place = np.unique(items, return_inverse=True)
-        for start in range(0, len(distinct), _BLOCK):  # a block at a time, so that memory stays bounded
+        for start in range(0, len(distinct), _BLOCK):  # in blocks to bound memory
             near = self.vectors[distinct[start : start + _BLOCK]] @ self.vectors.T
             near = np.exp((near - 1) / TEXT_TEMPERATURE)
             here = np.flatnonzero((place >= start) & (place < start + len(near)))
@@ -142,7 +151,7 @@ class CooccurrenceText(Cooccurrence):
 def _weighted_history(
     histories: Histories, rows: np.ndarray, decay: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The newest events of the rows, flat: which row of the batch, item, and weight `decay^k`."""
+    """The newest events of the rows as flat arrays: row within the batch, item, and weight `decay^k`."""
     stop = histories.offsets[rows + 1]
     lengths = np.minimum(stop - histories.offsets[rows], HISTORY)
     places = concatenate_ranges(stop - lengths, lengths)

@@ -1,4 +1,4 @@
-"""Baselines that are fitted, on request: EASE by one matrix inversion, ALS by `implicit`. Order and text are unread."""
+"""Trained baselines: EASE, fitted by one matrix inversion, and ALS from `implicit`. Both ignore order and text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput, Unavailable
 
 MOST_ITEMS = 20_000
-"""Catalogue up to which EASE is fitted: its matrix of items by items is then 1.6 GB."""
+"""Largest catalogue that EASE is fitted on; its item-by-item matrix then takes 1.6 GB."""
 
 
 class Ease:
@@ -22,7 +22,7 @@ class Ease:
     distinct items i of B[i, j] = −P[i, j] / P[j, j], and B[j, j] = 0. Without a history all scores are 0.
 
     Args:
-        regularisation: float. λ, above 0.
+        regularisation: float. λ, greater than 0.
     """
 
     name = "ease"
@@ -34,7 +34,11 @@ class Ease:
         self.regularisation = regularisation
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Counts and inverts; raises `InvalidInput` for more than 20,000 items. `text_vectors` is not used."""
+        """Fits the weights; `text_vectors` is not used.
+
+        Raises:
+            InvalidInput: The catalogue has more than 20,000 items.
+        """
         self.num_items = dataset.num_items
         if self.num_items > MOST_ITEMS:
             raise InvalidInput(
@@ -53,21 +57,22 @@ class Ease:
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        found: np.ndarray = seen_matrix(histories, rows, self.num_items) @ self.weights
-        return found
+        scores: np.ndarray = seen_matrix(histories, rows, self.num_items) @ self.weights
+        return scores
 
 
 class Als:
     """Matrix factorisation for implicit feedback by alternating least squares (Hu, Koren & Volinsky 2008,
-    https://doi.org/10.1109/ICDM.2008.22), as `implicit` fits it: extra `baselines`.
+    https://doi.org/10.1109/ICDM.2008.22), implemented by `implicit` (extra `baselines`).
 
-    The vector of a history is solved for, not looked up, so new users have one. Without a history all scores are 0.
+    The user vector is computed from the history rather than looked up, so new users have one too. Without a history all
+    scores are 0.
 
     Args:
-        factors: int. Width.
-        alpha: float. Confidence of an observed pair is 1 + alpha.
-        iterations: int.
-        seed: int. Of the start.
+        factors: int. Width of the user and item vectors.
+        alpha: float. An observed pair has confidence 1 + alpha.
+        iterations: int. Number of alternating updates.
+        seed: int. Seed of the initial vectors.
     """
 
     name = "als"
@@ -82,7 +87,11 @@ class Als:
         }
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Fits on the training sequences; raises `Unavailable` without `implicit`. `text_vectors` is not used."""
+        """Fits on the training sequences; `text_vectors` is not used.
+
+        Raises:
+            Unavailable: `implicit` is not installed.
+        """
         try:
             from implicit.als import AlternatingLeastSquares
         except ImportError:
@@ -98,11 +107,11 @@ class Als:
         rows = np.asarray(rows)
         known = self._sparse(histories, rows)
         users = self.model.recalculate_user(np.arange(len(rows)), known)
-        found: np.ndarray = np.asarray(users, np.float32) @ np.asarray(self.model.item_factors, np.float32).T
-        return np.where((known.getnnz(axis=1) > 0)[:, None], found, np.float32(0))
+        scores: np.ndarray = np.asarray(users, np.float32) @ np.asarray(self.model.item_factors, np.float32).T
+        return np.where((known.getnnz(axis=1) > 0)[:, None], scores, np.float32(0))
 
     def _sparse(self, histories: Histories, rows: np.ndarray) -> Any:
-        """As `seen_matrix`, sparse."""
+        """The `seen_matrix` as a SciPy CSR matrix."""
         from scipy.sparse import csr_matrix
 
         starts, lengths = histories.offsets[rows], histories.lengths[rows]
@@ -112,7 +121,7 @@ class Als:
 
 
 def seen_matrix(histories: Histories, rows: np.ndarray, num_items: int) -> np.ndarray:
-    """float32 `[len(rows), num_items]`: 1 where the item is in the history.
+    """float32 `[len(rows), num_items]`: 1 if the item is in the history.
 
     Example:
         >>> zero = np.zeros(3, np.int64)

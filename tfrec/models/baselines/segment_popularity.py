@@ -1,4 +1,4 @@
-"""What is popular among people like a newcomer: popularity by a column of the users."""
+"""Popularity within user segments, for users without a history."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_SEGMENTS = pl.DataFrame(schema={schema.SEGMENT: pl.String, ITEM: pl.UInt32, s
 
 
 def segments_of(dataset: PreparedDataset, column: str) -> dict[str, str]:
-    """Each user's value of a column of the users, as a string; users without one are left out.
+    """Each user's segment: the value of a column of the user table, as a string. Users without a value are left out.
 
     Raises:
-        InvalidInput: the dataset has no users, or they have no such column.
+        InvalidInput: The dataset has no user table, or the table has no such column.
     """
     users = dataset.users
     if users is None or column not in users.columns or column == schema.USER_ID:
@@ -34,25 +34,29 @@ def segments_of(dataset: PreparedDataset, column: str) -> dict[str, str]:
 
 
 def segment_counts(dataset: PreparedDataset, column: str) -> pl.DataFrame:
-    """Training events of each item among the users of each value of a column.
+    """Counts each item's training events among the users of each segment.
+
+    Args:
+        dataset: Provides the training events and the users.
+        column: The column of the user table that holds the segments.
 
     Returns:
-        Columns segment (String), item (UInt32, the index) and count (UInt32); no row where the count is 0.
+        Columns segment (String), item (UInt32, the index) and count (UInt32); only counts above 0 have a row.
     """
-    training, of = dataset.training(), segments_of(dataset, column)
-    names = pl.Series([of.get(user) for user in training.user_ids], dtype=pl.String)
+    training, segment_of = dataset.training(), segments_of(dataset, column)
+    names = pl.Series([segment_of.get(user) for user in training.user_ids], dtype=pl.String)
     events = pl.DataFrame({schema.SEGMENT: names[training.rows], ITEM: pl.Series(training.items, dtype=pl.UInt32)})
-    counted = events.drop_nulls().group_by(schema.SEGMENT, ITEM).len(schema.COUNT)
-    return counted.with_columns(pl.col(schema.COUNT).cast(pl.UInt32)).sort(schema.SEGMENT, ITEM)
+    counts = events.drop_nulls().group_by(schema.SEGMENT, ITEM).len(schema.COUNT)
+    return counts.with_columns(pl.col(schema.COUNT).cast(pl.UInt32)).sort(schema.SEGMENT, ITEM)
 
 
 class PopularLists(NamedTuple):
-    """The most popular items of each segment, and in the last row those of everybody.
+    """The most popular items of each segment; the last row holds the overall most popular items.
 
     Attributes:
-        segments: names, one a row but the last.
-        items: int32 `[segments + 1, most]`, indices by falling score.
-        scores: float32 of the same shape.
+        segments: Names of all rows except the last.
+        items: int32 `[segments + 1, most]`, item indices, descending by score.
+        scores: float32, same shape.
     """
 
     segments: list[str]
@@ -61,17 +65,17 @@ class PopularLists(NamedTuple):
 
 
 class SegmentPopularity:
-    """Every history gets the scores of its user's segment: how many events each item has there in training.
+    """Scores items by their training events within the user's segment.
 
-    What a small segment leaves open is filled from the others: items are ranked by their events in the segment, of
-    equal ones by those of everybody, then by their place in the catalogue. The score says both: events in the segment,
-    plus a share below 1 of those of everybody. Users without a segment, or of one that training has not seen, get the
-    events of everybody.
+    Items are ranked by their events in the segment; ties are broken by events among all users, then by catalogue order,
+    so that even a small segment yields a full list. The score is the number of events in the segment plus a fraction
+    below 1 that grows with the events among all users. Users without a segment, or with one that does not occur in
+    training, get the overall counts.
 
     Args:
-        counts: What `segment_counts` returns.
+        counts: The result of `segment_counts`.
         overall: `[num_items]`, training events of each item among all users.
-        segments: Each user's segment.
+        segments: Maps user ids to segments.
 
     Example:
         >>> counts = pl.DataFrame({"segment": ["north"], "item": [2], "count": [5]})
@@ -87,7 +91,7 @@ class SegmentPopularity:
         self._counts = {str(name): (part[ITEM].to_numpy(), part[schema.COUNT]) for (name,), part in parts.items()}
 
     def of(self, segment: str | None) -> np.ndarray:
-        """float32 `[num_items]`: the scores of a segment; of everybody where it is not known."""
+        """float32 `[num_items]`: the scores of a segment, or the overall counts if it is unknown."""
         if segment is None or segment not in self._counts:
             return self.overall
         scores = self.overall / (1 + self.overall.max(initial=0))
@@ -97,13 +101,17 @@ class SegmentPopularity:
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        of = [self.segments.get(user) for user in histories.user_ids[rows]]
-        known = {segment: self.of(segment) for segment in set(of)}
-        return np.stack([known[segment] for segment in of]) if of else np.zeros((0, self.num_items), np.float32)
+        segments = [self.segments.get(user) for user in histories.user_ids[rows]]
+        scores_of = {segment: self.of(segment) for segment in set(segments)}
+        return (
+            np.stack([scores_of[segment] for segment in segments])
+            if segments
+            else np.zeros((0, self.num_items), np.float32)
+        )
 
     def lists(self, most: int) -> PopularLists:
-        """The first `most` items of each segment, and of everybody; at most as many as there are."""
+        """The `most` most popular items (or all, if there are fewer) of each segment and overall."""
         names = sorted(self._counts)
         scores = [self.of(name) for name in [*names, None]]
-        items = np.stack([np.argsort(-one, kind="stable")[:most] for one in scores]).astype(np.int32)
-        return PopularLists(names, items, np.stack([one[row] for one, row in zip(scores, items, strict=True)]))
+        items = np.stack([np.argsort(-row, kind="stable")[:most] for row in scores]).astype(np.int32)
+        return PopularLists(names, items, np.stack([row[best] for row, best in zip(scores, items, strict=True)]))

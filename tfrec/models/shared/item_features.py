@@ -1,4 +1,4 @@
-"""What is known of the items beside their ids: text vectors, and the catalogue's `*_embedding` columns."""
+"""Item features: text vectors, and the catalogue's `*_embedding` columns."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tfrec.retrieval.unit_vectors import unit_vectors
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
-    """The text vectors and, beside them, every column of lists of numbers whose name ends in `_embedding`.
+    """Concatenates the text vectors and all columns of number lists whose name ends in `_embedding`.
 
-    The rows of a column are brought to the mean length of the text vectors, 1 without text, so that each column counts
-    as much as the text where a model starts. An item without an embedding gets the mean of those that have one.
+    Each column's rows are scaled to the mean norm of the text vectors (1 without text), so that initially each column
+    counts as much as the text. An item without an embedding gets the mean of the others.
 
     Args:
-        dataset: Its `items`.
+        dataset: Provides the catalogue.
         text_vectors: float32 `[num_items, text_dim]`, or None.
 
     Returns:
-        float32 `[num_items, text_dim + widths of the columns]`; None where there is neither.
+        float32 `[num_items, text_dim + widths of the columns]`; None if there are neither.
 
     Raises:
         InvalidInput: A column holds no numbers, lists of unlike lengths, or a number that is not finite.
@@ -41,19 +41,28 @@ def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> 
 
 
 def embedding_columns(dataset: PreparedDataset) -> list[str]:
-    """Names of the catalogue's columns that are read as embeddings, in their order."""
+    """Names of the catalogue's embedding columns, in catalogue order."""
     return [name for name in dataset.items.columns if name.endswith(schema.EMBEDDING_SUFFIX)]
 
 
 def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
-    """float32 `[len(texts), encoder.dim]`, as the `encoder` section wants them; those known already are looked up."""
+    """Encodes texts with the options of the `encoder` section; vectors in the embedding store are reused.
+
+    Args:
+        texts: Any strings.
+        encoder: The text encoder.
+        config: Section `encoder`.
+
+    Returns:
+        float32 `[len(texts), encoder.dim]`.
+    """
     store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
     length = config.encoder.seq_length
     vectors = store.encode(texts, encoder, seq_length=length, batch_size=config.encoder.batch_size)
     if config.encoder.storage != "float32":
         lost = store.error(encoder, length)
         say(
-            f"Vectors kept as {config.encoder.storage}: {lost['mean_error']:.2%} of their length is lost in the mean, "
+            f"Vectors are stored as {config.encoder.storage}: relative error {lost['mean_error']:.2%} on average, "
             f"{lost['max_error']:.2%} at most"
         )
     return vectors
@@ -62,27 +71,34 @@ def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfi
 def shortened_features(
     dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig, features: np.ndarray | None
 ) -> np.ndarray | None:
-    """`features` with vectors of shortened texts in the place of the text vectors.
+    """`features` with the text vectors replaced by those of shortened texts.
+
+    Args:
+        dataset: Provides the texts.
+        encoder: The text encoder.
+        config: Sections `encoder` and `training`.
+        features: float32 `[num_items, width]`, the result of `item_features`; None for none.
 
     Returns:
-        float32 `[training.augmentation.shortened, num_items, width]`; None where `training.augmentation.words` is 0.
+        float32 `[training.augmentation.shortened, num_items, width]`; None if `training.augmentation.words`
+        is 0 or there are no features.
     """
-    knobs, found = config.training.augmentation, []
-    if not knobs.words or features is None:
+    options, versions = config.training.augmentation, []
+    if not options.words or features is None:
         return None
-    say(f"Text vectors of {knobs.shortened} × {dataset.num_items} shortened texts")
-    for version in range(knobs.shortened):
+    say(f"Encoding {options.shortened} × {dataset.num_items} shortened texts")
+    for version in range(options.shortened):
         rng = np.random.default_rng([config.training.seed, version])
-        vectors = text_vectors_of(shorter_texts(dataset.texts, knobs.words, rng), encoder, config)
-        found.append(np.concatenate([vectors, features[:, vectors.shape[1] :]], axis=1))
-    return np.stack(found)
+        vectors = text_vectors_of(shorter_texts(dataset.texts, options.words, rng), encoder, config)
+        versions.append(np.concatenate([vectors, features[:, vectors.shape[1] :]], axis=1))
+    return np.stack(versions)
 
 
 def _column(items: pl.DataFrame, name: str) -> np.ndarray:
-    """Rows of unit length, float32 `[num_items, width]`; the mean where there is none."""
+    """float32 `[num_items, width]`, rows of unit length; items without an embedding get the mean."""
     rows = items[name].to_list()
-    found = [row for row in rows if row is not None]
-    width = len(found[0]) if found and isinstance(found[0], list) else 0
+    given = [row for row in rows if row is not None]
+    width = len(given[0]) if given and isinstance(given[0], list) else 0
     wrong = [i for i, row in enumerate(rows) if row is not None and (not isinstance(row, list) or len(row) != width)]
     if not width or wrong:
         what = f"item {items[schema.ITEM_ID][wrong[0]]!r} has {rows[wrong[0]]!r:.60}" if wrong else "there is none"

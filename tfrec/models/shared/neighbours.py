@@ -1,4 +1,4 @@
-"""Item-to-item neighbours: what stands near an item in people's histories, and what reads like it."""
+"""Item-to-item neighbours: items that occur near an item in histories, and items with similar text."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from tfrec.data.pair_set import pair_keys
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 TEMPERATURE = 0.3
-"""Width of the kernel exp((cos − 1) / 0.3) of text vectors that are softly whitened."""
+"""Width of the kernel exp((cos − 1) / 0.3) for softly whitened text vectors."""
 
 _LEAST_VARIANCE = 1e-3
-"""Of a component, as a share of their mean: what texts hardly differ in is not blown up."""
+"""Lower limit on a component's variance, relative to the mean variance, so that whitening does not amplify noise."""
 
 _BLOCK = 1024
-"""Items whose texts are compared with all others at a time, so that memory stays bounded."""
+"""Items compared with the whole catalogue at a time, to bound memory."""
 
 
 def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often two items stand within `window` events of each other in a history, in either order.
+    """Counts how often two items occur within `window` events of each other in a history, in either order.
 
     Args:
-        histories: The sequences.
+        histories: The histories.
         num_items: int. Items in the catalogue.
-        window: int. Largest distance; 1 is neighbouring events.
+        window: int. Maximum distance; 1 means adjacent events.
 
     Returns:
-        keys: int64 `[pairs]`, `i * num_items + j`, rising. counts: float64 `[pairs]`. Symmetric; an item that is near
-        itself counts twice, once in each order.
+        keys: int64 `[pairs]`, `i * num_items + j`, ascending.
+        counts: float64 `[pairs]`. Counts are symmetric; an item near itself counts twice, once in each order.
     """
     items = histories.items.astype(np.int64)
     user = histories.rows
@@ -46,17 +46,18 @@ def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.n
 
 
 def history_neighbours(histories: Histories, num_items: int, k: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` items that stand near each item most often in the histories, and how often.
+    """The `k` items that occur near each item most often in the histories, with their counts.
 
     Args:
         histories: The training sequences.
         num_items: int. Items in the catalogue.
-        k: int. Neighbours an item.
-        window: int. Largest distance between two events that counts.
+        k: int. Neighbours per item.
+        window: int. Maximum distance between two events.
 
     Returns:
-        indices: int32 `[num_items, k]`, descending by count, ties by index; −1 where there are fewer than k.
-        counts: float32 `[num_items, k]`, 0 there. No item is its own neighbour.
+        indices: int32 `[num_items, k]`, descending by count, ties by index; padded with −1 if there are fewer
+            than k.
+        counts: float32 `[num_items, k]`, 0 at padding. No item is its own neighbour.
 
     Example:
         >>> import numpy as np
@@ -80,8 +81,14 @@ def history_neighbours(histories: Histories, num_items: int, k: int, window: int
 
 
 def rarity(frequencies: np.ndarray) -> np.ndarray:
-    """float32 `[num_items]`: log of the frequency that a typical event's item has, over the item's own; 0 for an item
-    that never occurs.
+    """How rare each item is compared with the item of a typical event.
+
+    Args:
+        frequencies: int `[num_items]`, events per item.
+
+    Returns:
+        float32 `[num_items]`: the mean log frequency over all events minus the item's log frequency; 0 for an item that
+        never occurs.
 
     Example:
         >>> rarity(np.array([4, 4, 1, 0])).round(2)
@@ -95,18 +102,18 @@ def rarity(frequencies: np.ndarray) -> np.ndarray:
 def text_neighbours(
     vectors: np.ndarray, k: int, where: Iterable[tuple[np.ndarray, np.ndarray]] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` items whose vectors have the highest cosine c to each item's, and exp((c − 1) / 0.3).
+    """The `k` items with the highest cosine c to each item's text vector, with the weights exp((c − 1) / 0.3).
 
     Args:
-        vectors: float `[num_items, dim]`, text vectors, `softly_whitened`. A vector of zeros, as of an item without
-            text, has no neighbours.
-        k: int. Neighbours an item.
-        where: Parts of the items, and the items, rising, that their neighbours are looked for among; together the parts
-            hold every item once. None compares each with each.
+        vectors: float `[num_items, dim]`, `softly_whitened` text vectors. A zero vector, as for an item without text,
+            has no neighbours.
+        k: int. Neighbours per item.
+        where: Pairs of a group of items and the items, ascending, among which to search for the group's neighbours. The
+            groups must partition the catalogue. None searches the whole catalogue for every item.
 
     Returns:
-        indices: int32 `[num_items, k]`, −1 where there are fewer than k others. values: float32 `[num_items, k]` in
-        0…1, descending, 0 there. No item is its own neighbour.
+        indices: int32 `[num_items, k]`, padded with −1 if there are fewer than k others.
+        values: float32 `[num_items, k]` in 0…1, descending, 0 at padding. No item is its own neighbour.
 
     Example:
         >>> indices, values = text_neighbours(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), k=1)
@@ -117,7 +124,7 @@ def text_neighbours(
     num_items = len(unit)
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
     empty = np.abs(unit).sum(axis=1) == 0
-    for rows, others in _whole(num_items) if where is None else where:
+    for rows, others in _catalogue_blocks(num_items) if where is None else where:
         width = min(k, len(others) - 1)
         if width < 1:
             continue
@@ -125,38 +132,39 @@ def text_neighbours(
         cosine[:, empty[others]] = -np.inf
         cosine[rows[:, None] == others] = -np.inf
         best = np.argpartition(-cosine, width - 1, axis=1)[:, :width]
-        found = np.take_along_axis(cosine, best, axis=1)
-        order = np.lexsort((best, -found), axis=1)
-        best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
-        real = np.isfinite(found) & ~empty[rows, None]
+        cosine = np.take_along_axis(cosine, best, axis=1)
+        order = np.lexsort((best, -cosine), axis=1)
+        best, cosine = np.take_along_axis(best, order, axis=1), np.take_along_axis(cosine, order, axis=1)
+        real = np.isfinite(cosine) & ~empty[rows, None]
         indices[rows, :width] = np.where(real, others[best], -1)
-        values[rows, :width] = np.where(real, kernel_of(found), 0)
+        values[rows, :width] = np.where(real, kernel_of(cosine), 0)
     return indices, values
 
 
-def _whole(num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    everything = np.arange(num_items)
+def _catalogue_blocks(num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    catalogue = np.arange(num_items)
     for start in range(0, num_items, _BLOCK):
-        yield everything[start : start + _BLOCK], everything
+        yield catalogue[start : start + _BLOCK], catalogue
 
 
 def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
-    """Text vectors, centred, with each principal component divided by the root of its standard deviation.
+    """Centres text vectors and divides each principal component by the square root of its standard deviation.
 
-    The first components of an encoder's vectors say what all texts of a catalogue have in common; cosines of the
-    vectors as they are hear little else. (All-but-the-top, Mu & Viswanath 2018, https://arxiv.org/abs/1702.01417, and
-    whitening, Su et al. 2021, https://arxiv.org/abs/2103.15316; half of it is enough.)
+    The first principal components of an encoder's vectors capture what all texts of a catalogue have in common, and
+    they dominate the cosines of the raw vectors. (Compare All-but-the-top, Mu & Viswanath 2018,
+    https://arxiv.org/abs/1702.01417, and whitening, Su et al. 2021, https://arxiv.org/abs/2103.15316; this is halfway
+    to full whitening, which is enough.)
 
     Args:
-        vectors: float `[n, dim]`. Vectors of zeros, as of items without text, stay.
-        by: float `[num_items, dim]`. Mean and components are those of these; None for `vectors`.
+        vectors: float `[n, dim]`. Zero vectors, as for items without text, stay zero.
+        by: float `[num_items, dim]`. Vectors that give the mean and the components; None for `vectors`.
 
     Returns:
-        float32 `[n, dim]`, in the coordinates of the components. Where all vectors are the same, zeros.
+        float32 `[n, dim]`, in the coordinates of the components; all zeros if the vectors do not differ.
 
     Example:
-        >>> found = softly_whitened(np.array([[5.0, 16.0], [5.0, -16.0], [6.0, 0.0], [4.0, 0.0], [0.0, 0.0]]))
-        >>> found.astype(float).round(1).tolist()
+        >>> whitened = softly_whitened(np.array([[5.0, 16.0], [5.0, -16.0], [6.0, 0.0], [4.0, 0.0], [0.0, 0.0]]))
+        >>> whitened.astype(float).round(1).tolist()
         [[0.0, 4.8], [0.0, -4.8], [1.2, 0.0], [-1.2, 0.0], [0.0, 0.0]]
     """
     vectors = np.asarray(vectors, np.float32)
@@ -167,12 +175,12 @@ def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.nda
     mean = by.mean(axis=0)
     centred = by - mean
     variances, components = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(by))
-    if variances.sum() <= 1e-9 * np.square(by).sum(axis=1).mean():  # they differ by rounding alone
+    if variances.sum() <= 1e-9 * np.square(by).sum(axis=1).mean():  # differences are rounding errors
         return np.zeros_like(vectors)
     variances = np.maximum(variances, _LEAST_VARIANCE * variances.mean())
-    found = (vectors - mean) @ (components / variances**0.25).astype(np.float32)
-    found[np.abs(vectors).sum(axis=1) == 0] = 0
-    return found
+    whitened = (vectors - mean) @ (components / variances**0.25).astype(np.float32)
+    whitened[np.abs(vectors).sum(axis=1) == 0] = 0
+    return whitened
 
 
 def kernel_of(cosines: np.ndarray) -> np.ndarray:

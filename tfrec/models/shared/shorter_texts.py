@@ -1,4 +1,4 @@
-"""Texts with words left out: versions of the catalogue to train on."""
+"""Texts with random words dropped, used as data augmentation."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import numpy as np
 
 
 def shorter_texts(texts: list[str], share: float, rng: np.random.Generator) -> list[str]:
-    """Texts that lack a random share of their words; of each at least one word is left.
+    """Drops random words from each text, but keeps at least one.
 
     Args:
-        texts: Any strings; words are what white space parts.
-        share: float in [0, 1). The chance of each word to be left out.
-        rng: Where the chances come from.
+        texts: Any strings; words are separated by white space.
+        share: float in [0, 1). Probability that a word is dropped.
+        rng: Random generator.
 
     Example:
         >>> shorter_texts(["one two three four", "", "word"], 0.5, np.random.default_rng(3))
         ['three four', '', 'word']
     """
-    found = []
+    shortened = []
     for text in texts:
         words = text.split()
         chances = rng.random(len(words))
-        left = [word for word, chance in zip(words, chances, strict=True) if chance >= share]
-        found.append(" ".join(left or ([words[int(chances.argmax())]] if words else [])))
-    return found
+        kept = [word for word, chance in zip(words, chances, strict=True) if chance >= share]
+        shortened.append(" ".join(kept or ([words[int(chances.argmax())]] if words else [])))
+    return shortened

@@ -1,4 +1,4 @@
-"""Dropout with one mask a step."""
+"""Dropout with reproducible masks: one per training step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tfrec.keras import keras
 
 
 class StepDropout(keras.layers.Layer):
-    """Dropout whose masks depend on a seed and on how many training calls went before, nothing else.
+    """Dropout whose masks depend only on a seed and on the number of previous training calls.
 
-    The counter is a weight, so a run that was killed and resumed from a checkpoint draws the masks it would have drawn.
+    The counter is a weight, so a run resumed from a checkpoint uses the same masks as an uninterrupted one.
 
     Args:
-        rate: float in [0, 1). Share of values set to 0; the rest is scaled by 1 / (1 − rate).
+        rate: float in [0, 1). Share of values set to 0; the others are scaled by 1 / (1 − rate).
         seed: int. Distinguishes layers and runs.
 
     Call arguments:
         inputs: float tensor of any shape.
-        training: bool. Off: the inputs are returned unchanged.
+        training: bool. If false, the inputs are returned unchanged.
     """
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Text vectors of shortened texts, read in training in the place of an item's own."""
+"""Replaces items' text vectors in training with those of shortened texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import tensorflow as tf
 
 
 class TextVersions:
-    """Draws for each item of a step whether it is read from its text or, at even chances, from one with words left out.
+    """At each step, replaces the vectors of a random half of the items with those of a shortened text.
 
     Args:
-        vectors: float32 `[versions, num_items, text_dim]`, of the shortened texts.
-        seed: int.
+        vectors: float32 `[versions, num_items, text_dim]`, vectors of the shortened texts.
+        seed: int. Seed of the random choices.
 
     Example:
         >>> versions = TextVersions(np.ones((1, 4, 2), np.float32))
@@ -25,12 +25,15 @@ class TextVersions:
         self.seed = seed
 
     def draw(self, text: tf.Tensor, indices: tf.Tensor | None, step: tf.Tensor | int) -> tf.Tensor:
-        """The text vectors of a step, which depend on the seed and the step alone.
+        """The text vectors of a step; they depend only on the seed and the step.
 
         Args:
-            text: float32 `[n, text_dim]`, the items' own.
-            indices: int32 `[n]`, which items they are; None for all.
+            text: float32 `[n, text_dim]`, vectors of the full texts.
+            indices: int32 `[n]`, indices of the items; None for the whole catalogue.
             step: int scalar.
+
+        Returns:
+            float32 `[n, text_dim]`.
         """
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
         version = tf.random.stateless_uniform([self.num_items], seed, -self.versions, self.versions, tf.int32)
