@@ -1,1 +1,1 @@
-"""The one fit loop and its parts; which model is fitted is no business of this room."""
+"""The fit loop shared by all model families, and its parts. Nothing here depends on a particular model."""

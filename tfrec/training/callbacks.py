@@ -1,4 +1,4 @@
-"""What watches a fit: validation with the best weights kept, the time budget, a CSV history, NaN."""
+"""Callbacks of a fit: validation and best weights, time budget, CSV history, NaN check."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tfrec.training.ema_weights import averaged
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Validates, keeps the weights of the best epoch on disk, and stops after `patience` validations without a better.
+    """Validates after each epoch, saves the best weights, and stops after `patience` validations without improvement.
 
     Args:
-        validate: Called without arguments after an epoch; returns metrics; none at all keeps the newest weights.
-        monitor: Name of the metric that chooses; of "loss" lower is better, of any other higher.
-        path: Where the best weights are written (.h5).
-        first_epoch: int. Epochs (from 0) before this one are not validated; the last one always is.
-        patience: int.
+        validate: Returns the metrics of the current weights. If it returns none, the newest weights are kept.
+        monitor: The metric that selects the best epoch. Lower is better for "loss", higher for all others.
+        path: File of the best weights (.h5).
+        first_epoch: int. Epochs before this one, counted from 0, are not validated; the last one always is.
+        patience: int. Validations without improvement before training stops.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class BestWeights(keras.callbacks.Callback):
         if epoch < self.first_epoch and not last:
             return
         with averaged(self.model):
-            self._choose(self.validate(), logs)
+            self._keep_if_best(self.validate(), logs)
 
-    def _choose(self, metrics: dict[str, float], logs: dict[str, Any] | None) -> None:
+    def _keep_if_best(self, metrics: dict[str, float], logs: dict[str, Any] | None) -> None:
         if logs is not None:
             logs.update({f"valid_{name}": value for name, value in metrics.items()})
         value = self._value(metrics)
@@ -58,60 +58,60 @@ class BestWeights(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def begin_with(self, model: keras.Model, metrics: dict[str, float]) -> None:
-        """Makes the model as it is before the first epoch the one to beat; without metrics, does nothing."""
+        """Makes the model before the first epoch the best so far; does nothing without metrics."""
         if metrics:
             self.best, self.best_metrics, self.waited = self._value(metrics), metrics, 0
             self._save(model)
 
     def _value(self, metrics: dict[str, float]) -> float:
-        """The metric that chooses, turned so that higher is better."""
+        """The monitored metric, negated if lower is better."""
         if self.monitor == "loss" and metrics:
             return -metrics["loss"]
         return metrics.get(self.monitor, -np.inf)
 
     def _save(self, model: keras.Model) -> None:
-        """Writes the weights under a temporary name first, so that a kill leaves the best so far whole."""
+        """Saves the weights atomically, so that a kill cannot corrupt the best weights so far."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.suffix:
-            model.save_weights(str(self.path))  # TensorFlow's own form, which does so itself
+            model.save_weights(str(self.path))  # TensorFlow's own format, which is written atomically
             return
         temporary = self.path.with_name(f".{self.path.name}")
         model.save_weights(str(temporary))
         os.replace(temporary, self.path)
 
     def state(self) -> dict[str, Any]:
-        """What a resumed fit needs to go on choosing as if it had not been interrupted."""
+        """The state that a resumed fit needs to select the same epoch as an uninterrupted one."""
         best = None if self.best == -np.inf else float(self.best)
         return {"best": best, "best_metrics": self.best_metrics, "waited": self.waited}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up `state`."""
+        """Restores the result of `state`."""
         self.best = -np.inf if state["best"] is None else state["best"]
         self.best_metrics, self.waited = state["best_metrics"], state["waited"]
 
 
 class Stopwatch:
-    """The seconds that a fit has taken, those before it was interrupted among them."""
+    """Measures how long a fit has taken, including the time before an interruption."""
 
     def __init__(self) -> None:
         self._started, self._before = time.monotonic(), 0.0
 
     @property
     def seconds(self) -> float:
-        """Seconds so far."""
+        """Seconds elapsed so far."""
         return self._before + time.monotonic() - self._started
 
     def go_on_from(self, seconds: float) -> None:
-        """Counts `seconds` of an interrupted process on top of this one's."""
+        """Adds the `seconds` that an interrupted process had taken."""
         self._before = seconds
 
 
 class TimeBudget(keras.callbacks.Callback):
-    """Stops at the end of the epoch after which another would not fit into `minutes`, going by the longest so far.
+    """Stops after an epoch if another one, as long as the longest so far, would exceed the budget.
 
     Args:
-        minutes: float; infinity never stops.
-        stopwatch: What measures the time used; None for a new one that starts with the training.
+        minutes: float. The budget; infinity for none.
+        stopwatch: Measures the time used; None for a new one that starts with training.
     """
 
     def __init__(self, minutes: float, stopwatch: Stopwatch | None = None) -> None:
@@ -133,23 +133,23 @@ class TimeBudget(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def state(self) -> dict[str, float]:
-        """Seconds used and the longest epoch, for a resumed fit to go on counting."""
+        """Seconds used and the length of the longest epoch, for a resumed fit."""
         return {"seconds": self.stopwatch.seconds if self.stopwatch else 0.0, "longest_epoch": self.longest}
 
     def restore(self, state: dict[str, float]) -> None:
-        """Takes up `state`."""
+        """Restores the result of `state`."""
         self.stopwatch = self.stopwatch or Stopwatch()
         self.stopwatch.go_on_from(state["seconds"])
         self.longest = state["longest_epoch"]
 
 
 def finite(model: keras.Model) -> bool:
-    """Whether every weight is a number."""
+    """Whether all weights are finite."""
     return all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Raises with the step when the loss is not a number; the checkpoint of the last epoch stays."""
+    """Raises an error that names the step if the loss is not finite; the last epoch's checkpoint is kept."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss")
@@ -161,7 +161,12 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """One row an epoch in a CSV file and a line on standard error; rows of an interrupted part are kept."""
+    """Writes one row per epoch to a CSV file and one line to standard error.
+
+    Args:
+        path: The CSV file.
+        rows: The rows so far, including those from before an interruption; new rows are appended.
+    """
 
     def __init__(self, path: Path, rows: list[dict[str, Any]]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A folder that holds the newest complete checkpoint of a training."""
+"""A folder with the newest complete checkpoint of a training run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STATE_FILE = "state.json"
 
 
 class CheckpointFolder:
-    """The newest complete checkpoint: variables, and whatever else a training needs to go on from them.
+    """Reads and writes the newest complete checkpoint: variables and the state needed to continue training.
 
     The state file is written last and names the files of the variables, so a kill at any moment leaves either the
-    checkpoint before or the new one, never a mixture.
+    previous checkpoint or the new one, never a mixture.
 
     Args:
-        folder: Made at the first `write`.
-        **objects: What `tf.train.Checkpoint` is to keep: models, optimizers, variables.
+        folder: Created by the first `write`.
+        **objects: Objects that `tf.train.Checkpoint` saves: models, optimizers, variables.
     """
 
     def __init__(self, folder: Path, **objects: Any) -> None:
@@ -30,26 +30,26 @@ class CheckpointFolder:
         self._checkpoint = tf.train.Checkpoint(**objects)
 
     def write(self, name: str, state: dict[str, Any]) -> None:
-        """Writes a checkpoint, then removes the one before.
+        """Writes a checkpoint, then removes the previous one.
 
         Args:
-            name: A unit and how many of it are done, e.g. "epoch-3".
-            state: What JSON can hold; `read` gives it back.
+            name: A unit and the number of units done, e.g. "epoch-3".
+            state: JSON-serialisable values, which `read` returns.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint.write(str(self.folder / name))
         write_json(self.folder / STATE_FILE, {"name": name, **state})
         unit = name.rpartition("-")[0]
-        for path in self.folder.glob(f"{unit}-*"):  # also what a kill during a write left behind
+        for path in self.folder.glob(f"{unit}-*"):  # including leftovers of an interrupted write
             if path.is_dir():
                 shutil.rmtree(path)
             elif not path.name.startswith(f"{name}."):
                 path.unlink()
 
     def read(self) -> dict[str, Any] | None:
-        """Gives the variables the values of the checkpoint; returns its state, or None where there is none.
+        """Restores the variables from the checkpoint and returns its state, or None if there is no checkpoint.
 
-        Variables that are made later, as those of an optimizer at its first step, get theirs then.
+        Variables created later, such as those of an optimizer at its first step, are restored on creation.
         """
         path = self.folder / STATE_FILE
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""The distribution strategy that a configuration names."""
+"""Distribution strategies by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
-    """What `training.strategy` names; "none" is TensorFlow's default."""
+    """The strategy that `training.strategy` names; "none" is TensorFlow's default strategy."""
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])

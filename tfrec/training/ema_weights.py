@@ -1,4 +1,4 @@
-"""The exponential moving average of a model's weights, put in their place while it is validated and saved."""
+"""Uses the exponential moving average of a model's weights while the model is validated and saved."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from tfrec.training.temporary_weights import restored
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Within it the model has its averaged weights, after it those that training goes on from.
+    """Within this context the model has its averaged weights; on exit, training weights are restored.
 
-    Does nothing when the optimizer keeps no average (`use_ema`). The average is kept by the optimizer, so that it is in
-    its checkpoint.
+    Does nothing if the optimizer keeps no average (`use_ema`). The optimizer stores the average, so checkpoints of the
+    optimizer include it.
+
+    Args:
+        model: A compiled model.
     """
     optimizer = model.optimizer
     if not getattr(optimizer, "use_ema", False) or not optimizer.iterations.numpy():

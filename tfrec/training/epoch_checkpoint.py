@@ -1,4 +1,4 @@
-"""The state of a fit, written after every epoch, so that a fit that was killed goes on where it was."""
+"""Saves the state of a fit after every epoch, so that a killed fit can be resumed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tfrec.training.checkpoint_folder import CheckpointFolder
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Writes model, optimizer, history, the choice of the best epoch and the time used, after every epoch.
+    """Saves model, optimizer, history, best metrics and elapsed time after every epoch.
 
     Args:
-        folder: Where the checkpoint is.
-        model: Compiled.
-        best: Its choice so far is kept.
-        budget: The time used so far is kept.
+        folder: Folder of the checkpoint.
+        model: The compiled model.
+        best: Its best metrics are saved and restored.
+        budget: Its elapsed time is saved and restored.
 
     Attributes:
         rows: The history up to this epoch; `restore` fills it.
-        stopped: Whether the fit was over, before its last epoch, when the checkpoint was written.
+        stopped: Whether the fit had stopped early when the checkpoint was written.
     """
 
     def __init__(self, folder: Path, model: keras.Model, best: BestWeights, budget: TimeBudget) -> None:
@@ -32,7 +32,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         self._folder = CheckpointFolder(folder, model=model, optimizer=model.optimizer)
 
     def restore(self) -> int | None:
-        """Takes up the last complete checkpoint; returns the epochs done, or None where there is no checkpoint."""
+        """Restores the last complete checkpoint; returns the number of epochs done, or None if there is none."""
         state = self._folder.read()
         if state is None:
             return None

@@ -1,4 +1,4 @@
-"""The one loop that fits every family of models: epochs, validation, early stopping, checkpoints, resume."""
+"""The fit loop of all model families: epochs, validation, early stopping, checkpoints and resuming."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from tfrec.training.run_layout import CHECKPOINT_FOLDER, HISTORY_FILE, TENSORBOA
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a fit: what is trained, on what, for how long, and what chooses its best epoch.
+    """One stage of a fit: what is trained, on which data, for how long, and how the best epoch is selected.
 
     Attributes:
-        model: Compiled, its optimizer built.
-        batches: Called with the first epoch to do and the epoch to stop before, both counted from 0 over all stages;
-            returns the batches of these epochs, which must depend on the epoch's number and the seed alone.
-        steps: Batches of an epoch.
+        model: The compiled model, with its optimizer built.
+        batches: Called with the first epoch to run and the epoch to stop before, both counted from 0 over all stages.
+            Returns the batches of these epochs, which must depend only on the epoch number and the seed.
+        steps: Batches per epoch.
         epochs: Epochs of this stage.
-        validate: Called after an epoch; returns metrics, or none where there is nothing to validate on, which keeps the
-            newest weights.
-        monitor: The metric that chooses; of "loss" lower is better, of any other higher.
-        patience: Validations without a better one before the stage ends.
-        validate_from: Epochs of this stage that are not validated; the last one of it always is.
-        start: Measures the model as it comes into this stage, which is then the one to beat. None: the first epoch is.
-        name: Its folder below those of the checkpoints and of TensorBoard; may be empty where there is one stage alone.
-        weights: File of the best weights in the checkpoint's folder. With a suffix in Keras' form, which any model of
-            the same architecture can load; without one in TensorFlow's, for a model that is no whole Keras model.
+        validate: Called after an epoch; returns the validation metrics. If there are none, the newest weights are kept.
+        monitor: The metric that selects the best epoch. Lower is better for "loss", higher for all others.
+        patience: Validations without improvement before the stage ends.
+        validate_from: Number of epochs at the beginning of the stage without validation; the last is always validated.
+        start: Returns the metrics of the model at the beginning of the stage, which an epoch must then improve on. None
+            if any first epoch is an improvement.
+        name: Subfolder for the stage's checkpoints and TensorBoard logs; may be empty if there is only one stage.
+        weights: File of the best weights in the checkpoint's folder. With a suffix it is in Keras format, which any
+            model of the same architecture can load; without one in TensorFlow format, for models that are not complete
+            Keras models.
     """
 
     model: keras.Model
@@ -51,31 +52,33 @@ class Stage:
 
 
 class FitLoop:
-    """Runs the stages of a fit one after the other; history, epoch numbers and time used go on from one to the next.
+    """Runs the stages of a fit in turn; history, epoch numbers and elapsed time carry over from one to the next.
 
-    At the end of an epoch these act, in this order:
+    Callbacks run in this order:
 
-    1. `StopOnNaN` raised already, at the step whose loss is no number; nothing of the epoch is recorded then.
-    2. `TimeBudget` may end the fit, and so that the next one knows that this epoch is the last.
-    3. `BestWeights` validates, adds `valid_…` to the epoch's numbers, keeps the weights if they are the best, and may
-       end the stage.
-    4. `History` appends the row: a line of the CSV file and one on the console.
-    5. `TensorBoard` draws the numbers.
-    6. `EpochCheckpoint` writes all of that with the model and its optimizer; from here on the epoch is done.
-    7. `after_epoch` is called; it may raise to stop.
+    1. `StopOnNaN` checks every step and raises if the loss is not finite; nothing of that epoch is recorded.
+    2. `TimeBudget` may stop the fit. It comes before validation, because the last epoch is always validated.
+    3. `BestWeights` validates, adds `valid_…` metrics to the epoch's logs, saves the weights if they are the best so
+       far, and may stop the stage.
+    4. `History` appends a row to the CSV file and prints a line.
+    5. `TensorBoard` logs the metrics.
+    6. `EpochCheckpoint` saves all this with model and optimizer. Only now is the epoch complete.
+    7. `after_epoch` is called; it may raise to stop the fit.
 
-    An epoch that was interrupted before 6 is done again from its beginning, and as every random choice depends on the
-    seed and the epoch alone, to the same end. The time since the last checkpoint is lost, and not counted.
+    An epoch that is interrupted before step 6 is repeated from its beginning when the fit is resumed. All randomness
+    depends only on the seed and the epoch, so the result is the same. Time since the last checkpoint does not count
+    towards the budget.
 
     Args:
-        workdir: Folder of the run in progress: checkpoints, history and TensorBoard's curves go there.
-        resume: Whether to go on from the checkpoints in `workdir`, where there are any.
-        time_budget: Minutes since the loop was made, those before an interruption among them; None for no end.
-        after_epoch: Called with each epoch, counted from 0, and its numbers.
+        workdir: Folder of the run in progress, for checkpoints, history and TensorBoard logs.
+        resume: Whether to continue from the checkpoints in `workdir`, if there are any.
+        time_budget: Minutes from the creation of the loop, including the time before an interruption; None for no
+            limit.
+        after_epoch: Called after each epoch with its number, counted from 0, and its metrics.
 
     Attributes:
-        rows: The history: an epoch a row.
-        metrics: What was measured of the best weights so far.
+        rows: The history, one row per epoch.
+        metrics: Validation metrics of the best weights so far.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class FitLoop:
         self._stopwatch = Stopwatch()
 
     def run(self, stage: Stage) -> Path:
-        """Does what is left of a stage; returns the file of its best weights, for `load_weights`."""
+        """Runs the remaining epochs of a stage; returns the path of its best weights, for `load_weights`."""
         before, folder = len(self.rows), self.workdir / CHECKPOINT_FOLDER / stage.name
         path = folder / stage.weights
         best = BestWeights(stage.validate, stage.monitor, path, before + stage.validate_from, stage.patience)
@@ -118,14 +121,14 @@ class FitLoop:
         return path
 
     def _callbacks(self, stage: Stage, checkpoint: EpochCheckpoint) -> list[keras.callbacks.Callback]:
-        """In the order that the class describes."""
-        curves = str(self.workdir / TENSORBOARD_FOLDER / stage.name)
+        """The callbacks, in the order documented above."""
+        logs = str(self.workdir / TENSORBOARD_FOLDER / stage.name)
         callbacks = [
             StopOnNaN(),
             checkpoint.budget,
             checkpoint.best,
             History(self.workdir / HISTORY_FILE, self.rows),
-            keras.callbacks.TensorBoard(curves, write_graph=False),
+            keras.callbacks.TensorBoard(logs, write_graph=False),
             checkpoint,
         ]
         if self.after_epoch is not None:

@@ -1,4 +1,4 @@
-"""What every fit gives back."""
+"""The result of a fit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass
 class FitResult:
-    """What a fit gives back.
+    """The result of a fit.
 
     Attributes:
-        model: With its best weights loaded; a Keras model, or whatever its family saves and loads.
-        history: A row of numbers an epoch.
-        metrics_valid: The best validation metrics.
-        encoder_hash: Of the encoder that was trained with the model; None where none was.
+        model: The model with its best weights; a Keras model, or any object that its family can save and load.
+        history: One row of metrics per epoch.
+        metrics_valid: Validation metrics of the best epoch.
+        encoder_hash: Hash of the encoder that was trained with the model; None if none was.
     """
 
     model: Any

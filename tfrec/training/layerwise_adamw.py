@@ -1,4 +1,4 @@
-"""An optimiser with a learning rate for every depth of an encoder."""
+"""AdamW with a separate learning rate for each depth of an encoder."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tfrec.keras import keras
 
 
 class LayerwiseOptimizer(tf.Module):
-    """AdamW in which the topmost group learns at `rate`, and each group below at `decay` times that of the one above.
+    """AdamW with layer-wise decay: each group's learning rate is `decay` times that of the group above it.
 
-    What lies low is general, and what training would spoil first (ULMFiT, Howard & Ruder 2018,
-    https://arxiv.org/abs/1801.06146). Gradients are clipped by their common norm.
+    Lower layers are the most general, and large updates would damage them first (ULMFiT, Howard & Ruder 2018,
+    https://arxiv.org/abs/1801.06146). Gradients are clipped by their global norm.
 
     Args:
         groups: The variables, lowest group first.
-        rate: Step to the learning rate of the topmost.
-        decay: float in (0, 1].
-        weight_decay: float.
-        clip: float. The most that the norm of all gradients together may be.
+        rate: Maps the step to the learning rate of the topmost group.
+        decay: float in (0, 1]. Ratio of the learning rates of adjacent groups.
+        weight_decay: float. Weight decay of AdamW.
+        clip: float. Maximum global norm of the gradients.
 
     Example:
         >>> low, high = tf.Variable(0.0), tf.Variable(0.0)
         >>> optimizer = LayerwiseOptimizer([[low], [high]], lambda step: 0.1, decay=0.5)
         >>> optimizer.apply([tf.constant(1.0), tf.constant(1.0)], [low, high], step=0)
-        >>> [round(float(each), 3) for each in (low, high)]
+        >>> [round(float(variable), 3) for variable in (low, high)]
         [-0.05, -0.1]
     """
 
@@ -41,15 +41,21 @@ class LayerwiseOptimizer(tf.Module):
     ) -> None:
         super().__init__(name="layerwise")
         self._rate, self._clip = rate, clip
-        filled = [list(group) for group in groups if group]
-        self._factors = [decay ** (len(filled) - 1 - depth) for depth in range(len(filled))]
-        self._group_of = {variable.ref(): depth for depth, group in enumerate(filled) for variable in group}
-        self.optimizers = [keras.optimizers.AdamW(1.0, weight_decay=weight_decay) for _ in filled]
-        for optimizer, group in zip(self.optimizers, filled, strict=True):
+        nonempty = [list(group) for group in groups if group]
+        self._factors = [decay ** (len(nonempty) - 1 - depth) for depth in range(len(nonempty))]
+        self._group_of = {variable.ref(): depth for depth, group in enumerate(nonempty) for variable in group}
+        self.optimizers = [keras.optimizers.AdamW(1.0, weight_decay=weight_decay) for _ in nonempty]
+        for optimizer, group in zip(self.optimizers, nonempty, strict=True):
             optimizer.build(group)
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[tf.Variable], step: int) -> None:
-        """Moves `variables`, any of the groups', by their gradients; the others stay, and so do their averages."""
+        """Updates `variables`, which may come from any groups; other variables and their moments stay unchanged.
+
+        Args:
+            gradients: One gradient per variable.
+            variables: Variables of the groups.
+            step: int. Determines the learning rate.
+        """
         clipped, _ = tf.clip_by_global_norm(list(gradients), self._clip)
         rate = float(self._rate(step))
         parts: dict[int, list[Any]] = {}

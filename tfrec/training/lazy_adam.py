@@ -1,4 +1,4 @@
-"""Adam that leaves alone the rows of a table that a step has not read."""
+"""Adam that updates only the rows of an embedding table that a step used."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import tensorflow as tf
 from tfrec.keras import keras
 
 SMALL = 2**20
-"""Numbers of a table of which every row is moved: to read and write 4 MB costs nothing."""
+"""Elements up to which a table is updated in full: reading and writing 4 MB costs next to nothing."""
 
 
 class LazyAdam(keras.optimizers.Adam):
-    """Keras' Adam; of a large table's sparse gradient only the rows in it are moved, with their moments.
+    """Adam that, for a large table with a sparse gradient, updates only the rows in the gradient and their moments.
 
-    Keras moves every row at every step, which for the ids of a million items is some gigabytes of memory read and
-    written for the thousand rows that a step with drawn negatives reads. Here a row's moments fade and its vector moves
-    in the steps that read it. Dense gradients, as of a softmax over the whole catalogue, and tables of up to a million
-    numbers are Keras' own. (TensorFlow Addons' LazyAdam is the same idea.)
+    Keras updates every row at every step. With the id vectors of a million items, that reads and writes gigabytes of
+    memory for the thousand or so rows that a step with sampled negatives uses. Here a row's vector changes and its
+    moments decay only in steps that use the row. Dense gradients, such as those of a softmax over the whole catalogue,
+    and tables of up to 2^20 elements are left to Keras. (TensorFlow Addons' LazyAdam is based on the same idea.)
 
     Example:
         >>> table, optimizer = tf.Variable(tf.ones([2**21, 1])), LazyAdam(0.1)
@@ -26,12 +26,12 @@ class LazyAdam(keras.optimizers.Adam):
         ...     with tf.GradientTape() as tape:
         ...         loss = tf.reduce_sum(tf.gather(table, [row]))
         ...     _ = optimizer.minimize(loss, [table], tape=tape)
-        >>> [round(float(number), 2) for number in table[:3, 0]]  # Keras would go on moving the row 1
+        >>> [round(float(number), 2) for number in table[:3, 0]]  # Keras would also move row 1 in steps 2 and 3
         [0.84, 0.9, 1.0]
     """
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
-        """Moves one variable; Keras calls it, with every index of a sparse gradient once."""
+        """Updates one variable. Keras calls this with unique indices in a sparse gradient."""
         if not isinstance(gradient, tf.IndexedSlices) or variable.shape.num_elements() <= SMALL:
             super().update_step(gradient, variable)
             return

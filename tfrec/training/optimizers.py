@@ -1,4 +1,4 @@
-"""Optimizers and their schedules."""
+"""The optimizer of models without a trainable encoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tfrec.keras import keras
 from tfrec.training.schedules import warm_cosine
 
 
-def adamw(knobs: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """For the MLP alone: AdamW over `steps`, the rate warmed up and falling along a cosine."""
-    rate = warm_cosine(knobs.learning_rate, int(knobs.warmup * steps), steps)
-    return keras.optimizers.AdamW(rate, weight_decay=knobs.weight_decay, clipnorm=5.0)
+def adamw(options: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW with linear warm-up and cosine decay over `steps`."""
+    rate = warm_cosine(options.learning_rate, int(options.warmup * steps), steps)
+    return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, clipnorm=5.0)

@@ -1,4 +1,4 @@
-"""Negatives to train on: sampled, or impressions without a click."""
+"""Samples negatives: items that a user did not take."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from tfrec.data.pair_set import PairSet
 
 
 class Negatives:
-    """Draws items that a user did not take, uniformly over the catalogue.
+    """Samples items that a user did not take, uniformly over the catalogue.
 
     Args:
-        num_items: int.
-        rows: int `[n]`, user of each taken item. items: int `[n]`.
+        num_items: int. Items in the catalogue.
+        rows: int `[n]`, user of each taken item.
+        items: int `[n]`, the taken items.
 
-    A user who took the whole catalogue has no negatives, and gets any items.
+    A user who took the whole catalogue has no negatives and gets arbitrary items.
 
     Example:
         >>> Negatives(3, np.array([0, 0]), np.array([0, 2])).draw(np.array([0]), 2, np.random.default_rng(0))
@@ -29,14 +30,14 @@ class Negatives:
         self.taken = PairSet(rows, items, num_items)
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[len(rows), count]`: negatives for the users `rows`."""
+        """int64 `[len(rows), count]`: negatives for the users `rows`, sampled with replacement."""
         drawn = rng.integers(0, self.num_items, (len(rows), count))
         for _ in range(10):
             taken = self.taken.contains(rows[:, None], drawn)
             if not taken.any():
                 break
             drawn[taken] = rng.integers(0, self.num_items, int(taken.sum()))
-        else:  # users who took most of the catalogue: of what is left, exactly
+        else:  # users who took most of the catalogue: choose directly among the rest
             for place in np.argwhere(self.taken.contains(rows[:, None], drawn)):
                 left = self._left(int(rows[place[0]]))
                 if len(left):
@@ -50,10 +51,12 @@ class Negatives:
 
 @dataclass(frozen=True)
 class Impressions:
-    """Candidates of queries, with what happened: each target and its sampled negatives, query after query.
+    """Labelled candidates of queries: each target and its sampled negatives, in the order of the queries.
 
     Attributes:
-        rows: int64 `[n]`, query. items: int64 `[n]`. labels: float32 `[n]`.
+        rows: int64 `[n]`, index of the query.
+        items: int64 `[n]`, index of the candidate.
+        labels: float32 `[n]`, 1 for targets and 0 for negatives.
     """
 
     rows: np.ndarray
@@ -62,7 +65,14 @@ class Impressions:
 
     @classmethod
     def sample(cls, queries: Queries, num_items: int, negatives: int, seed: int) -> Impressions:
-        """Each target of each query with `negatives` items that are in neither the history nor the targets."""
+        """Each target with `negatives` sampled items that are in neither the query's history nor its targets.
+
+        Args:
+            queries: The queries.
+            num_items: int. Items in the catalogue.
+            negatives: int. Negatives per target.
+            seed: int. Seed of the sample.
+        """
         rows = queries.target_rows
         taken = Negatives(
             num_items,

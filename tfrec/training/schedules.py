@@ -1,4 +1,4 @@
-"""Learning rates over the steps of a training."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 

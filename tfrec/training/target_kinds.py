@@ -1,4 +1,4 @@
-"""Which behaviours a model can learn: the target kinds that occur in training."""
+"""Which behaviours a model can learn: target event kinds that occur in training, and their weights."""
 
 from __future__ import annotations
 
@@ -13,55 +13,57 @@ from tfrec.progress import say
 
 
 def target_counts(dataset: PreparedDataset) -> dict[str, dict[str, int]]:
-    """Target events of each kind in training and in all, for the kinds that are a target anywhere."""
+    """For each kind that is ever a target, the number of target events in training ("train") and overall ("all")."""
     training, whole = dataset.training(), dataset.histories()
     size = len(dataset.event_kinds)
-    learnt = np.bincount(training.events[training.is_target], minlength=size)
-    every = np.bincount(whole.events[whole.is_target], minlength=size)
+    trained = np.bincount(training.events[training.is_target], minlength=size)
+    overall = np.bincount(whole.events[whole.is_target], minlength=size)
     return {
-        kind: {"train": int(learnt[i]), "all": int(every[i])} for i, kind in enumerate(dataset.event_kinds) if every[i]
+        kind: {"train": int(trained[i]), "all": int(overall[i])}
+        for i, kind in enumerate(dataset.event_kinds)
+        if overall[i]
     }
 
 
-def behaviours_to_learn(dataset: PreparedDataset, wanted: Sequence[str] | None) -> list[str]:
-    """The heads of a ClickRanker: `schema.FUNNEL` first, in its order, then the others.
+def behaviours_to_learn(dataset: PreparedDataset, requested: Sequence[str] | None) -> list[str]:
+    """The heads of a ClickRanker: first those in `schema.FUNNEL`, in its order, then the others.
 
     Args:
-        dataset: Its training events.
-        wanted: `ranker.behaviours`; None for every target kind. Those that never occur in training are left out then,
-            which is said.
+        dataset: Provides the training events.
+        requested: `ranker.behaviours`; None for every target kind. Kinds that never occur in training are then left
+            out, with a warning.
 
     Raises:
-        InvalidInput: a wanted behaviour never occurs in training, or there is none at all.
+        InvalidInput: A requested behaviour never occurs in training, or there is none at all.
     """
     counts = target_counts(dataset)
     learnt = [kind for kind, count in counts.items() if count["train"]]
-    if wanted is None:
+    if requested is None:
         warn_of_unlearnt(dataset)
-    elif missing := [kind for kind in wanted if kind not in learnt]:
+    elif missing := [kind for kind in requested if kind not in learnt]:
         raise InvalidInput(
             f"ranker.behaviours names {_listed(missing)}, which is no target of any training event; training has "
             f"{_listed(learnt)}. Leave it out, or see data.targets."
         )
-    chosen = list(dict.fromkeys(learnt if wanted is None else wanted))
+    chosen = list(dict.fromkeys(learnt if requested is None else requested))
     if not chosen:
         raise InvalidInput("No training event is a target: nothing to learn from. Add events, or set data.targets.")
     return sorted(chosen, key=lambda kind: schema.FUNNEL.index(kind) if kind in schema.FUNNEL else len(schema.FUNNEL))
 
 
 def warn_of_unlearnt(dataset: PreparedDataset) -> None:
-    """Says which target kinds occur, but never in training, so that no model learns them."""
+    """Warns about target kinds that never occur in training, so that no model can learn them."""
     unlearnt = {kind: count["all"] for kind, count in target_counts(dataset).items() if not count["train"]}
     if unlearnt:
         named = ", ".join(f"{kind!r} ({count} events)" for kind, count in unlearnt.items())
-        say(f"Warning: {named} never occurs in training, so it cannot be learnt. Its targets are still measured.")
+        say(f"Warning: {named} never occurs in training, so it cannot be learnt. Its targets are still evaluated.")
 
 
 def behaviour_weights(dataset: PreparedDataset, weights: Mapping[str, float]) -> np.ndarray:
-    """float32 `[event kinds]`: `training.behaviour_weights`, 1 where a kind is not named.
+    """The weights of `training.behaviour_weights` as an array, float32 `[event kinds]`; the default weight is 1.
 
     Raises:
-        InvalidInput: a named kind never occurs in training, or a weight is negative.
+        InvalidInput: A named kind never occurs in training, or a weight is negative.
     """
     learnt = [kind for kind, count in target_counts(dataset).items() if count["train"]]
     for kind, weight in weights.items():
@@ -74,10 +76,11 @@ def behaviour_weights(dataset: PreparedDataset, weights: Mapping[str, float]) ->
 
 
 def label_shares(dataset: PreparedDataset, weights: Mapping[str, float]) -> np.ndarray | None:
-    """Chance that a target of each event kind is learnt in an epoch, float32 `[event kinds]`; None for all of them.
+    """Share of the targets of each event kind to train on per epoch, float32 `[event kinds]`; None to use all.
 
-    The highest weight has 1, the others their part of it. In expectation that is the loss with these weights on its
-    positions, up to a factor; it holds for every loss, and kinds of small weight cost less time.
+    The kind with the highest weight has share 1, the others are proportional to their weights. In expectation this
+    equals, up to a constant factor, a loss with these weights on its targets. It works with any loss, and kinds with
+    small weights take less time.
     """
     table, counts = behaviour_weights(dataset, weights), target_counts(dataset)
     learnt = [i for i, kind in enumerate(dataset.event_kinds) if kind in counts and counts[kind]["train"]]

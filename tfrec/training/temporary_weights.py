@@ -1,4 +1,4 @@
-"""Variables that are changed for a while only."""
+"""Temporary changes to variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @contextmanager
 def restored(variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Within it the variables may be assigned to; afterwards, or after an error, they are to the bit what they were.
+    """On exit, also after an error, restores the exact values that the variables had on entry.
 
     Example:
         >>> weight = tf.Variable(1.0)
