@@ -95,11 +95,11 @@ def test_what_a_family_cannot_do_is_refused_by_its_name(most_taken, dataset, tmp
     run = train(dataset, tmp_path / "run", config)
     with pytest.raises(InvalidInput, match="no export of most-taken runs"):
         export(run, tmp_path / "saved" / "shop")
-    with pytest.raises(InvalidInput, match="--ranker must be a run of click-ranker, .* is one of most-taken"):
+    with pytest.raises(InvalidInput, match="--ranker must be a click-ranker run; .* is a most-taken run"):
         evaluate(run, dataset, ranker=run)
     with pytest.raises(InvalidInput, match="most-taken models do not start from another run, next-item models do"):
         train(dataset, tmp_path / "other", config.with_values([f"training.start_from={run.path}"]))
-    with pytest.raises(InvalidInput, match="expected a next-item run; .* is one of most-taken"):
+    with pytest.raises(InvalidInput, match="expected a next-item run; .* is a most-taken run"):
         start = [f"training.start_from={run.path}", "model.use_text=false"]
         train(dataset, tmp_path / "other", RunConfig().with_values(start))
     with pytest.raises(InvalidInput, match="Only next-item models can be retrained, received model.kind=most-taken"):

@@ -1,4 +1,4 @@
-"""The Run folder: train, evaluate and recommend, for any family of models."""
+"""Run folders: train, evaluate and recommend with any family of models."""
 
 from tfrec.runs.deprecated import evaluate_run as evaluate_run
 from tfrec.runs.evaluate import evaluate

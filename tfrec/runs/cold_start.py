@@ -1,4 +1,4 @@
-"""How a model fares where training has nothing to say: items that it never saw, users without a history."""
+"""Cold-start evaluation: items without training events, and users without a history."""
 
 from __future__ import annotations
 
@@ -18,28 +18,44 @@ from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
 
 K = 10
+"""Length of the evaluated lists."""
 
 
-class Among:
-    """A scorer whose lists hold only the candidates, bool `[num_items]`."""
+class CandidateScorer:
+    """Restricts a scorer to a set of candidates.
+
+    Args:
+        scorer: The scorer.
+        candidates: bool `[num_items]`, true at candidates.
+    """
 
     def __init__(self, scorer: Scorer, candidates: np.ndarray) -> None:
         self.scorer, self.candidates = scorer, candidates
         self.name, self.num_items = scorer.name, scorer.num_items
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """The scorer's own, −inf for items that are no candidates."""
+        """float32 `[len(rows), num_items]`: the scorer's scores; −inf for items that are not candidates."""
         return np.where(self.candidates, self.scorer.scores(histories, rows), np.float32(-np.inf))
 
 
 def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) -> dict[str, dict[str, Any]]:
-    """NDCG@10 on the cold queries of a split, left out of the headline; a slice without a query is left out.
+    """NDCG@10 on the cold-start queries of a split, which the headline metrics leave out.
+
+    Args:
+        scorer: The run's scorer.
+        dataset: Provides the queries.
+        run: The evaluated run.
+        split: "valid" or "test".
 
     Returns:
-        `cold_items`: `users`, `ndcg@10` over the whole catalogue, and over the items without a training event alone
-        `among_cold`, beside the similarity to the last item's text there, `text_among_cold`, and the expectation of a
-        random order, `random_among_cold`. `cold_users`: `users` and `ndcg@10`; where the export
-        answers them with popular items, that of those, and where `retrieval.segment` is set `by_segment`.
+        Up to two slices; a slice without queries is left out.
+
+        `cold_items`: `users`; `ndcg@10` over the whole catalogue; `items`, the number of items without training events;
+        `among_cold`, NDCG@10 among these items only; and for comparison, on the same items, `text_among_cold` of the
+        text baseline and `random_among_cold`, the expected value of a random order.
+
+        `cold_users`: `users` and `ndcg@10`. If the export recommends popular items to these users, `ndcg@10` is that of
+        the popular items, and with `retrieval.segment`, `by_segment` is that of the items popular in their segment.
     """
     slices: dict[str, dict[str, Any]] = {}
 
@@ -55,31 +71,39 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
             continue
         slices[name] = {"users": len(queries.user_ids)}
         if name == "cold_users" and family_of(run.kind).can(Ability.GREET_NEWCOMERS, run.config):
-            slices[name] |= {key: ndcg(popular) for key, popular in _for_newcomers(dataset, run).items()}
+            slices[name] |= {key: ndcg(popular) for key, popular in _newcomer_scorers(dataset, run).items()}
             continue
         slices[name][f"ndcg@{K}"] = ndcg(scorer)
         if name == "cold_items":
             candidates = dataset.items[schema.TRAIN_COUNT].to_numpy() == 0
-            slices[name] |= {"items": int(candidates.sum()), "among_cold": ndcg(Among(scorer, candidates))}
+            slices[name] |= {"items": int(candidates.sum()), "among_cold": ndcg(CandidateScorer(scorer, candidates))}
             if run.text_vectors is not None:
                 text = LastItemText().fit(dataset, run.text_vectors)
-                slices[name]["text_among_cold"] = ndcg(Among(text, candidates))
+                slices[name]["text_among_cold"] = ndcg(CandidateScorer(text, candidates))
             counts = np.diff(queries.target_offsets)
             slices[name]["random_among_cold"] = float(random_ndcg(counts, int(candidates.sum())).mean())
     return slices
 
 
-def _for_newcomers(dataset: PreparedDataset, run: Run) -> dict[str, Scorer]:
-    """What an export answers people without a history with: the popular items of everybody, and of their segment."""
-    found: dict[str, Scorer] = {f"ndcg@{K}": SegmentPopularity(NO_SEGMENTS, run.item_counts, {})}
+def _newcomer_scorers(dataset: PreparedDataset, run: Run) -> dict[str, Scorer]:
+    """The scorers that an export uses for users without a history: overall popularity and popularity by segment."""
+    scorers: dict[str, Scorer] = {f"ndcg@{K}": SegmentPopularity(NO_SEGMENTS, run.item_counts, {})}
     if run.segments is not None:
-        of = segments_of(dataset, str(run.config.retrieval.segment))
-        found["by_segment"] = SegmentPopularity(run.segments, run.item_counts, of)
-    return found
+        segment_of = segments_of(dataset, str(run.config.retrieval.segment))
+        scorers["by_segment"] = SegmentPopularity(run.segments, run.item_counts, segment_of)
+    return scorers
 
 
 def random_ndcg(targets: np.ndarray, candidates: int, k: int = K) -> np.ndarray:
-    """Expected NDCG@k of a random order of `candidates` items that hold all targets of a query, int `[queries]`.
+    """Expected NDCG@k of a random order of candidates that include all targets of the query.
+
+    Args:
+        targets: int `[queries]`, targets of each query.
+        candidates: int. Number of candidates.
+        k: int. Length of the list.
+
+    Returns:
+        float `[queries]`.
 
     Example:
         >>> random_ndcg(np.array([1, 4]), candidates=4, k=2).round(3).tolist()

@@ -1,4 +1,4 @@
-"""Names of this room that are on their way out; CONTRIBUTING.md says for how long they stay."""
+"""Deprecated names of this package; CONTRIBUTING.md says how long they stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def evaluate_run(
     trained_baselines: bool = False,
     ranker: Run | None = None,
 ) -> dict[str, Any]:
-    """Deprecated: `evaluate` is the same, and takes folders too."""
+    """Deprecated: use `evaluate`, which also accepts folders."""
     warnings.warn(
         "evaluate_run is deprecated and goes in tfrec 0.4; use evaluate(run, data).", DeprecationWarning, stacklevel=2
     )

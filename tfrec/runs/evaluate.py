@@ -1,4 +1,4 @@
-"""`evaluate`: the metrics file of a run, beside the untrained baselines."""
+"""`evaluate`: measures a run and the baselines, and writes the metrics file."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ def evaluate(
     trained_baselines: bool = False,
     ranker: Run | str | Path | None = None,
 ) -> dict[str, Any]:
-    """Measures a run on a split, with full ranking, beside popularity, text and co-occurrence.
+    """Evaluates a run on a split by full ranking, and the popularity, text and co-occurrence baselines with it.
 
     Args:
         run: The trained run, or its folder.
-        data: The prepared data that it was trained on, or its folder.
+        data: The prepared data that the run was trained on, or its folder.
         split: "valid" or "test".
-        out: Where the metrics are written; `metrics.json` in the run's folder by default. The per-user top-k and the
-            ranks of the targets go to `predictions.parquet` in the run's folder.
-        trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) too; they come under
-            "baselines_trained".
-        ranker: A run of click-ranker on the same catalogue, or its folder; the metrics of the lists that it puts in
-            order come under "two_stage".
+        out: File for the metrics; by default `metrics.json` in the run's folder. The per-user top-k and the ranks of
+            the targets are written to `predictions.parquet` in the run's folder.
+        trained_baselines: Whether to fit EASE (up to 20,000 items) and ALS (extra `baselines`) as well; their metrics
+            are under "baselines_trained".
+        ranker: A click-ranker run on the same catalogue, or its folder. The metrics of the lists it re-ranks are under
+            "two_stage".
 
     Returns:
-        The content of the metrics file, values in 0…1 (novelty in bits).
+        The contents of the metrics file; values are in 0…1, novelty is in bits.
 
     Raises:
-        InvalidInput: another split, a run or data that is none or has another catalogue, a split without a query, or no
-            folder for `out`.
+        InvalidInput: The split is unknown or has no queries, the run or the data is not valid, their catalogues differ,
+            or the folder of `out` does not exist.
     """
     if split not in (schema.VALID, schema.TEST):
         raise InvalidInput(f"Expected the split valid or test, received {split!r}.")
     if out is not None and not Path(out).parent.is_dir():
-        raise InvalidInput(f"The folder {Path(out).parent} does not exist. Make it, or choose another place.")
+        raise InvalidInput(f"The folder {Path(out).parent} does not exist. Create it, or choose another path.")
     dataset, run = load_dataset(data), load_run(run)
     run.refuse_other_catalogue(dataset)
     second = None if ranker is None else load_run(ranker)
@@ -69,21 +69,23 @@ def evaluate(
         check_ranker(run, second)
     family = family_of(run.kind)
     if family.can(Ability.RANK_CATALOGUE, run.config):
-        metrics = _ranking(run, dataset, split)
+        metrics = _ranking_metrics(run, dataset, split)
         if trained_baselines:
-            metrics["baselines_trained"] = measured_baselines(_trained(dataset), dataset.queries(split), dataset, run)
+            metrics["baselines_trained"] = measured_baselines(
+                _trained_baselines(dataset), dataset.queries(split), dataset, run
+            )
     else:
         metrics = family.evaluate(run, dataset, split)
     if second is not None:
-        metrics["two_stage"] = _two_stage(run, second, dataset, split)
+        metrics["two_stage"] = _two_stage_metrics(run, second, dataset, split)
     file = Path(out or run.path / "metrics.json")
     write_json(file, metrics)
     add_to_record(run.path, file, metrics, f"{split}.")
     return metrics
 
 
-def _two_stage(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
-    """The headline of the lists that the ranker puts in order, and how it was set up."""
+def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+    """Headline metrics of the re-ranked lists, and the ranker's protocol."""
     queries, measured = dataset.queries(split), {}
     for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", excludes_seen(run.config, dataset))):
         scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
@@ -96,16 +98,16 @@ def _two_stage(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> d
     }
 
 
-def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     queries = dataset.queries(split)
     if not len(queries.user_ids):
-        raise InvalidInput(f"The {split} split has no query: no user has a history and a target. Add events.")
+        raise InvalidInput(f"The {split} split has no queries: no user has a history and a target. Add events.")
     masked = run.config.evaluation.exclude_seen
     served = excludes_seen(run.config, dataset)
     scorer = run.scorer(dataset)
     protocols = [masked] if masked == served else [masked, served]
-    result, *other = _measure(scorer, queries, dataset, run, protocols)
-    as_served = other[0] if other else result
+    result, *others = _measure(scorer, queries, dataset, run, protocols)
+    as_served = others[0] if others else result
     result.predictions.write_parquet(run.path / "predictions.parquet")
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
@@ -134,33 +136,40 @@ def _ranking(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
 def baselines(
     dataset: PreparedDataset, text_vectors: np.ndarray | None, queries: Queries, run: Run
 ) -> dict[str, dict[str, float]]:
-    """The untrained baselines on the same queries, each masking seen items or not as validation prefers."""
-    found: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
+    """Metrics of the untrained baselines; whether seen items are masked is chosen for each on validation.
+
+    Args:
+        dataset: The prepared data.
+        text_vectors: float32 `[num_items, text_dim]`; None leaves out the baselines that need text.
+        queries: The queries to evaluate.
+        run: The run that the baselines are compared with.
+    """
+    fitted: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
     if text_vectors is not None:
-        found["text"] = LastItemText().fit(dataset, text_vectors)
-        found["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
-    return measured_baselines(found, queries, dataset, run)
+        fitted["text"] = LastItemText().fit(dataset, text_vectors)
+        fitted["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
+    return measured_baselines(fitted, queries, dataset, run)
 
 
-def _trained(dataset: PreparedDataset) -> dict[str, Scorer]:
-    found: dict[str, Scorer] = {"ease": Ease().fit(dataset)} if dataset.num_items <= MOST_ITEMS else {}
-    return {**found, "als": Als().fit(dataset)}
+def _trained_baselines(dataset: PreparedDataset) -> dict[str, Scorer]:
+    fitted: dict[str, Scorer] = {"ease": Ease().fit(dataset)} if dataset.num_items <= MOST_ITEMS else {}
+    return {**fitted, "als": Als().fit(dataset)}
 
 
 def measured_baselines(
-    found: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
+    scorers: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
 ) -> dict[str, dict[str, float]]:
-    """Metrics of fitted scorers, each masking seen items or not as validation prefers."""
+    """Metrics of fitted scorers; whether seen items are masked is chosen for each by NDCG@10 on validation."""
     valid = dataset.queries(schema.VALID)
     measured: dict[str, dict[str, float]] = {}
-    for name, scorer in found.items():
+    for name, scorer in scorers.items():
         mask = run.config.evaluation.exclude_seen
         if not mask and len(valid.user_ids):
             free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
             mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
         (result,) = _measure(scorer, queries, dataset, run, (mask,))
-        kept = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
-        measured[name] = {**kept, "exclude_seen": bool(mask)}
+        headline = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+        measured[name] = {**headline, "exclude_seen": bool(mask)}
     return measured
 
 
@@ -173,16 +182,16 @@ def _measure(
     *,
     brief: bool = False,
 ) -> list[RankingResult]:
-    """One result for each of `exclude_seen`; a brief one without intervals and lists."""
-    knobs = run.config.evaluation
+    """One result per value of `exclude_seen`; with `brief`, only metrics at 10, without intervals and lists."""
+    options = run.config.evaluation
     return evaluate_protocols(
         scorer,
         queries,
         exclude_seen,
         num_items=dataset.num_items,
-        ks=(10,) if brief else sorted({10, *knobs.ks}),
+        ks=(10,) if brief else sorted({10, *options.ks}),
         train_counts=None if brief else dataset.items[schema.TRAIN_COUNT].to_numpy(),
-        bootstrap=0 if brief else knobs.bootstrap,
-        batch_size=knobs.batch_size,
+        bootstrap=0 if brief else options.bootstrap,
+        batch_size=options.batch_size,
         keep_predictions=0 if brief else 100,
     )

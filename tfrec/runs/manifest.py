@@ -1,4 +1,4 @@
-"""The manifest of a run: what it was made of, and by which versions."""
+"""The manifest of a run: model, data, encoder, seed and software versions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensor
 def manifest_of(
     dataset: PreparedDataset, config: RunConfig, model: dict[str, Any] | None, encoder_hash: str | None
 ) -> dict[str, Any]:
-    """What `manifest.json` says of a run, but for how long it took.
+    """The contents of `manifest.json`, except timings and the number of epochs.
 
     Args:
-        dataset: What it was trained on.
-        config: Its configuration.
-        model: What its family builds the model by.
-        encoder_hash: Of the encoder that the model reads with; None without text.
+        dataset: The training data.
+        config: The configuration.
+        model: The result of `ModelFamily.model_config`.
+        encoder_hash: Hash of the text encoder; None for a model without text.
     """
     return {
         "kind": config.model.kind,
@@ -36,7 +36,7 @@ def manifest_of(
         "encoder_hash": encoder_hash,
         "seed": config.training.seed,
         "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
-        "exclude_seen": excludes_seen(config, dataset),  # kept here because an export has no dataset to look at
+        "exclude_seen": excludes_seen(config, dataset),  # stored here because export has no access to the dataset
         "git_commit": _git_commit(),
     }
 
@@ -49,7 +49,7 @@ def _version(name: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """Commit of the code that trained, where it runs from a checkout."""
+    """Commit of the code that trained the run; None unless it ran from a git checkout."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

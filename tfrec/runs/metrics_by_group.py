@@ -1,4 +1,4 @@
-"""The parts of a metrics file beyond the headline: what the lists are like, and for whom the model works."""
+"""Metrics beyond the headline: properties of the lists, and slices by groups of users and items."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ from tfrec.evaluation.group_slices import (
 from tfrec.runs.run import Run
 
 K = 10
-"""The length of list that slices speak of."""
+"""Length of the lists that the slices evaluate."""
 
 
 def beyond_accuracy(
     result: RankingResult, dataset: PreparedDataset, run: Run, queries: Queries
 ) -> dict[str, float | None]:
-    """`evaluate_beyond` of a run's lists, None for NaN; with the text vectors and `evaluation.categories`, if any."""
+    """Metrics of `evaluate_beyond` for a run's lists; NaN becomes None.
+
+    Text vectors and `evaluation.categories` are used if the run has them.
+    """
     column = run.config.evaluation.categories
-    found = evaluate_beyond(
+    beyond = evaluate_beyond(
         result.predictions,
         train_counts=run.item_counts,
         histories=queries.history,
@@ -43,26 +46,27 @@ def beyond_accuracy(
         categories=category_matrix(_labels(dataset.items, column, "items"))[0] if column else None,
         ks=(K,),
     )
-    return {name: _number(value) for name, value in found.metrics.items()}
+    return {name: _number(value) for name, value in beyond.metrics.items()}
 
 
 def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, queries: Queries) -> dict[str, Any]:
-    """Slices of the queries by activity and user columns, of the targets by popularity, item columns and behaviour.
+    """Metrics by user group (activity, user columns) and by target group (popularity, item columns, behaviour).
 
     Returns:
-        `users`, `targets`: name of the grouping to its slices (see `user_slices`, `target_slices`); `disparity`: of
-        ndcg@10 for each grouping of users; `exposure`: of each item column. NaN is None.
+        `users` and `targets`: for each grouping its slices (see `user_slices`, `target_slices`); `disparity`: the
+        disparity of ndcg@10 for each grouping of users; `exposure`: the exposure of the groups of each item column. NaN
+        becomes None.
     """
-    knobs = run.config.evaluation
+    options = run.config.evaluation
     users: dict[str, Sequence[Any] | np.ndarray] = {"activity": activity_groups(queries.history.lengths)}
-    for column in knobs.user_groups:
+    for column in options.user_groups:
         users[column] = _user_labels(dataset, column, queries)
     items: dict[str, Sequence[Any] | np.ndarray] = {"popularity": popularity_groups(run.item_counts)}
-    items |= {column: _labels(dataset.items, column, "items") for column in knobs.item_groups}
+    items |= {column: _labels(dataset.items, column, "items") for column in options.item_groups}
     ranks, offsets = flat_ranks(result.predictions)
     targets = {name: np.array(labels, object)[queries.target_items] for name, labels in items.items()}
     if len(dataset.event_kinds) > 1:
-        names = np.array([*dataset.event_kinds, "(unknown)"], object)  # −1, not found, is the last
+        names = np.array([*dataset.event_kinds, "(unknown)"], object)  # index −1, an unknown kind, selects the last
         targets["behaviour"] = names[target_kinds(dataset.histories(), queries)]
     headline = result.per_user.select(
         schema.USER_ID, "targets", *(f"{name}@{K}" for name in ("recall", "ndcg", "mrr", "hit_rate"))
@@ -76,7 +80,7 @@ def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, quer
             "disparity": {name: disparity(slices, f"ndcg@{K}") for name, slices in by_user.items()},
             "exposure": {
                 name: item_group_exposure(lists, items[name], run.item_counts, queries.target_items).to_dicts()
-                for name in knobs.item_groups
+                for name in options.item_groups
             },
         }
     )

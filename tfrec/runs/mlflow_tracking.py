@@ -1,4 +1,4 @@
-"""Finished runs in MLflow: what they were set to, each epoch, what they were measured at, and their files."""
+"""Records finished runs in MLflow: parameters, metrics per epoch, evaluation metrics and files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from tfrec.progress import say
 RECORD_FILE = "mlflow.json"
 KEPT = ("config.yaml", "manifest.json", "history.csv", "metrics_valid.json")
 _BATCH = 100
-"""Parameters that MLflow takes at a time."""
+"""MLflow's limit on parameters per request."""
 _UNMEASURED = ("intervals", "slices", "protocol", "calibration", "users", "items")
+"""Parts of the metrics that are not recorded."""
 
 
-def store_of(knobs: TrackingConfig) -> Store | None:
-    """Where `tracking.mlflow` has the run recorded; None where it is off. Called before a fit, so that it fails early.
+def mlflow_store(options: TrackingConfig) -> Store | None:
+    """The store that `tracking` configures; None if `tracking.mlflow` is off. Called before the fit to fail early.
 
     Raises:
         Unavailable: MLflow is not installed, or its store does not answer.
     """
-    if not knobs.mlflow:
+    if not options.mlflow:
         return None
-    uri = knobs.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
-    return Store(uri, knobs.mlflow_experiment)
+    uri = options.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    return Store(uri, options.mlflow_experiment)
 
 
 class Store:
-    """An MLflow store, spoken to by its client alone: MLflow's global state (its active run) is left as it is.
+    """An MLflow store, accessed only through its client, so that MLflow's global state (the active run) is unchanged.
 
     Args:
-        uri: What MLflow takes: `sqlite:////absolute/mlflow.db`, `http://…`.
-        experiment: Made where there is none of that name.
+        uri: An MLflow tracking URI: `sqlite:////absolute/mlflow.db`, `http://…`.
+        experiment: Name of the experiment; created if it does not exist.
 
     Raises:
         Unavailable: MLflow is not installed, or the store does not answer.
@@ -49,18 +50,18 @@ class Store:
         self.uri, self.experiment = uri, experiment
         self._client = _client(uri)
         try:
-            found = self._client.get_experiment_by_name(experiment)
-            self._id = found.experiment_id if found else self._client.create_experiment(experiment)
-        except Exception as error:  # MLflow's own, those of its database, of the network
+            existing = self._client.get_experiment_by_name(experiment)
+            self._id = existing.experiment_id if existing else self._client.create_experiment(experiment)
+        except Exception as error:  # of MLflow, its database or the network
             raise _unreachable(uri, error) from None
 
     def record(self, folder: Path, config: RunConfig, history: Sequence[Mapping[str, Any]]) -> str:
-        """Records the finished run in `folder` and writes `mlflow.json` there, which says where; returns MLflow's id.
+        """Records the finished run in `folder`, saves a reference in its `mlflow.json`, and returns MLflow's run id.
 
         Args:
-            folder: The run: its files (but for the weights) become artefacts, `metrics_valid.json` metrics too.
-            config: Becomes the parameters, `section.key`.
-            history: Rows of `history.csv`; each number of a row becomes a metric at the step of its epoch.
+            folder: The run. Its files, except the weights, become artefacts; `metrics_valid.json` also becomes metrics.
+            config: Becomes parameters named `section.key`.
+            history: Rows of `history.csv`; each value becomes a metric whose step is the epoch.
         """
         manifest = read_json(folder / "manifest.json")
         tags = {"tfrec.run": str(folder.resolve()), "tfrec.data": manifest["data"]}
@@ -82,7 +83,7 @@ class Store:
         return str(number)
 
     def add(self, number: str, file: Path, metrics: Mapping[str, Any], prefix: str) -> None:
-        """Adds a file, and metrics under names that begin with `prefix`, to a recorded run."""
+        """Adds a file, and metrics with names prefixed by `prefix`, to a recorded run."""
         self._measure(number, metrics, 0, prefix)
         self._client.log_artifact(number, str(file))
 
@@ -90,13 +91,13 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
-        found = [Metric(name, value, now, step) for name, value in _numbers(values, prefix)]
-        for start in range(0, len(found), _BATCH):
-            self._client.log_batch(number, metrics=found[start : start + _BATCH])
+        measured = [Metric(name, value, now, step) for name, value in _numbers(values, prefix)]
+        for start in range(0, len(measured), _BATCH):
+            self._client.log_batch(number, metrics=measured[start : start + _BATCH])
 
 
 def record_run(store: Store | None, folder: Path, config: RunConfig, history: Sequence[Mapping[str, Any]]) -> None:
-    """`Store.record`, where there is a store. A store that fails by now costs a message, not the finished run."""
+    """Calls `Store.record` if there is a store. If that fails, prints a message; the finished run is kept."""
     if store is None:
         return
     try:
@@ -107,9 +108,9 @@ def record_run(store: Store | None, folder: Path, config: RunConfig, history: Se
 
 
 def add_to_record(folder: Path, file: Path, metrics: Mapping[str, Any] | None = None, prefix: str = "") -> None:
-    """Adds a file, and metrics, to the MLflow run of the run in `folder`; nothing where it was not recorded.
+    """Adds a file and metrics to the MLflow record of the run in `folder`; does nothing if it was not recorded.
 
-    What fails costs a message: a measurement is worth more than its record.
+    If that fails, prints a message, because metrics must not be lost when MLflow is unavailable.
     """
     if not (folder / RECORD_FILE).is_file():
         return
@@ -121,7 +122,7 @@ def add_to_record(folder: Path, file: Path, metrics: Mapping[str, Any] | None = 
 
 
 def _client(uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is sent anywhere but to the store
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # send nothing except to the store
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -152,7 +153,7 @@ def _params(settings: Sequence[tuple[str, str]]) -> list[Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Names joined by dots, and values; an empty mapping is a value."""
+    """Pairs of dotted name and value; an empty mapping counts as a value."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
@@ -161,7 +162,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _numbers(values: Mapping[str, Any], prefix: str) -> list[tuple[str, float]]:
-    """The finite numbers, but those that say nothing without their company."""
+    """The finite numbers, except those in `_UNMEASURED`."""
     measured = {name: value for name, value in values.items() if name not in _UNMEASURED}
     return [
         (name, float(value))
@@ -171,5 +172,5 @@ def _numbers(values: Mapping[str, Any], prefix: str) -> list[tuple[str, float]]:
 
 
 def _name(text: str) -> str:
-    """As MLflow takes names: “ndcg@10” becomes “ndcg_at_10”, what else it refuses “_”."""
+    """A name that MLflow accepts: “ndcg@10” becomes “ndcg_at_10”; other invalid characters become “_”."""
     return re.sub(r"[^\w/.\- :]", "_", text.replace("@", "_at_"))

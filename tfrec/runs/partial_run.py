@@ -1,4 +1,4 @@
-"""The folder of a run in progress: begun, taken up after an interruption, and renamed when it is whole."""
+"""The folder of a run in progress: created, resumed after an interruption, and renamed when complete."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tfrec.files import read_json, write_json
 from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE, MANIFEST_FILE
 
 DATA_FILE = "data.json"
-"""Which data the run in progress is trained on."""
+"""Fingerprint of the data that the run is trained on."""
 
 
 class PartialRun:
-    """`OUT.partial`, which becomes `OUT`.
+    """The folder `OUT.partial`, which is renamed to `OUT` when the run is complete.
 
-    Its files come in this order: the configuration and the fingerprint of the data, checkpoints, what the run keeps,
-    and last of all the manifest. Whatever moment a kill finds, `--resume` does what is left, and only that.
+    Files are written in this order: configuration and data fingerprint, checkpoints, the files of the finished run, and
+    finally the manifest. Wherever a kill interrupts this, `--resume` continues from there.
 
     Args:
-        out: The run's folder, once it is whole.
+        out: The folder of the finished run.
     """
 
     def __init__(self, out: Path) -> None:
@@ -30,37 +30,37 @@ class PartialRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that is missing is the new name."""
+        """Whether all files are written and only the renaming is left."""
         return (self.folder / MANIFEST_FILE).is_file()
 
     @property
     def can_resume(self) -> bool:
-        """Whether there is something to go on with."""
+        """Whether there is anything to resume from."""
         return self.is_complete or (self.folder / CHECKPOINT_FOLDER).is_dir()
 
     @property
     def _fingerprint(self) -> str:
-        """Of the data that the run is trained on."""
+        """Fingerprint of the data that the run is trained on."""
         if self.is_complete:
             return str(read_json(self.folder / MANIFEST_FILE)["data"])
         return str(read_json(self.folder / DATA_FILE)["fingerprint"])
 
     def refuse_existing(self, force: bool) -> None:
-        """Raises `InvalidInput` when there is an interrupted run, unless it may be thrown away."""
+        """Raises `InvalidInput` if there is an interrupted run, unless `force`."""
         if self.folder.exists() and not force:
             raise InvalidInput(
-                f"{self.folder} holds an interrupted run. Pass --resume to go on, or --force to start again."
+                f"{self.folder} holds an interrupted run. Pass --resume to continue, or --force to start again."
             )
 
     def begin(self, dataset: PreparedDataset, config: RunConfig) -> None:
-        """Makes the folder, with what a resumed run needs to know; throws away what was there."""
+        """Creates the folder with the configuration and the data fingerprint; deletes any previous contents."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         config.save(self.folder / CONFIG_FILE)
         write_json(self.folder / DATA_FILE, {"fingerprint": dataset.manifest["fingerprint"]})
 
     def config_to_resume(self, dataset: PreparedDataset) -> RunConfig:
-        """The configuration that the run was begun with.
+        """The configuration of the interrupted run.
 
         Raises:
             InvalidInput: There is no interrupted run, or it was trained on another dataset.
@@ -74,12 +74,12 @@ class PartialRun:
         return RunConfig.load(self.folder / CONFIG_FILE)
 
     def discard_if_nothing_to_resume(self) -> None:
-        """Leaves nothing behind where a failure came before the first checkpoint."""
+        """Deletes the folder if the run failed before its first checkpoint."""
         if not self.can_resume:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def publish(self) -> None:
-        """Renames the complete run, without what only a run in progress has; replaces what is there."""
+        """Removes temporary files and renames the complete run, replacing any existing one."""
         shutil.rmtree(self.folder / CHECKPOINT_FOLDER, ignore_errors=True)
         if self.out.exists():
             shutil.rmtree(self.out)

@@ -1,4 +1,4 @@
-"""`recommend`: a Run's lists for the users of a PreparedDataset, as a frame and, where asked for, as a file."""
+"""`recommend`: top-k lists of a run for the users of a prepared dataset, as a frame and optionally a file."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ def recommend(
     out: str | Path | None = None,
     force: bool = False,
 ) -> pl.DataFrame:
-    """The top `k` items of each user, given all that the user did: what `tfrec recommend` writes.
+    """Recommends the top `k` items to each user, given the user's full history; `tfrec recommend` writes the same.
 
-    Whether a list may hold items that the user has had before is as the run's `retrieval.exclude_seen` says, and so as
-    it will be served. For a scorer of your own, or histories that are in no prepared data, there is
-    `tfrec.retrieval.recommend`.
+    The run's `retrieval.exclude_seen` determines whether seen items may be recommended, as it does in serving. For your
+    own scorer, or for histories that are not in prepared data, use `tfrec.retrieval.recommend`.
 
     Args:
         run: A run that ranks the catalogue (next-item, or behaviour-text with the softmax head), or its folder.
-        data: The prepared data that it was trained on, or its folder.
-        k: int. Items a user. Where fewer are left (small catalogue, exclusions), the user has fewer rows.
-        users: Ids of the users to answer, in this order, or a file of them, one a line; None for all.
-        ranker: A run of click-ranker on the same catalogue, or its folder: it puts what the run finds in order.
+        data: The prepared data that the run was trained on, or its folder.
+        k: int. Items per user; fewer if not enough are left (small catalogue, exclusions).
+        users: Ids of users, in the order of the result, or a file with one id per line; None for all users.
+        ranker: A click-ranker run on the same catalogue, or its folder; it re-ranks the candidates of `run`.
         allow: Item ids that may be recommended; None for all.
-        out: A .parquet, .csv or .jsonl file to write too, whole or not at all; None for none.
-        force: Whether `out` may replace a file.
+        out: A .parquet, .csv or .jsonl file to write as well, atomically; None for none.
+        force: Whether an existing `out` may be replaced.
 
     Returns:
-        A Polars frame, one row an item of a list, best first: user_id (String), item_id (String), rank (UInt32, from 1)
-        and score (Float32, comparable within a user). Ties go to the item first in the catalogue. No user, no row.
+        A Polars frame with one row per recommended item, best first: user_id (String), item_id (String), rank (UInt32,
+        from 1) and score (Float32, comparable within a user). Ties are in catalogue order. Without users it is empty.
 
     Raises:
-        InvalidInput: `k` below 1, a run or data that is none, that does not rank or has another catalogue, a user or
-            an allowed item that is not there, or a place that cannot be written to. Nothing is written then.
+        InvalidInput: `k` is below 1, the run or the data is not valid, the run does not rank the catalogue, the
+            catalogues differ, a user or an allowed item is unknown, or `out` cannot be written. Then nothing is
+            written.
     """
     if not isinstance(k, Integral) or k < 1:
         raise InvalidInput(f"Expected k of at least 1, received {k!r}.")
     if out is not None:
         check_output(out, force)
-    wanted = read_users(users) if isinstance(users, str | Path) else users
+    user_ids = read_users(users) if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     run.refuse_other_catalogue(dataset)
@@ -68,7 +68,7 @@ def recommend(
         dataset,
         item_ids=dataset.item_ids,
         k=int(k),
-        users=None if wanted is None else [str(user) for user in wanted],
+        users=None if user_ids is None else [str(user) for user in user_ids],
         exclude_seen=masked,
         allow=allow,
         batch_size=run.config.evaluation.batch_size,

@@ -1,4 +1,4 @@
-"""A Run: the folder that a training leaves behind, and the trained model read back from it."""
+"""A Run: the folder that `train` writes, with the trained model, its configuration and its catalogue."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A finished training: its configuration, catalogue and model.
+    """A finished training run: its configuration, catalogue and model.
 
     Args:
-        path: The run's folder. Raises `InvalidInput` when it is not one, or is still in progress.
+        path: The run's folder.
+
+    Raises:
+        InvalidInput: The folder is not a run, or its training has not finished.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,22 +59,22 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The family of its model: "next-item", "behaviour-text", "click-ranker"."""
+        """The family of the model: "next-item", "behaviour-text", "click-ranker"."""
         return self.config.model.kind
 
     @property
     def event_kinds(self) -> list[str]:
-        """Event kinds the model knows; the position is the index."""
+        """Event kinds that the model knows, in index order."""
         return list(self.manifest["event_kinds"])
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        """The catalogue; the row is the item index."""
+        """The catalogue; row numbers are item indices."""
         return pl.read_parquet(self.path / ITEMS_FILE)
 
     @property
     def item_ids(self) -> np.ndarray:
-        """Object `[num_items]`: the ids in catalogue order."""
+        """object `[num_items]`: item ids in catalogue order."""
         return self.items[schema.ITEM_ID].to_numpy()
 
     @property
@@ -81,70 +84,75 @@ class Run:
 
     @cached_property
     def segments(self) -> pl.DataFrame | None:
-        """`segment_counts` by `retrieval.segment`, or None where the run was trained without."""
+        """The `segment_counts` of `retrieval.segment`; None if the run was trained without it."""
         path = self.path / SEGMENTS_FILE
         return pl.read_parquet(path) if path.is_file() else None
 
     @cached_property
     def text_vectors(self) -> np.ndarray | None:
-        """float32 `[num_items, text_dim]`, or None for a model without text."""
+        """float32 `[num_items, text_dim]`; None for a model without text."""
         path = self.path / TEXT_VECTORS_FILE
         return np.load(path, allow_pickle=False) if path.is_file() else None
 
     @cached_property
     def untuned_text_vectors(self) -> np.ndarray | None:
-        """As `text_vectors`, of the encoder as it was before this training: what untrained baselines read."""
+        """Like `text_vectors`, but from the encoder before it was fine-tuned; the untrained baselines use them."""
         path = self.path / UNTUNED_VECTORS_FILE
         return np.load(path, allow_pickle=False) if path.is_file() else self.text_vectors
 
     def encoder(self) -> TextEncoder:
-        """The text encoder of the model, in the configured precision: the run's own where it was trained too, else the
-        one in the configuration."""
+        """The model's text encoder, in the configured precision.
+
+        If the encoder was fine-tuned, it is loaded from the run's folder, otherwise as the configuration says.
+
+        Raises:
+            InvalidInput: The encoder differs from the one that the run was trained with.
+        """
         from tfrec.encoders import load_encoder
 
-        own = self.path / ENCODER_FOLDER
-        knobs = self.config.encoder
-        encoder = load_encoder(own if own.is_dir() else knobs.name, precision=knobs.precision)
+        fine_tuned = self.path / ENCODER_FOLDER
+        options = self.config.encoder
+        encoder = load_encoder(fine_tuned if fine_tuned.is_dir() else options.name, precision=options.precision)
         expected = self.manifest["encoder_hash"]
         if expected and encoder.hash != expected:
             raise InvalidInput(
-                f"The encoder {knobs.name!r} is not the one this run was trained with (hash "
+                f"The encoder {options.name!r} is not the one this run was trained with (hash "
                 f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
             )
         return encoder
 
     @cached_property
     def model(self) -> Any:
-        """The trained model: for the families that come with tfrec, a Keras model."""
+        """The trained model; a Keras model for all built-in families."""
         try:
             return family_of(self.kind).load_model(self)
         except (TypeError, ValueError, KeyError) as error:
-            raise self._of_another_version(error) from None
+            raise self._version_mismatch(error) from None
 
-    def _of_another_version(self, error: Exception) -> InvalidInput:
-        """What to say when config or weights are not those of today's model."""
+    def _version_mismatch(self, error: Exception) -> InvalidInput:
+        """The error to raise if configuration or weights do not fit the current model."""
         reason = str(error).splitlines()[0]
         trained = self.manifest.get("versions", {}).get("tfrec")
         return InvalidInput(
             f"{self.path} does not fit the model of this version of tfrec ({reason}). It was trained with tfrec "
-            f"{trained}, commit {self.manifest.get('git_commit')}. Use that one, or train again."
+            f"{trained}, commit {self.manifest.get('git_commit')}. Use that version, or train again."
         )
 
     def with_values(self, values: Values) -> Run:
-        """The same run with options changed that count after training: `evaluation`, `retrieval`, `export`.
+        """A copy of the run with other options for use after training: `evaluation`, `retrieval`, `export`.
 
         Args:
-            values: As for `RunConfig.with_values`, such as {"export.max_k": 50}.
+            values: Options as for `RunConfig.with_values`, such as {"export.max_k": 50}.
 
         Returns:
-            A copy; this run and its folder stay as they are.
+            A copy; this run and its folder are unchanged.
         """
         other = copy.copy(self)
         other.config = self.config.with_values(values)
         return other
 
     def refuse_other_catalogue(self, other: PreparedDataset | Run) -> None:
-        """Raises `InvalidInput` unless a dataset, or another run, has the items of this run, in the same order."""
+        """Raises `InvalidInput` unless a dataset or another run has the same items in the same order."""
         theirs, ours = other.item_ids, self.item_ids
         if not np.array_equal(theirs, ours):
             how = "in another order" if len(theirs) == len(ours) else f"expected {len(ours)}"
@@ -154,10 +162,14 @@ class Run:
             )
 
     def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
-        """The model behind the interface that `recommend` and `evaluate` use.
+        """The model's scorer, which `recommend` and `evaluate` use.
 
-        Raises `InvalidInput` for a model that scores given candidates and does not rank the catalogue, and for a
-        dataset with another catalogue.
+        Args:
+            dataset: Data whose catalogue must be that of the run; None to skip the check.
+
+        Raises:
+            InvalidInput: The model scores given candidates but does not rank the catalogue, or the dataset has another
+                catalogue.
         """
         if dataset is not None:
             self.refuse_other_catalogue(dataset)
@@ -165,16 +177,16 @@ class Run:
 
 
 def load_run(path: Run | str | Path) -> Run:
-    """The run in a folder that `train` wrote; a Run, or what has its configuration, is handed back as it is.
+    """Loads the run in a folder that `train` wrote. A Run, or an object with its `config`, is returned unchanged.
 
     Raises:
-        InvalidInput: the folder is no finished run, or what was given is neither.
+        InvalidInput: The folder is not a finished run, or the argument is neither a folder nor a run.
     """
     if isinstance(path, str | Path):
         return Run(path)
     if not hasattr(path, "config"):
         raise InvalidInput(
             f"Expected a Run or the folder of one, received a {type(path).__name__}. "
-            "Make one with tfrec.train; lists of a scorer are made by tfrec.retrieval.recommend."
+            "Train one with tfrec.train; to recommend with a scorer, use tfrec.retrieval.recommend."
         )
     return path

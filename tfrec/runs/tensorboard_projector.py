@@ -1,4 +1,4 @@
-"""The item space as TensorBoard's embedding projector shows it: a vector and a title an item."""
+"""Writes item vectors and titles for TensorBoard's embedding projector."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from tfrec import schema
 
 VECTORS_FILE, METADATA_FILE = "item_vectors.tsv", "items.tsv"
 _LONGEST = 100
+"""Characters of a label."""
 _COLOURS = 50
-"""As many different values of a column as the projector has colours for."""
+"""Number of colours that the projector has for the values of a column."""
 
 
 def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame, most: int = 10_000) -> None:
-    """Writes what TensorBoard shows under “Projector”.
+    """Writes the files that TensorBoard shows under “Projector”.
 
     Args:
-        folder: TensorBoard's log folder; made where there is none. The files go to the newest curves below it, so that
-            a `--logdir` above, with many runs, shows each item space under the name of its run.
-        vectors: float32 `[num_items, dim]`; they are brought to unit length.
+        folder: TensorBoard's log folder; created if needed. The files go next to the newest event file below it, so
+            that with a `--logdir` that contains many runs each projection appears under the name of its run.
+        vectors: float32 `[num_items, dim]`, of unit length.
         items: The catalogue, in the order of `vectors`.
-        most: int. Items shown, those with most training events, ties in catalogue order; 0 writes nothing.
+        most: int. Number of items to show, those with the most training events, ties in catalogue order; 0 writes
+            nothing.
 
-    An item is labelled with its title (its text where no column is called so, its id where both are empty) and can be
-    coloured by its training events and by columns of at most 50 different values.
+    An item's label is its title, or its text if there is no title column, or its id if both are empty. Items can be
+    coloured by training events and by columns with at most 50 distinct values.
     """
     if not most or not len(vectors):
         return
@@ -35,8 +37,8 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
 
     counts = items[schema.TRAIN_COUNT].to_numpy().astype(np.int64)
     shown = np.argsort(-counts, kind="stable")[:most]
-    folder = _curves(Path(folder))
-    # four decimals of a unit vector are more than a picture shows, and a third of the file
+    folder = _event_folder(Path(folder))
+    # Four decimals are more than a picture shows and shrink the file to a third.
     pl.DataFrame(vectors[shown]).write_csv(
         folder / VECTORS_FILE, separator="\t", include_header=False, float_precision=4
     )
@@ -48,18 +50,19 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
     projector.visualize_embeddings(str(folder), config)
 
 
-def _curves(folder: Path) -> Path:
+def _event_folder(folder: Path) -> Path:
+    """The folder of the newest event file below `folder`; `folder` itself if there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     written = sorted(folder.rglob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime)
     return written[-1].parent if written else folder
 
 
 def _columns(items: pl.DataFrame) -> dict[str, list[str]]:
-    """Names and cells of the labels; the file has no quoting, so tabs and line breaks become spaces."""
+    """Columns of the label file; its format has no quoting, so tabs and line breaks become spaces."""
     ids = items[schema.ITEM_ID].to_list()
     texts = items[schema.TEXT].to_list()
-    named = next((items[name].to_list() for name in schema.TITLES if name in items.columns), texts)
-    titles = [_cell(title) or _cell(text) or _cell(item) for title, text, item in zip(named, texts, ids)]
+    raw_titles = next((items[name].to_list() for name in schema.TITLES if name in items.columns), texts)
+    titles = [_cell(title) or _cell(text) or _cell(item) for title, text, item in zip(raw_titles, texts, ids)]
     cells: dict[str, list[Any]] = {
         "title": titles,
         schema.ITEM_ID: ids,

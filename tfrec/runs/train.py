@@ -1,4 +1,4 @@
-"""`train`: from a PreparedDataset and a configuration to a Run folder."""
+"""`train`: trains a model on a prepared dataset and writes a run folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfrec.models.shared.item_features import text_vectors_of
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.manifest import manifest_of
-from tfrec.runs.mlflow_tracking import record_run, store_of
+from tfrec.runs.mlflow_tracking import mlflow_store, record_run
 from tfrec.runs.partial_run import PartialRun
 from tfrec.runs.run import Run
 from tfrec.runs.tensorboard_projector import write_projector
@@ -47,27 +47,27 @@ def train(
     force: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
 ) -> Run:
-    """Trains a model of the family that `config.model.kind` names, and writes the Run folder `out`.
+    """Trains a model of the family `config.model.kind` and writes the run folder `out`.
 
-    While it trains, the run lives in `OUT.partial`, with a checkpoint after every epoch; success renames it to `out`.
+    During training the run is in `OUT.partial`, with a checkpoint after every epoch; on success it is renamed to `out`.
 
     Args:
         data: The prepared data to train on, or its folder.
-        out: The run's folder. Must not exist, unless `force`.
+        out: The run's folder. It must not exist, unless `force`.
         config: A RunConfig, a mapping of options such as {"training.epochs": 3} or a YAML file; None for the defaults.
-            With `resume`, the interrupted run's own configuration holds.
-        resume: Go on with `OUT.partial`.
-        force: Replace `out`, and throw away an interrupted `OUT.partial`.
-        after_epoch: For the families that `tfrec tune` searches: called with the epoch (from 0) and its metrics; may
-            raise to stop.
+            With `resume` it is ignored, and the interrupted run's configuration is used.
+        resume: Whether to continue the interrupted run in `OUT.partial`.
+        force: Whether to replace `out` and delete an interrupted `OUT.partial`.
+        after_epoch: Called after each epoch with its number (from 0) and its metrics; may raise to stop. Used only by
+            the families that `tfrec tune` supports.
 
     Returns:
         The finished Run.
 
     Raises:
-        InvalidInput: `out` exists; there is nothing to resume; the dataset is not the one of the interrupted run; the
-            users lack the column `retrieval.segment`; `training.start_from` is no run that the model can start from.
-        Unavailable: `tracking.mlflow` is set, and MLflow is not installed or its store does not answer.
+        InvalidInput: `out` exists, there is nothing to resume, the interrupted run was trained on another dataset, the
+            user table lacks the column `retrieval.segment`, or the model cannot start from `training.start_from`.
+        Unavailable: `tracking.mlflow` is set, but MLflow is not installed or its store does not answer.
     """
     partial, dataset = PartialRun(Path(out)), load_dataset(data)
     refuse_existing(out, force)
@@ -76,7 +76,7 @@ def train(
     else:
         settings = as_run_config(config)
         partial.refuse_existing(force)
-    store = store_of(settings.tracking)
+    store = mlflow_store(settings.tracking)
     if not (resume and partial.is_complete):
         if not resume:
             partial.begin(dataset, settings)
@@ -97,24 +97,24 @@ def _train(
     resume: bool,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None,
 ) -> None:
-    """Fits, and writes into `folder` what the run keeps; the manifest comes last."""
+    """Fits the model and writes the run's files to `folder`, the manifest last."""
     started, family = time.monotonic(), family_of(config.model.kind)
     if config.retrieval.segment:
         segment_counts(dataset, config.retrieval.segment).write_parquet(folder / SEGMENTS_FILE)
-    earlier = _earlier(config)
-    encoder, text_vectors = _texts(dataset, config, family, folder)
+    earlier = _run_to_start_from(config)
+    encoder, text_vectors = _encoded_texts(dataset, config, family, folder)
     encoded = time.monotonic()
     result = family.fit(dataset, config, folder, FitContext(encoder, text_vectors, earlier, resume, after_epoch))
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
-    _keep(folder, dataset, config, family, result)
+    _save(folder, dataset, config, family, result)
     encoder_hash = result.encoder_hash or (encoder.hash if encoder else None)
     manifest = manifest_of(dataset, config, family.model_config(result.model), encoder_hash)
     manifest |= {"epochs": len(result.history), "timings": timings}
     write_json(folder / MANIFEST_FILE, manifest)
 
 
-def _earlier(config: RunConfig) -> Run | None:
-    """The run of `training.start_from`."""
+def _run_to_start_from(config: RunConfig) -> Run | None:
+    """The run that `training.start_from` names; None without it."""
     path, kind = config.training.start_from, config.model.kind
     if path is None:
         return None
@@ -125,20 +125,20 @@ def _earlier(config: RunConfig) -> Run | None:
         )
     run = Run(path)
     if run.kind != kind:
-        raise InvalidInput(f"training.start_from: expected a {kind} run; {run.path} is one of {run.kind}.")
+        raise InvalidInput(f"training.start_from: expected a {kind} run; {run.path} is a {run.kind} run.")
     return run
 
 
-def _texts(
+def _encoded_texts(
     dataset: PreparedDataset, config: RunConfig, family: ModelFamily, folder: Path
 ) -> tuple[TextEncoder | None, np.ndarray | None]:
-    """The encoder, where the model reads text, and the catalogue's text vectors, which the run keeps."""
+    """The encoder and the catalogue's text vectors, which are saved with the run; None if the model needs none."""
     if not family.reads_text(config):
         return None, None
     encoder = load_encoder(config.encoder.name, precision=config.encoder.precision)
     if not family.reads_text_vectors(config):
         return encoder, None
-    say(f"Text vectors of {dataset.num_items} items with {config.encoder.name}")
+    say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")
     vectors = text_vectors_of(dataset.texts, encoder, config)
     path = folder / TEXT_VECTORS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def _texts(
     return encoder, vectors
 
 
-def _keep(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:
+def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:
     family.save_model(result.model, folder)
     dataset.items.write_parquet(folder / ITEMS_FILE)
     write_json(folder / METRICS_VALID_FILE, result.metrics_valid)
@@ -156,7 +156,7 @@ def _keep(folder: Path, dataset: PreparedDataset, config: RunConfig, family: Mod
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """A row of numbers an epoch; nothing for a model that is fitted without epochs."""
+    """One row of metrics per epoch; empty for a model that is fitted without epochs."""
     if not (run / HISTORY_FILE).is_file():
         return []
     rows = pl.read_csv(run / HISTORY_FILE, infer_schema_length=None).to_dicts()

@@ -1,4 +1,4 @@
-"""A retrieval run and a ranker run as one Scorer, and what the second stage changes."""
+"""Combines a retrieval run and a ranker run into one two-stage scorer."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from tfrec.runs.run import Run
 
 
 def check_ranker(run: Run, ranker: Run) -> None:
-    """Raises `InvalidInput` unless `ranker` is a click-ranker over the catalogue of `run`, which retrieves."""
+    """Raises `InvalidInput` unless `run` can retrieve and `ranker` is a click-ranker on the same catalogue."""
     if not family_of(ranker.kind).can(Ability.RANK_CANDIDATES, ranker.config):
-        wanted = families_with(Ability.RANK_CANDIDATES)
-        raise InvalidInput(f"--ranker must be a run of {wanted}, {ranker.path} is one of {ranker.kind}.")
+        families = families_with(Ability.RANK_CANDIDATES)
+        raise InvalidInput(f"--ranker must be a {families} run; {ranker.path} is a {ranker.kind} run.")
     if not family_of(run.kind).can(Ability.RANK_CATALOGUE, run.config):
-        raise InvalidInput(f"--run must be a run that retrieves, e.g. next-item; {run.path} is one of {run.kind}.")
+        raise InvalidInput(f"--run must be a run that retrieves, e.g. next-item; {run.path} is a {run.kind} run.")
     run.refuse_other_catalogue(ranker)
 
 
 def two_stage_scorer(run: Run, ranker: Run, dataset: PreparedDataset, *, exclude_seen: bool) -> TwoStage:
-    """The run retrieves, the ranker puts its candidates in order, as the ranker's `retrieval` section says.
+    """A scorer that retrieves candidates with one run and re-ranks them with another.
 
     Args:
-        run: A run that ranks the catalogue. ranker: A run of click-ranker on the same catalogue.
-        dataset: What the histories come from.
-        exclude_seen: Whether seen items are no candidates.
+        run: A run that ranks the catalogue.
+        ranker: A click-ranker run on the same catalogue; its `retrieval` section configures the second stage.
+        dataset: The data that the histories come from.
+        exclude_seen: Whether seen items are excluded from the candidates.
 
     Raises:
-        InvalidInput: the runs do not fit together, or a weight names no behaviour of the ranker.
+        InvalidInput: The runs cannot be combined, or a weight names a behaviour that the ranker does not have.
     """
     check_ranker(run, ranker)
-    knobs, model = ranker.config.retrieval, ranker.model
+    options, model = ranker.config.retrieval, ranker.model
     return TwoStage(
         run.scorer(dataset),
         ClickRankerPredictor(model),
-        head_weights(model.behaviours, knobs.behaviour_weights),
-        candidates=knobs.candidates,
-        first_stage=knobs.first_stage,
+        head_weights(model.behaviours, options.behaviour_weights),
+        candidates=options.candidates,
+        first_stage=options.first_stage,
         exclude_seen=exclude_seen,
         impressions=impression_kind(dataset.event_kinds),
     )
 
 
 def two_stage_protocol(ranker: Run) -> dict[str, Any]:
-    """How the second stage was set up, for a metrics file."""
-    knobs = ranker.config.retrieval
-    weights = head_weights(ranker.model.behaviours, knobs.behaviour_weights)
+    """The options of the second stage, for the metrics file."""
+    options = ranker.config.retrieval
+    weights = head_weights(ranker.model.behaviours, options.behaviour_weights)
     return {
-        "candidates": knobs.candidates,
+        "candidates": options.candidates,
         "behaviour_weights": dict(zip(ranker.model.behaviours, weights.tolist())),
-        "first_stage": knobs.first_stage,
+        "first_stage": options.first_stage,
     }
