@@ -1,1 +1,1 @@
-"""The explorer: what a run recommends and why, as answers and as a Streamlit page."""
+"""The explorer: shows what a run recommends and why, as Python objects and as a Streamlit page."""

@@ -1,4 +1,4 @@
-"""What the explorer answers with: items, reasons and places of a list."""
+"""Results of the explorer: items, reasons and recommendations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Card:
-    """An item, as it is shown.
+    """An item as shown to the user.
 
     Args:
-        item_id: Its id.
-        title: Its title, else its text, else its id.
-        facts: The other columns by name; without any, the text.
-        events: Its training events.
-        place: Where it stands in the catalogue, from 0.
-        category: Its place in the labels of `Explorer.categories`; None where it has none.
+        item_id: The item's id.
+        title: The title, or the text if there is no title, or the id if both are empty.
+        facts: The other columns by name, or the text if there are none.
+        events: Number of training events.
+        place: Index in the catalogue.
+        category: Index into the labels of `Explorer.categories`; None if it has no category.
     """
 
     item_id: str
@@ -28,13 +28,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Reason:
-    """An item of the history that speaks for a recommendation.
+    """An item of the history that explains a recommendation.
 
     Args:
         card: The item of the history.
-        together: How often training histories have the two near each other; 0 where that is not among what the model
-            remembers.
-        alike: Cosine of their vectors.
+        together: How often the two items occur near each other in training histories; 0 if the pair is not in the
+            model's neighbour memory.
+        alike: Cosine of the two item vectors.
     """
 
     card: Card
@@ -44,16 +44,16 @@ class Reason:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A place of a list.
+    """A recommended item.
 
     Args:
         card: The item.
-        rank: From 1.
-        score: What it was ranked by: the model's score, or the training events where `fallback` holds.
-        parts: What each part of the model adds to the score, by its name; they sum to it. Empty where `fallback` holds.
-        because: The items of the history nearest to it, at most two.
-        seen: Whether it is in the history.
-        fallback: Whether no item of the history is known, so that popular items came.
+        rank: Rank in the list, from 1.
+        score: The model's score, or the number of training events if `fallback`.
+        parts: Contribution of each part of the model by name; they sum to the score. Empty if `fallback`.
+        because: At most two items of the history that are closest to the item.
+        seen: Whether the item is in the history.
+        fallback: Whether the list shows popular items because no item of the history is known.
     """
 
     card: Card

@@ -1,4 +1,4 @@
-"""Looking around in a trained run: search, recommend and explain, new items, comparisons. `tfrec explore` shows it."""
+"""Explores a trained run: search, recommendations with reasons, similar items, new items. Used by `tfrec explore`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,19 @@ _BATCH = 256
 
 
 class Explorer:
-    """Answers what one asks when looking at a next-item run.
+    """Searches, recommends and explains with a next-item run.
 
     Args:
-        run: A next-item run. Raises `InvalidInput` for one of a family that cannot be explored.
+        run: A next-item run.
+
+    Raises:
+        InvalidInput: The run's family cannot be explored.
     """
 
     def __init__(self, run: Run) -> None:
         if not family_of(run.kind).can(Ability.EXPLORE, run.config):
-            wanted = families_with(Ability.EXPLORE)
-            raise InvalidInput(f"tfrec explore looks at {wanted} runs, received {run.kind!r}.")
+            families = families_with(Ability.EXPLORE)
+            raise InvalidInput(f"tfrec explore supports {families} runs, received {run.kind!r}.")
         self.run = run
         self.ids = [str(item) for item in run.item_ids]
         self.counts = run.item_counts
@@ -58,15 +61,15 @@ class Explorer:
 
     @cached_property
     def map(self) -> ItemMap:
-        """Where the items stand on a plane."""
+        """Positions of the items on a plane."""
         return item_map(self._unit)
 
     def place(self, item_id: str) -> int | None:
-        """Where an item stands in the catalogue, from 0; None for an unknown one."""
+        """Index of an item in the catalogue; None if it is unknown."""
         return self._place.get(item_id)
 
     def card(self, item_id: str) -> Card:
-        """The item's card; raises `InvalidInput` for an unknown id."""
+        """The item's card; raises `InvalidInput` if the id is unknown."""
         if item_id not in self._place:
             raise InvalidInput(f"The catalogue has no item {item_id!r}. Search for it by its text.")
         place = self._place[item_id]
@@ -79,22 +82,30 @@ class Explorer:
         return Card(item_id, self.titles[place], facts, events, place, category if category >= 0 else None)
 
     def search(self, text: str, limit: int = 20) -> list[str]:
-        """Ids of the items whose title or text has all the words, or that have the id; the popular first.
+        """Finds items whose id is `text` or whose title or text contains all its words.
 
-        Nothing found, a model that reads text finds the items most alike in meaning. No words give the popular items.
+        If there are none and the model uses text, finds the items with the most similar text vectors. An empty text
+        finds the most popular items.
+
+        Args:
+            text: Words or an item id.
+            limit: int. Maximum number of results.
+
+        Returns:
+            Item ids; an exact id comes first, the others are sorted by popularity.
         """
         words = text.lower().split()
         order = np.argsort(-self.counts, kind="stable")
-        found = [self.ids[place] for place in order if all(word in self._words[place] for word in words)]
+        matches = [self.ids[place] for place in order if all(word in self._words[place] for word in words)]
         exact = [text.strip()] if text.strip() in self._place else []
-        found = exact + [item for item in found if item not in exact]
-        if not found and self.reads_text:
-            found = [card.item_id for card, _ in self.similar_to_text(text, limit)]
-        return found[:limit]
+        matches = exact + [item for item in matches if item not in exact]
+        if not matches and self.reads_text:
+            matches = [card.item_id for card, _ in self.similar_to_text(text, limit)]
+        return matches[:limit]
 
     @property
     def reads_text(self) -> bool:
-        """Whether the model reads item text, so that it can place an item that it does not know."""
+        """Whether the model uses item text, and so can compute a vector for a new item."""
         return bool(self.run.model.text_dim)
 
     def recommend(
@@ -107,18 +118,18 @@ class Explorer:
         exclude_seen: bool = True,
         where: Mapping[str, Sequence[str]] | None = None,
     ) -> list[Recommendation]:
-        """The best items after a history, and why.
+        """Recommends items for a history, with reasons.
 
         Args:
-            history: Item ids, oldest first; unknown ones are left out.
-            events: The kind of each event; None for the run's first kind.
-            k: int. Places; fewer where the filters leave fewer.
-            diversity: float in 0…1, strength of `diversify`; picked from the best 3k.
-            exclude_seen: Whether items of the history are left out.
-            where: Column of `facets` to values of it; an item needs one of the values of each column.
+            history: Item ids, oldest first; unknown ids are ignored.
+            events: The kind of each event; None if all are of the run's first kind.
+            k: int. Number of items; fewer if the filters leave fewer.
+            diversity: float in 0…1, strength of `diversify`, which chooses from the best 3k items.
+            exclude_seen: Whether to leave out items of the history.
+            where: Allowed values for columns of `facets`; an item must have one of the values of each column.
 
         Raises:
-            InvalidInput: `k` below 1, `diversity` outside 0…1, or an unknown column.
+            InvalidInput: `k` is below 1, `diversity` is outside 0…1, or a column is unknown.
         """
         if k < 1 or not 0 <= diversity <= 1:
             raise InvalidInput(f"Expected k of at least 1 and diversity in 0…1, received {k} and {diversity}.")
@@ -144,7 +155,7 @@ class Explorer:
         ]
 
     def similar(self, item_id: str, k: int = 10) -> list[tuple[Card, float]]:
-        """The items most alike to one of the catalogue, itself left out, with their cosines."""
+        """The `k` items most similar to a catalogue item, without the item itself, with their cosines."""
         self.card(item_id)
         place = self._place[item_id]
         cosines = self._unit @ self._unit[place]
@@ -152,21 +163,22 @@ class Explorer:
         return self._cards(cosines, k)
 
     def similar_to_text(self, text: str, k: int = 10) -> list[tuple[Card, float]]:
-        """The items most alike to one that has only this text, with their cosines."""
-        return self._cards(self._unit @ self._of_text(text), k)
+        """The `k` items most similar to a new item with the given text, with their cosines."""
+        return self._cards(self._unit @ self._text_vector(text), k)
 
     def who_would_like(self, text: str, dataset: PreparedDataset, k: int = 10) -> list[tuple[str, float, int]]:
-        """The users whose histories point most at an item that has only this text.
+        """The users whose histories fit a new item with the given text best.
 
         Args:
-            text: What the item says.
-            dataset: Whose users; their whole histories are read.
-            k: int. Users, at most.
+            text: Text of the new item.
+            dataset: Provides the users and their full histories.
+            k: int. Maximum number of users.
 
         Returns:
-            (user id, score, place the item would take among the catalogue by the cosine alone, from 1), best first.
+            Tuples (user id, score, rank), best first. The rank, from 1, is the one that the item would have in the
+            catalogue by cosine alone.
         """
-        vector, histories = self._of_text(text), dataset.histories()
+        vector, histories = self._text_vector(text), dataset.histories()
         rows = np.flatnonzero(histories.lengths > 0)
         model = self.run.model
         queries = [
@@ -174,7 +186,7 @@ class Explorer:
             for at in range(0, len(rows), _BATCH)
         ]
         query = np.concatenate(queries) if queries else np.zeros([0, len(vector)], np.float32)
-        # The length of a query is the same for all; only directions tell users apart.
+        # All queries have the same norm, so scores of different users are comparable.
         scores = query @ vector
         best = np.argsort(-scores, kind="stable")[:k]
         places = 1 + (query[best] @ self._unit.T > scores[best, None]).sum(axis=1)
@@ -182,7 +194,7 @@ class Explorer:
         return [(str(user), float(score), int(at)) for user, score, at in zip(users, scores[best], places)]
 
     def _scores(self, known: list[tuple[int, str]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Scores of the whole catalogue, and their parts; the training events alone without a history."""
+        """Scores of the whole catalogue and their parts; without a history, training events and no parts."""
         if not known:
             return self.counts.astype(np.float32), {}
         model = self.run.model
@@ -201,8 +213,8 @@ class Explorer:
         pool = min(3 * k if diversity else k, len(scores))
         indices, best, count = top_k_numpy(scores[None].astype(np.float32), pool)
         if diversity:
-            found = TopKResult(tf.constant(best), tf.constant(indices), tf.constant(count))
-            indices = diversify(found, self._unit[np.maximum(indices, 0)], min(k, pool), diversity).indices.numpy()
+            top = TopKResult(tf.constant(best), tf.constant(indices), tf.constant(count))
+            indices = diversify(top, self._unit[np.maximum(indices, 0)], min(k, pool), diversity).indices.numpy()
         return indices[0][indices[0] >= 0]
 
     def _allowed(self, where: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -215,7 +227,7 @@ class Explorer:
         return allowed
 
     def _because(self, place: int, seen: np.ndarray, most: int = 2) -> tuple[Reason, ...]:
-        """What was taken together with the item most often comes first, then what is most alike."""
+        """The items of the history that co-occur with the item most often; ties go to the higher cosine."""
         others = np.unique(seen[seen != place])
         cosines = self._unit[others] @ self._unit[place]
         together = np.zeros(len(others))
@@ -230,14 +242,15 @@ class Explorer:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(self.card(self.ids[i]), float(cosines[i])) for i in best if np.isfinite(cosines[i])]
 
-    def _of_text(self, text: str) -> np.ndarray:
+    def _text_vector(self, text: str) -> np.ndarray:
+        """float32 `[dim]`: the unit vector of a new item with this text."""
         if not self.reads_text:
             raise InvalidInput(
-                "This run was trained with model.use_text=false: it cannot place a new item by its text."
+                "This run was trained with model.use_text=false, so it cannot compute a vector for a new text."
             )
         config = self.run.config.encoder
-        read = self._encoder().encode([text], batch_size=config.batch_size, seq_length=config.seq_length)
-        return unit_vectors(self.run.model.text_to_vector(read).numpy())[0]
+        vectors = self._encoder().encode([text], batch_size=config.batch_size, seq_length=config.seq_length)
+        return unit_vectors(self.run.model.text_to_vector(vectors).numpy())[0]
 
     def _encoder(self) -> Any:
         if not hasattr(self, "_loaded_encoder"):

@@ -1,4 +1,4 @@
-"""Which columns of a catalogue people can filter by, and each item's values of them."""
+"""Catalogue columns to filter by, and each item's values in them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from tfrec import schema
 from tfrec.workflows.explore.pictures import picture_column
 
 MOST_VALUES = 100
-"""A column with more different values tells items apart."""
+"""A column with more distinct values identifies items rather than grouping them."""
 
 
 @dataclass(frozen=True)
 class Facet:
-    """A column to filter by: its values, the most frequent first, and each item's set of them."""
+    """A column to filter by: its values, most frequent first, and each item's set of values."""
 
     values: list[str]
     of_item: list[frozenset[str]]
 
 
 def facets(items: pl.DataFrame) -> dict[str, Facet]:
-    """The columns of a catalogue that group its items, by name.
+    """The catalogue columns that group items, by name.
 
-    A value is a list's entry, a part between "|", or the whole; where these are more than `MOST_VALUES`, the words of
-    the column, and where these are too many still, or there is only one, the column is none to filter by.
+    The values of a cell are its list entries, or the parts of its text between "|". If a column has more than
+    `MOST_VALUES` of them, the words of its values are used instead. A column with too many words, or with only one
+    value, is left out.
 
     Example:
         >>> items = pl.DataFrame({"item_id": ["1", "2"], "text": ["", ""], "genre": ["Drama|War", "War"]})
         >>> facets(items)["genre"].values
         ['War', 'Drama']
     """
-    found = {name: _facet([labels(value) for value in items[name].to_list()]) for name in shown_columns(items)}
-    return {name: facet for name, facet in found.items() if facet is not None}
+    facet_of = {name: _facet([labels(value) for value in items[name].to_list()]) for name in shown_columns(items)}
+    return {name: facet for name, facet in facet_of.items() if facet is not None}
 
 
 def shown_columns(items: pl.DataFrame) -> list[str]:
-    """The columns that say something about an item beside its title and text: no vectors, bytes or pictures.
+    """The columns that describe an item besides its title and text, without vectors, bytes and pictures.
 
     Example:
         >>> shown_columns(pl.DataFrame({"item_id": ["1"], "year": [1999], "cover": [b"..."], "a_embedding": [[0.1]]}))
@@ -51,7 +52,7 @@ def shown_columns(items: pl.DataFrame) -> list[str]:
 
 
 def labels(value: Any) -> list[str]:
-    """The values that a cell holds: of a list its entries, of "a|b" its parts; none of an empty cell.
+    """The values of a cell: the entries of a list, or the parts of "a|b"; none if the cell is empty.
 
     Example:
         >>> labels("Drama | War"), labels(None), labels([1, 2])

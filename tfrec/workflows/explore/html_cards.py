@@ -1,4 +1,4 @@
-"""Items as cards, in HTML: picture, texts, why, and the score as bars."""
+"""HTML cards of items: picture, text, reasons, and the score as bars."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tfrec.workflows.explore.answers import Card, Reason, Recommendation
 from tfrec.workflows.explore.list_comparison import ListComparison
 
 Source = Callable[[int], str | None]
-"""From an item's place in the catalogue to the `src` of its picture."""
+"""Maps an item's catalogue index to the `src` of its picture."""
 NOTHING = joined()
 
 
 def piece(*children: str) -> Html:
-    """A part of the page with the explorer's look."""
+    """A part of the page in the explorer's style."""
     return element("div", *children, class_="explore")
 
 
 def recommendation_cards(found: Sequence[Recommendation], source: Source) -> Html:
-    """A list with its reasons, and its scores on one scale."""
+    """A list of recommendations with reasons, and score bars on a common scale."""
     span = span_of(amount for place in found for amount in place.parts.values())
     return piece(element("ol", *(_recommendation(place, source, span) for place in found), class_="cards"))
 
@@ -33,7 +33,7 @@ def similar_cards(found: Iterable[tuple[Card, float]], source: Source) -> Html:
 
 
 def compared_cards(found: Sequence[Recommendation], badges: dict[str, Html], source: Source) -> Html:
-    """One of two lists, with what became of each place in the other."""
+    """One of two compared lists, with a badge for each item that changed."""
     cards = (
         card(
             place.card,
@@ -48,7 +48,7 @@ def compared_cards(found: Sequence[Recommendation], badges: dict[str, Html], sou
 
 
 def change_badges(changed: ListComparison) -> tuple[dict[str, Html], dict[str, Html]]:
-    """What the first list and the second say about their items: gone there; new, risen or fallen here."""
+    """Badges for the items of the first list (gone) and of the second (new, up, down or unchanged)."""
     gone = {item: _badge("gone", "down") for item in changed.gone}
     return gone, {item: _change(rise) for item, rise in changed.moved.items()}
 
@@ -62,15 +62,15 @@ def card(
     below: Sequence[Html] = (),
     aside: Html = NOTHING,
 ) -> Html:
-    """An item: its picture, what the catalogue says of it, and what else is said.
+    """A card with an item's picture, title and facts.
 
     Args:
         item: The item.
-        source: Where its picture comes from.
-        rank: Its place in a list.
-        badge: Behind the title.
-        below: Under its facts.
-        aside: Beside them, or under them where there is no room.
+        source: Provides the picture.
+        rank: Rank in the list.
+        badge: Shown after the title.
+        below: Shown below the facts.
+        aside: Shown beside the facts, or below them on narrow screens.
     """
     number = element("span", f"{rank}. ", class_="rank") if rank is not None else NOTHING
     title = joined(number, item.title, " " if badge else "", badge)
@@ -86,7 +86,7 @@ def card(
 
 
 def tile(item: Card, source: Source) -> Html:
-    """An item's picture over its initials, which show where there is none, on the colour of its category."""
+    """An item's picture, or its initials if there is none, on the colour of its category."""
     address = source(item.place)
     hue = "none" if item.category is None else item.category
     picture = element("img", src=address, alt="", loading="lazy") if address else ""
@@ -94,7 +94,7 @@ def tile(item: Card, source: Source) -> Html:
 
 
 def counted(number: int, word: str) -> str:
-    """A number of things.
+    """A number with its noun, in the singular or plural.
 
     Example:
         >>> counted(1, "event"), counted(1200, "event")

@@ -1,4 +1,4 @@
-"""The map of the items, in HTML: a dot an item, marks for a history and what is recommended, titles on hover."""
+"""HTML map of the items: a dot per item, marks for history and recommendations, titles on hover."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tfrec.workflows.explore.html_cards import piece
 from tfrec.workflows.explore.item_map import shown_places
 
 MARKED = 50
-"""Items of the history with a mark, the newest; more would hide the map."""
+"""Newest items of the history that are marked; more would hide the map."""
 
 
 def map_of_items(explorer: Explorer, history: Sequence[str], found: Sequence[Recommendation]) -> Html:
-    """The map, its legend, and how much of the vectors it shows.
+    """The map with its legend and the share of variance that it shows.
 
     Args:
-        explorer: Whose items.
+        explorer: Provides the items.
         history: Item ids, oldest first.
-        found: What is recommended after it.
+        found: The recommendations for the history.
     """
     picked = {place.card.place: place.rank for place in found}
     known = [place for item in history if (place := explorer.place(item)) is not None]
@@ -63,7 +63,7 @@ def _point(explorer: Explorer, place: int, look: str, text: str = "", before: st
 
 
 def _inside(share: np.floating) -> float:
-    """Per cent of the plane, with room for a mark at its edges."""
+    """Position in per cent, with a margin for marks at the edges."""
     return 2.5 + 95 * float(share)
 
 

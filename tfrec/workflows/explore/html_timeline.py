@@ -1,4 +1,4 @@
-"""A history as a timeline, in HTML: oldest at the left, opened at the newest."""
+"""HTML timeline of a history: oldest event on the left, scrolled to the newest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from tfrec.workflows.explore.page_style import KINDS
 from tfrec.workflows.explore.timeline import PastEvent
 
 SHOWN = 60
-"""Events that are drawn, the newest; the rest is counted."""
+"""Newest events that are drawn; earlier ones are only counted."""
 
 
 def timeline(events: Sequence[PastEvent], explorer: Explorer, source: Source) -> Html:
     """The events of a history, each with its picture, kind and date.
 
-    The newest comes first in the document and stands at the right, where a scrolled row that runs from right to left
-    opens.
+    The newest event comes first in the document. The row runs from right to left, so a browser opens it there.
+
+    Args:
+        events: The events, oldest first.
+        explorer: Provides the items.
+        source: Provides the pictures.
     """
     earlier = len(events) - SHOWN
     newest = [_event(event, explorer, source) for event in reversed(events[-SHOWN:])]

@@ -1,4 +1,4 @@
-"""One category an item, few enough to be told apart by colour."""
+"""Assigns each item one of a few categories, which are shown as colours."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from tfrec.workflows.explore.filter_columns import Facet
 
 COLOURED = 7
-"""Categories with a colour of their own; more hues are not told apart. The rest are "other", the eighth."""
+"""Categories with their own colour; more hues are hard to distinguish. All others share the eighth, "other"."""
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Categories:
-    """The categories that colours stand for.
+    """The categories and each item's category.
 
     Args:
-        column: The column that they come from.
-        labels: At most `COLOURED` of its values, the most frequent first, and `OTHER` where there are more.
-        of_item: int8 `[items]`, places in `labels`, −1 for an item without a value.
+        column: The column that the categories come from.
+        labels: At most `COLOURED` values of the column, most frequent first, then `OTHER` if there are more.
+        of_item: int8 `[items]`, indices into `labels`; −1 for an item without a value.
     """
 
     column: str
@@ -30,9 +30,9 @@ class Categories:
 
 
 def categories(facets: Mapping[str, Facet]) -> Categories | None:
-    """The categories of the first column whose values are mostly no numbers; None where there is none.
+    """The categories of the first column whose values are mostly not numbers; None if there is no such column.
 
-    Of several values that an item has the rarest counts, which tells most about it.
+    If an item has several values, the rarest one counts, because it says the most.
 
     Example:
         >>> facet = Facet(["Drama", "War"], [frozenset({"Drama", "War"}), frozenset({"Drama"}), frozenset()])

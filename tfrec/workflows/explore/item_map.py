@@ -1,4 +1,4 @@
-"""The items on a plane: the two directions in which their vectors differ most."""
+"""Projects item vectors onto the plane of their first two principal components."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 MOST_DOTS = 1500
-"""Dots that a browser draws and redraws without a wait; of a larger catalogue the most popular are shown."""
+"""Dots that a browser draws without noticeable delay; of a larger catalogue only the most popular items are shown."""
 
 
 @dataclass(frozen=True)
 class ItemMap:
-    """A plane with all items.
+    """Positions of all items on a plane.
 
     Args:
-        positions: float32 `[items, 2]` in 0…1, across and up.
+        positions: float32 `[items, 2]` in 0…1, horizontal and vertical.
         share: float in 0…1. Share of the vectors' variance that the two axes show.
     """
 
@@ -25,9 +25,9 @@ class ItemMap:
 
 
 def item_map(vectors: np.ndarray) -> ItemMap:
-    """Principal components of item vectors, float `[items, dim]`, each stretched to 0…1.
+    """The first two principal components of item vectors, float `[items, dim]`, each scaled to 0…1.
 
-    An axis points to where the number that weighs most in it grows, so that the same vectors give the same map.
+    The sign of an axis is chosen so that its largest coefficient is positive; the map is therefore reproducible.
 
     Example:
         >>> item_map(np.array([[0.0, 3.0], [0.0, 1.0], [0.0, -1.0]])).positions[:, 0].tolist()
@@ -42,22 +42,22 @@ def item_map(vectors: np.ndarray) -> ItemMap:
     if plane.shape[1] < 2:
         plane = np.column_stack([plane, np.zeros(len(plane))])
     low, width = plane.min(axis=0), np.ptp(plane, axis=0)
-    flat = width < 1e-9  # all items at one place of this axis
+    flat = width < 1e-9  # all items coincide on this axis
     positions = np.where(flat, 0.5, (plane - low) / np.where(flat, 1.0, width))
     whole = variances.sum()
     return ItemMap(positions.astype(np.float32), float(variances[::-1][:2].sum() / whole) if whole > 0 else 1.0)
 
 
 def shown_places(counts: np.ndarray, marked: Iterable[int], most: int = MOST_DOTS) -> np.ndarray:
-    """Which items are drawn as dots: the most popular, without those that are marked in another way.
+    """The items to draw as dots: the most popular ones without those marked in another way.
 
     Args:
         counts: int `[items]`, training events.
-        marked: Places of the items with a mark of their own.
-        most: int. Dots, at most.
+        marked: Catalogue indices of the items that have a mark.
+        most: int. Maximum number of dots.
 
     Returns:
-        int64, places in the catalogue, the most popular first.
+        int64 `[dots]`, catalogue indices, most popular first.
     """
     order = np.argsort(-counts, kind="stable")
     return order[~np.isin(order, np.fromiter(marked, np.int64))][:most]

@@ -1,4 +1,4 @@
-"""Two lists of one history, side by side."""
+"""Compares two lists for the same history."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ListComparison:
-    """Two lists of one history.
+    """The differences between two lists for the same history.
 
     Args:
-        overlap: Share of the longer list's items that are in both.
-        moved: For each item of the second list, how many places it rose from the first; None where it is new there.
-        gone: Items of the first list that the second has not.
+        overlap: Number of common items relative to the longer list.
+        moved: For each item of the second list, the number of ranks it rose from the first; None if it is new.
+        gone: Items of the first list that are not in the second.
     """
 
     overlap: float
@@ -22,7 +22,7 @@ class ListComparison:
 
 
 def compare_lists(first: Sequence[str], second: Sequence[str]) -> ListComparison:
-    """What changed from one list of item ids to another.
+    """The changes from one list of item ids to another.
 
     Example:
         >>> compare_lists(["a", "b", "c"], ["b", "d", "a"])

@@ -1,4 +1,4 @@
-"""`explore`: the page to look around in a run, opened by Streamlit in a process of its own."""
+"""`explore`: serves the explorer page with Streamlit in a separate process."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def explore(
     port: int = 8600,
     browser: bool = True,
 ) -> None:
-    """Serves the page until it is stopped with Ctrl-C.
+    """Serves the explorer page until Ctrl-C is pressed.
 
     Args:
-        runs: Folders of next-item runs; two are compared.
-        data: Folder of the prepared data they were trained on, to look at its users; None for none.
-        images: Folder of the image files that the catalogue names; files outside it are not opened.
+        runs: Folders of next-item runs; with two or more, their lists can be compared.
+        data: Folder of the prepared data that they were trained on, to show its users; None for none.
+        images: Folder with the image files that the catalogue refers to; files outside it are never opened.
         host: Address to listen on; there is no authentication.
         port: int. Port of the page.
-        browser: Whether it is opened in a browser.
+        browser: Whether to open the page in a browser.
 
     Raises:
-        InvalidInput: a run of another kind, or data of another catalogue.
-        Unavailable: Streamlit is not installed, or the page ended by itself.
+        InvalidInput: A run is of a family that cannot be explored, or the data has another catalogue.
+        Unavailable: Streamlit is not installed, or the page stopped with an error.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise Unavailable("The page needs the extra `serve`: pip install 'tfrec-bert[serve]'.")
@@ -48,7 +48,7 @@ def explore(
     for run in loaded:
         if not family_of(run.kind).can(Ability.EXPLORE, run.config):
             families = families_with(Ability.EXPLORE)
-            raise InvalidInput(f"Expected {families} runs, {run.path} is of the kind {run.kind}.")
+            raise InvalidInput(f"Expected {families} runs, but {run.path} is a {run.kind} run.")
     if data is not None:
         loaded[0].refuse_other_catalogue(load_dataset(data))
     print(f"The page is at http://{host}:{port}; stop it with Ctrl-C.")

@@ -1,4 +1,4 @@
-"""The look of the explorer's own pieces. Colours follow the page's theme: Streamlit sets `color-scheme` for it."""
+"""Style sheet of the explorer's HTML. Colours follow the page's theme, for which Streamlit sets `color-scheme`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tfrec.workflows.explore.item_categories import COLOURED
 
 LIGHT = "#1a66b8"
 DARK = "#6db5f2"
-"""The accent, of Streamlit's widgets too: 4.5 : 1 or more against the page in its theme."""
+"""Accent colours, also of Streamlit's widgets; their contrast with the page is at least 4.5 : 1."""
 
 _OF_KINDS = (
     ("#1a66b8", "#6db5f2"),
@@ -20,7 +20,7 @@ _OF_KINDS = (
     ("#59616b", "#b4bdc7"),
 )
 KINDS = len(_OF_KINDS)
-"""Kinds of event with a colour of their own; later ones begin again."""
+"""Event kinds with their own colour; further kinds reuse the colours."""
 
 _SHEET = """
 .stMainBlockContainer { padding-top: 3.5rem; }

@@ -1,4 +1,4 @@
-"""The pictures of a catalogue: which column has them, and what a page shows of each. Nothing is fetched here."""
+"""Pictures of a catalogue: finds their column and prepares them for a page. Nothing is downloaded here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import polars as pl
 from tfrec import schema
 
 LOOKED_AT = 200
-"""Values of a column that decide whether it holds pictures."""
+"""Values of a column that are checked to decide whether it holds pictures."""
 LARGEST_FILE = 20 * 2**20
-"""Bytes; a larger file is not opened."""
+"""Bytes; larger files are not opened."""
 SENT_AS_IT_IS = 32 * 1024
-"""Bytes; a larger picture is made small before a page of fifty cards is sent to the browser."""
+"""Bytes; larger pictures are scaled down, because a page may show fifty of them."""
 SMALL = (240, 360)
-"""Pixels of a small picture, at most: twice what a card shows, for screens with two pixels a point."""
+"""Maximum size in pixels of a scaled picture: twice the size on a card, for high-resolution screens."""
 KEPT = 500
-"""Pictures kept ready, each at most some 50 kB."""
+"""Pictures in the cache, of at most about 50 kB each."""
 
 _KINDS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"GIF8": "gif"}
 _NAME = re.compile(r"image|img|picture|photo|poster|cover|thumb", re.IGNORECASE)
@@ -31,9 +31,9 @@ _DATA = re.compile(r"data:image/(jpeg|png|gif|webp);base64,[A-Za-z0-9+/=]+")
 
 
 def picture_column(items: pl.DataFrame) -> str | None:
-    """The column of image bytes, data URIs, files or web addresses; None where there is none.
+    """The column with image bytes, data URIs, file names or web addresses; None if there is none.
 
-    A column counts where most of its values are pictures. Of several the one whose name says so comes first.
+    A column qualifies if most of its values are pictures. Columns whose name suggests pictures take precedence.
 
     Example:
         >>> picture_column(pl.DataFrame({"item_id": ["1", "2"], "cover": ["a.jpg", "b.png"], "year": [1999, 2001]}))
@@ -44,11 +44,11 @@ def picture_column(items: pl.DataFrame) -> str | None:
 
 
 class Pictures:
-    """What a page shows of each item's picture.
+    """Provides the pictures of items for a page.
 
     Args:
         items: The catalogue.
-        folder: Where image files lie. Files outside it are not opened, whatever the catalogue says.
+        folder: Folder with the image files. Files outside it are never opened, whatever the catalogue says.
     """
 
     def __init__(self, items: pl.DataFrame, folder: Path) -> None:
@@ -59,11 +59,11 @@ class Pictures:
         self.on_the_web = any(_is_web_address(value) for value in self._values)
 
     def source(self, place: int, web: bool = False) -> str | None:
-        """The `src` of an item's picture; None where it has none that can be shown.
+        """The `src` of an item's picture; None if it has no picture that can be shown.
 
         Args:
-            place: Where the item stands in the catalogue.
-            web: Whether the browser may be sent to web addresses.
+            place: Index of the item in the catalogue.
+            web: Whether the browser may load pictures from web addresses.
         """
         if self.column is None:
             return None
@@ -87,7 +87,7 @@ class Pictures:
             path = (self.folder / name).resolve()
             inside = path.is_relative_to(self.folder) and path.is_file() and path.stat().st_size <= LARGEST_FILE
             return path.read_bytes() if inside else None
-        except (OSError, ValueError):  # unreadable, or a name that no file can have
+        except (OSError, ValueError):  # unreadable file or invalid file name
             return None
 
 
@@ -98,7 +98,7 @@ def _holds_pictures(column: pl.Series) -> bool:
 
 
 def _first(value: Any) -> Any:
-    """Of a list of pictures the first."""
+    """The first picture of a list; other values unchanged."""
     while isinstance(value, list):
         value = value[0] if value else None
     return value.strip() if isinstance(value, str) else value
@@ -132,7 +132,7 @@ def _kind(content: bytes) -> str | None:
 
 
 def _small(content: bytes) -> bytes:
-    """A picture of few bytes; what is no picture, or cannot be read, becomes nothing."""
+    """A scaled-down picture; empty if it cannot be read. Small files and other content are returned unchanged."""
     if _kind(content) is None or len(content) <= SENT_AS_IT_IS:
         return content
     from PIL import Image, ImageOps  # comes with Streamlit

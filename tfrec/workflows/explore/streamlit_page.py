@@ -1,4 +1,4 @@
-"""The page of `tfrec explore`: widgets around `Explorer`, which has the logic. Streamlit runs this file as a script."""
+"""The page of `tfrec explore`: widgets around `Explorer`. Streamlit runs this file as a script."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from tfrec.workflows.explore.pictures import Pictures
 
 @st.cache_resource(show_spinner="Loading the model")
 def explorer_of(path: str) -> Explorer:
-    """The explorer of a run, loaded once for all visitors."""
+    """The explorer of a run, loaded once for all sessions."""
     return Explorer(Run.load(path))
 
 
 @st.cache_resource(show_spinner="Loading the data")
 def data_of(path: str) -> PreparedDataset:
-    """The prepared data, loaded once."""
+    """The prepared data, loaded once for all sessions."""
     return PreparedDataset.load(path)
 
 
@@ -50,7 +50,7 @@ def pictures_of(path: str, folder: str) -> Pictures:
 
 
 def main() -> None:
-    """Draws the page; Streamlit calls it again after every click."""
+    """Draws the page; Streamlit runs it again after every interaction."""
     options = _options()
     st.set_page_config(page_title="tfrec explore", layout="wide")
     st.html(f"<style>{style_sheet()}</style>")
@@ -75,10 +75,10 @@ def views(
     """The tabs.
 
     Args:
-        explorers: By the path of the run, as given; all but the last tab are about the first.
-        data: Whose users are shown.
-        asked: Of `list_options`.
-        sources: Where the pictures come from, by the path of the run.
+        explorers: Explorers by path of the run, as given; all tabs except the last show the first one.
+        data: Provides the users; None for none.
+        asked: The result of `list_options`.
+        sources: Provide the pictures, by path of the run.
     """
     name, first = next(iter(explorers.items()))
     found = listed(first, asked)
@@ -95,7 +95,7 @@ def views(
 
 
 def listed(explorer: Explorer, asked: dict[str, Any]) -> list[Recommendation]:
-    """The list for the history and the options of the page."""
+    """Recommendations for the current history and options."""
     events = st.session_state.history
     where = {name: values for name, values in asked["where"].items() if name in explorer.facets}
     items, kinds = [event.item_id for event in events], [event.kind for event in events]
@@ -105,7 +105,7 @@ def listed(explorer: Explorer, asked: dict[str, Any]) -> list[Recommendation]:
 def recommendations(
     explorer: Explorer, found: list[Recommendation], data: PreparedDataset | None, source: Source
 ) -> None:
-    """The history as a timeline, and the list after it, a card a place."""
+    """Shows the history as a timeline and the recommendations as cards."""
     if st.session_state.history:
         st.subheader("History", anchor=False)
         st.html(timeline(st.session_state.history, explorer, source))
@@ -121,9 +121,9 @@ def recommendations(
 
 
 def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -> None:
-    """What a text that the catalogue does not know would be."""
+    """Shows similar items and interested users for the text of a new item."""
     if not explorer.reads_text:
-        st.info("This run reads no text, so it cannot place an item that it does not know.")
+        st.info("This run does not use text, so it cannot compute a vector for a new item.")
         return
     text = st.text_input("Text of a new item", placeholder="What the item says")
     if not text.strip():
@@ -149,7 +149,7 @@ def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -
 
 
 def versions(explorers: dict[str, Explorer], asked: dict[str, Any], sources: dict[str, Source]) -> None:
-    """The lists of two runs for one history, and what changed."""
+    """Shows the lists of two runs for the same history and what changed between them."""
     names = list(explorers)
     columns = st.columns(2)
     chosen = [
@@ -158,7 +158,7 @@ def versions(explorers: dict[str, Explorer], asked: dict[str, Any], sources: dic
     lists = [listed(explorers[name], asked) for name in chosen]
     changed = compare_lists(*([place.card.item_id for place in found] for found in lists))
     st.caption(f"{changed.overlap:.0%} of the items are in both lists.")
-    columns = st.columns(2)  # below what is said of both
+    columns = st.columns(2)  # below the caption about both
     for column, name, found, badges in zip(columns, chosen, lists, change_badges(changed)):
         with column:
             st.html(compared_cards(found, badges, sources[name]))

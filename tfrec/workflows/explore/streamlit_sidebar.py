@@ -1,4 +1,4 @@
-"""The left side of the explorer's page: whose history, and what list is asked for."""
+"""Sidebar of the explorer page: the history, and the options of the list."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tfrec.workflows.explore.pictures import Pictures
 from tfrec.workflows.explore.timeline import PastEvent, events_of
 
 FOUND = 6
-"""Items of a search that are offered."""
+"""Search results offered."""
 REMOVABLE = 8
-"""Events that can be taken out one by one, the newest."""
+"""Newest events that can be removed one by one."""
 
 
 def history(explorer: Explorer, data: PreparedDataset | None) -> None:
-    """Take a user's history, or put one together."""
+    """Widgets to load a user's history or to put one together."""
     st.header("History")
     if data is not None:
         users = data.histories().user_ids.tolist()
@@ -48,7 +48,7 @@ def history(explorer: Explorer, data: PreparedDataset | None) -> None:
 
 
 def take(data: PreparedDataset, user: str | None = None) -> None:
-    """Puts a user's events in the place of the history; those of anybody who has some where no user is said."""
+    """Replaces the history with that of a user; None chooses a random user with events."""
     histories = data.histories()
     if user is None:
         user = histories.user_ids[np.random.default_rng().choice(np.flatnonzero(histories.lengths))]
@@ -56,12 +56,12 @@ def take(data: PreparedDataset, user: str | None = None) -> None:
 
 
 def add(item: str) -> None:
-    """Adds an event of the chosen kind."""
+    """Adds an event of the selected kind to the history."""
     st.session_state.history.append(PastEvent(item, st.session_state.get("kind") or st.session_state.first_kind))
 
 
 def list_options(explorer: Explorer) -> dict[str, Any]:
-    """What `Explorer.recommend` takes beside the history."""
+    """Widgets for the options of `Explorer.recommend`; returns them as keyword arguments."""
     st.header("List")
     k = st.slider("Items", 1, 50, 10)
     diversity = st.slider("Diversity", 0.0, 1.0, 0.0, 0.05)
@@ -71,7 +71,7 @@ def list_options(explorer: Explorer) -> dict[str, Any]:
 
 
 def web_pictures(pictures: Pictures) -> bool:
-    """Whether the browser may fetch pictures; asked only where the catalogue has web addresses."""
+    """Whether the browser may load pictures from the web; asks only if the catalogue has web addresses."""
     if not pictures.on_the_web:
         return False
     help_ = f"Your browser fetches them from the addresses in the column {pictures.column!r}. Off: nothing is fetched."
@@ -79,5 +79,5 @@ def web_pictures(pictures: Pictures) -> bool:
 
 
 def plain(text: str) -> str:
-    """The text so that Streamlit shows it as it is, where it reads Markdown."""
+    """Escapes Markdown, so that Streamlit shows the text literally."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!$~:<>|])", r"\\\1", text)

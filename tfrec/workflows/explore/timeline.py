@@ -1,4 +1,4 @@
-"""A history as events with their kinds and, where there is a clock, their dates."""
+"""A history as events with their kinds and, if the data has timestamps, their dates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PastEvent:
     Args:
         item_id: The item.
         kind: The kind of the event.
-        when: Its time (UTC); None of a made-up event, or where the data has no clock.
+        when: Its time (UTC); None for an event added on the page, or if the data has no timestamps.
     """
 
     item_id: str
@@ -30,7 +30,7 @@ class PastEvent:
 
 
 def events_of(dataset: PreparedDataset, user_id: str) -> list[PastEvent]:
-    """The events of a user, oldest first; raises `InvalidInput` for an unknown one."""
+    """The events of a user, oldest first; raises `InvalidInput` if the user is unknown."""
     histories = dataset.histories()
     rows = (histories.user_ids == user_id).nonzero()[0]
     if not len(rows):
@@ -45,5 +45,5 @@ def events_of(dataset: PreparedDataset, user_id: str) -> list[PastEvent]:
 def _time(microseconds: int) -> datetime | None:
     try:
         return _EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:  # beyond the year 9999: a broken clock, but no reason to show nothing
+    except OverflowError:  # A timestamp beyond the year 9999 is wrong, but the event can still be shown.
         return None
