@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class TextVersions:
-    """At each step, replaces the vectors of a random half of the items with those of a shortened text.
+    """At each step, replaces each item's vector, with probability 1/2, by that of one of its shortened texts.
 
     Args:
         vectors: float32 `[versions, num_items, text_dim]`, vectors of the shortened texts.
