@@ -188,3 +188,32 @@ def test_truth_is_the_word_wherever_it_is_written(tmp_path):
         RunConfig().with_values(["retrieval.exclude_seen=true"]),
     ):
         assert config.retrieval.exclude_seen == "true"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("data.text_template={title} by {author}", "{title} by {author}"),
+        ("data.text_template='{title} by {author}'", "{title} by {author}"),
+        ("data.text_template={title}", "{title}"),
+        ("data.text_template=null", None),
+        ("data.events.separator=|", "|"),
+        ("data.events.separator=::", "::"),
+        ("data.events.separator=;", ";"),
+        ("data.events.time_format=%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M"),
+        ("data.events.columns.user_id=196", "196"),
+        ("data.events.columns.event==click", "=click"),
+        ("data.events.columns.user_id=[user_id, anonymous_id]", ["user_id", "anonymous_id"]),
+        ("data.events.columns.item_id=events[].aid", "events[].aid"),
+        ("data.columns.user_id=196", "196"),
+        ("data.event_map.3=purchase", "purchase"),
+        ("data.event_map={3: purchase}", {"3": "purchase"}),
+        ("data.positive=4", 4),
+    ],
+)
+def test_options_that_take_text_take_it_as_it_is_typed(assignment, value):
+    keys = assignment.partition("=")[0].split(".")
+    found = RunConfig().with_values([assignment])
+    for key in keys:
+        found = found[key] if isinstance(found, dict) else getattr(found, key)
+    assert found == value

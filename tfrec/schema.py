@@ -41,6 +41,7 @@ CART: Final = "cart"
 PURCHASE: Final = "purchase"
 RATING: Final = "rating"
 LIKE: Final = "like"
+DISLIKE: Final = "dislike"
 SHARE: Final = "share"
 FOLLOW: Final = "follow"
 COMMENT: Final = "comment"
@@ -49,9 +50,9 @@ TAG: Final = "tag"
 IMPRESSION: Final = "impression"
 EVENT_KINDS: Final = (
     VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATING, LIKE, SHARE, FOLLOW, COMMENT, RETURN, TAG,
-    IMPRESSION,
+    IMPRESSION, DISLIKE,
 )  # fmt: skip
-CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG, IMPRESSION})
+CONTEXT_ONLY_KINDS: Final = frozenset({RETURN, TAG, IMPRESSION, DISLIKE})
 """Kinds that are not prediction targets by default."""
 FUNNEL: Final = (VIEW, CLICK, FAVOURITE, CART, PURCHASE)
 """Purchase funnel, in order: each kind implies the ones before it (a user who buys an item has viewed it)."""

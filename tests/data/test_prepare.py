@@ -139,7 +139,7 @@ def test_float_ids_from_pandas_become_integers_and_missing_ones_are_blank(tmp_pa
     assert named(dataset) == {"17850": ["1", "2"]}
 
 
-def test_targets_are_all_kinds_except_returns_tags_and_purchases_of_no_value(tmp_path):
+def test_targets_are_all_but_returns_tags_purchases_of_no_value_and_negative_ratings(tmp_path):
     log = pl.DataFrame(
         {
             "user_id": ["u"] * 6,
@@ -150,8 +150,10 @@ def test_targets_are_all_kinds_except_returns_tags_and_purchases_of_no_value(tmp
         }
     )
     dataset = prepare(log, ITEMS, tmp_path / "1")
-    assert dataset.histories().is_target.tolist() == [True, False, False, False, True, True]
+    assert dataset.histories().is_target.tolist() == [True, False, False, False, True, False]
     assert dataset.report["events"]["kinds_without_defaults"] == ["waved at"]
+    every = prepare(log, ITEMS, tmp_path / "all", config=configured("data.positive=all"))
+    assert every.histories().is_target.tolist() == [True, False, False, False, True, True]
     chosen = prepare(log, ITEMS, tmp_path / "2", config=configured("data.targets=[tag, purchase]"))
     assert chosen.histories().is_target.tolist() == [True, False, False, True, False, False]
 
@@ -220,7 +222,7 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path, events, items, opti
         ("e.csv", b"", "is empty"),
         ("e.parquet", b"not parquet", "Cannot read the events|cannot read"),
         ("e.jsonl", b"{broken", "Cannot read the events|cannot read"),
-        ("e.xlsx", b"x", "e.xlsx has an unknown format"),
+        ("e.xlsx", b"x", "e.xlsx: it is named as a workbook, and is none"),
         ("e.csv", b"user_id,item_id,timestamp\n", "events are empty"),
     ],
 )

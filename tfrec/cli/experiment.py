@@ -55,17 +55,17 @@ def plan(
 @app.command("assign")
 def assign(
     spec: Spec,
-    users: Annotated[Path, typer.Option(help="File of user ids, one a line.")],
+    users: Annotated[str, typer.Option(help="List of user ids, one a line or a column user_id.")],
     out: Annotated[Path, typer.Option(help="File to write (.parquet, .csv or .jsonl).")],
     force: Force = False,
 ) -> None:
     """Write the arm of each user; null for users outside the experiment."""
-    from tfrec.data.ingest.user_ids import read_users
+    from tfrec.data.reading import read_ids
     from tfrec.experiments import ExperimentSpec, assign_users
     from tfrec.reporting.table_files import check_output, write_frame
 
     check_output(out, force)
-    table = assign_users(ExperimentSpec.load(spec), read_users(users))
+    table = assign_users(ExperimentSpec.load(spec), read_ids(users, "--users"))
     write_frame(table, out)
     counts = table["arm"].fill_null("(not in the experiment)").value_counts(sort=True)
     typer.echo(f"{', '.join(f'{arm} {count:,}' for arm, count in counts.iter_rows())}. Wrote {out}")

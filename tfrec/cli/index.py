@@ -40,7 +40,9 @@ def build(
 @app.command("add")
 def add(
     run: RunFolder,
-    items: Annotated[Path, typer.Option(help="Items file; items that the run already knows are ignored.")],
+    items: Annotated[
+        str, typer.Option(help="Items, as `prepare` reads them; those that the run already knows are ignored.")
+    ],
     out: Out,
     data: MeasureData = None,
     assignments: Assignments = None,
@@ -53,7 +55,7 @@ def add(
 
 def _export(
     run: Path,
-    items: Path | None,
+    items: str | None,
     out: Path,
     assignments: list[str],
     data: Path | None,

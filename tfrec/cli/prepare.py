@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tfrec.cli.shared_options import Assignments, ConfigFile, Force, run_config
+from tfrec.cli.shared_options import Assignments, ConfigFile, Events, Force, Items, UserTable, run_config
 
 
 def prepare(
-    events: Annotated[Path, typer.Option(help="Event log: CSV(.gz), Parquet or JSON lines.")],
-    items: Annotated[Path, typer.Option(help="Items file, in any of these formats.")],
+    events: Events,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    users: Annotated[Path | None, typer.Option(help="Users file with attributes, in any of these formats.")] = None,
+    items: Items = None,
+    users: UserTable = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -26,11 +26,15 @@ def prepare(
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
-    """Clean an event log and an items file, split the log, and report what was dropped."""
+    """Clean an event log and a catalogue, split the log, and report what was dropped.
+
+    Reads CSV, TSV, JSON, Parquet and Excel files, packed or not, folders, patterns and URLs. What it is not told, it
+    finds out and says.
+    """
     settings = run_config(config, assignments)
     import tfrec
 
-    dataset = tfrec.prepare(events, items, out, users=users, split=split, config=settings, force=force)
+    dataset = tfrec.prepare(events, items or None, out, users=users or None, split=split, config=settings, force=force)
     for name, count in dataset.manifest["counts"].items():
         typer.echo(f"{name}: {_format_count(count)}")
     typer.echo(f"split: {dataset.manifest['split']}")

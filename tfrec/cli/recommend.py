@@ -15,7 +15,9 @@ def recommend(
     run: RunFolder,
     data: Data,
     out: Annotated[Path, typer.Option(help="File to write (.parquet, .csv or .jsonl).")],
-    users: Annotated[Path | None, typer.Option(help="File of user ids, one a line. Default: all users.")] = None,
+    users: Annotated[
+        str | None, typer.Option(help="List of user ids, one a line or a column user_id. Default: all users.")
+    ] = None,
     k: Annotated[int, typer.Option(min=1, help="Items for each user.")] = 10,
     ranker: Ranker = None,
     force: Force = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
-from tfrec.cli.shared_options import Assignments, ConfigFile, run_config
+from tfrec.cli.shared_options import Assignments, ConfigFile, UserTable, run_config
 
 REFUSED = 3
 """Exit code when the new model was not promoted."""
@@ -17,12 +17,10 @@ REFUSED = 3
 
 def retrain(
     home: Annotated[Path, typer.Option(help="The job's own folder, the same in every run.")],
-    events: Annotated[
-        Path | None, typer.Option(help="The whole event log so far: CSV(.gz), Parquet or JSON lines.")
-    ] = None,
-    items: Annotated[Path | None, typer.Option(help="The whole items file, in any of these formats.")] = None,
+    events: Annotated[list[str] | None, typer.Option(help="The whole event log so far, as `prepare` reads it.")] = None,
+    items: Annotated[list[str] | None, typer.Option(help="The whole catalogue, in any of these forms.")] = None,
     out: Annotated[Path | None, typer.Option(help="Model folder, e.g. saved_models/shop.")] = None,
-    users: Annotated[Path | None, typer.Option(help="Users file with attributes, in any of these formats.")] = None,
+    users: UserTable = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     anew: Annotated[
@@ -58,10 +56,10 @@ def _rollback(home: Path) -> dict[str, Any]:
 
 def _retrain(
     home: Path,
-    events: Path | None,
-    items: Path | None,
+    events: list[str] | None,
+    items: list[str] | None,
     out: Path | None,
-    users: Path | None,
+    users: list[str] | None,
     config: Path | None,
     assignments: list[str] | None,
     anew: bool,
@@ -69,15 +67,15 @@ def _retrain(
 ) -> dict[str, Any]:
     from tfrec.errors import InvalidInput
 
-    if events is None or items is None or out is None:
+    if not events or not items or out is None:
         given = {"--events": events, "--items": items, "--out": out}
-        missing = ", ".join(name for name, value in given.items() if value is None)
+        missing = ", ".join(name for name, value in given.items() if not value)
         raise InvalidInput(f"Expected {missing} too. Only --rollback works without.")
     settings = run_config(config, assignments)
     load_tensorflow(pool=True)
     from tfrec.workflows.retrain import retrain
 
-    return retrain(events, items, home, out, users=users, config=settings, anew=anew, force=force)
+    return retrain(events, items, home, out, users=users or None, config=settings, anew=anew, force=force)
 
 
 def _print(outcome: dict[str, Any]) -> None:

@@ -20,6 +20,11 @@ Data = Annotated[Path, typer.Option("--data", help="Prepared data: a folder that
 Ranker = Annotated[
     Path | None, typer.Option("--ranker", help="Run of a click-ranker that re-ranks the candidates of --run.")
 ]
+Events = Annotated[list[str], typer.Option(help="Event log: a file, folder, pattern or URL; may be repeated.")]
+Items = Annotated[
+    list[str] | None, typer.Option(help="Items, in any of the forms of --events. Default: the items of the log.")
+]
+UserTable = Annotated[list[str] | None, typer.Option(help="Attributes of users, in any of the forms of --events.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Run folder that `tfrec train` wrote.")]
 
 

@@ -15,6 +15,7 @@ from tfrec.config.data import DataConfig
 from tfrec.config.encoder import AdaptationConfig, EncoderConfig, PretrainingConfig
 from tfrec.config.evaluation import EvaluationConfig
 from tfrec.config.export import ExportConfig
+from tfrec.config.inputs import InputConfig
 from tfrec.config.invalid_values import option_names
 from tfrec.config.model import ModelConfig, RankerConfig
 from tfrec.config.retrain import RetrainConfig
@@ -30,6 +31,7 @@ __all__ = [
     "EncoderConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "InputConfig",
     "ModelConfig",
     "PretrainingConfig",
     "RankerConfig",
@@ -99,7 +101,7 @@ class RunConfig(Section):
             >>> RunConfig().with_values({"training.epochs": 3, "model": {"dim": 64}}).model.dim
             64
         """
-        return self.from_dict(with_assignments(self.model_dump(), values, set(option_names(RunConfig))))
+        return self.from_dict(with_assignments(self.model_dump(), values, set(option_names(RunConfig)), RunConfig))
 
     def save(self, path: str | Path) -> None:
         """Writes the complete configuration as YAML."""

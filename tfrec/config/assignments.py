@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-import yaml
-
+from tfrec.config.base import Section
+from tfrec.config.option_types import read_value, type_of
 from tfrec.errors import InvalidInput
 
 Values = Mapping[str, Any] | Iterable[str]
 """A mapping of `section.key` to value, or `section.key=value` strings."""
 
 
-def with_assignments(current: dict[str, Any], values: Values, options: Collection[str]) -> dict[str, Any]:
+def with_assignments(
+    current: dict[str, Any], values: Values, options: Collection[str], section: type[Section]
+) -> dict[str, Any]:
     """Applies values to a configuration.
 
     Args:
@@ -21,11 +23,12 @@ def with_assignments(current: dict[str, Any], values: Values, options: Collectio
         values: The values to apply.
         options: Names of all options, as section.key. A mapping given for an option is its value; any other mapping is
             a section.
+        section: The configuration that has these options.
 
     Returns:
         `current`.
     """
-    for keys, value in _assignments(values, options):
+    for keys, value in _assignments(values, options, section):
         node = current
         for key in keys[:-1]:
             child = node.setdefault(key, {})
@@ -36,7 +39,7 @@ def with_assignments(current: dict[str, Any], values: Values, options: Collectio
     return current
 
 
-def _assignments(values: Values, options: Collection[str]) -> Iterator[tuple[list[str], Any]]:
+def _assignments(values: Values, options: Collection[str], section: type[Section]) -> Iterator[tuple[list[str], Any]]:
     """Yields the keys, outermost section first, and the value of every change."""
     if isinstance(values, Mapping):
         yield from _flatten(values, options, "")
@@ -50,7 +53,7 @@ def _assignments(values: Values, options: Collection[str]) -> Iterator[tuple[lis
         keys = name.strip().split(".")
         if not sign or len(keys) < 2:
             raise InvalidInput(f"Expected section.key=value, received {assignment!r}.")
-        yield keys, _parse(text)
+        yield keys, read_value(text, type_of(section, keys))
 
 
 def _flatten(values: Mapping[str, Any], options: Collection[str], section: str) -> Iterator[tuple[list[str], Any]]:
@@ -60,20 +63,6 @@ def _flatten(values: Mapping[str, Any], options: Collection[str], section: str) 
             yield from _flatten(value, options, f"{place}.")
         else:
             yield place.split("."), value
-
-
-def _parse(text: str) -> Any:
-    """Parses a value as YAML, except that 1e-3 is a number; in YAML 1.1 it would be a string."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{text!r} is not a valid value: {error}") from None
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _keep_string_option(value: Any, current: Any) -> Any:

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tfrec.config.base import COMMON, Section
+from tfrec.config.inputs import InputConfig
 
 
 class DataConfig(Section):
     """How events and items are read, cleaned and split into a PreparedDataset."""
 
     columns: dict[str, str] = Field(
-        default_factory=dict, description="Names of your columns where they differ from ours, e.g. {user_id: userId}."
+        default_factory=dict,
+        description="Names of your columns where they differ from ours, in any input, e.g. {user_id: userId}.",
+    )
+    events: InputConfig = Field(default_factory=InputConfig, description="How the log is read.")
+    items: InputConfig = Field(default_factory=InputConfig, description="How the catalogue is read.")
+    users: InputConfig = Field(default_factory=InputConfig, description="How the attributes of users are read.")
+    item_columns: list[str] = Field(
+        default_factory=list, description="Columns of the log that describe the item, where there is no catalogue."
+    )
+    event_map: dict[str, str] = Field(
+        default_factory=dict, description="Event kinds as the log writes them to ours, e.g. {3: purchase}."
     )
     default_event: str = Field(
         "interaction", description="Kind given to every event of a log that has no `event` column."
     )
-    timestamp_unit: Annotated[Literal["auto", "order", "s", "ms", "us"], COMMON] = Field(
+    timestamp_unit: Annotated[Literal["auto", "order", "s", "ms", "us", "ns"], COMMON] = Field(
         "auto",
-        description="Unit of integer timestamps. auto: guessed from their median. order: the numbers only sort the "
+        description="Unit of integer timestamps. auto: from their size. order: the numbers only sort the "
         "events, so everything that needs a clock (time splits, time gaps, rate limits) is off.",
     )
-    strict: bool = Field(False, description="Fail on invalid rows. By default they are dropped and counted.")
+    earliest: date = Field(date(1990, 1, 1), description="Earlier times are wrong: dropped if few, refused if many.")
+    latest: date | None = Field(None, description="Later times are wrong, as for earliest. null: tomorrow.")
+    null_words: list[str] = Field(
+        ["NA", "N/A", "null", "NULL", "None", "nan", "NaN", "\\N", "(not set)", "undefined", "-1"],
+        description="Words that stand for a missing id; an item of the catalogue may be called so.",
+    )
+    positive: float | Literal["auto", "all"] = Field(
+        "auto",
+        description="Ratings below it become events of the kind dislike, which are never targets. auto: below 0 where "
+        "some are, and 0 where all are 0 or 1. all: none are negative.",
+    )
+    strict: bool = Field(
+        False, description="Fail on invalid rows and on every warning. By default rows are dropped and counted."
+    )
     targets: list[str] | None = Field(
-        None, description="Event kinds that the model learns to predict. null: every kind but return and tag."
+        None,
+        description="Event kinds that the model learns to predict. null: every kind but return, tag, impression and "
+        "dislike.",
     )
     text_template: str | None = Field(
         None,
@@ -64,3 +91,9 @@ class DataConfig(Section):
     test_quantile: float = Field(
         0.9, gt=0, lt=1, description="global-time split: the test window starts at this quantile of the event times."
     )
+
+    def written(self, what: str, name: str) -> str:
+        """What the column map of an input says one of our columns is."""
+        section: InputConfig = getattr(self, what)
+        given = section.columns.get(name) or self.columns.get(name) or name
+        return given if isinstance(given, str) else "|".join(given)

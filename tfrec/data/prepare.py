@@ -14,10 +14,13 @@ from tfrec import schema
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import FORMAT, PreparedDataset
 from tfrec.data.ingest import splits, write
+from tfrec.data.ingest.catalogue import read_catalogue
 from tfrec.data.ingest.event_log import Log, build_log
+from tfrec.data.ingest.findings import notices_of
 from tfrec.data.ingest.item_text import render_texts, text_columns
-from tfrec.data.ingest.read import Source, collect, read, require
-from tfrec.data.ingest.validate import as_id, typed_items
+from tfrec.data.reading import Input, Notice, Source, collect, read_input, require
+from tfrec.data.reading.column_types import with_types
+from tfrec.data.reading.identifiers import as_id, spelt_alike
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
 from tfrec.progress import say
@@ -32,7 +35,7 @@ LOOKS_AHEAD = (
 
 def prepare(
     events: Source,
-    items: Source,
+    items: Source | None,
     out: str | Path,
     *,
     users: Source | None = None,
@@ -47,10 +50,11 @@ def prepare(
     timestamps keep their input order. The same input and configuration produce the same bytes.
 
     Args:
-        events: A path (CSV, TSV, Parquet or JSONL; CSV, TSV and JSONL also gzipped) or a pandas or Polars frame with
-            the columns user_id, item_id and timestamp, and optionally event, value, split and context_* (kept with
-            each event).
-        items: The catalogue, in the same formats: item_id and any other columns.
+        events: Files of any kind that `tfrec.data.reading` reads (a path, folder, pattern or URL, or several), or a
+            pandas or Polars frame, with the columns user_id, item_id and timestamp, and optionally event, value, split
+            and context_* (kept with each event). `data.events.columns` maps other names.
+        items: The catalogue, in the same forms: item_id and any other columns. None: the items of the log, with its
+            columns that `data.item_columns` names.
         out: Folder to write, atomically.
         users: Optional table of users: user_id and any other columns.
         split: "leave-one-out", "global-time" or "given" (the events' column split says train, valid or test).
@@ -78,19 +82,25 @@ def prepare(
     refuse_existing(out, force)
     if split is not None and split not in SPLITS:
         raise InvalidInput(f"Expected split to be one of {', '.join(SPLITS)}; received {split!r}.")
-    columns = config.data.columns
-    catalogue, item_problems = typed_items(read(items, "items", columns))
-    log = build_log(
-        read(events, "events", columns, text_only=True), catalogue, config.data, given_split=split == schema.GIVEN
-    )
-    _refuse_when_strict(config.data.strict, item_problems, log.problems)
+    given = {"events": read_input(events, "events", config.data.events, config.data.columns)}
+    if items is not None:
+        given["items"] = read_input(items, "items", config.data.items, config.data.columns)
+    if users is not None:
+        given["users"] = read_input(users, "users", config.data.users, config.data.columns)
+    catalogue, item_problems, about = read_catalogue(given.get("items"), given["events"].frame, config.data)
+    log = build_log(given["events"].frame, catalogue, config.data, given_split=split == schema.GIVEN)
+    notices = [notice for each in given.values() for notice in each.notices] + log.notices
+    notices += about + notices_of(log, catalogue, item_problems)
+    for notice in notices:
+        say(str(notice))
+    _refuse_when_strict(config.data.strict, item_problems, log.problems, notices)
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
     parts, held = _split(log, split, config), None
     if config.data.held_out_items:
         num_items = catalogue.height + len(log.unknown_items)
         parts, held = splits.hold_out(log.histories, parts, num_items, config.data.held_out_items)
     table, no_text = _item_table(catalogue, log, parts, held, config)
-    user_table = None if users is None else _user_table(read(users, "users", columns), log)
+    user_table = _user_table(given["users"], log) if "users" in given else None
     report = _report(
         log, parts, split, item_problems, table, no_text, config.data.text_template or text_columns(catalogue)
     )
@@ -107,12 +117,15 @@ def prepare(
     return PreparedDataset.load(out)
 
 
-def _refuse_when_strict(strict: bool, item_problems: dict[str, Any], event_problems: dict[str, Any]) -> None:
+def _refuse_when_strict(
+    strict: bool, item_problems: dict[str, Any], event_problems: dict[str, Any], notices: list[Notice]
+) -> None:
     problems = {f"items: {k}": v for k, v in item_problems.items()} | {
         f"events: {k}": v for k, v in event_problems.items()
     }
-    if strict and problems:
-        lines = [f"  {name}: {p['count']} rows, e.g. {p['examples'][0]}" for name, p in problems.items()]
+    lines = [f"  {name}: {p['count']} rows, e.g. {p['examples'][0]}" for name, p in problems.items()]
+    lines += [f"  {notice.text}" for notice in notices if notice.warning]
+    if strict and lines:
         raise InvalidInput(
             "data.strict is on, and there are invalid rows:\n" + "\n".join(lines) + "\nFix them, or turn strict off."
         )
@@ -148,12 +161,16 @@ def _item_table(
     return table, table.head(catalogue.height).filter(pl.col(schema.TEXT) == "")[schema.ITEM_ID].to_list()
 
 
-def _user_table(frame: pl.LazyFrame, log: Log) -> pl.DataFrame:
-    require(frame, "users", [schema.USER_ID])
-    dtype = frame.collect_schema()[schema.USER_ID]
-    table = collect(frame.with_columns(as_id(schema.USER_ID, dtype)), "users")
-    table = table.filter(pl.col(schema.USER_ID).is_not_null()).unique(schema.USER_ID, keep="first", maintain_order=True)
+def _user_table(given: Input, log: Log) -> pl.DataFrame:
+    require(given.frame, "users", [schema.USER_ID])
+    dtype = given.frame.collect_schema()[schema.USER_ID]
+    table = collect(given.frame.with_columns(as_id(schema.USER_ID, dtype)), "users")
+    if not given.typed:
+        table = with_types(table, schema.USER_ID)
+    table = table.filter(pl.col(schema.USER_ID).is_not_null())
     rows = pl.DataFrame({schema.USER_ID: log.histories.user_ids}, {schema.USER_ID: pl.String})
+    table = table.with_columns(spelt_alike(table[schema.USER_ID], [], rows[schema.USER_ID]).alias(schema.USER_ID))
+    table = table.unique(schema.USER_ID, keep="first", maintain_order=True)
     return rows.join(table, on=schema.USER_ID, how="left", maintain_order="left")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
+from tfrec.data.reading.numbers import read_numbers
 from tfrec.errors import InvalidInput
 from tfrec.experiments.ab_test.logs import DAY, read_log, typed
 
@@ -95,7 +96,8 @@ def _impressions(log: pl.LazyFrame) -> pl.DataFrame:
             raise InvalidInput(f"impressions have no column {name!r}; found {', '.join(map(repr, types))}. Rename it.")
     optional = {"latency_ms": pl.Float64, "fallback": pl.Float64, "unknown_ids": pl.Float64, "history_ids": pl.Float64}
     extra = [
-        (pl.col(name) if name in types else pl.lit(None)).cast(dtype).alias(name) for name, dtype in optional.items()
+        (_number(log, name) if name in types else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in optional.items()
     ]
     time = typed(log, "impressions", [schema.TIMESTAMP]).collect().to_series()
     table = log.select(pl.col(schema.USER_ID, schema.ITEM_ID, VERSION).cast(pl.String), *extra).collect()
@@ -106,6 +108,15 @@ def _impressions(log: pl.LazyFrame) -> pl.DataFrame:
         raise InvalidInput("Expected impressions, received none that has a user, an item, a time and a version.")
     day = (pl.col(schema.TIMESTAMP) // DAY).cast(pl.Int32).cast(pl.Date)
     return table.with_columns(day.alias("day")).with_row_index("impression").sort(schema.TIMESTAMP)
+
+
+def _number(log: pl.LazyFrame, name: str) -> pl.Expr:
+    """A column of numbers, or of true and false, which are 1 and 0; in a CSV file they are text."""
+    if log.collect_schema()[name] != pl.String:
+        return read_numbers(log, name, "impressions")[0]
+    text = pl.col(name).str.strip_chars().str.to_lowercase()
+    yes_or_no = text.replace_strict({"true": 1.0, "false": 0.0}, default=None)
+    return pl.coalesce(yes_or_no, text.cast(pl.Float64, strict=False))
 
 
 def _outcomes(log: pl.LazyFrame, kinds: Sequence[str]) -> pl.DataFrame:

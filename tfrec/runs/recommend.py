@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tfrec.data.dataset import PreparedDataset, load_dataset
-from tfrec.data.ingest.user_ids import read_users
+from tfrec.data.reading import read_ids
 from tfrec.errors import InvalidInput
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
@@ -57,7 +57,7 @@ def recommend(
         raise InvalidInput(f"Expected k of at least 1, received {k!r}.")
     if out is not None:
         check_output(out, force)
-    user_ids = read_users(users) if isinstance(users, str | Path) else users
+    user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     run.refuse_other_catalogue(dataset)

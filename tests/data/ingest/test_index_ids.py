@@ -2,6 +2,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfrec.config import DataConfig
 from tfrec.data.ingest.index_ids import index_ids, sort_stable
 
 STEPS = st.sampled_from([1, 7, 1_000, 1_000_000, 2**40])
@@ -25,7 +26,7 @@ def test_keys_too_wide_for_one_number_are_sorted_too():
 def test_codes_follow_the_vocabulary_and_blank_ids_are_null():
     rows = [("b", "y", " view", 1), (" ", "x", None, 2), (None, "new", "", 3), ("a", None, "nod", 4)]
     typed = pl.DataFrame(rows, ["user_id", "item_id", "event", "timestamp"], orient="row").with_columns(value=None)
-    frame, names = index_ids(typed.lazy(), pl.Series("item_id", ["y", "x"]), "interaction")
+    frame, names = index_ids(typed.lazy(), pl.Series("item_id", ["y", "x"]), DataConfig())
     assert names.users.to_list() == ["a", "b"] and names.items.to_list() == ["y", "x", "new"]
     assert frame["user"].to_list() == [1, None, None, 0]
     assert frame["item_id"].to_list() == [0, 1, 2, None]

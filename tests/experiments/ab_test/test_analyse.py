@@ -223,7 +223,7 @@ def test_segments_show_where_the_effect_is(make_logs):
         (lambda e, o: (e.with_columns(arm=pl.lit("blue")), o), "400 users are in arms"),
         (lambda e, o: (e.filter(pl.col("arm") == "control"), o), "Arm 'treatment' has 0 users"),
         (lambda e, o: (e, o.with_columns(pl.col("user_id") + "x")), "None of 400 exposed users"),
-        (lambda e, o: (e.with_columns(pl.col("timestamp").cast(pl.String)), o), "timestamp"),
+        (lambda e, o: (e.with_columns(timestamp=pl.lit("soon")), o), "None of the first .* timestamps could be read"),
         (lambda e, o: ("log.xlsx", o), "log.xlsx"),
         (lambda e, o: ("none.parquet", o), "none.parquet"),
     ],
@@ -255,3 +255,50 @@ def test_logs_may_be_parquet_or_duckdb_and_have_datetimes(make_logs, tmp_path):
         analyse(spec(), f"{tmp_path}/logs.duckdb::select * from nothing", outcomes)
     with pytest.raises(InvalidInput, match="no database"):
         analyse(spec(), "none.duckdb::select 1", outcomes)
+
+
+def test_the_verdict_is_the_same_for_csv_packed_csv_and_parquet(make_logs, tmp_path):
+    import gzip
+
+    exposures, outcomes = make_logs(np.random.default_rng(11))
+    ids = pl.when(pl.int_range(pl.len()) % 2 == 0).then("099" + pl.col("user_id")).otherwise("g" + pl.col("user_id"))
+    both = dict(zip(exposures["user_id"], exposures.select(ids).to_series()))
+    logs = [frame.with_columns(pl.col("user_id").replace_strict(both, default=None)) for frame in (exposures, outcomes)]
+    logs = [frame.drop_nulls("user_id") for frame in logs]
+    expected = analyse(spec(), *logs)
+    iso = [frame.with_columns(pl.from_epoch("timestamp", "s").dt.strftime("%Y-%m-%dT%H:%M:%SZ")) for frame in logs]
+
+    def packed(frame, path):
+        path.write_bytes(gzip.compress(frame.write_csv().encode()))
+
+    forms = {
+        "csv": (logs, lambda frame, path: frame.write_csv(path)),
+        "bom.csv": (logs, lambda frame, path: frame.write_csv(path, include_bom=True)),
+        "csv.gz": (logs, packed),
+        "iso.csv": (iso, lambda frame, path: frame.write_csv(path)),
+        "parquet": (logs, lambda frame, path: frame.write_parquet(path)),
+        "tsv": (logs, lambda frame, path: frame.write_csv(path, separator="\t")),
+    }
+    for ending, (frames, write) in forms.items():
+        paths = [tmp_path / f"{name}.{ending}" for name in ("exposures", "outcomes")]
+        for frame, path in zip(frames, paths):
+            write(frame, path)
+        found = analyse(spec(), *paths)
+        assert_frame_equal(found.effects, expected.effects)
+        assert found.counts == expected.counts
+
+
+@pytest.mark.parametrize("bad", [None, float("nan"), float("inf"), "n/a"])
+def test_values_that_are_no_numbers_are_counted_and_the_rest_is_analysed(make_logs, bad):
+    exposures, outcomes = make_logs(np.random.default_rng(12))
+    outcomes = outcomes.with_columns(pl.lit(2.5).alias("value"))
+    summed = spec(metrics=[{"name": "revenue", "event": outcomes["event"][0], "aggregate": "sum"}])
+    expected = analyse(summed, exposures, outcomes)
+    extra = outcomes.head(1)
+    if isinstance(bad, str):
+        outcomes, extra = outcomes.with_columns(pl.col("value").cast(pl.String)), extra.with_columns(value=pl.lit(bad))
+    else:
+        extra = extra.with_columns(value=pl.lit(bad, pl.Float64))
+    found = analyse(summed, exposures, pl.concat([outcomes, extra]))
+    assert_frame_equal(found.effects, expected.effects)
+    assert found.counts["invalid_outcomes"] == expected.counts["invalid_outcomes"] + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from tfrec import schema
 from tfrec.config import DataConfig
 from tfrec.data.histories import Histories
 from tfrec.data.ingest import clean
+from tfrec.data.ingest.event_kinds import spelt_otherwise
 from tfrec.data.ingest.index_ids import Vocabulary, index_ids, sort_stable
-from tfrec.data.ingest.read import require
-from tfrec.data.ingest.validate import EXAMPLES, invalid_rows, typed_events
+from tfrec.data.ingest.targets import is_target, with_dislikes
+from tfrec.data.ingest.validate import EXAMPLES, EventFacts, examples, invalid_rows, typed_events
+from tfrec.data.reading.frames import require
+from tfrec.data.reading.notices import Notice
 from tfrec.errors import InvalidInput
 
 
@@ -35,6 +39,7 @@ class Log:
         problems: Invalid rows by reason: count and examples.
         dropped: Rows removed by cleaning rules, by rule: count and examples.
         notes: Messages for the user.
+        notices: What the console should say, most of it found while reading.
     """
 
     histories: Histories
@@ -48,6 +53,7 @@ class Log:
     problems: dict[str, Any]
     dropped: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
 
 def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, given_split: bool = False) -> Log:
@@ -69,17 +75,21 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     typed, facts = typed_events(raw, config)
     if not given_split:
         typed = typed.drop(schema.SPLIT, strict=False)
-    indexed, names = index_ids(typed, catalogue[schema.ITEM_ID], config.default_event)
+    indexed, names = index_ids(typed, catalogue[schema.ITEM_ID], config)
     rows = indexed.height
     if not rows:
         raise InvalidInput("events are empty. At least one row is needed.")
     problems = invalid_rows(raw, typed, indexed)
+    if facts.clock:
+        indexed = _within_bounds(indexed, raw, config, facts, problems)
     indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
     if indexed.is_empty():
         raise InvalidInput(f"None of {rows} events is usable: {_summary(problems)}. Check the columns of the events.")
-    indexed, names = _drop_absent_kinds(indexed, names)
+    indexed, kinds, said = with_dislikes(indexed, names.kinds, config, facts.default_event_used)
+    notices = facts.notices + said + _about_ids(names, config)
+    indexed, names = _drop_absent_kinds(indexed, replace(names, kinds=kinds))
     order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
-    cleaned, dropped, repeated, notes = _clean(sort_stable(indexed, order), names.kinds, config, bool(facts["clock"]))
+    cleaned, dropped, repeated, notes = _clean(sort_stable(indexed, order), names.kinds, config, facts.clock)
     del indexed
     if repeated:
         problems["exact_duplicate"] = repeated
@@ -98,12 +108,75 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
         part,
         cleaned.select(f"^{schema.CONTEXT_PREFIX}.*$"),
         rows,
-        facts["timestamp_unit"],
-        facts["unused_columns"],
+        facts.timestamp_unit,
+        facts.unused_columns,
         problems,
         dropped,
         notes,
+        notices,
     )
+
+
+FEW_WRONG_TIMES = 0.001
+"""Share of the events that may lie outside the bounds of time; they are dropped and counted. Beyond, it is refused."""
+
+
+def _within_bounds(
+    log: pl.DataFrame, raw: pl.LazyFrame, config: DataConfig, facts: EventFacts, problems: dict[str, Any]
+) -> pl.DataFrame:
+    """The log with impossible times as null, and counted in `problems`.
+
+    Raises:
+        InvalidInput: Too many lie outside the bounds: the column is not what it was read as.
+    """
+    latest = config.latest or (datetime.now(UTC) + timedelta(days=1)).date()
+    first, last = (_microseconds(day) for day in (config.earliest, latest + timedelta(days=1)))
+    time_of = pl.col(schema.TIMESTAMP)
+    wrong = log.select(((time_of < first) | (time_of >= last)).fill_null(False)).to_series()
+    count = int(wrong.sum())
+    if not count:
+        return log
+    if config.timestamp_unit != "auto":  # someone has said what they are
+        facts.notices.append(Notice(f"events: {count:,} times lie outside {config.earliest} to {latest}.", True))
+        return log
+    if count > max(5, FEW_WRONG_TIMES * log.height):
+        worst = log.filter(wrong)[schema.TIMESTAMP][0]
+        worst_raw = examples(raw, wrong)[0][schema.TIMESTAMP]
+        raise InvalidInput(
+            f"events: {count:,} of {log.height:,} times lie outside {config.earliest} to {latest}, "
+            f"e.g. {worst_raw!r}, read as {facts.timestamp_unit}: {_shown(worst)}. "
+            "Say what they are (data.timestamp_unit, data.events.time_format), or widen data.earliest and data.latest."
+        )
+    problems["implausible_timestamp"] = {"count": count, "examples": examples(raw, wrong)}
+    return log.with_columns(pl.when(~wrong).then(time_of))
+
+
+def _microseconds(day: Any) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
+
+
+def _shown(microseconds: int) -> str:
+    years = 1970 + microseconds / 3.15576e13
+    if not 1 <= years < 9999:
+        return f"the year {years:.0f}"
+    return str((datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).date())
+
+
+def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:
+    notices = [
+        Notice(f"events: {count:,} events of {word} are dropped: data.null_words has it for none.", True)
+        for word, count in names.null_words.items()
+        if count
+    ]
+    for what, count in names.respelt.items():
+        if count:
+            notices.append(
+                Notice(f"events: {count:,} ids of {what} were read as other spellings of ids that are there.")
+            )
+    read_as = spelt_otherwise(names.raw_kinds, config.event_map)
+    if read_as:
+        notices.append(Notice("events: kinds read " + ", ".join(f"{a!r} as {b}" for a, b in read_as.items()) + "."))
+    return notices
 
 
 def _drop_absent_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
@@ -150,7 +223,7 @@ def _clean(
 
 
 def _histories(
-    log: pl.DataFrame, names: Vocabulary, catalogue_size: int, config: DataConfig, facts: dict[str, Any]
+    log: pl.DataFrame, names: Vocabulary, catalogue_size: int, config: DataConfig, facts: EventFacts
 ) -> tuple[Histories, list[str]]:
     """Histories, and the ids of the remaining unknown items.
 
@@ -170,24 +243,10 @@ def _histories(
         log[schema.EVENT].to_numpy(),
         log[schema.TIMESTAMP].to_numpy(),
         log[schema.VALUE].fill_null(float("nan")).to_numpy(),
-        _is_target(log, names.kinds, config, bool(facts["default_event_used"])),
-        bool(facts["clock"]),
+        is_target(log, names.kinds, config, facts.default_event_used),
+        facts.clock,
     )
     return histories, names.items.gather(np.flatnonzero(occurring[catalogue_size:]) + catalogue_size).to_list()
-
-
-def _is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
-    chosen = [k for k in kinds if k not in schema.CONTEXT_ONLY_KINDS] if config.targets is None else config.targets
-    if not set(chosen) & set(kinds):
-        raise InvalidInput(f"No event has a target kind: expected one of {chosen}; found {kinds}. Set data.targets.")
-    kind = log[schema.EVENT].to_numpy()
-    target = np.isin(kinds, chosen)[kind]
-    # A purchase with a value of 0 or less is a return. Raw retail logs have no event column: there the rule applies to
-    # every row.
-    purchase_kinds = [schema.PURCHASE, config.default_event] if default_used else [schema.PURCHASE]
-    is_purchase = np.isin(kinds, purchase_kinds)[kind]
-    is_return = (log[schema.VALUE] <= 0).fill_null(False).to_numpy()
-    return np.asarray(target & ~(is_purchase & is_return))
 
 
 def _name_examples(problems: dict[str, Any], names: Vocabulary) -> None:

@@ -9,7 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tfrec import schema
-from tfrec.data.ingest.read import collect, collect_all
+from tfrec.config import DataConfig
+from tfrec.data.ingest.event_kinds import kind_of
+from tfrec.data.reading.frames import collect, collect_all
+from tfrec.data.reading.identifiers import spelt_alike
 from tfrec.errors import InvalidInput
 
 PARTS = [schema.TRAIN, schema.VALID, schema.TEST]
@@ -17,44 +20,106 @@ PARTS = [schema.TRAIN, schema.VALID, schema.TEST]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The ids behind the integers. `users` is sorted; `items` is the catalogue, then the unknown items, sorted."""
+    """The ids behind the integers.
+
+    Attributes:
+        users: Sorted.
+        items: The catalogue, then the unknown items, sorted.
+        kinds: Those of the schema first.
+        null_words: Words that stood for a missing id, and in how many events.
+        respelt: How many distinct user and item ids were read as another spelling of the same id.
+        raw_kinds: The kinds as they are written.
+    """
 
     users: pl.Series
     items: pl.Series
     kinds: list[str]
+    null_words: dict[str, int]
+    respelt: dict[str, int]
+    raw_kinds: list[str]
 
 
-def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, default_event: str) -> tuple[pl.DataFrame, Vocabulary]:
+@dataclass(frozen=True)
+class _Codes:
+    """How a column of ids becomes integers: the place of each distinct text among `raw`, then `code` at that place."""
+
+    raw: pl.Series
+    meant: pl.Series
+    code: pl.Series | None
+
+    def expression(self, name: str, dtype: type[pl.DataType]) -> pl.Expr:
+        return _place(name, self.raw, dtype)
+
+    def finish(self, places: pl.Series) -> pl.Series:
+        return places if self.code is None else self.code.gather(places).alias(places.name)
+
+
+def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, config: DataConfig) -> tuple[pl.DataFrame, Vocabulary]:
     """Replaces the ids of all rows by integers, in the order of the source; unusable ids become null.
+
+    Ids that can only be another spelling of the same id are that id (`spelt_alike`), words for a missing id are none.
 
     Args:
         typed: The columns user_id, item_id and event (raw strings), timestamp, value, context_* and optionally split.
         catalogue: Item ids, distinct strings.
-        default_event: Kind of the events whose kind is blank.
+        config: The `data` section of the configuration.
 
     Returns:
         frame: user (uint32), item_id (int32), event (int16), timestamp (int64), value (float32), context_* and, if
         given, split (int8). vocabulary: the ids of the integers.
     """
     distinct = _distinct(typed)
-    users = _not_blank(distinct[schema.USER_ID]).sort()
-    occurring = _not_blank(distinct[schema.ITEM_ID])
+    user_meant = spelt_alike(distinct[schema.USER_ID], config.null_words)
+    item_meant = spelt_alike(distinct[schema.ITEM_ID], config.null_words, catalogue)
+    users = user_meant.drop_nulls().unique().sort()
+    occurring = item_meant.drop_nulls().unique()
     items = pl.concat([catalogue, occurring.filter(~occurring.is_in(catalogue.implode())).sort()])
+    user_codes = _codes(distinct[schema.USER_ID], user_meant, users, pl.UInt32)
+    item_codes = _codes(distinct[schema.ITEM_ID], item_meant, items, pl.Int32)
     raw_kinds = distinct[schema.EVENT].drop_nulls().sort()
-    kinds, code_of_kind = _kinds(raw_kinds, default_event)
+    kinds, code_of_kind = _kinds(raw_kinds, config)
     columns = [
-        _code(schema.USER_ID, users, pl.UInt32).alias(schema.USER),
-        _code(schema.ITEM_ID, items, pl.Int32),
-        _code(schema.EVENT, raw_kinds, pl.Int32).fill_null(len(raw_kinds)),
+        user_codes.expression(schema.USER_ID, pl.UInt32).alias(schema.USER),
+        item_codes.expression(schema.ITEM_ID, pl.Int32),
+        _place(schema.EVENT, raw_kinds, pl.Int32).fill_null(len(raw_kinds)),
         pl.col(schema.TIMESTAMP, schema.VALUE),
         pl.col(f"^{schema.CONTEXT_PREFIX}.*$"),
     ]
     if schema.SPLIT in distinct:
         _require_parts(distinct[schema.SPLIT])
-        columns.append(_code(schema.SPLIT, pl.Series(PARTS), pl.Int8))
+        columns.append(_place(schema.SPLIT, pl.Series(PARTS), pl.Int8))
     frame = collect(typed.select(columns), "events")
+    words = _null_word_counts(frame, {schema.USER: user_codes, schema.ITEM_ID: item_codes})
     kind = pl.Series(schema.EVENT, code_of_kind[frame[schema.EVENT].to_numpy()], pl.Int16)
-    return frame.with_columns(kind), Vocabulary(users, items, kinds)
+    frame = frame.with_columns(kind, user_codes.finish(frame[schema.USER]), item_codes.finish(frame[schema.ITEM_ID]))
+    respelt = {"users": _respelt(user_codes), "items": _respelt(item_codes)}
+    return frame, Vocabulary(users, items, kinds, words, respelt, raw_kinds.to_list())
+
+
+def _codes(raw: pl.Series, meant: pl.Series, values: pl.Series, dtype: type[pl.DataType]) -> _Codes:
+    plain = ((raw == meant) | (raw.is_null() & meant.is_null())).fill_null(False).all()
+    if plain:
+        return _Codes(values, values, None)
+    given = pl.DataFrame({"raw": raw, "meant": meant}).drop_nulls("raw")
+    code = given["meant"].cast(pl.Enum(values)).to_physical().cast(dtype)
+    return _Codes(given["raw"], given["meant"], code)
+
+
+def _null_word_counts(frame: pl.DataFrame, columns: dict[str, _Codes]) -> dict[str, int]:
+    """Events without a usable id because a word stood there: 'user NA' to their number."""
+    counts = {}
+    for name, codes in columns.items():
+        if codes.code is None:
+            continue
+        words = pl.DataFrame({"word": codes.raw.str.strip_chars(), "place": pl.int_range(len(codes.raw), eager=True)})
+        words = words.filter(pl.Series(codes.meant.is_null()) & (pl.col("word") != ""))
+        for word, place in words.iter_rows():
+            counts[f"{'user' if name == schema.USER else 'item'} {word!r}"] = int((frame[name] == place).sum())
+    return counts
+
+
+def _respelt(codes: _Codes) -> int:
+    return 0 if codes.code is None else int((codes.raw != codes.meant).sum())
 
 
 def _distinct(typed: pl.LazyFrame) -> dict[str, pl.Series]:
@@ -64,19 +129,15 @@ def _distinct(typed: pl.LazyFrame) -> dict[str, pl.Series]:
     return {name: frame.to_series() for name, frame in zip(names, frames)}
 
 
-def _not_blank(texts: pl.Series) -> pl.Series:
-    return texts.filter((texts.str.strip_chars() != "").fill_null(False))
-
-
-def _kinds(raw: pl.Series, default: str) -> tuple[list[str], NDArray[np.int16]]:
+def _kinds(raw: pl.Series, config: DataConfig) -> tuple[list[str], NDArray[np.int16]]:
     """The kinds, those of the schema first, and the code of each raw kind; the last code is that of null."""
-    stripped = [text.strip() or default for text in raw.to_list()] + [default]
-    present = set(stripped)
+    named = [kind_of(text, config.event_map) or config.default_event for text in raw.to_list()] + [config.default_event]
+    present = set(named)
     kinds = [k for k in schema.EVENT_KINDS if k in present] + sorted(present - set(schema.EVENT_KINDS))
-    return kinds, np.array([kinds.index(text) for text in stripped], np.int16)
+    return kinds, np.array([kinds.index(text) for text in named], np.int16)
 
 
-def _code(name: str, values: pl.Series, dtype: type[pl.DataType]) -> pl.Expr:
+def _place(name: str, values: pl.Series, dtype: type[pl.DataType]) -> pl.Expr:
     text = pl.col(name).cast(pl.String)
     return text.cast(pl.Enum(values), strict=False).to_physical().cast(dtype)
 

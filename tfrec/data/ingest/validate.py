@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from tfrec import schema
 from tfrec.config import DataConfig
-from tfrec.data.ingest.read import collect, require
+from tfrec.data.reading.column_types import with_types
+from tfrec.data.reading.columns import OFFSET_SUFFIX
+from tfrec.data.reading.frames import collect, require
+from tfrec.data.reading.identifiers import as_id, id_text, refuse_unusable_ids
+from tfrec.data.reading.notices import Notice
+from tfrec.data.reading.numbers import read_numbers
+from tfrec.data.reading.reshape import LISTED
+from tfrec.data.reading.timestamps import read_times
 from tfrec.errors import InvalidInput
 
 EXAMPLES = 5
 """Rows shown per kind of problem in the report."""
-MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-# The format that parses most of a sample wins; ties go to the first in this list.
-TIME_FORMATS = (
-    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z",
-    "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
-    "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
-    "%m/%d/%y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y",
-)  # fmt: skip
 
 
-def as_id(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as string ids; blank ids are null."""
-    text = id_text(name, dtype)
-    return pl.when(text.str.strip_chars() != "").then(text)
+@dataclass
+class EventFacts:
+    """What is known of a log before its rows are looked at.
+
+    Attributes:
+        clock: Whether the times are a clock.
+        timestamp_unit: The unit of the source's times, "datetime" or "order".
+        default_event_used: Whether the log has no kinds.
+        has_values: Whether it has values.
+        unused_columns: Columns that are not read.
+        notices: What the console should say.
+    """
+
+    clock: bool
+    timestamp_unit: str
+    default_event_used: bool
+    has_values: bool
+    unused_columns: list[str]
+    notices: list[Notice] = field(default_factory=list)
 
 
-def id_text(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as strings. pandas turns integers with missing values into floats, so 17850.0 becomes "17850"."""
-    column = pl.col(name)
-    if not dtype.is_float():
-        return column.cast(pl.String)
-    whole = column.is_finite() & (column == column.floor())
-    return (
-        pl.when(whole)
-        .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-        .otherwise(pl.when(column.is_finite()).then(column.cast(pl.String)))
-    )
-
-
-def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, dict[str, Any]]:
+def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, EventFacts]:
     """Converts the columns of a log to our types.
 
     Unusable timestamps and values become null. Blank ids and kinds are handled later, in `index_ids`.
@@ -54,116 +55,94 @@ def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame,
 
     Returns:
         frame: user_id, item_id and event (raw strings), timestamp (int64), value (float32), context_* and split.
-        facts: `clock` (bool), `timestamp_unit` (str), `default_event_used` (bool: the log has no event column) and
-        `unused_columns` (list of str).
+        facts: What is known of it.
 
     Raises:
         InvalidInput: A required column is missing, or its type cannot be used.
     """
     require(frame, "events", [schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP])
     types = frame.collect_schema()
-    time, clock, unit = _timestamp(frame, types[schema.TIMESTAMP], config)
-    kept = [id_text(schema.USER_ID, types[schema.USER_ID]), id_text(schema.ITEM_ID, types[schema.ITEM_ID])]
+    kept = []
+    for name in (schema.USER_ID, schema.ITEM_ID):
+        refuse_unusable_ids(frame, name, "events", config.written("events", name))
+        kept.append(id_text(name, types[name]))
+    _refuse_shown_lists(frame, types[schema.ITEM_ID])
+    times = read_times(frame, schema.TIMESTAMP, "events", config.timestamp_unit, config.events.time_format)
+    notices, value = list(times.notices), times.value
+    offset = f"{schema.TIMESTAMP}{OFFSET_SUFFIX}"
+    if offset in types:
+        value = value + pl.col(offset).cast(pl.Int64)
     kind = pl.col(schema.EVENT) if schema.EVENT in types else pl.lit(None).alias(schema.EVENT)
-    kept.append(kind.cast(pl.String))
-    kept.append(time.alias(schema.TIMESTAMP))
+    kept += [kind.cast(pl.String), value.alias(schema.TIMESTAMP)]
     if schema.VALUE in types:
-        value = pl.col(schema.VALUE).cast(pl.Float32, strict=False)
-        kept.append(pl.when(value.is_finite()).then(value).alias(schema.VALUE))
+        number, said, unreadable = read_numbers(frame, schema.VALUE, "events")
+        notices += said
+        kept.append(number.cast(pl.Float32))
+        if wrong := collect(frame.select(unreadable.sum()), "events").item():
+            notices.append(Notice(f"events: {wrong:,} values are no numbers and were left out.", True))
     else:
         kept.append(pl.lit(None, pl.Float32).alias(schema.VALUE))
     extra = [name for name in types if name.startswith(schema.CONTEXT_PREFIX) or name == schema.SPLIT]
     kept += [pl.col(name) for name in extra]
-    used = {schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.TIMESTAMP, schema.VALUE, *extra}
-    notes = {
-        "clock": clock,
-        "timestamp_unit": unit,
-        "default_event_used": schema.EVENT not in types,
-        "unused_columns": [name for name in types if name not in used],
-    }
-    return frame.select(kept), notes
+    used = {schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.TIMESTAMP, schema.VALUE, offset, *extra}
+    unused = [name for name in types if name not in used]
+    facts = EventFacts(
+        times.clock,
+        times.unit,
+        schema.EVENT not in types,
+        schema.VALUE in types,
+        unused,
+        notices + _overlooked(unused, types),
+    )
+    return frame.select(kept), facts
 
 
-def _timestamp(frame: pl.LazyFrame, dtype: pl.DataType, config: DataConfig) -> tuple[pl.Expr, bool, str]:
-    """The time as int64 microseconds (or order numbers), whether it is a clock, and its unit in the source."""
-    column = pl.col(schema.TIMESTAMP)
-    unit = config.timestamp_unit
-    if dtype == pl.String:
-        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-        sample = collect(frame.select(column.drop_nulls().head(10_000)), "events").to_series()
-        digits = sample.str.strip_chars().cast(pl.Float64, strict=False)
-        if digits.null_count() <= len(sample) / 2:
-            whole = column.str.strip_chars().cast(pl.Int64, strict=False)
-            return _numeric(frame, numbers, whole, unit)
-        time = column.str.strip_chars().str.to_datetime(
-            _time_format(frame, sample), time_unit="us", strict=False, time_zone="UTC", ambiguous="earliest"
-        )
-        return time.dt.epoch("us"), unit != "order", unit if unit == "order" else "datetime"
-    if dtype.is_numeric():
-        exact = column.cast(pl.Int64, strict=False) if dtype.is_integer() else None
-        return _numeric(frame, column.cast(pl.Float64, strict=False), exact, unit)
-    if dtype in (pl.Datetime, pl.Date):
-        return (
-            (column.cast(pl.Datetime("us")) if dtype == pl.Date else column).dt.epoch("us"),
-            unit != "order",
-            "order" if unit == "order" else "datetime",
-        )
-    if dtype == pl.Null:
-        return pl.lit(None, pl.Int64), False, "order"
-    raise InvalidInput(f"timestamp must be a datetime, a number or a string; received {dtype}. Convert it first.")
-
-
-def _numeric(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: str) -> tuple[pl.Expr, bool, str]:
-    """Numeric timestamps as int64. Whole numbers stay exact; fractions of seconds become microseconds."""
-    number = pl.when(number.is_finite()).then(number)
-    if unit == "auto":
-        median = collect(frame.select(number.median()), "events").item()
-        unit = unit_of_median(median)
-    if unit == "order":
-        fractional = collect(frame.select((number != number.floor()).any()), "events").item()
-        exact = whole if whole is not None else number.cast(pl.Int64, strict=False)
-        return (number.rank("dense").cast(pl.Int64) if fractional else exact), False, unit
-    scale = MICROSECONDS[unit]
-    scaled = number * scale
-    rounded = pl.when(scaled.abs() < 2.0**62).then(scaled).round().cast(pl.Int64, strict=False)
-    if whole is not None:
-        fits = whole.abs() < 2**62 // scale
-        return pl.when(fits).then(whole * scale).when(whole.is_null()).then(rounded), True, unit
-    return rounded, True, unit
-
-
-def unit_of_median(median: float | None) -> str:
-    """The most likely unit of timestamps with this median: the present is about 1.8e9 s, 1.8e12 ms or 1.8e15 us.
-
-    Example:
-        >>> unit_of_median(1_700_000_000), unit_of_median(12.0)
-        ('s', 'order')
-    """
-    for bound, unit in ((1e14, "us"), (1e11, "ms"), (1e8, "s")):
-        if median is not None and median >= bound:
-            return unit
-    return "order"
-
-
-def _time_format(frame: pl.LazyFrame, sample: pl.Series) -> str:
-    texts = sample.str.strip_chars()
-    counts = [_count_readable(texts, form) for form in TIME_FORMATS]
-    if max(counts) == 0:
+def _refuse_shown_lists(frame: pl.LazyFrame, dtype: pl.DataType) -> None:
+    """Raises `InvalidInput` where the item column holds lists of what was shown, as text."""
+    if dtype != pl.String:
+        return
+    sample = collect(frame.select(pl.col(schema.ITEM_ID).drop_nulls().head(1_000)), "events").to_series()
+    listed = sample.filter(sample.str.contains(LISTED))
+    if len(listed) > len(sample) / 4:
         raise InvalidInput(
-            f"None of the first {len(sample)} timestamps could be read, e.g. {sample[0]!r}. "
-            "Use integers, ISO 8601 (2024-05-31 18:00:00) or datetimes."
+            f"events: item_id holds lists of what was shown, e.g. {listed[0]!r}. "
+            "Pass --set data.events.impressions=item_id"
         )
-    best = [form for form, count in zip(TIME_FORMATS, counts) if count == max(counts)]
-    if len(best) > 1 and "/" in sample[0]:  # 03/04/2024: only the whole column can tell whether the month comes first
-        distinct = collect(frame.select(pl.col(schema.TIMESTAMP).drop_nulls().unique()), "events").to_series()
-        best.sort(key=lambda form: -_count_readable(distinct.str.strip_chars(), form))
-    return best[0]
 
 
-def _count_readable(texts: pl.Series, form: str) -> int:
-    zone = None if form.endswith("z") else "UTC"
-    times = texts.str.to_datetime(form, time_unit="us", strict=False, time_zone=zone)
-    return len(times) - times.null_count()
+def _overlooked(unused: list[str], types: pl.Schema) -> list[Notice]:
+    """Unused columns that look as if they hold the value, the kind or the clicks of an event."""
+    from tfrec.data.reading.guesses import SYNONYMS, plain
+
+    notices = []
+    for ours in (schema.VALUE, schema.EVENT):
+        like = [name for name in unused if plain(name) in SYNONYMS[ours]]
+        if ours not in types and like:
+            notices.append(
+                Notice(
+                    f"events: column {like[0]!r} is not read. --set data.events.columns.{ours}={like[0]} reads it.",
+                    True,
+                )
+            )
+    flags = [
+        name for name in unused if plain(name) in ("click", "like", "share", "follow", "isclick", "clicked", "label")
+    ]
+    if flags and schema.EVENT not in types:
+        listed = ",".join(flags)
+        notices.append(
+            Notice(
+                f"events: {listed} look like 0/1 columns and are not read. --set 'data.events.flags=[{listed}]'", True
+            )
+        )
+    shown = [name for name in unused if plain(name) in ("impression", "impressions")]
+    if shown:
+        notices.append(
+            Notice(
+                f"events: {shown[0]!r} is not read. --set data.events.impressions={shown[0]} reads what was shown.",
+                True,
+            )
+        )
+    return notices
 
 
 def invalid_rows(raw: pl.LazyFrame, typed: pl.LazyFrame, indexed: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -177,31 +156,43 @@ def invalid_rows(raw: pl.LazyFrame, typed: pl.LazyFrame, indexed: pl.DataFrame) 
     Returns:
         Reason to {"count": int, "examples": rows as dicts}; reasons without rows are absent.
     """
-    types = typed.collect_schema()
     problems: dict[str, dict[str, Any]] = {}
-    for name, column, what in (
-        ("blank_user_id", schema.USER, schema.USER_ID),
-        ("blank_item_id", schema.ITEM_ID, schema.ITEM_ID),
-        ("unparsable_timestamp", schema.TIMESTAMP, schema.TIMESTAMP),
+    for name, column in (
+        ("blank_user_id", schema.USER),
+        ("blank_item_id", schema.ITEM_ID),
+        ("unparsable_timestamp", schema.TIMESTAMP),
     ):
         if not (count := indexed[column].null_count()):
             continue
-        usable = pl.col(what) if what == schema.TIMESTAMP else as_id(what, types[what])
-        marked = pl.concat([raw, typed.select(usable.is_null().alias("__bad"))], how="horizontal")
-        rows = collect(marked.filter("__bad").drop("__bad").head(EXAMPLES), "events")
-        problems[name] = {"count": count, "examples": [_printable(row) for row in rows.iter_rows(named=True)]}
+        rows = examples(raw, indexed.select(pl.col(column).is_null()).to_series())
+        problems[name] = {"count": count, "examples": rows}
     return problems
+
+
+def examples(raw: pl.LazyFrame, bad: pl.Series) -> list[dict[str, Any]]:
+    """The first few of the marked rows of the raw log, for the report."""
+    places = bad.arg_true().head(EXAMPLES)
+    rows = collect(raw.with_row_index("__row").filter(pl.col("__row").is_in(places.implode())).drop("__row"), "events")
+    return [_printable(row) for row in rows.iter_rows(named=True)]
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v if isinstance(v, (int, str, type(None))) else str(v) for k, v in row.items()}
 
 
-def typed_items(frame: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, dict[str, Any]]]:
-    """The catalogue with string ids. Rows without an id and repeated ids are dropped, and counted by reason."""
+def typed_items(frame: pl.LazyFrame, typed: bool = True) -> tuple[pl.DataFrame, dict[str, dict[str, Any]]]:
+    """The catalogue with string ids. Rows without an id and repeated ids are dropped, and counted by reason.
+
+    Args:
+        frame: The catalogue.
+        typed: Whether its columns have types; if not, those that hold numbers throughout become numbers.
+    """
     require(frame, "items", [schema.ITEM_ID])
+    refuse_unusable_ids(frame, schema.ITEM_ID, "items")
     types = frame.collect_schema()
     items = collect(frame.with_columns(as_id(schema.ITEM_ID, types[schema.ITEM_ID])), "items")
+    if not typed:
+        items = with_types(items, schema.ITEM_ID)
     problems: dict[str, dict[str, Any]] = {}
     blank = items[schema.ITEM_ID].is_null()
     if blank.any():

@@ -9,6 +9,9 @@ from typing import Any
 import polars as pl
 
 from tfrec import schema
+from tfrec.data.reading import collect, read_input, require
+from tfrec.data.reading.column_types import with_types
+from tfrec.data.reading.identifiers import as_id
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.significance import adjust
 from tfrec.experiments.ab_test.estimates import SCHEMA, estimate, winsorised
@@ -73,7 +76,20 @@ def analyse(spec: ExperimentSpec, exposures: Any, outcomes: Any, users: Any = No
         Unavailable: The `experiments` extra is not installed.
     """
     table = user_table(spec, exposures, outcomes)
-    return analyse_users(spec, table, None if users is None else read_log(users, "users").collect())
+    return analyse_users(spec, table, None if users is None else _table_of(users))
+
+
+def _table_of(users: Any) -> pl.DataFrame:
+    """The users' columns, with ids as everywhere."""
+    if hasattr(users, "pl"):
+        users = users.pl()
+    if isinstance(users, str) and "::" in users:
+        users = read_log(users, "users")
+    given = read_input(users, "users")
+    require(given.frame, "users", [schema.USER_ID])
+    ids = as_id(schema.USER_ID, given.frame.collect_schema()[schema.USER_ID])
+    table = collect(given.frame.with_columns(ids), "users")
+    return table if given.typed else with_types(table, schema.USER_ID)
 
 
 def analyse_users(spec: ExperimentSpec, table: UserTable, users: pl.DataFrame | None = None) -> AnalysisResult:

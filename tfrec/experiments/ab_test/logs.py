@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,14 @@ from typing import Any
 import polars as pl
 
 from tfrec import schema
+from tfrec.data.reading import read_input
+from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids
+from tfrec.data.reading.numbers import read_numbers
+from tfrec.data.reading.timestamps import read_times
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.experiments.design.assignment import ARM
 from tfrec.experiments.design.spec import EXPOSURES, ExperimentSpec
+from tfrec.progress import say
 
 DAY = 86_400_000_000  # microseconds
 FIRST = "first_exposure"
@@ -26,8 +30,9 @@ class UserTable:
         frame: One row per user: user_id, arm, first_exposure (µs), exposures, and for each metric m: `m` (numerator),
             `m/per` (denominator of a ratio), `m/before` and `m/per/before` (the same before exposure, for CUPED).
         counts: Rows read and left out: exposures, repeated_exposures, users_in_both_arms, invalid_exposures, outcomes,
-            invalid_outcomes, outcomes_of_others (users who were never exposed), outcomes_before_exposure,
-            outcomes_too_late (after `outcome_days`), users_without_outcome.
+            invalid_outcomes (without a user, event or time, or without a finite value where a metric sums it),
+            outcomes_of_others (users who were never exposed), outcomes_before_exposure, outcomes_too_late (after
+            `outcome_days`), users_without_outcome.
         missing_days: ISO dates between the first exposure and the last outcome without any outcome.
     """
 
@@ -40,8 +45,8 @@ def read_log(source: Any, what: str) -> pl.LazyFrame:
     """Opens a log as a lazy frame.
 
     Args:
-        source: A Polars frame; an object with a `.pl()` method, such as a DuckDB relation; a .parquet, .csv or .jsonl
-            path, also with wildcards; or "FILE.duckdb::QUERY", which needs the `duckdb` package.
+        source: A Polars or pandas frame; an object with a `.pl()` method, such as a DuckDB relation; files of any kind
+            that `tfrec.data.reading` reads; or "FILE.duckdb::QUERY", which needs the `duckdb` package.
         what: Name of the log in error messages.
     """
     if isinstance(source, pl.LazyFrame):
@@ -51,24 +56,13 @@ def read_log(source: Any, what: str) -> pl.LazyFrame:
     if hasattr(source, "pl"):
         frame: pl.DataFrame = source.pl()
         return frame.lazy()
-    text = str(source)
-    if "::" in text:
-        file, query = text.split("::", 1)
+    if isinstance(source, str) and "::" in source:
+        file, query = source.split("::", 1)
         return _duckdb(file, query, what)
-    scans: dict[str, Callable[[str], pl.LazyFrame]] = {
-        ".parquet": pl.scan_parquet,
-        ".csv": pl.scan_csv,
-        ".jsonl": pl.scan_ndjson,
-    }
-    scan = scans.get(Path(text).suffix)
-    if scan is None:
-        raise InvalidInput(f"{what}: expected a .parquet, .csv or .jsonl file, received {text!r}.")
-    try:
-        lazy = scan(text)
-        lazy.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InvalidInput(f"{what}: cannot read {text}: {error}") from None
-    return lazy
+    given = read_input(source, what)
+    for notice in given.notices:
+        say(str(notice))
+    return given.frame
 
 
 def _duckdb(file: str, query: str, what: str) -> pl.LazyFrame:
@@ -120,23 +114,18 @@ def typed(log: pl.LazyFrame, what: str, columns: list[str]) -> pl.LazyFrame:
     missing = [name for name in columns if name not in types]
     if missing:
         raise InvalidInput(f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, types))}. Rename it.")
-    keep = [pl.col(name).cast(pl.String) for name in columns if name in (schema.USER_ID, ARM, schema.EVENT)]
-    keep.append(_microseconds(log, types[schema.TIMESTAMP], what))
+    keep = []
+    for name in columns:
+        if name in (schema.USER_ID, ARM, schema.EVENT):
+            refuse_unusable_ids(log, name, what)
+            keep.append(as_id(name, types[name]).alias(name))
+    times = read_times(log, schema.TIMESTAMP, what)
+    if not times.clock:  # small numbers are seconds here: an experiment has a clock
+        times = read_times(log, schema.TIMESTAMP, what, "s")
+    keep.append(times.value.alias(schema.TIMESTAMP))
     if schema.VALUE in columns:
-        keep.append(pl.col(schema.VALUE).cast(pl.Float64, strict=False))
+        keep.append(read_numbers(log, schema.VALUE, what)[0])
     return log.select(keep)
-
-
-def _microseconds(log: pl.LazyFrame, dtype: pl.DataType, what: str) -> pl.Expr:
-    """Times as int64 µs. The size of whole numbers decides whether they are s, ms or µs, as elsewhere in tfrec."""
-    column = pl.col(schema.TIMESTAMP)
-    if dtype.is_temporal():
-        return column.cast(pl.Datetime("us")).cast(pl.Int64)
-    if not dtype.is_numeric():
-        raise InvalidInput(f"{what}: expected timestamp to be a time or a whole number, received {dtype}.")
-    median = log.select(column.cast(pl.Float64).median()).collect().item() or 0
-    unit = 1_000_000 if median < 1e11 else 1_000 if median < 1e14 else 1
-    return (column.cast(pl.Float64) * unit).cast(pl.Int64, strict=False)
 
 
 def _exposed(spec: ExperimentSpec, log: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -201,6 +190,9 @@ def _outcomes(
         ((time >= first) & ~after).sum().alias("outcomes_too_late"),
         after.sum().alias("after"),
     ]
+    summed = [metric.event for metric in spec.metrics if metric.aggregate == "sum"]
+    missing = pl.col(schema.EVENT).is_in(summed) & pl.col(schema.VALUE).is_null() if summed else pl.lit(False)
+    tallies.append(missing.sum().alias("without_value"))
     # One pass over the log: all users who were never exposed fall into one group, as their first exposure is null.
     exposed_user = pl.when(first.is_not_null()).then(pl.col(schema.USER_ID))
     totals = joined.group_by(exposed_user.alias(schema.USER_ID)).agg(*columns, *tallies)
@@ -223,7 +215,7 @@ def _outcomes(
             table = table.with_columns(pl.col(EXPOSURES).cast(pl.Float64).alias(f"{metric.name}/per"))
     counts = {
         "outcomes": int(grouped["outcomes"].sum()),
-        "invalid_outcomes": int(rows.item()) - int(grouped["outcomes"].sum()),
+        "invalid_outcomes": int(rows.item()) - int(grouped["outcomes"].sum()) + int(grouped["without_value"].sum()),
         "outcomes_of_others": int(others["outcomes"].sum()),
         "outcomes_before_exposure": int(exposed["outcomes_before_exposure"].sum()),
         "outcomes_too_late": int(exposed["outcomes_too_late"].sum()),

@@ -11,17 +11,18 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.data.ingest.item_text import render_texts
-from tfrec.data.ingest.read import read
 from tfrec.data.ingest.validate import typed_items
+from tfrec.data.reading import read_input
 from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
 from tfrec.models.shared.neighbours import kernel_of, softly_whitened
+from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
-    from tfrec.data.ingest.read import Source
+    from tfrec.data.reading import Source
     from tfrec.models.next_item.model import NextItemModel
     from tfrec.runs import Run
 
@@ -135,7 +136,10 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
 
 def _new_items(run: Run, items: Source) -> pl.DataFrame:
     config = run.config.data
-    given, _ = typed_items(read(items, "items", config.columns))
+    read = read_input(items, "items", config.items, config.columns)
+    for notice in read.notices:
+        say(str(notice))
+    given, _ = typed_items(read.frame, read.typed)
     new = given.filter(~pl.col(schema.ITEM_ID).is_in(run.items[schema.ITEM_ID].implode()))
     if not new.height:
         raise InvalidInput(f"The catalogue already has all {given.height} items. Pass items that are new.")

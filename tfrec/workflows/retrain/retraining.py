@@ -13,6 +13,7 @@ from typing import Any
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.prepare import prepare
+from tfrec.data.reading import Source
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.files import read_json, write_json
 from tfrec.progress import say
@@ -28,12 +29,12 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def retrain(
-    events: str | Path,
-    items: str | Path,
+    events: Source,
+    items: Source,
     home: str | Path,
     out: str | Path,
     *,
-    users: str | Path | None = None,
+    users: Source | None = None,
     config: ConfigSource = None,
     anew: bool = False,
     force: bool = False,
