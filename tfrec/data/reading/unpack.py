@@ -33,7 +33,7 @@ def _unpacking_errors() -> tuple[type[Exception], ...]:
 
 UNPACKING = _unpacking_errors()
 """What unpacking a damaged file may raise."""
-_ZIP_ERRORS = (*UNPACKING, RuntimeError)  # a password
+_ZIP_ERRORS: tuple[type[Exception], ...] = (RuntimeError, *UNPACKING)  # a password
 _MAGIC = (
     (b"\x1f\x8b", "gz"), (b"\x28\xb5\x2f\xfd", "zst"), (b"PK\x03\x04", "zip"), (b"BZh", "bz2"),
     (b"\xfd7zXZ\x00", "xz"), (b"PAR1", "parquet"), (b"\xd0\xcf\x11\xe0", "xls"), (b"7z\xbc\xaf\x27\x1c", "7z"),
