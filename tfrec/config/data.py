@@ -62,6 +62,10 @@ class DataConfig(Section):
     normalise_text: bool = Field(
         True, description="Clean item texts: strip HTML, unescape entities, collapse whitespace, Unicode NFC."
     )
+    exact_duplicates: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What becomes of rows that equal another in every column. keep: where each is one more piece.",
+    )
     near_duplicate_seconds: float | None = Field(
         None,
         ge=0,

@@ -16,8 +16,9 @@ from tfrec.data.dataset import FORMAT, PreparedDataset
 from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.catalogue import read_catalogue
 from tfrec.data.ingest.event_log import Log, build_log
-from tfrec.data.ingest.findings import notices_of
-from tfrec.data.ingest.item_text import render_texts, text_columns
+from tfrec.data.ingest.findings import notices_of, text_notices, tie_notices
+from tfrec.data.ingest.item_text import render_texts
+from tfrec.data.ingest.text_columns import text_columns
 from tfrec.data.reading import Input, Notice, Source, collect, read_input, require
 from tfrec.data.reading.column_types import with_types
 from tfrec.data.reading.identifiers import as_id, spelt_alike
@@ -91,15 +92,17 @@ def prepare(
     log = build_log(given["events"].frame, catalogue, config.data, given_split=split == schema.GIVEN)
     notices = [notice for each in given.values() for notice in each.notices] + log.notices
     notices += about + notices_of(log, catalogue, item_problems)
-    for notice in notices:
-        say(str(notice))
-    _refuse_when_strict(config.data.strict, item_problems, log.problems, notices)
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
     parts, held = _split(log, split, config), None
     if config.data.held_out_items:
         num_items = catalogue.height + len(log.unknown_items)
         parts, held = splits.hold_out(log.histories, parts, num_items, config.data.held_out_items)
     table, no_text = _item_table(catalogue, log, parts, held, config)
+    notices += text_notices(table.head(catalogue.height)[schema.TEXT], config.encoder.seq_length)
+    notices += tie_notices(log.histories, parts, split)
+    for notice in notices:
+        say(str(notice))
+    _refuse_when_strict(config.data.strict, item_problems, log.problems, notices)
     user_table = _user_table(given["users"], log) if "users" in given else None
     report = _report(
         log, parts, split, item_problems, table, no_text, config.data.text_template or text_columns(catalogue)

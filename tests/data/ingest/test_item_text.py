@@ -3,6 +3,7 @@ import pytest
 
 from tfrec.data import behaviour_text, normalise_text
 from tfrec.data.ingest.item_text import render_texts
+from tfrec.data.ingest.text_columns import text_columns
 from tfrec.errors import InvalidInput
 from tfrec.reporting.html_page import Section, render_report
 
@@ -32,12 +33,50 @@ def test_hostile_text_is_normalised_in_linear_time(piece):
 
 CATALOGUE = pl.DataFrame(
     {"item_id": ["1", "2"], "title": ["Tea", None], "tags": [["hot", "green"], None],
-     "price": [2, None], "maker": ["A", "B"]}
+     "price": [2, None], "maker": ["Ann", "Bo"]}
 )  # fmt: skip
 
 
-def test_the_default_text_is_every_string_column_in_order():
-    assert render_texts(CATALOGUE, None, True) == ["Tea A", "B"]
+def test_the_default_text_is_every_column_with_words_the_title_first():
+    assert render_texts(CATALOGUE, None, True) == ["Tea hot, green Ann", "Bo"]
+    assert text_columns(CATALOGUE.select("maker", "tags", "title")) == ["title", "maker", "tags"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["https://a.b/c", "//img.c/d.jpg"], ["12", "1,234"], ["1", "2.5"], ["0012345678905", "0098765432109"],
+        ["tt0114709", "B004756YJA"], ["85123A", "22752"], ["S", "0"], ["01-Jan-1995", "02-Feb-1996"],
+        ['[{"Label": "x"}]', "[]"], ["a1b2c3d4e5f6a7b8c9d0", "ffffffffffffffff"], ["2024-01-01", "2024-01-02"],
+        [{"a": "x"}, {"a": "y"}], [True, False],
+    ],
+)  # fmt: skip
+def test_what_has_no_words_is_no_text(values):
+    assert text_columns(pl.DataFrame({"item_id": ["1", "2"], "x": values, "title": ["Tea", "Pot"]})) == ["title"]
+
+
+@pytest.mark.parametrize("values", [["1995", "2003"], ["Action", "Drama"], ["OPI Nail Lacquer, 0.5 oz", "E55 polish"]])
+def test_words_and_years_are_text(values):
+    assert text_columns(pl.DataFrame({"item_id": ["1", "2"], "x": values})) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["title", "Book-Title", "movie_title", "name"])
+def test_a_title_is_text_whatever_it_looks_like_and_however_it_is_stored(name):
+    for titles in (
+        pl.Series(["1984", "300"]),
+        pl.Series(["1984", "300"], dtype=pl.Categorical),
+        pl.Series([1984, 300]),
+    ):
+        items = pl.DataFrame({"item_id": ["1", "2"], "genre": ["Novel", "Film"], name: titles})
+        assert render_texts(items, None, True) == ["1984 Novel", "300 Film"]
+
+
+def test_lists_are_joined_and_the_other_columns_keep_their_order():
+    items = pl.DataFrame(
+        {"item_id": ["1"], "features": [["organic", None, "green"]], "description": [["Green leaves", "from Uji"]],
+         "title": ["Tea"], "sizes": [[1, 2]], "image_embedding": [[0.5, 1.0]]}
+    )  # fmt: skip
+    assert render_texts(items, None, True) == ["Tea organic, green Green leaves, from Uji"]
 
 
 def test_a_template_may_name_any_column():

@@ -251,9 +251,35 @@ def test_a_catalogue_is_optional_and_may_come_from_columns_of_the_log(tmp_path):
         written(tmp_path, text, "data.item_columns=[Brand]", items=None)
 
 
+def test_equal_rows_are_one_event_or_two_as_is_said(tmp_path, capsys):
+    text = f"user_id,item_id,timestamp\nu,1,{NOW}\nu,1,{NOW}\nu,2,{NOW + 1}\n"
+    assert len(written(tmp_path, text).histories().items) == 2
+    assert "1 of 3 rows are dropped: exact duplicate" in capsys.readouterr().err
+    assert len(written(tmp_path, text, "data.exact_duplicates=keep").histories().items) == 3
+
+
 def test_one_user_with_a_large_share_is_named(tmp_path, capsys):
     text = "user_id,item_id,timestamp\n" + "".join(
         f"{'robot' if i % 5 == 0 else i % 400},{i % 2 + 1},{NOW + i}\n" for i in range(2_000)
     )
     written(tmp_path, text)
     assert "user 'robot' has 20% of all events" in capsys.readouterr().err
+
+
+def test_texts_that_are_cut_and_those_that_become_equal_are_counted(tmp_path, capsys):
+    words = " ".join(f"word{i}" for i in range(64))
+    items = pl.DataFrame({"item_id": ["1", "2", "3"], "title": [f"{words} red", f"{words} blue", "Pot"]})
+    written(tmp_path, log_of(str(NOW), str(NOW + 1)), items=items)
+    assert (
+        "2 of 3 texts have more than the 64 tokens that are read, and 2 of them differ only" in capsys.readouterr().err
+    )
+    written(tmp_path, log_of(str(NOW), str(NOW + 1)))
+    assert "tokens" not in capsys.readouterr().err
+
+
+def test_the_share_of_users_whose_held_out_item_a_tie_decides_is_said(tmp_path, capsys):
+    text = "user_id,item_id,timestamp\n" + "".join(
+        f"u{user},{i},{NOW + (0 if user == 0 else i)}\n" for user in range(4) for i in range(5)
+    )
+    written(tmp_path, text, items=None)
+    assert "For 25% of the users a tie in time decides which item is held out" in capsys.readouterr().err

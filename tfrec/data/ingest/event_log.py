@@ -202,7 +202,8 @@ def _clean(
             log = log.filter(pl.Series(~bad))
         return log
 
-    log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
+    if config.exact_duplicates == "drop":
+        log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
     repeated = dropped.pop("exact_duplicate", None)
     clock_rules = {
         "near_duplicate_seconds": config.near_duplicate_seconds,

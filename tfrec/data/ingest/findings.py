@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
+from tfrec.data.histories import Histories
 from tfrec.data.ingest.event_log import Log
+from tfrec.data.ingest.splits import Split
 from tfrec.data.reading.notices import Notice
 from tfrec.errors import InvalidInput
 
@@ -17,6 +19,7 @@ UNMET = 0.01
 ONE_USER = 0.05
 """Share of the events from which on one user's is said; in a log of few users nothing is."""
 DROPPED = 0.01
+TIED = 0.01
 _FEW = 1_000
 
 
@@ -34,6 +37,42 @@ def notices_of(log: Log, catalogue: pl.DataFrame, item_problems: dict[str, Any])
         *_kinds(log),
         *_damaged(log, catalogue),
     ]
+
+
+def text_notices(texts: pl.Series, seq_length: int) -> list[Notice]:
+    """How many texts are longer than what the encoder reads, and how many differ only in what it does not read.
+
+    A word is at least one token, so this is the least that is cut.
+    """
+    words = texts.filter(texts.str.len_chars() > 2 * seq_length).str.split(" ")
+    long = words.filter(words.list.len() > seq_length)
+    if not len(long):
+        return []
+    openings = long.list.head(seq_length).list.join(" ")
+    alike = int(openings.is_duplicated().sum()) - int(long.list.join(" ").is_duplicated().sum())
+    more = f", and {alike:,} of them differ only in what is not read" if alike > 0 else ""
+    return [
+        Notice(
+            f"items: {len(long):,} of {len(texts):,} texts have more than the {seq_length} tokens that are read{more} "
+            "(encoder.seq_length).",
+            alike > 0,
+        )
+    ]
+
+
+def tie_notices(h: Histories, parts: Split, split: str) -> list[Notice]:
+    """For how many users a tie in time decides which item a leave-one-out split holds out."""
+    if split != schema.LEAVE_ONE_OUT or not len(parts.test.user):
+        return []
+    test, valid = parts.test.position, parts.valid.position
+    before = np.maximum(valid - 1, h.offsets[parts.valid.user])
+    tied = (h.timestamps[test] == h.timestamps[valid]) | (
+        (h.timestamps[valid] == h.timestamps[before]) & (before < valid)
+    )
+    share = float(tied.mean())
+    if share <= TIED:
+        return []
+    return [Notice(f"For {share:.0%} of the users a tie in time decides which item is held out.", True)]
 
 
 def _count(problems: dict[str, Any]) -> int:

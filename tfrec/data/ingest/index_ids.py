@@ -97,8 +97,9 @@ def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, config: DataConfig) -> 
 
 
 def _codes(raw: pl.Series, meant: pl.Series, values: pl.Series, dtype: type[pl.DataType]) -> _Codes:
-    plain = ((raw == meant) | (raw.is_null() & meant.is_null())).fill_null(False).all()
-    if plain:
+    respelt = (raw != meant).fill_null(False).any()
+    words = (meant.is_null() & (raw.str.strip_chars() != "")).fill_null(False).any()
+    if not respelt and not words:  # blank ids are null without a table, as they are not among the values
         return _Codes(values, values, None)
     given = pl.DataFrame({"raw": raw, "meant": meant}).drop_nulls("raw")
     code = given["meant"].cast(pl.Enum(values)).to_physical().cast(dtype)

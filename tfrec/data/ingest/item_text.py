@@ -6,11 +6,12 @@ import html
 import re
 import string
 import unicodedata
+from collections.abc import Sequence
 
 import polars as pl
 
+from tfrec.data.ingest.text_columns import as_text, text_columns
 from tfrec.errors import InvalidInput
-from tfrec.schema import ITEM_ID, TRAIN_COUNT
 
 # Every pattern stops at the next "<", so that the run time is linear in the length even of hostile text.
 _HIDDEN = re.compile(r"<(script|style)\b[^<>]*>[^<]*</\1\s*>", re.IGNORECASE)
@@ -38,14 +39,17 @@ def normalise_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def render_texts(items: pl.DataFrame, template: str | None, normalise: bool) -> list[str]:
-    """Renders one text per item, from a template or from all string columns except the id.
+def render_texts(
+    items: pl.DataFrame, template: str | None, normalise: bool, names: Sequence[str] | None = None
+) -> list[str]:
+    """Renders one text per item, from a template or from the columns that have words (`text_columns`).
 
     Args:
         items: The catalogue.
-        template: E.g. `"{title} by {author}"`; lists are joined with ", ", and null is empty. None joins all string
-            columns, in column order.
+        template: E.g. `"{title} by {author}"`; lists are joined with ", ", and null is empty. None joins the
+            columns that have words.
         normalise: Whether to apply `normalise_text` to each text.
+        names: The columns to join. None: those of `text_columns`.
 
     Raises:
         InvalidInput: The template is malformed, or names a column that the items do not have.
@@ -55,9 +59,8 @@ def render_texts(items: pl.DataFrame, template: str | None, normalise: bool) -> 
         ['Tea for 2']
     """
     if template is None:
-        names = text_columns(items)
-        texts = [" ".join(part for part in row if part) for row in items.select(names).rows()] if names else []
-        texts = texts or [""] * items.height
+        columns = [as_text(items[name]) for name in (text_columns(items) if names is None else names)]
+        texts = [" ".join(part for part in row if part) for row in zip(*columns)] or [""] * items.height
     else:
         texts = _fill(items, template)
     return [normalise_text(text) for text in texts] if normalise else texts
@@ -82,8 +85,3 @@ def _plain(value: object) -> str:
     if value is None:
         return ""
     return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
-
-
-def text_columns(items: pl.DataFrame) -> list[str]:
-    """Names of the columns that make up the default text, in column order."""
-    return [n for n, t in items.schema.items() if t == pl.String and n not in (ITEM_ID, TRAIN_COUNT)]

@@ -11,6 +11,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.data.ingest.item_text import render_texts
+from tfrec.data.ingest.text_columns import text_columns
 from tfrec.data.ingest.validate import typed_items
 from tfrec.data.reading import read_input
 from tfrec.encoders import EmbeddingStore
@@ -143,6 +144,20 @@ def _new_items(run: Run, items: Source) -> pl.DataFrame:
     new = given.filter(~pl.col(schema.ITEM_ID).is_in(run.items[schema.ITEM_ID].implode()))
     if not new.height:
         raise InvalidInput(f"The catalogue already has all {given.height} items. Pass items that are new.")
-    texts = pl.Series(schema.TEXT, render_texts(new, config.text_template, config.normalise_text), pl.String)
+    columns = None if config.text_template else _text_columns_of(run, new)
+    texts = pl.Series(schema.TEXT, render_texts(new, config.text_template, config.normalise_text, columns), pl.String)
     count = pl.lit(0, run.items.schema[schema.TRAIN_COUNT]).alias(schema.TRAIN_COUNT)
     return new.with_columns(texts, count)
+
+
+def _text_columns_of(run: Run, new: pl.DataFrame) -> list[str]:
+    """The columns that the texts of the run were made of; raises `InvalidInput` where new items lack one of them."""
+    names = text_columns(run.items.drop(schema.TEXT)) or [schema.TEXT]
+    missing = [name for name in names if name not in new.columns]
+    if missing:
+        raise InvalidInput(
+            f"The run's texts are made of {', '.join(map(repr, names))}; the new items lack "
+            f"{', '.join(map(repr, missing))}, and have {', '.join(map(repr, new.columns))}. "
+            "Add it, empty where unknown."
+        )
+    return names
