@@ -10,11 +10,33 @@ import typer
 from tfrec.cli.shared_options import Assignments, ConfigFile, Events, Force, Items, UserTable, run_config
 
 
+def _list(name: str | None) -> str | None:
+    """Prints what each reader reads, after `--as list`."""
+    if name == "list":
+        from tfrec.data.readers import READERS
+
+        width = max(map(len, READERS))
+        for reader in READERS.values():
+            typer.echo(f"{reader.name:{width}}  {reader.about}")
+        raise typer.Exit
+    return name
+
+
 def prepare(
     events: Events,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     items: Items = None,
     users: UserTable = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="A well-known log as downloaded; `list` names them.",
+            callback=_list,
+            is_eager=True,
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -34,7 +56,9 @@ def prepare(
     settings = run_config(config, assignments)
     import tfrec
 
-    dataset = tfrec.prepare(events, items or None, out, users=users or None, split=split, config=settings, force=force)
+    dataset = tfrec.prepare(
+        events, items or None, out, users=users or None, split=split, config=settings, reader=reader, force=force
+    )
     for name, count in dataset.manifest["counts"].items():
         typer.echo(f"{name}: {_format_count(count)}")
     typer.echo(f"split: {dataset.manifest['split']}")

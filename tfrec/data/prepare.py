@@ -19,6 +19,7 @@ from tfrec.data.ingest.event_log import Log, build_log
 from tfrec.data.ingest.findings import notices_of, text_notices, tie_notices
 from tfrec.data.ingest.item_text import render_texts
 from tfrec.data.ingest.text_columns import text_columns
+from tfrec.data.readers import read_as, reader_named
 from tfrec.data.reading import Input, Notice, Source, collect, read_input, require
 from tfrec.data.reading.column_types import with_types
 from tfrec.data.reading.identifiers import as_id, spelt_alike
@@ -42,6 +43,7 @@ def prepare(
     users: Source | None = None,
     split: str | None = None,
     config: ConfigSource = None,
+    reader: str | None = None,
     force: bool = False,
 ) -> PreparedDataset:
     """Cleans a behaviour log and a catalogue, splits the log, and writes both to a folder.
@@ -62,6 +64,8 @@ def prepare(
             Defaults to global-time if the log has a clock, else to leave-one-out.
         config: A RunConfig, a mapping of options or a YAML file; only the section `data` is used. None for the
             defaults.
+        reader: Name of a well-known log (`tfrec prepare --as list`): `events` is then its files, or the folder or zip
+            archive that it came as.
         force: Whether to replace an existing folder.
 
     Returns:
@@ -83,6 +87,9 @@ def prepare(
     refuse_existing(out, force)
     if split is not None and split not in SPLITS:
         raise InvalidInput(f"Expected split to be one of {', '.join(SPLITS)}; received {split!r}.")
+    if reader is not None:
+        known = read_as(reader_named(reader), events, items, config)
+        events, items, config, split = known.events, known.items, known.config, split or known.split
     given = {"events": read_input(events, "events", config.data.events, config.data.columns)}
     if items is not None:
         given["items"] = read_input(items, "items", config.data.items, config.data.columns)

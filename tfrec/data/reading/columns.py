@@ -176,7 +176,8 @@ def _with_columns(
     made: list[pl.Expr] = []
     used: set[str] = set()
     for ours, column in columns.items():
-        used |= {part.root for part in (*column.alternatives, *column.plus)}
+        # What one column is chosen from stays, as it may also describe the item.
+        used |= {p.root for p in (*column.alternatives, *column.plus) if p.fields or len(column.alternatives) == 1}
         values = [value(part) for part in column.alternatives]
         if len(values) > 1:
             texts = [v.cast(pl.String) for v in values]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from tfrec.data.reading.guesses import mapping_flags
 from tfrec.errors import InvalidInput
 
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError)
 """What reading a file that someone else wrote may raise."""
-SECTIONS = ("events", "items", "users")
-"""Inputs that have a section of their own in the configuration."""
 
 
 def collect(frame: pl.LazyFrame, what: str) -> pl.DataFrame:
@@ -57,8 +56,6 @@ def require(frame: pl.LazyFrame, what: str, needed: list[str]) -> None:
         what: "events", "items" or "users"; used in error messages.
         needed: Names of the needed columns.
     """
-    from tfrec.data.reading.guesses import mapping_flags
-
     found = columns_of(frame, what)
     missing = [name for name in needed if name not in found]
     if missing:

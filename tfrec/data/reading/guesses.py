@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from tfrec import schema
 
+SECTIONS = ("events", "items", "users")
+"""Inputs that have a section of their own in the configuration."""
 SYNONYMS: dict[str, tuple[str, ...]] = {
     schema.USER_ID: (
         "user", "uid", "userid", "visitor", "visitorid", "customer", "customerid", "reviewerid", "member", "memberid",
@@ -60,8 +62,6 @@ def mapping_flags(found: Sequence[str], missing: Sequence[str], what: str) -> st
         >>> mapping_flags(["userId", "item"], ["user_id", "item_id"], "events")
         '--set data.events.columns.user_id=userId --set data.events.columns.item_id=item'
     """
-    from tfrec.data.reading.frames import SECTIONS
-
     section = f"data.{what}.columns" if what in SECTIONS else "data.columns"
     left = [name for name in found if name not in missing]
     flags = []

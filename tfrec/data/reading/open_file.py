@@ -16,8 +16,8 @@ import polars as pl
 from tfrec.config.inputs import InputConfig
 from tfrec.data.reading import unpack
 from tfrec.data.reading.dialect import Dialect, find_dialect
-from tfrec.data.reading.frames import SECTIONS, UNREADABLE, first_line
-from tfrec.data.reading.guesses import names_for
+from tfrec.data.reading.frames import UNREADABLE, first_line
+from tfrec.data.reading.guesses import SECTIONS, names_for
 from tfrec.data.reading.notices import Notice
 from tfrec.data.reading.sources import FORMATS, workspace
 from tfrec.errors import InvalidInput, Unavailable

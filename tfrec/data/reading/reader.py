@@ -13,7 +13,8 @@ import polars as pl
 from tfrec import schema
 from tfrec.config.inputs import InputConfig
 from tfrec.data.reading.columns import FILE, ROW, map_columns, uses
-from tfrec.data.reading.frames import SECTIONS, UNREADABLE, collect, columns_of, unreadable
+from tfrec.data.reading.frames import UNREADABLE, collect, columns_of, unreadable
+from tfrec.data.reading.guesses import SECTIONS
 from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids
 from tfrec.data.reading.notices import Notice
 from tfrec.data.reading.open_file import OpenFile, open_file

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from tfrec.data.reading.frames import SECTIONS, collect
+from tfrec.data.reading.frames import collect
+from tfrec.data.reading.guesses import SECTIONS
 from tfrec.data.reading.notices import Notice
 from tfrec.errors import InvalidInput
 

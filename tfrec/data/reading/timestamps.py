@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tfrec.data.reading.frames import SECTIONS, collect
+from tfrec.data.reading.frames import collect
+from tfrec.data.reading.guesses import SECTIONS
 from tfrec.data.reading.notices import Notice
 from tfrec.data.reading.time_formats import DIGITS, digit_format, find_formats, parsed
 from tfrec.errors import InvalidInput
