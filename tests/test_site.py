@@ -52,7 +52,7 @@ def test_every_option_is_on_the_configuration_page_once_the_ten_that_people_use_
     assert listed == COMMON + [option for option in options() if option not in COMMON] and len(listed) > 150
     assert f"The other {len(listed) - 10} options follow" in page
     assert page.index("`training.epochs`") < page.index("\n## data\n") < page.index("`data.columns`")
-    assert re.search(r"^\| `data.timestamp_unit` \| auto, order, s, ms, us \| `auto` \| ", page, re.MULTILINE)
+    assert re.search(r"^\| `data.timestamp_unit` \| auto, order, s, ms, us, ns \| `auto` \| ", page, re.MULTILINE)
     assert re.search(r"^\| `training.epochs` \| int \| `18` \| .* \(≥ 1\) \|$", page, re.MULTILINE)
     assert "| `training.time_budget` | float \\| None | `null` |" in page
 

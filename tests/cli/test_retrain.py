@@ -37,7 +37,7 @@ def test_the_exit_code_depends_on_the_status(tfrec, monkeypatch, tmp_path, outco
     more = ("--rollback",) if outcome == "rolled_back" else (*source, "--anew")
     assert run(tfrec, *place, *more)[:2] == (code, {"status": outcome, "version": 3})
     if outcome == "promoted":
-        assert asked["arguments"] == (Path("e.csv"), Path("i.csv"), tmp_path / "home", Path("m/shop"))
+        assert asked["arguments"] == (["e.csv"], ["i.csv"], tmp_path / "home", Path("m/shop"))
         assert asked["config"].retrain.keep == 3 and asked["anew"] and not asked["force"]
 
 

@@ -21,8 +21,8 @@ from tfrec.data.ingest.item_text import render_texts
 from tfrec.data.ingest.text_columns import text_columns
 from tfrec.data.readers import read_as, reader_named
 from tfrec.data.reading import Input, Notice, Source, collect, read_input, require
-from tfrec.data.reading.column_types import with_types
-from tfrec.data.reading.identifiers import as_id, spelt_alike
+from tfrec.data.reading.column_types import with_types, without_unstorable
+from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids, spelt_alike
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
 from tfrec.progress import say
@@ -174,7 +174,8 @@ def _item_table(
 def _user_table(given: Input, log: Log) -> pl.DataFrame:
     require(given.frame, "users", [schema.USER_ID])
     dtype = given.frame.collect_schema()[schema.USER_ID]
-    table = collect(given.frame.with_columns(as_id(schema.USER_ID, dtype)), "users")
+    refuse_unusable_ids(given.frame, schema.USER_ID, "users")
+    table = without_unstorable(collect(given.frame.with_columns(as_id(schema.USER_ID, dtype)), "users"))
     if not given.typed:
         table = with_types(table, schema.USER_ID)
     table = table.filter(pl.col(schema.USER_ID).is_not_null())

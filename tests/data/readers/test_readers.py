@@ -39,13 +39,13 @@ SETS = {
     "movielens-100k": {
         "u.data": tabs(*(("196", 10 + i, 3 + i % 3, 881250949 + i) for i in range(4))),
         "u.item": (
-            "10|Mis\xe9rables, Les (1995)|01-Jan-1995||http://us.imdb.com/M|0|0|0|0|0|0|0|0|1|0|0|0|0|1|0|0|0|0|0\n"
+            "10|Misérables, Les (1995)|01-Jan-1995||http://us.imdb.com/M|0|0|0|0|0|0|0|0|1|0|0|0|0|1|0|0|0|0|0\n"
             f'11|"Odd" Film (1996)|01-Jan-1996||http://us.imdb.com/N{GENRES_0}\n'
         ).encode("latin-1"),
     },
     "movielens-1m": {
         "ratings.dat": "".join(f"1::{10 + i}::5::{978300760 + i}\n" for i in range(4)),
-        "movies.dat": "10::Mis\xe9rables (1995)::Drama|Musical\n11::Toy (1995)::Animation\n".encode("latin-1"),
+        "movies.dat": "10::Misérables (1995)::Drama|Musical\n11::Toy (1995)::Animation\n".encode("latin-1"),
     },
     "movielens-latest": {
         "ratings.csv": "userId,movieId,rating,timestamp\r\n" + "".join(f"1,{10 + i},0.5,{T + i}\r\n" for i in range(4)),
@@ -210,7 +210,7 @@ SETS = {
         + "".join(f'"276725";"034545104{i}";"{i % 2 * 5}"\n' for i in range(4)),
         "BX-Books.csv": (
             '"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"Image-URL-S"\n'
-            '"0345451040";"\\"O\\" is for Outlaw; a novel &amp; more";"Caf\xe9";"1999";"Press";"http://i/1.jpg"\n'
+            '"0345451040";"\\"O\\" is for Outlaw; a novel &amp; more";"Café";"1999";"Press";"http://i/1.jpg"\n'
             '"0345451041";"Plain";"Ann";"2000";"Books";"http://i/2.jpg"\n'
         ).encode("cp1252"),
     },
@@ -303,7 +303,7 @@ SETS = {
         "combined_data_1.txt": "1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n2:\n"
         "1488844,4,2005-09-07\n3:\n1488844,1,2005-09-08\n",
         "movie_titles.csv": (
-            "1,2003,Dinosaur Planet\n2,NULL,At Home Among Strangers, A Stranger Among His Own\n3,1997,Caf\xe9\n"
+            "1,2003,Dinosaur Planet\n2,NULL,At Home Among Strangers, A Stranger Among His Own\n3,1997,Café\n"
         ).encode("latin-1"),
     },
     "instacart": {

@@ -105,7 +105,8 @@ DTYPES = [
     pl.Series([True, False, None]), pl.Series([[1], [], None]), pl.Series([{"id": "a"}, {"id": None}, None]),
     pl.Series(["x", "y", "x"], dtype=pl.Categorical), pl.Series([b"\xff", b"a", None]), pl.Series([None, None, None]),
     pl.Series([1, 2, 3]).cast(pl.Decimal(10, 2)), pl.Series([1, 2, 3]).cast(pl.Duration("us")),
-    pl.Series([1, 2, 3]).cast(pl.Date), pl.Series([1, 2, 3]).cast(pl.Time), pl.Series([2**64 - 1, 1, 2], dtype=pl.UInt64),
+    pl.Series([1, 2, 3]).cast(pl.Date), pl.Series([1, 2, 3]).cast(pl.Time),
+    pl.Series([2**64 - 1, 1, 2], dtype=pl.UInt64),
     pl.Series([[["a"]], None, [[]]]), pl.Series([1, 2, 3]).cast(pl.Datetime("ns", "Asia/Tokyo")),
 ]  # fmt: skip
 

@@ -40,20 +40,21 @@ def text_columns(items: pl.DataFrame) -> list[str]:
 
 def title_column(items: pl.DataFrame) -> str | None:
     """The column that names an item: one of `schema.TITLES`, else the first that is called a title."""
-    found = {plain(name): name for name in reversed(items.columns) if name not in _OURS}
+    named = [name for name, dtype in items.schema.items() if name not in _OURS and not dtype.is_nested()]
+    found = {plain(name): name for name in reversed(named)}
     for wanted in map(plain, schema.TITLES):
         if wanted in found:
             return found[wanted]
-    return next((name for name in items.columns if plain(name).endswith("title")), None)
+    return next((name for name in named if plain(name).endswith("title")), None)
 
 
 def as_text(column: pl.Series) -> pl.Series:
     """A column as text; lists are joined with ", ", null is empty."""
     if isinstance(column.dtype, (pl.List, pl.Array)):
         inner = column.cast(pl.List(column.dtype.inner))
-        texts = inner.list.eval(pl.element().cast(pl.String).drop_nulls()).list.join(", ")
+        texts = inner.list.eval(pl.element().cast(pl.String, strict=False).drop_nulls()).list.join(", ")
         return texts.fill_null("")
-    return column.cast(pl.String).fill_null("")
+    return column.cast(pl.String, strict=False).fill_null("")
 
 
 def _has_words(column: pl.Series) -> bool:

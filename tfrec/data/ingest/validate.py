@@ -9,7 +9,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.config import DataConfig
-from tfrec.data.reading.column_types import with_types
+from tfrec.data.reading.column_types import with_types, without_unstorable
 from tfrec.data.reading.columns import OFFSET_SUFFIX
 from tfrec.data.reading.frames import collect, require
 from tfrec.data.reading.identifiers import as_id, id_text, refuse_unusable_ids
@@ -190,7 +190,7 @@ def typed_items(frame: pl.LazyFrame, typed: bool = True) -> tuple[pl.DataFrame, 
     require(frame, "items", [schema.ITEM_ID])
     refuse_unusable_ids(frame, schema.ITEM_ID, "items")
     types = frame.collect_schema()
-    items = collect(frame.with_columns(as_id(schema.ITEM_ID, types[schema.ITEM_ID])), "items")
+    items = without_unstorable(collect(frame.with_columns(as_id(schema.ITEM_ID, types[schema.ITEM_ID])), "items"))
     if not typed:
         items = with_types(items, schema.ITEM_ID)
     problems: dict[str, dict[str, Any]] = {}

@@ -1,10 +1,13 @@
-"""Types for the columns of a table that was read as text."""
+"""Types of the columns of a table: found out where it was read as text, left out where no file can hold them."""
 
 from __future__ import annotations
+
+import io
 
 import polars as pl
 
 from tfrec import schema
+from tfrec.data.reading.frames import UNREADABLE
 
 _NUMBERS = ((pl.Int64, r"^-?(0|[1-9]\d*)$"), (pl.Float64, r"^-?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?$"))
 """Numbers as they are written as numbers: 0012 is a code."""
@@ -35,3 +38,16 @@ def _typed(column: pl.Series) -> pl.Series:
             number = column.cast(dtype, strict=False)
             return column if number.null_count() != column.null_count() else number  # too large for the type
     return column
+
+
+def without_unstorable(table: pl.DataFrame) -> pl.DataFrame:
+    """The table without columns of types that Parquet cannot hold, such as objects without a field."""
+    return table.drop([name for name in table.columns if not _storable(table[name].head(0))])
+
+
+def _storable(column: pl.Series) -> bool:
+    try:
+        column.to_frame().write_parquet(io.BytesIO())
+    except UNREADABLE:
+        return False
+    return True
