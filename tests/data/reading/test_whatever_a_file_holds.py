@@ -15,8 +15,8 @@ from tfrec.data.reading import collect, read_ids, read_input
 from tfrec.errors import InvalidInput, Unavailable
 
 ENDINGS = (
-    "csv", "tsv", "txt", "dat", "data", "inter", "json", "jsonl", "ndjson", "parquet", "xlsx", "zip", "csv.gz", "csv.zst",
-    "jsonl.gz", "csv.bz2", "",
+    "csv", "tsv", "txt", "dat", "data", "inter", "json", "jsonl", "ndjson", "parquet", "xlsx", "zip", "csv.gz",
+    "csv.zst", "jsonl.gz", "csv.bz2", "",
 )  # fmt: skip
 CELLS = st.one_of(
     st.sampled_from(

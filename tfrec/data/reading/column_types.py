@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.reading.frames import UNREADABLE
 
 _NUMBERS = ((pl.Int64, r"^-?(0|[1-9]\d*)$"), (pl.Float64, r"^-?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?$"))
 """Numbers as they are written as numbers: 0012 is a code."""
@@ -42,12 +39,12 @@ def _typed(column: pl.Series) -> pl.Series:
 
 def without_unstorable(table: pl.DataFrame) -> pl.DataFrame:
     """The table without columns of types that Parquet cannot hold, such as objects without a field."""
-    return table.drop([name for name in table.columns if not _storable(table[name].head(0))])
+    return table.drop([name for name, dtype in table.schema.items() if not _storable(dtype)])
 
 
-def _storable(column: pl.Series) -> bool:
-    try:
-        column.to_frame().write_parquet(io.BytesIO())
-    except UNREADABLE:
-        return False
-    return True
+def _storable(dtype: pl.DataType) -> bool:
+    if isinstance(dtype, pl.Struct):
+        return bool(dtype.fields) and all(_storable(each.dtype) for each in dtype.fields)  # type: ignore[arg-type]
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _storable(dtype.inner)  # type: ignore[arg-type]
+    return dtype not in (pl.Object, pl.Unknown)
