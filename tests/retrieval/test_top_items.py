@@ -115,3 +115,8 @@ def test_seen_items_are_excluded_if_fewer_than_one_percent_of_targets_repeat():
     assert not should_exclude_seen(Validation([0, 1, *new[2:]]))  # 2 of 200: exactly 1%
     assert should_exclude_seen(Validation([1, 0, *new[2:]]))  # another user's item is no repeat
     assert should_exclude_seen(Validation([]))
+
+
+def test_more_items_than_there_are_is_all_of_them():
+    frame = recommend(ByIndex(), LOG, item_ids=IDS, k=10**12, exclude_seen=False)
+    assert frame.equals(recommend(ByIndex(), LOG, item_ids=IDS, k=4, exclude_seen=False))

@@ -45,6 +45,20 @@ def run(data, **evaluation):
     )
 
 
+def test_lists_of_labels_are_groups_as_if_they_were_joined(parts, tmp_path):
+    data, queries, result = parts
+    lists = pl.Series("genre", [["x"], ["x", "y"], ["y"], None, ["y"]])
+    other = SimpleNamespace(items=data.items.with_columns(lists), users=data.users, event_kinds=data.event_kinds)
+    other.histories = data.histories
+    made = run(data, item_groups=["genre"], categories="genre")
+    found, expected = (slice_report(result, each, made, queries) for each in (other, data))
+    assert found == expected
+    assert beyond_accuracy(result, other, made, queries) == beyond_accuracy(result, data, made, queries)
+    other.items = data.items.with_columns(genre=pl.struct(a="title"))
+    with pytest.raises(InvalidInput, match="which is no group"):
+        slice_report(result, other, made, queries)
+
+
 def test_slices_say_for_whom_the_model_works(parts):
     data, queries, result = parts
     made = run(data, user_groups=["country"], item_groups=["genre"])

@@ -56,6 +56,7 @@ def recommend(
             f"The scorer ranks {scorer.num_items} items, received {len(ids)} item ids. "
             "Use the catalogue the model was trained on."
         )
+    k = min(k, len(ids))
     rows = np.arange(len(histories)) if users is None else _positions(users, histories.user_ids, "users", "the data")
     allowed = None
     if allow is not None:

@@ -87,9 +87,18 @@ def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, quer
 
 
 def _labels(frame: pl.DataFrame, column: str, what: str) -> list[str | None]:
+    """The label of each row; the labels of a list are joined by |, as `category_matrix` reads them."""
     if column not in frame.columns:
         raise InvalidInput(f"The {what} have no column {column!r} to group by; found {', '.join(frame.columns)}.")
-    return frame[column].cast(pl.String).to_list()
+    values = frame[column]
+    if isinstance(values.dtype, (pl.List, pl.Array)) and not values.dtype.inner.is_nested():  # type: ignore[union-attr]
+        joined = values.cast(pl.List(pl.String)).list.drop_nulls().list.join("|")
+        return [label or None for label in joined.to_list()]
+    if values.dtype.is_nested():
+        raise InvalidInput(
+            f"The column {column!r} of the {what} holds {values.dtype}, which is no group. Choose another."
+        )
+    return values.cast(pl.String).to_list()
 
 
 def _user_labels(dataset: PreparedDataset, column: str, queries: Queries) -> list[str | None]:
