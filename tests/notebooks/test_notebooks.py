@@ -86,6 +86,7 @@ def test_a_first_recommender(figures):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_e_commerce(figures):
     found = figures("02_ecommerce", households=60, weeks=12, epochs=2, ranker_epochs=2, shoppers=100, bootstrap=0)
     assert found["ndcg"] > 1.3 * found["popularity"] > 0
@@ -114,6 +115,7 @@ def test_media(figures):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_social(figures):
     found = figures("04_social", people=200, posts=250, days=15, epochs=2, explore_days=15)
     assert found["boost"][1] > found["boost"][0] > 0  # freshness is worth something

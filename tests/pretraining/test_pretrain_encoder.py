@@ -148,6 +148,7 @@ def test_a_new_head_is_trained_before_the_encoder(tmp_path, tiny_hf_bert, text_f
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_killed_during_the_head_steps_resumes_there(tmp_path, tiny_hf_bert, text_file, monkeypatch):
     options = config(head_steps=4, steps=2)
     whole = pretrain_encoder(tmp_path / "whole", options, files=[text_file], source=str(tiny_hf_bert))
@@ -175,7 +176,7 @@ def test_continuing_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["bert", "gpt"])
+@pytest.mark.parametrize("family", ["bert", pytest.param("gpt", marks=pytest.mark.nightly)])
 def test_continuing_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_path, text_file, tiny_hf_bert, family):
     source = tiny_hf_bert if family == "bert" else write_gpt_folder(tmp_path / "gpt")
     still = config(steps=1, learning_rate=1e-12)

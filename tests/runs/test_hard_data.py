@@ -47,6 +47,9 @@ CASES = {
     "items of which most are never taken": (log(), catalogue(items=60)),
 }
 
+NIGHTLY = ("texts that are all the same", "two items", "one time for all", "items of which most are never taken")
+"""Cases whose code another case of the default run reaches too."""
+
 
 @pytest.fixture
 def config(tiny_encoder):
@@ -55,7 +58,9 @@ def config(tiny_encoder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly) if name in NIGHTLY else name for name in CASES]
+)
 def test_a_log_that_says_little_is_fitted_and_measured(name, config, tmp_path):
     events, items = CASES[name]
     dataset = prepare(events, items, tmp_path / "data", split="leave-one-out")

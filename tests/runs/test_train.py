@@ -174,7 +174,13 @@ def test_the_repeat_bias_starts_on_the_side_of_the_data(users, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("negatives", "loss"), [("uniform", "softmax"), ("mixed", "softmax"), ("auto", "gbce"), ("popularity", "bpr")]
+    ("negatives", "loss"),
+    [
+        ("mixed", "softmax"),
+        ("auto", "gbce"),
+        pytest.param("uniform", "softmax", marks=pytest.mark.nightly),
+        pytest.param("popularity", "bpr", marks=pytest.mark.nightly),
+    ],
 )
 def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negatives, loss):
     values = [f"training.negatives={negatives}", f"training.loss={loss}", "training.sample=5", "training.epochs=12"]

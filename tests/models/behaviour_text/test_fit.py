@@ -152,7 +152,7 @@ def weights(result):
 CASES = [
     ("softmax", "tower", False),
     pytest.param("softmax", "tower", True, marks=pytest.mark.nightly),
-    ("sigmoid", "tower", True),
+    pytest.param("sigmoid", "tower", True, marks=pytest.mark.nightly),
     pytest.param("sigmoid", "segment", True, marks=pytest.mark.nightly),
 ]
 

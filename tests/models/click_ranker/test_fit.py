@@ -181,7 +181,7 @@ def test_other_settings_are_fitted_too(dataset, config, tmp_path, settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("items", [1, 2])
+@pytest.mark.parametrize("items", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_a_catalogue_of_next_to_nothing_is_fitted(items, config, tmp_path):
     rows = [(f"u{u}", f"i{(u + step) % items}", "view", step, None) for u in range(6) for step in range(5)]
     events = pl.DataFrame(

@@ -92,7 +92,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("negatives", ["all", "uniform"])
+@pytest.mark.parametrize("negatives", ["all", pytest.param("uniform", marks=pytest.mark.nightly)])
 def test_the_ring_is_learnt_from_changed_sequences(dataset, tmp_path, negatives):
     values = ["model.neighbours=0", "training.balance=false", "training.learning_rate=0.01", "training.epochs=20"]
     changed = [*ALL, "training.augmentation.reorder=0", "training.sample=5", f"training.negatives={negatives}"]

@@ -83,6 +83,7 @@ def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, monkeypatch):
     measured = iter([0.9, 0.1, 0.2])
     values = lambda *_: lambda: {"ndcg@10": next(measured), "recall@10": 0.0}  # noqa: E731
@@ -134,7 +135,9 @@ def fit(dataset, config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [0, 2, None])
+@pytest.mark.parametrize(
+    "place", [0, pytest.param(2, marks=pytest.mark.nightly), pytest.param(None, marks=pytest.mark.nightly)]
+)
 def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monkeypatch, place):
     if place is not None:
         monkeypatch.setattr(fit.model, "_head", spoiled(fit.model._head, place))

@@ -139,7 +139,14 @@ def test_the_same_run_exports_the_same_bytes_in_another_process(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["write_warmup", "write_json", "used_ops"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "write_warmup",
+        pytest.param("write_json", marks=pytest.mark.nightly),
+        pytest.param("used_ops", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_kill_during_the_export_leaves_nothing_that_looks_like_a_version(tmp_path, moment):
     """SIGKILL, as the system does it: no handler runs. `moment` is the step that never comes back."""
     code = (

@@ -33,7 +33,7 @@ def trained(rebuilt, tiny_encoder):
 TEXTS = ["viewed: red shoe; bought: blue hat", "", "viewed: red coat " * 30]
 
 
-@pytest.mark.parametrize("trainable", ["false", "true"])
+@pytest.mark.parametrize("trainable", [pytest.param("false", marks=pytest.mark.nightly), "true"])
 @pytest.mark.slow
 def test_a_softmax_export_ranks_like_the_model(trained, tmp_path, trainable):
     import tensorflow as tf
@@ -49,7 +49,9 @@ def test_a_softmax_export_ranks_like_the_model(trained, tmp_path, trainable):
 
 
 @pytest.mark.parametrize(
-    "trainable, candidate", [("false", "tower"), ("true", "tower"), ("true", "segment")], ids=lambda v: v
+    "trainable, candidate",
+    [("false", "tower"), pytest.param("true", "tower", marks=pytest.mark.nightly), ("true", "segment")],
+    ids=lambda v: v,
 )
 @pytest.mark.slow
 def test_a_sigmoid_export_predicts_like_the_model(trained, tmp_path, trainable, candidate):

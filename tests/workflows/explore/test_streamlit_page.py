@@ -242,8 +242,15 @@ def test_pictures_of_the_web_are_fetched_only_when_asked_for(page, address):
     page.locator('img[src^="https://shop.example/"]').first.wait_for(state="attached")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    "width, theme",
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.nightly),
+        pytest.param(390, "light", marks=pytest.mark.nightly),
+    ],
+)
 def test_all_is_readable_and_nothing_runs_over(browser, address, width, theme):
     page = opened(browser, address, width, theme=theme)
     page.get_by_role("button", name="Take somebody's history").click()

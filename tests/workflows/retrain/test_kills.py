@@ -11,6 +11,7 @@ from tfrec.workflows.retrain.job_state import State
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_killed_at_every_step_in_turn_ends_like_an_uninterrupted_one(after, monkeypatch):
     save, kills, trained = State.save, set(), []
 
@@ -77,7 +78,11 @@ FULL_IN_TENSORFLOW = RuntimeError("UNKNOWN: run/weights/model.h5; No space left 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step, error",
-    [("prepare", FULL), ("train", FULL_IN_TENSORFLOW), ("evaluate", FULL), ("export", FULL), ("label", FULL)],
+    [
+        ("train", FULL_IN_TENSORFLOW),
+        ("export", FULL),
+        *(pytest.param(step, FULL, marks=pytest.mark.nightly) for step in ("prepare", "evaluate", "label")),
+    ],
 )
 def test_a_full_disk_is_one_message_and_the_run_continues_later(quick, monkeypatch, step, error):
     def full(*arguments, **options):
