@@ -40,7 +40,7 @@ def after(first, tmp_path):
 def quick(after, monkeypatch):
     """The same, but further runs copy the trained model and the export: for tests that depend on neither."""
 
-    def train(dataset, out, config, resume=False):
+    def train(dataset, out, config, resume=False, force=False):
         shutil.copytree(after.home / "nights" / "0001" / "run", out)
 
     def export(run, out, version, force):
