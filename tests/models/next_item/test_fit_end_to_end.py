@@ -162,7 +162,7 @@ def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_
         fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
         given = batches(fit.windows, config, 8, 0, 1, fit.augmentation)
         losses.append([float(fit.model.train_step(batch)["loss"]) for batch in given.take(2)])
-        read.append(fit.model.passes._now.lengths.sum())
+        read.append(fit.model.passes._current.lengths.sum())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and np.isfinite(losses).all()
     assert read[0] == read[1] < fit.model.passes.tokens.lengths.sum()
 
