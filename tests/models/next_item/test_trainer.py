@@ -31,6 +31,7 @@ LOSSES = {
     "contrastive, sampled": {"sampler": "mixed", "contrastive": 0.5},
     "shortened texts": {"versions": True},
 }
+FAST = ("full softmax", "contrastive, sampled")
 
 
 def trainer_of(sampler=None, versions=False, jit_compile=False, **more):
@@ -57,7 +58,7 @@ def trainer_of(sampler=None, versions=False, jit_compile=False, **more):
     return trainer
 
 
-def windows_of(users=19, longest=30):
+def windows_of(users=19, longest=15):
     rng = np.random.default_rng(4)
     lengths = rng.integers(2, longest, users)
     items = rng.integers(0, 25, lengths.sum()).astype(np.int32)
@@ -87,16 +88,20 @@ def loss_and_gradients(trainer, batch):
     return [value.numpy() for value in of(*batch)]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in LOSSES]
+)
 def test_a_step_that_xla_compiles_has_the_same_loss_and_gradients(name):
     plain, compiled = trainer_of(**LOSSES[name]), trainer_of(**LOSSES[name], jit_compile=True)
     assert compiled.static_shapes and not plain.static_shapes
-    for batch, filled in list(zip(given(False), given(True), strict=True))[:3]:
-        assert filled[1].shape[0] == BATCH and filled[1].shape[1] % 2 == 0
-        for one, other in zip(loss_and_gradients(plain, batch), loss_and_gradients(compiled, filled), strict=True):
-            assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    # of the batch that is not full; its longest row is padded too
+    batch, filled = min(zip(given(False), given(True), strict=True), key=lambda pair: len(pair[0][1]))
+    assert len(batch[1]) < BATCH == len(filled[1]) and batch[1].shape[1] < filled[1].shape[1]
+    for one, other in zip(loss_and_gradients(plain, batch), loss_and_gradients(compiled, filled), strict=True):
+        assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["full softmax", "sampled softmax"])
 def test_a_fit_with_xla_ends_at_the_same_weights(name):
     weights, losses = [], []
@@ -149,8 +154,8 @@ def test_an_epoch_of_fixed_shapes_learns_each_target_once_in_as_many_steps():
 
 def test_what_is_saved_are_the_weights_of_the_model_alone(tmp_path):
     trainer = trainer_of()
-    names = [weight.name for weight in trainer.backbone.weights]
-    assert [weight.name for weight in trainer.weights] == names
+    names = [weight.name for weight in trainer.backbone.trainable_weights]
+    assert [weight.name for weight in trainer.trainable_weights] == names  # the optimizer's order
     trainer.save_weights(str(tmp_path / "model.weights.h5"))
     again = NextItemModel.from_config(trainer.backbone.get_config())
     again.load_weights(str(tmp_path / "model.weights.h5"))
