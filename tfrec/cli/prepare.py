@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from tfrec.cli.shared_options import Assignments, ConfigFile, Events, Force, Items, UserTable, run_config
+from tfrec.cli.shared_options import (
+    Assignments,
+    ConfigFile,
+    Events,
+    EventsQuery,
+    Force,
+    Items,
+    UserTable,
+    run_config,
+)
 
 
 def _list(name: str | None) -> str | None:
@@ -44,6 +53,7 @@ def prepare(
             help="Default: global-time if the log has a clock, else leave-one-out.",
         ),
     ] = None,
+    events_query: EventsQuery = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     force: Force = False,
@@ -53,7 +63,7 @@ def prepare(
     Reads CSV, TSV, JSON, Parquet and Excel files, packed or not, folders, patterns and URLs. What it is not told, it
     finds out and says.
     """
-    settings = run_config(config, assignments)
+    settings = run_config(config, assignments, {("data", "events.query"): events_query})
     import tfrec
 
     dataset = tfrec.prepare(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from tfrec.cli.shared_options import Data, Force, Ranker, RunFolder
 def recommend(
     run: RunFolder,
     data: Data,
-    out: Annotated[Path, typer.Option(help="File to write (.parquet, .csv or .jsonl).")],
+    out: Annotated[str, typer.Option(help="File to write (.parquet, .csv or .jsonl), or postgresql://…::TABLE.")],
     users: Annotated[
         str | None, typer.Option(help="List of user ids, one a line or a column user_id. Default: all users.")
     ] = None,
@@ -27,4 +26,11 @@ def recommend(
     import tfrec
 
     frame = tfrec.recommend(run, data, k, users=users, ranker=ranker, out=out, force=force)
-    typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {out}")
+    typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {_shown(out)}")
+
+
+def _shown(out: str) -> str:
+    """A file as it is, a database without user and password."""
+    from tfrec.data.reading.databases import is_database, without_secrets
+
+    return without_secrets(out) if is_database(out) else out

@@ -21,6 +21,9 @@ Ranker = Annotated[
     Path | None, typer.Option("--ranker", help="Run of a click-ranker that re-ranks the candidates of --run.")
 ]
 Events = Annotated[list[str], typer.Option(help="Event log: a file, folder, pattern or URL; may be repeated.")]
+EventsQuery = Annotated[
+    str | None, typer.Option(help="SQL or table, where --events is postgresql://, sqlite:// or duckdb://.")
+]
 Items = Annotated[
     list[str] | None, typer.Option(help="Items, in any of the forms of --events. Default: the items of the log.")
 ]

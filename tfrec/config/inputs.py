@@ -31,6 +31,9 @@ class InputConfig(Section):
     )
     format: FileFormat | None = Field(None, description="Format of the file. null: by its content.")
     time_format: str | None = Field(None, description="Format of times, e.g. %d.%m.%Y %H:%M. null: found out.")
+    query: str | None = Field(
+        None, description="SQL or the name of a table, where the source is a database. null: it is none."
+    )
     flags: list[str] | None = Field(
         None, description="Columns of 0 and 1: each 1 becomes an event of the column's name. null: there are none."
     )

@@ -10,6 +10,7 @@ import polars as pl
 
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.reading import read_ids
+from tfrec.data.reading.databases import is_database, write_table
 from tfrec.errors import InvalidInput
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
@@ -41,8 +42,9 @@ def recommend(
         users: Ids of users, in the order of the result, or a file with one id per line; None for all users.
         ranker: A click-ranker run on the same catalogue, or its folder; it re-ranks the candidates of `run`.
         allow: Item ids that may be recommended; None for all.
-        out: A .parquet, .csv or .jsonl file to write as well, atomically; None for none.
-        force: Whether an existing `out` may be replaced.
+        out: A .parquet, .csv or .jsonl file to write as well, or "URL::TABLE" of PostgreSQL or SQLite, completely or not
+            at all; None for none.
+        force: Whether an existing file or table `out` may be replaced.
 
     Returns:
         A Polars frame with one row per recommended item, best first: user_id (String), item_id (String), rank (UInt32,
@@ -55,7 +57,7 @@ def recommend(
     """
     if not isinstance(k, Integral) or k < 1:
         raise InvalidInput(f"Expected k of at least 1, received {k!r}.")
-    if out is not None:
+    if out is not None and not is_database(out):
         check_output(out, force)
     user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
@@ -73,6 +75,9 @@ def recommend(
         allow=allow,
         batch_size=run.config.evaluation.batch_size,
     )
-    if out is not None:
+    if isinstance(out, str) and is_database(out):
+        url, _, table = out.partition("::")
+        write_table(frame, url, table, force)
+    elif out is not None:
         write_frame(frame, out)
     return frame

@@ -13,6 +13,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.config.inputs import InputConfig
 from tfrec.data.reading.columns import FILE, ROW, map_columns, uses
+from tfrec.data.reading.databases import is_database, read_table, without_secrets
 from tfrec.data.reading.frames import UNREADABLE, collect, columns_of, unreadable
 from tfrec.data.reading.guesses import SECTIONS
 from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids
@@ -55,8 +56,8 @@ def read_input(
     """Opens files or a frame. The caller's frame is not changed.
 
     Args:
-        source: Path, folder, pattern or URL of files of any kind that `sources` lists, several of them, or a pandas or
-            Polars frame.
+        source: Path, folder, pattern or URL of files of any kind that `sources` lists, several of them, the URL of a
+            database, or a pandas or Polars frame.
         what: "events", "items" or "users", or what else the input is called in messages.
         config: The section of this input in the configuration.
         columns: A column map shared with other inputs; what it names may be missing here.
@@ -112,6 +113,10 @@ def _open(source: Source, what: str, config: InputConfig, specs: Mapping[str, An
             return [OpenFile(pl.from_pandas(_plain_pandas(source)).lazy(), True, "")]
         except (*UNREADABLE, TypeError, ValueError) as error:
             raise unreadable(what, error) from None
+    if isinstance(source, (list, tuple)) and len(source) == 1:
+        source = source[0]
+    if isinstance(source, str) and is_database(source):
+        return [OpenFile(read_table(source, config.query, what), True, "a database", (), without_secrets(source))]
     if isinstance(source, (str, Path, list, tuple)):
         files = files_of(source, what)
         wanted = {name for name in specs.values() if isinstance(name, str)} | set(OURS)
