@@ -42,8 +42,8 @@ def recommend(
         users: Ids of users, in the order of the result, or a file with one id per line; None for all users.
         ranker: A click-ranker run on the same catalogue, or its folder; it re-ranks the candidates of `run`.
         allow: Item ids that may be recommended; None for all.
-        out: A .parquet, .csv or .jsonl file to write as well, or "URL::TABLE" of PostgreSQL or SQLite, completely or not
-            at all; None for none.
+        out: A .parquet, .csv or .jsonl file to write as well, or "URL::TABLE" of PostgreSQL or SQLite; written
+            completely or not at all. None for none.
         force: Whether an existing file or table `out` may be replaced.
 
     Returns:
