@@ -84,11 +84,11 @@ def test_lists_are_described_with_vectors_and_categories(parts):
 
 
 @pytest.mark.parametrize(
-    "knobs, message",
+    "options, message",
     [({"user_groups": ["age"]}, "'age'"), ({"item_groups": ["shop"]}, "'shop'"), ({"categories": "shop"}, "'shop'")],
 )
-def test_a_column_that_is_not_there_is_named(parts, knobs, message):
+def test_a_column_that_is_not_there_is_named(parts, options, message):
     data, queries, result = parts
     with pytest.raises(InvalidInput, match=message):
-        slice_report(result, data, run(data, **knobs), queries)
-        beyond_accuracy(result, data, run(data, **knobs), queries)
+        slice_report(result, data, run(data, **options), queries)
+        beyond_accuracy(result, data, run(data, **options), queries)

@@ -43,7 +43,7 @@ def test_a_run_and_its_evaluation_are_in_the_local_store(mlflow, dataset, tmp_pa
     (kept,) = client.search_runs([client.get_experiment_by_name("tfrec").experiment_id])
     assert kept.info.run_name == "shop" and kept.info.status == "FINISHED"
     assert kept.data.params["model.dim"] == "4" and kept.data.params["tracking.mlflow"] == "True"
-    assert len(kept.data.params) > 100  # every knob, more than MLflow takes at once
+    assert len(kept.data.params) > 100  # every option, more than MLflow takes at once
     assert kept.data.tags["tfrec.run"] == str(tmp_path / "shop")
     rows = list(csv.DictReader((run.path / "history.csv").open()))
     losses = client.get_metric_history(kept.info.run_id, "loss")

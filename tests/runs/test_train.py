@@ -191,8 +191,8 @@ def test_the_ring_is_learnt_from_sampled_negatives_too(dataset, tmp_path, negati
 
 @pytest.mark.parametrize(("items", "sampled"), [(20_000, False), (20_001, True)])
 def test_a_large_catalogue_is_sampled_by_default(items, sampled):
-    knobs = RunConfig().training
-    assert knobs.negatives_for(100_000, items) == ("mixed" if sampled else "all")
+    options = RunConfig().training
+    assert options.negatives_for(100_000, items) == ("mixed" if sampled else "all")
     assert RunConfig().with_values(["training.negatives=all"]).training.negatives_for(100_000, items) == "all"
 
 

@@ -25,11 +25,11 @@ rows = [(f"u{u}", f"i{(u + s) % 5}", "view", s) for u in range(9) for s in range
 events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
 items = pl.DataFrame({"item_id": [f"i{i}" for i in range(5)], "title": ["tea", "hat", "soap", "lamp", "cake"]})
 dataset = prepare(events, items, folder / "data", split="leave-one-out")
-knobs = ["model.text_tokens=8", "model.mlp_units=[8]", "training.epochs=1", "training.encoder_epochs=1"]
-knobs += ["training.batch_size=7", "encoder.batch_size=5", "encoder.trainable=true", f"encoder.name={sys.argv[2]}"]
-knobs += [f"model.head={sys.argv[4]}"]
-knobs += ["training.mixed_bfloat16=true"] if sys.argv[3] == "bfloat16" else ["training.strategy=mirrored"]
-result = fit_behaviour_text(dataset, RunConfig().with_values(knobs), workdir=folder)
+options = ["model.text_tokens=8", "model.mlp_units=[8]", "training.epochs=1", "training.encoder_epochs=1"]
+options += ["training.batch_size=7", "encoder.batch_size=5", "encoder.trainable=true", f"encoder.name={sys.argv[2]}"]
+options += [f"model.head={sys.argv[4]}"]
+options += ["training.mixed_bfloat16=true"] if sys.argv[3] == "bfloat16" else ["training.strategy=mirrored"]
+result = fit_behaviour_text(dataset, RunConfig().with_values(options), workdir=folder)
 assert len(result.history) == 2 and all(np.isfinite(row["loss"]) for row in result.history), result.history
 inputs = {name: tf.constant(["viewed: tea", ""]) for name in result.model.input_names}
 before = result.model(inputs).numpy()

@@ -70,8 +70,8 @@ def test_the_rate_rises_and_falls_along_a_cosine_and_weights_are_averaged(datase
     found = []
     monkeypatch.setattr(NextItemTrainer, "fit", lambda model, *arguments, **options: found.append(model))
     monkeypatch.setattr(NextItemModel, "load_weights", lambda *arguments: None)
-    knobs = ["batch_size=10", "epochs=4", "warmup=0.5", "learning_rate=0.02", "ema=0.75"]
-    config = config.with_values([f"training.{knob}" for knob in knobs])
+    options = ["batch_size=10", "epochs=4", "warmup=0.5", "learning_rate=0.02", "ema=0.75"]
+    config = config.with_values([f"training.{option}" for option in options])
     fit_next_item(dataset, None, config, workdir=tmp_path)
     (trainer,) = found
     optimizer, rates = trainer.optimizer, []

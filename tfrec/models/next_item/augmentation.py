@@ -25,7 +25,7 @@ class Augmentation:
     next-item loss, and the targets stay true:
 
     - *crop*: a contiguous part, at least half of the events and at least two. Its targets are those it has.
-    - *reorder*: the events of each sitting are shuffled, as a whole: an event that moves is read and predicted in its
+    - *reorder*: the events of each session are shuffled, as a whole: an event that moves is read and predicted in its
       new place. Needs a clock; without one it does nothing.
     - *substitute*: an item is read as a neighbour of it, by shared histories or by text. Never as an item that the
       sequence holds itself: neighbours are counted in training sequences, and would tell the target.
@@ -37,11 +37,11 @@ class Augmentation:
     sequences, and go on reading them as they were.
 
     Args:
-        knobs: The chances.
+        options: The chances.
         substitutes: int32 `[num_items, n]`, −1 where an item has fewer; None without substitution.
     """
 
-    knobs: AugmentationConfig
+    options: AugmentationConfig
     substitutes: np.ndarray | None = None
 
     def events(
@@ -59,17 +59,17 @@ class Augmentation:
             The positions of the events that are read and predicted, int64 `[batch, new width]`; those whose times they
             get, of the same shape, which crop alone moves; and the new lengths.
         """
-        if self.knobs.crop:
-            positions, lengths = _cropped(positions, lengths, self.knobs.crop, rng)
-        if self.knobs.reorder and times is not None:
-            longest = self.knobs.sitting * 60e6
-            return _reordered(positions, lengths, times, longest, self.knobs.reorder, rng), positions, lengths
+        if self.options.crop:
+            positions, lengths = _cropped(positions, lengths, self.options.crop, rng)
+        if self.options.reorder and times is not None:
+            longest = self.options.sitting * 60e6
+            return _reordered(positions, lengths, times, longest, self.options.reorder, rng), positions, lengths
         return positions, positions, lengths
 
     @property
     def reads(self) -> bool:
         """Whether `read` changes anything."""
-        return bool(self.knobs.drop or self.knobs.mask or self.knobs.substitute)
+        return bool(self.options.drop or self.options.mask or self.options.substitute)
 
     def read(
         self, inputs: dict[str, np.ndarray], labels: np.ndarray, rng: np.random.Generator
@@ -88,14 +88,14 @@ class Augmentation:
         """
         items = inputs[schema.HISTORY_ITEMS]
         real, read = items >= 0, items
-        if self.substitutes is not None and self.knobs.substitute:
-            read = self._substituted(items, labels, real & (rng.random(items.shape) < self.knobs.substitute), rng)
-        if self.knobs.mask:
-            read = np.where(rng.random(items.shape) < self.knobs.mask, schema.PADDING, read).astype(np.int32)
+        if self.substitutes is not None and self.options.substitute:
+            read = self._substituted(items, labels, real & (rng.random(items.shape) < self.options.substitute), rng)
+        if self.options.mask:
+            read = np.where(rng.random(items.shape) < self.options.mask, schema.PADDING, read).astype(np.int32)
         changed = {**inputs, schema.HISTORY_ITEMS: read}
         kept = real
-        if self.knobs.drop:
-            kept = real & (rng.random(items.shape) >= self.knobs.drop)
+        if self.options.drop:
+            kept = real & (rng.random(items.shape) >= self.options.drop)
             order = np.argsort(~kept, axis=1, kind="stable")
             left = np.take_along_axis(kept, order, axis=1)
             for name, padding in ((schema.HISTORY_ITEMS, -1), (schema.HISTORY_EVENTS, -1), (schema.HISTORY_GAPS, 0)):
@@ -145,7 +145,7 @@ def _reordered(
     when = times[positions]
     new = np.ones(positions.shape, np.int64)
     new[:, 1:] = (when[:, 1:] - when[:, :-1] > longest) | ~real[:, 1:]
-    # rows that are left alone have a sitting an event, and so has padding
+    # rows that are left alone have one session per event, and so has padding
     new[rng.random(len(lengths)) >= chance] = 1
     order = np.argsort(np.cumsum(new, axis=1) + rng.random(positions.shape), axis=1)
     return np.take_along_axis(positions, order, axis=1)

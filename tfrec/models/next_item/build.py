@@ -29,12 +29,12 @@ def build_next_item_model(
         config: Its `model` section gives the sizes; a width above that of the text vectors is cut to it.
         earlier: The run of `training.start_from`, whose weights are the first ones; None starts anew.
     """
-    knobs = config.model
+    options = config.model
     text_dim = 0 if text_vectors is None else text_vectors.shape[1]
-    dim = min(knobs.dim, text_dim) if text_dim else knobs.dim
-    if dim % knobs.heads:
+    dim = min(options.dim, text_dim) if text_dim else options.dim
+    if dim % options.heads:
         raise InvalidInput(
-            f"model.heads must divide the width; received {knobs.heads} heads and width {dim}. Set model.heads=1?"
+            f"model.heads must divide the width; received {options.heads} heads and width {dim}. Set model.heads=1?"
         )
     training = dataset.training()
     model = NextItemModel(
@@ -42,22 +42,22 @@ def build_next_item_model(
         num_event_kinds=len(dataset.event_kinds),
         text_dim=text_dim,
         dim=dim,
-        layers=knobs.layers,
-        heads=knobs.heads,
-        max_history=knobs.max_history,
-        memory_history=knobs.memory_history or memory_length(training.lengths, knobs.max_history),
-        dropout=knobs.dropout,
-        temperature=knobs.temperature,
-        use_id=knobs.use_id or not text_dim,
-        id_rate=knobs.id_rate,
-        id_dropout=knobs.id_dropout,
-        item_dropout=knobs.item_dropout,
-        repeat_bias=knobs.repeat_bias,
-        repeat_kinds=knobs.repeat_kinds,
-        neighbours=min(knobs.neighbours, dataset.num_items - 1),
-        text_neighbours=min(knobs.text_neighbours, dataset.num_items - 1) if text_dim else 0,
-        neighbour_window=knobs.neighbour_window,
-        popular=min(knobs.popular, dataset.num_items),
+        layers=options.layers,
+        heads=options.heads,
+        max_history=options.max_history,
+        memory_history=options.memory_history or memory_length(training.lengths, options.max_history),
+        dropout=options.dropout,
+        temperature=options.temperature,
+        use_id=options.use_id or not text_dim,
+        id_rate=options.id_rate,
+        id_dropout=options.id_dropout,
+        item_dropout=options.item_dropout,
+        repeat_bias=options.repeat_bias,
+        repeat_kinds=options.repeat_kinds,
+        neighbours=min(options.neighbours, dataset.num_items - 1),
+        text_neighbours=min(options.text_neighbours, dataset.num_items - 1) if text_dim else 0,
+        neighbour_window=options.neighbour_window,
+        popular=min(options.popular, dataset.num_items),
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )

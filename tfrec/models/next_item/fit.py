@@ -74,29 +74,32 @@ def fit_frozen(
     earlier: TrainedRun | None = None,
 ) -> FitResult:
     """As `fit_next_item`, but for the balance: what training the encoder goes on from."""
-    knobs = config.training
+    options = config.training
     warn_of_unlearnt(dataset)
-    shares = label_shares(dataset, knobs.behaviour_weights)
+    shares = label_shares(dataset, options.behaviour_weights)
     windows = Windows.cut(dataset.training(), config.model.max_history, shares)
     if not len(windows):
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
-    batch_size = knobs.batch_size_for(len(windows))
+    batch_size = options.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
-    negatives = knobs.negatives_for(int((windows.stop - windows.start - 1).sum()), dataset.num_items)
-    if negatives != knobs.negatives and negatives != "all":
-        say(f"Each step draws {knobs.sample} negatives (training.negatives=mixed): the whole catalogue would take long")
-    with strategy(knobs.strategy).scope():
-        keras.utils.set_random_seed(knobs.seed)
+    negatives = options.negatives_for(int((windows.stop - windows.start - 1).sum()), dataset.num_items)
+    if negatives != options.negatives and negatives != "all":
+        say(
+            f"Each step draws {options.sample} negatives (training.negatives=mixed): scoring the whole catalogue "
+            "would take long"
+        )
+    with strategy(options.strategy).scope():
+        keras.utils.set_random_seed(options.seed)
         model = build_next_item_model(dataset, text_vectors, config, earlier)
         sampler = None
         if negatives != "all":
             counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
-            sampler = CandidateSampler(negatives, counts, knobs.sample, knobs.seed)
-        elif knobs.loss != "softmax":
-            raise InvalidInput(f"training.loss={knobs.loss} needs sampled negatives. Set training.negatives=uniform.")
-        versions = None if shortened is None else TextVersions(shortened, knobs.seed)
-        trainer = NextItemTrainer(model, sampler, knobs.loss, knobs.contrastive, versions)
-        trainer.compile(_optimizer(config, steps * knobs.epochs), jit_compile=knobs.jit_compile)
+            sampler = CandidateSampler(negatives, counts, options.sample, options.seed)
+        elif options.loss != "softmax":
+            raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
+        versions = None if shortened is None else TextVersions(shortened, options.seed)
+        trainer = NextItemTrainer(model, sampler, options.loss, options.contrastive, versions)
+        trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
         trainer.optimizer.build(trainer.trainable_variables)  # else the first step is traced twice
     augmentation = augmentation_of(config, model, dataset.training())
     best = loop.run(
@@ -104,11 +107,11 @@ def fit_frozen(
             model=trainer,
             batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
             steps=steps,
-            epochs=knobs.epochs,
+            epochs=options.epochs,
             validate=validation(model, dataset, config),
-            monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
-            patience=knobs.patience,
-            validate_from=int(knobs.validate_from * knobs.epochs),
+            monitor="loss" if options.monitor == "loss" else "ndcg@10",
+            patience=options.patience,
+            validate_from=int(options.validate_from * options.epochs),
         )
     )
     chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
@@ -117,13 +120,13 @@ def fit_frozen(
 
 
 def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
-    knobs = config.training
-    schedule = warm_cosine(knobs.learning_rate, int(knobs.warmup * steps), steps)
-    average = {"use_ema": True, "ema_momentum": knobs.ema} if knobs.ema else {}
+    options = config.training
+    schedule = warm_cosine(options.learning_rate, int(options.warmup * steps), steps)
+    average = {"use_ema": True, "ema_momentum": options.ema} if options.ema else {}
     return LazyAdam(
         schedule,
         beta_2=0.98,
         clipnorm=5.0,
-        weight_decay=knobs.weight_decay or None,  # of 0, Keras would read and write every weight for nothing
+        weight_decay=options.weight_decay or None,  # of 0, Keras would read and write every weight for nothing
         **average,
     )

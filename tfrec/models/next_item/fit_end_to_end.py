@@ -67,7 +67,7 @@ def fit_end_to_end(
         The fit, with the hash of the tuned encoder, which is in `workdir`.
 
     Raises:
-        InvalidInput: There is no encoder to train, or a knob that does not go together with training it.
+        InvalidInput: There is no encoder to train, or a option that does not go together with training it.
         TfrecError: The loss or a gradient is not finite; the last epoch's checkpoint stays.
     """
     if encoder is None or text_vectors is None:
@@ -97,8 +97,8 @@ def fit_end_to_end(
 
 
 def _refuse(config: RunConfig) -> None:
-    knobs = config.training
-    for name, value, wanted in (("ema", knobs.ema, 0.0), ("strategy", knobs.strategy, "none")):
+    options = config.training
+    for name, value, wanted in (("ema", options.ema, 0.0), ("strategy", options.strategy, "none")):
         if value != wanted:
             raise InvalidInput(
                 f"encoder.trainable=true does not work with training.{name}={value}. Set it to {wanted}."
@@ -107,13 +107,13 @@ def _refuse(config: RunConfig) -> None:
 
 def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> MicrobatchedEncoder:
     """The encoder over the catalogue's texts as `config` wants it trained: precision, adapters, memory."""
-    knobs = config.training
-    keras.utils.set_random_seed(knobs.seed)
-    model, shape = trainable_model(encoder, "mixed_bfloat16" if knobs.mixed_bfloat16 else "float32")
+    options = config.training
+    keras.utils.set_random_seed(options.seed)
+    model, shape = trainable_model(encoder, "mixed_bfloat16" if options.mixed_bfloat16 else "float32")
     if config.encoder.lora_rank:
-        add_lora(model, shape, config.encoder.lora_rank, seed=knobs.seed)
+        add_lora(model, shape, config.encoder.lora_rank, seed=options.seed)
     tokens = TokenTable(encoder, dataset.texts, config.encoder.seq_length)
-    return MicrobatchedEncoder(model, shape, tokens, memory=int(knobs.encoder_memory * 2**30))
+    return MicrobatchedEncoder(model, shape, tokens, memory=int(options.encoder_memory * 2**30))
 
 
 class EndToEndFit:
@@ -134,26 +134,28 @@ class EndToEndFit:
         config: RunConfig,
     ) -> None:
         self.config, self.recommender = config, recommender
-        knobs = config.training
+        options = config.training
         shares = label_shares(dataset, config.training.behaviour_weights)
         self.windows = Windows.cut(dataset.training(), config.model.max_history, shares)
-        self.batch_size = knobs.encoder_batch_size_for(len(self.windows))
+        self.batch_size = options.encoder_batch_size_for(len(self.windows))
         self.steps = self.windows.steps(self.batch_size)
-        total = self.steps * knobs.encoder_epochs
+        total = self.steps * options.encoder_epochs
         counts = dataset.items[schema.TRAIN_COUNT].to_numpy()
-        sampler = CandidateSampler(knobs.encoder_negatives, counts, knobs.encoder_sample, knobs.seed)
-        frozen = unfreezing(len(passes.groups), knobs.encoder_unfreeze * total)
-        self.model = EndToEndTrainer(recommender, passes, sampler, frozen, knobs.augmentation.words, knobs.contrastive)
+        sampler = CandidateSampler(options.encoder_negatives, counts, options.encoder_sample, options.seed)
+        frozen = unfreezing(len(passes.groups), options.encoder_unfreeze * total)
+        self.model = EndToEndTrainer(
+            recommender, passes, sampler, frozen, options.augmentation.words, options.contrastive
+        )
         self.augmentation = augmentation_of(config, recommender, dataset.training())
-        slow, fast = knobs.encoder_learning_rate, min(knobs.learning_rate, 10 * knobs.encoder_learning_rate)
-        schedule = warm_cosine(fast, int(knobs.warmup * total), total)
-        head = keras.optimizers.AdamW(schedule, weight_decay=knobs.weight_decay, beta_2=0.98, clipnorm=5.0)
+        slow, fast = options.encoder_learning_rate, min(options.learning_rate, 10 * options.encoder_learning_rate)
+        schedule = warm_cosine(fast, int(options.warmup * total), total)
+        head = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay, beta_2=0.98, clipnorm=5.0)
         groups = [group.trainable_variables for group in passes.groups]
         everything = passes.variables()
         groups[-1] = groups[-1] + everything[sum(map(len, groups)) :]
-        rate = warm_cosine(slow, int(knobs.warmup * total), total)
+        rate = warm_cosine(slow, int(options.warmup * total), total)
         layerwise = LayerwiseOptimizer(
-            groups, lambda step: float(rate(step)), knobs.encoder_layer_decay, knobs.weight_decay
+            groups, lambda step: float(rate(step)), options.encoder_layer_decay, options.weight_decay
         )
         self.model.compile(head, layerwise)
         self._measure = validation(recommender, dataset, config)
@@ -172,7 +174,7 @@ class EndToEndFit:
 
     def run(self, loop: FitLoop) -> FitResult:
         """Fits; returns the recommender with the weights that validated best, the encoder having them too."""
-        knobs = self.config.training
+        options = self.config.training
         best = loop.run(
             Stage(
                 name="joint",
@@ -181,10 +183,10 @@ class EndToEndFit:
                     self.windows, self.config, self.batch_size, first, stop, self.augmentation
                 ),
                 steps=self.steps,
-                epochs=knobs.encoder_epochs,
+                epochs=options.encoder_epochs,
                 validate=self.validate,
-                monitor="loss" if knobs.monitor == "loss" else "ndcg@10",
-                patience=knobs.patience,
+                monitor="loss" if options.monitor == "loss" else "ndcg@10",
+                patience=options.patience,
                 start=self.measure_start,
                 weights="best",
             )

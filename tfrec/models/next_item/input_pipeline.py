@@ -32,29 +32,29 @@ def batches(
 ) -> tf.data.Dataset:
     """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed, the epoch and their number in
     it alone. With `training.jit_compile` they have at most `LENGTHS` different shapes (`filled_up`)."""
-    knobs = config.training
-    views = Augmentation(VIEWS.model_copy(update={"sitting": knobs.augmentation.sitting}))
+    options = config.training
+    views = Augmentation(VIEWS.model_copy(update={"sitting": options.augmentation.sitting}))
 
     def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         for epoch in range(first_epoch, epochs):
-            rng = np.random.default_rng([knobs.seed, epoch, 1])  # another stream than that of the order
-            for number, rows in enumerate(windows.epoch(batch_size, knobs.seed, epoch)):
-                chances = np.random.default_rng([knobs.seed, epoch, 2, number])
+            rng = np.random.default_rng([options.seed, epoch, 1])  # another stream than that of the order
+            for number, rows in enumerate(windows.epoch(batch_size, options.seed, epoch)):
+                chances = np.random.default_rng([options.seed, epoch, 2, number])
                 inputs, labels = windows.batch(rows, rng, augmentation, chances)
-                if knobs.contrastive:
+                if options.contrastive:
                     inputs = {**inputs, **_views(windows, rows, views, chances)}
-                if knobs.jit_compile:
+                if options.jit_compile:
                     length = fixed_length(labels.shape[1], config.model.max_history)
                     inputs, labels = filled_up(inputs, labels, batch_size, length)
                 yield inputs, labels
 
-    rows = batch_size if knobs.jit_compile else None
+    rows = batch_size if options.jit_compile else None
     whole, real = tf.TensorSpec([rows, None], tf.int32), tf.TensorSpec([rows, None], tf.float32)
     history = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
     inputs = dict(history)
     if augmentation is not None and augmentation.reads:
         inputs |= {schema.RECORDED_ITEMS: whole, schema.RECORDED_EVENTS: whole, schema.READ_PLACES: whole}
-    if knobs.contrastive:
+    if options.contrastive:
         inputs[schema.VIEW_USERS] = tf.TensorSpec([rows], tf.int32)
         for number in range(NUMBER_OF_VIEWS):
             inputs |= {view_name(number, name): spec for name, spec in history.items()}
@@ -106,12 +106,12 @@ def augmentation_of(config: RunConfig, model: NextItemModel, training: Histories
         model: Its text vectors, and its memory where there is one, give the neighbours that items are substituted by.
         training: The training sequences.
     """
-    knobs = config.training.augmentation
-    if knobs.reorder and not training.clock:
-        say("Events have no clock, so there are no sittings: training.augmentation.reorder does nothing.")
-    if not (knobs.crop or knobs.drop or knobs.mask or knobs.substitute or knobs.reorder):
+    options = config.training.augmentation
+    if options.reorder and not training.clock:
+        say("Events have no clock, so there are no sessions: training.augmentation.reorder does nothing.")
+    if not (options.crop or options.drop or options.mask or options.substitute or options.reorder):
         return None
-    return Augmentation(knobs, substitutes(model, training) if knobs.substitute else None)
+    return Augmentation(options, substitutes(model, training) if options.substitute else None)
 
 
 def substitutes(model: NextItemModel, training: Histories) -> np.ndarray:
