@@ -15,8 +15,7 @@ from __future__ import annotations
 import polars as pl
 
 from tfrec.config import RunConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
 from tfrec.schema import LEAVE_ONE_OUT
 
 _TEXTS = ("title", "brand", "store", "main_category", "category", "categories", "feature", "features", "description")
@@ -24,7 +23,7 @@ _TEXTS = ("title", "brand", "store", "main_category", "category", "categories", 
 
 def products(files: Files, config: RunConfig) -> pl.LazyFrame:
     """The columns of a catalogue that say what a product is; without titles that are JavaScript."""
-    frame = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    frame = opened(files, "items", config)
     types = frame.collect_schema()
     columns = [_flat(name, types[name]) for name in _TEXTS if name in types]
     frame = frame.select("item_id", *columns)

@@ -9,9 +9,27 @@ from typing import Any
 
 import polars as pl
 
-from tfrec.config import RunConfig
+from tfrec.config import InputConfig, RunConfig
+from tfrec.data.reading import read_input
+from tfrec.progress import say
 
 Files = Sequence[Path]
+
+
+def opened(files: Files, what: str, config: RunConfig, own: InputConfig | None = None) -> pl.LazyFrame:
+    """Files of an input with our column names; says what they were taken for.
+
+    Args:
+        files: The files.
+        what: "events" or "items".
+        config: The configuration, of which the section of the input is used.
+        own: Another section, where one does not serve all files.
+    """
+    section: InputConfig = own or getattr(config.data, what)
+    given = read_input(list(files), what, section, config.data.columns)
+    for notice in given.notices:
+        say(str(notice))
+    return given.frame
 
 
 @dataclass(frozen=True)

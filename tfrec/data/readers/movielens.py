@@ -12,8 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from tfrec.config import RunConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
 from tfrec.schema import LEAVE_ONE_OUT
 
 GENRES = (
@@ -25,14 +24,14 @@ _RATINGS = ["user_id", "item_id", "value", "timestamp"]
 
 def films_with_genre_flags(files: Files, config: RunConfig) -> pl.LazyFrame:
     """Title and genres of `u.item`, whose genres are nineteen columns of 0 and 1."""
-    frame = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    frame = opened(files, "items", config)
     genres = pl.concat_list(pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in GENRES).list.drop_nulls()
     return frame.select("item_id", "title", genres.alias("genres"))
 
 
 def films_with_joined_genres(files: Files, config: RunConfig) -> pl.LazyFrame:
     """Title and genres of `movies.dat` and `movies.csv`, whose genres are joined by |."""
-    frame = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    frame = opened(files, "items", config)
     return frame.select("item_id", "title", pl.col("genres").str.split("|"))
 
 

@@ -13,8 +13,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
 from tfrec.data.reading.timestamps import read_times
 
 _NEWS = ["item_id", "category", "subcategory", "title", "abstract", "url", "title_entities", "abstract_entities"]
@@ -23,7 +22,7 @@ _SECOND = 1_000_000
 
 def clicks_and_impressions(files: Files, config: RunConfig) -> pl.LazyFrame:
     """The log, preceded by each user's clicks from before it."""
-    given = read_input(list(files), "events", config.data.events, config.data.columns).frame
+    given = opened(files, "events", config)
     times = read_times(given, schema.TIMESTAMP, "events", time_format=config.data.events.time_format)
     log = given.with_columns(times.value.alias(schema.TIMESTAMP))
     columns = [schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.TIMESTAMP]

@@ -16,22 +16,21 @@ from __future__ import annotations
 import polars as pl
 
 from tfrec.config import RunConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
 
 _BOOK_TEXTS = ("title", "description", "publisher", "publication_year")
 
 
 def books(files: Files, config: RunConfig) -> pl.LazyFrame:
     """The columns of Goodreads' books that say what a book is."""
-    frame = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    frame = opened(files, "items", config)
     found = frame.collect_schema().names()
     return frame.select("item_id", *(name for name in _BOOK_TEXTS if name in found))
 
 
 def games(files: Files, config: RunConfig) -> pl.LazyFrame:
     """The columns of Steam's games that say what a game is."""
-    frame = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    frame = opened(files, "items", config)
     found = frame.collect_schema().names()
     return frame.select("item_id", "title", *(name for name in ("genres", "tags", "developer") if name in found))
 

@@ -21,8 +21,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.config.inputs import InputConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
 from tfrec.errors import InvalidInput
 
 _YOOCHOOSE = {
@@ -39,7 +38,7 @@ def clicks_and_buys(files: Files, config: RunConfig) -> pl.LazyFrame:
         kind = next((kind for kind in _YOOCHOOSE if kind in file.name.lower()), None)
         if kind is None:
             raise InvalidInput(f"events: {file.name} is neither clicks nor buys of Yoochoose.")
-        frame = read_input(file, "events", InputConfig(names=_YOOCHOOSE[kind], separator=",")).frame
+        frame = opened([file], "events", config, InputConfig(names=_YOOCHOOSE[kind], separator=","))
         columns = [schema.USER_ID, schema.ITEM_ID, schema.TIMESTAMP, pl.lit(_YOOCHOOSE_KINDS[kind]).alias(schema.EVENT)]
         if kind == "buy":
             pieces = pl.col(schema.VALUE).cast(pl.Float64, strict=False)
@@ -53,7 +52,7 @@ def baskets(files: Files, config: RunConfig) -> pl.LazyFrame:
     by_name = {file.name.split(".")[0]: file for file in files}
     if "orders" not in by_name:
         raise InvalidInput("events: Instacart needs orders.csv beside order_products__*.csv.")
-    orders = read_input(by_name.pop("orders"), "events", config.data.events).frame
+    orders = opened([by_name.pop("orders")], "events", config)
     days = pl.col("days_since_prior_order").cast(pl.Float64, strict=False).fill_null(0)
     number = pl.col("order_number").cast(pl.Int64)
     timed = orders.sort(schema.USER_ID, number).select(
@@ -64,7 +63,7 @@ def baskets(files: Files, config: RunConfig) -> pl.LazyFrame:
     )
     # An order never comes before the one that its number says it follows.
     timed = timed.with_columns((pl.col("hours").cum_max().over(schema.USER_ID) + pl.col("order_number")).cast(pl.Int64))
-    lines = read_input(list(by_name.values()), "events", config.data.events).frame
+    lines = opened(list(by_name.values()), "events", config)
     return lines.join(timed, on="order_id").select(
         schema.USER_ID, pl.col("product_id").alias(schema.ITEM_ID), pl.col("hours").alias(schema.TIMESTAMP)
     )

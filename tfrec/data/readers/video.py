@@ -14,8 +14,8 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.config import RunConfig
-from tfrec.data.readers.log_reader import Files, LogReader
-from tfrec.data.reading import read_input
+from tfrec.data.readers.log_reader import Files, LogReader, opened
+from tfrec.progress import say
 
 
 def ratings_in_blocks(files: Files, config: RunConfig) -> pl.LazyFrame:
@@ -31,12 +31,13 @@ def ratings_in_blocks(files: Files, config: RunConfig) -> pl.LazyFrame:
         names = [schema.USER_ID, schema.VALUE, schema.TIMESTAMP]
         fields = line.str.splitn(",", 3).struct.rename_fields(names).alias("fields")
         parts.append(lines.select(schema.ITEM_ID, fields).unnest("fields"))
+    say(f"events: {len(files)} files of ratings in blocks.")
     return pl.concat(parts)
 
 
 def films(files: Files, config: RunConfig) -> pl.LazyFrame:
     """Netflix: id, year and title, which may hold commas."""
-    given = read_input(list(files), "items", config.data.items, config.data.columns).frame
+    given = opened(files, "items", config)
     fields = pl.col("line").str.splitn(",", 3).struct.rename_fields([schema.ITEM_ID, "year", "title"])
     frame = given.select(fields.alias("fields")).unnest("fields")
     return frame.select(schema.ITEM_ID, "title", pl.when(pl.col("year") != "NULL").then("year").alias("year"))

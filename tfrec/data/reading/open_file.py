@@ -84,7 +84,8 @@ def _open(path: Path, packing: str, what: str, config: InputConfig, wanted: Coll
         path, lost = unpack.as_utf8(path, packing, encoding)
         packing = ""
         section = f"data.{what}.encoding" if what in SECTIONS else "the encoding UTF-8"
-        notices.append(Notice(f"{what}: {path.name} is no UTF-8; read as {encoding} ({section} says another)."))
+        if not config.encoding:
+            notices.append(Notice(f"{what}: {path.name} is no UTF-8; read as {encoding} ({section} says another)."))
         notices += _undecodable(what, path, lost)
     elif "\ufffd" in text:
         notices += _undecodable(what, path, text.count("\ufffd"))
