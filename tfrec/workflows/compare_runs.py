@@ -82,7 +82,7 @@ def _group_seeds(folders: Sequence[Path]) -> dict[str, list[Path]]:
     names: dict[str, str] = {}
     systems: dict[str, list[Path]] = {}
     for folder in folders:
-        config = RunConfig.load(folder / "config.yaml").model_dump()
+        config = RunConfig.load(folder / "config.yaml").model_dump(mode="json")
         config["training"].pop("seed")
         key = json.dumps(config, sort_keys=True)
         if key not in names:

@@ -92,7 +92,7 @@ def test_given_histories_measure_the_index(rebuilt):
 
 
 NEW = pl.DataFrame(
-    {"item_id": ["n0", "i4", "n1"], "title": ["red red shoe", "never read", "blue coat"], "genre": [["c"], ["a"], []]}
+    {"item_id": ["n0", "i4", "n1"], "text": ["red red shoe", "never read", "blue coat"], "genre": [["c"], ["a"], []]}
 )
 
 
@@ -182,7 +182,7 @@ def test_an_items_file_with_known_items_adds_only_the_new_ones(grown):
         ids_only = type(before)(**{**vars(before), "config": before.config.with_values(["model.use_text=false"])})
         with_new_items(ids_only, NEW)
     with pytest.raises(InvalidInput, match="same types"):
-        with_new_items(before, NEW.with_columns(pl.struct("title").alias("genre")))
+        with_new_items(before, NEW.with_columns(pl.struct("text").alias("genre")))
 
 
 def test_texts_in_the_store_are_not_encoded_again(rebuilt):
