@@ -152,7 +152,7 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
 def test_runs_that_do_not_match_are_refused(ranker, tmp_path, new_run):
     run = new_run()
     for first, second, message in (
-        (run, run, "must be a run of click-ranker"),
+        (run, run, "must be a click-ranker run"),
         (ranker, ranker, "that retrieves"),
         (run, make_ranker(new_run, items=11), "another catalogue"),
         (new_run("export.diversity=0.5"), ranker, "diversity"),
