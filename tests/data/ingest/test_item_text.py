@@ -109,3 +109,13 @@ def test_a_report_escapes_what_it_shows_and_fetches_nothing():
     page = render_report("A & B", [Section("<x>", ["1 < 2"], ["n", "s"], [(1234, "<script>")])])
     assert "<title>A &amp; B</title>" in page and "&lt;script&gt;" in page and '<td class="n">1,234</td>' in page
     assert "http" not in page and "<script" not in page and "prefers-color-scheme: dark" in page
+
+
+def test_durations_are_text_too():
+    from datetime import timedelta
+
+    from tfrec.data.ingest.text_columns import as_text
+
+    hours = pl.Series("length", [timedelta(hours=2), None])
+    assert as_text(hours).to_list() == ["2:00:00", ""]
+    assert as_text(pl.Series("lengths", [[timedelta(hours=1)], None])).to_list()[1] == ""

@@ -49,12 +49,21 @@ def title_column(items: pl.DataFrame) -> str | None:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A column as text; lists are joined with ", ", null is empty."""
+    """A column as text, String; lists are joined with ", ", null is empty.
+
+    Types that Polars cannot cast to text, such as durations, are written as Python writes their values.
+    """
+    try:
+        return _cast_to_text(column).fill_null("")
+    except pl.exceptions.PolarsError:
+        return pl.Series(column.name, ["" if value is None else str(value) for value in column], pl.String)
+
+
+def _cast_to_text(column: pl.Series) -> pl.Series:
     if isinstance(column.dtype, (pl.List, pl.Array)):
         inner = column.cast(pl.List(column.dtype.inner))
-        texts = inner.list.eval(pl.element().cast(pl.String, strict=False).drop_nulls()).list.join(", ")
-        return texts.fill_null("")
-    return column.cast(pl.String, strict=False).fill_null("")
+        return inner.list.eval(pl.element().cast(pl.String, strict=False).drop_nulls()).list.join(", ")
+    return column.cast(pl.String, strict=False)
 
 
 def _has_words(column: pl.Series) -> bool:
