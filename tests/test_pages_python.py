@@ -26,7 +26,7 @@ PARTS = {
     ("prepare", "items"): "items.csv",
     ("prepare", "users"): "users.csv",
     ("recommend", "users"): "users.csv",
-    ("check", "folder"): "model/1",
+    ("check", "version_folder"): "model/1",
 }
 
 
@@ -75,7 +75,7 @@ def calls(tree):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        if name.startswith("tfrec.") or name == "Client":
+        if re.fullmatch(r"tfrec\.\w+|Client", name):
             name = name.removeprefix("tfrec.")
             called = Client if name == "Client" else getattr(tfrec, name)
             named = {keyword.arg: keyword.value for keyword in node.keywords}

@@ -283,3 +283,14 @@ def test_the_share_of_users_whose_held_out_item_a_tie_decides_is_said(tmp_path, 
     )
     written(tmp_path, text, items=None)
     assert "For 25% of the users a tie in time decides which item is held out" in capsys.readouterr().err
+
+
+def test_targets_may_be_named_as_in_the_file(tmp_path):
+    rows = [
+        (f"u{u}", str((u + step) % 2 + 1), "buy" if step % 2 else "view", step) for u in range(6) for step in range(6)
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    options = ["data.targets=[buy]", "data.timestamp_unit=order"]
+    data = prepare(events, ITEMS, tmp_path / "data", split="leave-one-out", config=RunConfig().with_values(options))
+    kinds = np.array(data.event_kinds)[data.histories().events]
+    assert set(kinds[data.histories().is_target]) == {"purchase"} and set(data.event_kinds) == {"purchase", "view"}
