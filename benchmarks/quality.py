@@ -37,6 +37,7 @@ FOLDERS = {
     "scientific": "amazon_scientific",
     "beauty": "amazon_beauty",
     "movielens-latest-small": "movielens_latest_small",
+    "movielens-1m": "movielens_1m",
 }
 DATA = [*FOLDERS, "movielens-100k"]
 

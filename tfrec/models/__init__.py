@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
     from tfrec.models.next_item.model import NextItemModel as NextItemModel
     from tfrec.models.next_item.scorer import NextItemScorer as NextItemScorer
+    from tfrec.models.next_item.trainer import NextItemTrainer as NextItemTrainer
 
 _PUBLIC = {
     "NextItemModel": "tfrec.models.next_item.model",
     "NextItemScorer": "tfrec.models.next_item.scorer",
+    "NextItemTrainer": "tfrec.models.next_item.trainer",
     "BehaviourTextModel": "tfrec.models.behaviour_text.model",
     "BehaviourTextScorer": "tfrec.models.behaviour_text.scorer",
     "ClickRanker": "tfrec.models.click_ranker.model",

@@ -28,6 +28,9 @@ class NextItemModel(keras.Model):
     say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`), plus one on
     the most popular items where validation asks for it (`PopularityBias`).
 
+    Called, it gives the transformer's states; `predict` gives what is wanted of a fitted model, the scores of the whole
+    catalogue, float32 `[histories, num_items]`. `NextItemTrainer` trains it.
+
     Args:
         num_items: int. Items in the catalogue.
         num_event_kinds: int. Kinds of event in the data.
