@@ -24,7 +24,8 @@ class NextItemTrainer(keras.Model):
         sampler: What draws the candidates that a step scores; None scores the whole catalogue.
         kind: "softmax"; with a sampler also "gbce" or "bpr".
         contrastive: float. Weight of the loss that tells two views of a sequence from those of others.
-        versions: Shortened texts, read in turn with an item's own; None for none.
+        versions: Shortened texts, used in turn with an item's own; None for none.
+        name: Name of the Keras model.
 
     `compile(optimizer)`, and with `jit_compile=True` the step is compiled by XLA. `fit` takes batches of (inputs,
     labels): the inputs of `backbone`, and int32 `[batch, length]`, the item that followed each event, −1 where there is
