@@ -11,7 +11,7 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 
 HORIZON = 5
-"""At most this many of the events that follow a text become its targets."""
+"""At most this many of the events that follow a text become its targets. A choice, not the result of a search."""
 
 
 @dataclass(frozen=True)

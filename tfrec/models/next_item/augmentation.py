@@ -10,7 +10,7 @@ from tfrec import schema
 from tfrec.config import AugmentationConfig
 
 NEIGHBOURS = 8
-"""Neighbours an item, of each sort, that may stand in its place."""
+"""Neighbours an item, of each sort, that may stand in its place. A choice, not the result of a search."""
 
 VIEWS = AugmentationConfig(crop=1.0, mask=0.2, reorder=0.5)
 """How the two views of the contrastive term are made; crop, mask and reorder are those of CL4SRec."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VIEWS = 2
 TEMPERATURE = 0.1
+"""Of the cosines between views. A choice, not the result of a search; the term is off by default."""
 
 
 def view_name(number: int, name: str) -> str:
