@@ -66,6 +66,11 @@ class DataConfig(Section):
         "drop",
         description="What becomes of rows that equal another in every column. keep: where each is one more piece.",
     )
+    ties: Literal["drawn", "file"] = Field(
+        "drawn",
+        description="Order of a user's events at one time. drawn: a seeded hash of the ids, whatever the file's order. "
+        "file: as they stand in the file, where that is the order of time.",
+    )
     near_duplicate_seconds: float | None = Field(
         None,
         ge=0,

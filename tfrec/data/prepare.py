@@ -50,7 +50,8 @@ def prepare(
 
     Invalid rows (blank ids, unreadable timestamps) and exact duplicates are dropped and counted; with `data.strict`
     they are an error. Items that occur only in events are kept, with empty text. Events of one user with equal
-    timestamps keep their input order. The same input and configuration produce the same bytes.
+    timestamps have an order that does not depend on the file's (`data.ties`). The same input and configuration produce
+    the same bytes.
 
     Args:
         events: Files of any kind that `tfrec.data.reading` reads (a path, folder, pattern or URL, or several), or a

@@ -17,6 +17,7 @@ from tfrec.data.ingest import clean
 from tfrec.data.ingest.event_kinds import spelt_otherwise
 from tfrec.data.ingest.index_ids import Vocabulary, index_ids, sort_stable
 from tfrec.data.ingest.targets import is_target, with_dislikes
+from tfrec.data.ingest.ties import order_ties
 from tfrec.data.ingest.validate import EXAMPLES, EventFacts, examples, invalid_rows, typed_events
 from tfrec.data.reading.frames import require
 from tfrec.data.reading.notices import Notice
@@ -59,7 +60,7 @@ class Log:
 def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, given_split: bool = False) -> Log:
     """Validates and cleans raw events.
 
-    Users are sorted by id, and the events of each user by time; equal times keep their input order.
+    Users are sorted by id, and the events of each user by time; equal times as `data.ties` says.
 
     Args:
         raw: The events with our column names, as `read` returns them.
@@ -89,7 +90,10 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     notices = facts.notices + said + _about_ids(names, config)
     indexed, names = _drop_absent_kinds(indexed, replace(names, kinds=kinds))
     order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
-    cleaned, dropped, repeated, notes = _clean(sort_stable(indexed, order), names.kinds, config, facts.clock)
+    ordered = sort_stable(indexed, order)
+    if config.ties == "drawn":
+        ordered = order_ties(ordered, names, order)
+    cleaned, dropped, repeated, notes = _clean(ordered, names.kinds, config, facts.clock)
     del indexed
     if repeated:
         problems["exact_duplicate"] = repeated

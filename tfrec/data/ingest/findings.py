@@ -72,7 +72,7 @@ def tie_notices(h: Histories, parts: Split, split: str) -> list[Notice]:
     share = float(tied.mean())
     if share <= TIED:
         return []
-    return [Notice(f"For {share:.0%} of the users a tie in time decides which item is held out.", True)]
+    return [Notice(f"For {share:.0%} of the users a tie in time decides which item is held out (data.ties).", True)]
 
 
 def _count(problems: dict[str, Any]) -> int:

@@ -85,6 +85,7 @@ READERS = (
         "sessions as JSON lines with nested events; no catalogue.",
         ("*.jsonl*",),
         options={
+            "ties": "file",
             "events": {
                 "columns": {
                     "user_id": "session",
@@ -92,7 +93,7 @@ READERS = (
                     "timestamp": "events[].ts",
                     "event": "events[].type",
                 }
-            }
+            },
         },
     ),
     LogReader(
