@@ -26,8 +26,19 @@ def pytest_cmdline_main(config):
         option.numprocesses, option.dist, option.loadscopereorder = min(cores, 4), "loadfile", False
 
 
+COSTLY = {"exported", "grown", "new_run", "ranker"}
+"""Fixtures that fit or export a model: whoever first asks for one waits, so no test of the everyday part may."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """In a worker, files of mostly slow tests come first: a long one that begins last would be waited for."""
+    """What a costly fixture is made for is slow; in a worker, files of mostly slow tests come first.
+
+    A long file that begins last would be waited for.
+    """
+    for item in items:
+        if not COSTLY.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     if hasattr(config, "workerinput"):
         tests = Counter(item.path for item in items)
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))

@@ -2,10 +2,12 @@
 
 import numpy as np
 import polars as pl
+import pytest
 
 START, DAY = 1_700_000_000, 86_400
 
 
+@pytest.mark.slow
 def test_plan_assign_analyse_report(tfrec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

@@ -69,6 +69,7 @@ def passes(request, tokens):
     return MicrobatchedEncoder(build_backbone(config), config, tokens, part_tokens=12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
 @pytest.mark.parametrize("memory", [0, 60_000, 2**30])
 def test_kept_and_recomputed_parts_give_the_gradients_of_one_pass(tokens, passes, frozen, memory):
@@ -88,6 +89,7 @@ def test_kept_and_recomputed_parts_give_the_gradients_of_one_pass(tokens, passes
     assert ("embeddings" in names) == (frozen == 0) and ("layer_0" in names) == (frozen < 2)
 
 
+@pytest.mark.slow
 def test_dropout_is_the_same_in_both_passes(tokens):
     config = BertConfig(vocab_size=int(tokens.words.max()) + 1, width=8, layers=1, heads=2, inner_width=16)
     model = build_backbone(config)
@@ -100,6 +102,7 @@ def test_dropout_is_the_same_in_both_passes(tokens):
         assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0, 2**30])
 def test_both_passes_use_the_given_table_and_the_next_call_the_own_one(tokens, memory):
     config = BertConfig(vocab_size=int(tokens.words.max()) + 1, width=8, layers=1, heads=2, inner_width=16)
@@ -119,6 +122,7 @@ def test_both_passes_use_the_given_table_and_the_next_call_the_own_one(tokens, m
     assert_allclose(passes.forward(np.arange(7)), whole, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_encode_all_equals_the_encoder(encoder, tokens, dtype):
     model, config = trainable_model(encoder, dtype)
@@ -126,6 +130,7 @@ def test_encode_all_equals_the_encoder(encoder, tokens, dtype):
     assert_allclose(passes.encode_all(), encoder.encode(TEXTS, seq_length=16), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_adapters_start_neutral_are_all_that_trains_and_can_be_merged(encoder, tokens):
     model, config = trainable_model(encoder)
     plain = model(tokens.inputs(np.arange(7)))["pooled_output"]

@@ -94,6 +94,7 @@ def test_training_through_the_saved_encoder_is_reproducible(encoder):
     assert np.abs(call(inputs, training=True)["default"] - call(inputs, training=False)["default"]).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -142,6 +143,7 @@ def test_chunks_change_nothing(encoder, monkeypatch):
     assert_allclose(encoder.encode(TEXTS, batch_size=2), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_text_beyond_the_positions_of_a_pair_of_handles_is_refused(tiny_encoder):
     encoder = load_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}")
     with pytest.raises(InvalidInput, match="cannot encode texts of 202 tokens. Set encoder.seq_length"):
@@ -161,6 +163,7 @@ def test_other_invalid_arguments_are_refused(encoder):
         encoder.encode(["red"], batch_size=0)
 
 
+@pytest.mark.slow
 def test_a_pair_of_handles_can_be_loaded_and_imported(encoder, tiny_encoder, tmp_path):
     handles = f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}"
     pair = load_encoder(handles)
@@ -198,6 +201,7 @@ def test_a_pair_in_the_wrong_order_is_refused(tiny_encoder):
         load_encoder(f"{tiny_encoder / 'encoder'}|{tiny_encoder / 'preprocessor'}")
 
 
+@pytest.mark.slow
 def test_two_preprocessors_are_refused(tiny_encoder):
     with pytest.raises(InvalidInput, match="does not accept"):
         load_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'preprocessor'}")
@@ -244,6 +248,7 @@ def test_checkpoints_and_encoder_folders_are_distinguished(tiny_hf_bert, tiny_en
         import_encoder(tiny_encoder, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_only_replaced_when_forced(tiny_hf_bert, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(InvalidInput, match="--force"):
@@ -252,6 +257,7 @@ def test_an_existing_folder_is_only_replaced_when_forced(tiny_hf_bert, tmp_path)
     assert (tmp_path / "out" / "encoder").is_dir()
 
 
+@pytest.mark.slow
 def test_a_preset_is_converted_once_and_cached(tiny_hf_bert, tmp_path, monkeypatch):
     fetched = []
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))

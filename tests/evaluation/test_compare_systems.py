@@ -15,6 +15,7 @@ from tfrec.evaluation import compare_systems
 from tfrec.evaluation.significance import adjust, paired_bootstrap, paired_permutation
 
 
+@pytest.mark.slow
 def test_corrections_equal_statsmodels():
     p = np.random.default_rng(0).random(20) ** 3
     for method, theirs in (("holm", "holm"), ("benjamini-hochberg", "fdr_bh")):

@@ -104,6 +104,7 @@ def test_the_same_seed_gives_the_same_encoder_and_an_existing_folder_is_kept(sho
         adapt_encoder(shop, tmp_path / "a", short, source=str(tiny_encoder))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_writes_nothing(shop, tiny_encoder, tmp_path, monkeypatch):
     broken = lambda *a: (contrastive_loss(*a)[0] * np.nan, tf.constant(0.0))  # noqa: E731
     module = importlib.import_module("tfrec.pretraining.adapt_encoder")  # the name in the room is the function
@@ -113,12 +114,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_writes_nothing(shop, tiny_e
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_log_without_pairs_is_refused(tiny_encoder, tmp_path):
     data = make(tmp_path / "data", [["a", "a", "b", "b"]] * 3, {"a": "tea", "b": ""})
     with pytest.raises(InvalidInput, match="No two items with different texts"):
         adapt_encoder(data, tmp_path / "out", settings(), source=str(tiny_encoder))
 
 
+@pytest.mark.slow
 def test_the_command_writes_an_encoder(shop, tiny_encoder, tmp_path):
     from tfrec.cli.encoder import app
 

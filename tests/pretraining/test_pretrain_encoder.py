@@ -102,6 +102,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert json.loads((tmp_path / "out.partial" / "checkpoint" / "state.json").read_text())["step"] == 2
 
 
+@pytest.mark.slow
 def test_accumulating_two_batches_equals_one_large_batch(tmp_path, text_file):
     from tfrec.encoders import GptConfig, build_gpt
     from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor
@@ -190,6 +191,7 @@ def test_continuing_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_
     assert json.loads((third / "vocabulary.json").read_text()) == json.loads((first / "vocabulary.json").read_text())
 
 
+@pytest.mark.slow
 def test_an_encoder_folder_without_a_vocabulary_is_refused(tmp_path, text_file, tiny_hf_bert):
     first = import_encoder(tiny_hf_bert, tmp_path / "first")
     (first / "vocabulary.json").unlink()
@@ -209,6 +211,7 @@ def test_pre_training_continues_from_a_gpt2_checkpoint(tmp_path, text_file):
     assert np.isfinite(load_encoder(out).encode(["red shoe"])).all()
 
 
+@pytest.mark.slow
 def test_perplexity_and_accuracy_by_hand(tmp_path, text_file):
     from tfrec.encoders import GptConfig, build_gpt
     from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor

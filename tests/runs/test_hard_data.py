@@ -73,6 +73,7 @@ def test_a_log_that_says_little_is_fitted_and_measured(name, config, tmp_path):
     assert found.select(pl.col("scores").list.eval(pl.element().is_finite()).list.all()).to_series().all()
 
 
+@pytest.mark.slow
 def test_users_of_one_event_give_nothing_to_learn_from(config, tmp_path):
     dataset = prepare(log(steps=1), catalogue(), tmp_path / "data", split="leave-one-out")
     with pytest.raises(InvalidInput, match="No user has two training events"):

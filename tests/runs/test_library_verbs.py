@@ -33,6 +33,7 @@ def shop(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_folders_and_objects_are_the_same(shop):
     data, run = tfrec.load_dataset(shop / "data"), tfrec.load_run(str(shop / "run"))
     assert tfrec.load_dataset(data) is data and tfrec.load_run(run) is run
@@ -41,6 +42,7 @@ def test_folders_and_objects_are_the_same(shop):
     assert tfrec.evaluate(run, data) == tfrec.evaluate(shop / "run", str(shop / "data"), split="test")
 
 
+@pytest.mark.slow
 def test_recommend_leaves_out_what_the_run_says_and_no_more(shop):
     taken = {
         row["user_id"]: set(row["items"]) for row in pl.read_parquet(shop / "data" / "sequences.parquet").to_dicts()
@@ -56,6 +58,7 @@ def test_recommend_leaves_out_what_the_run_says_and_no_more(shop):
     assert tfrec.recommend(everything, shop / "data", k=12).height == 30 * 12
 
 
+@pytest.mark.slow
 def test_users_are_ids_in_order_or_a_file_of_them(shop, tmp_path):
     def users(given):
         found = tfrec.recommend(shop / "run", shop / "data", 2, users=given)
@@ -69,6 +72,7 @@ def test_users_are_ids_in_order_or_a_file_of_them(shop, tmp_path):
     assert set(allowed["item_id"]) <= {"i1", "i7"}
 
 
+@pytest.mark.slow
 def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
     from tfrec.cli import main
 
@@ -119,6 +123,7 @@ def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     assert isinstance(tfrec.check(version), tfrec.CheckReport)
 
 
+@pytest.mark.slow
 def test_the_old_name_of_evaluate_works_and_warns_at_the_line_that_calls_it(shop):
     run, data = tfrec.load_run(shop / "run"), tfrec.load_dataset(shop / "data")
     with pytest.warns(DeprecationWarning, match=r"goes in tfrec 0\.4; use evaluate\(run, data\)") as caught:

@@ -75,6 +75,7 @@ def test_a_store_that_fails_at_the_end_costs_a_message_and_no_run(mlflow, datase
     assert "metrics.json is not in MLflow" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_is_told_before_the_fit(mlflow, dataset, tmp_path):
     (tmp_path / "file").write_text("no folder")
     wrong = ["tracking.mlflow=true", f"tracking.mlflow_uri=sqlite:///{tmp_path}/file/mlflow.db"]

@@ -129,6 +129,7 @@ def test_a_run_of_another_version_is_told_apart_from_a_failure(dataset, config, 
             assert Run.load(run.path).model is None
 
 
+@pytest.mark.slow
 def test_bad_arguments_leave_nothing(dataset, config, tmp_path):
     with pytest.raises(InvalidInput, match="heads"):
         train(dataset, tmp_path / "run", config.with_values(["model.heads=5"]))
@@ -196,12 +197,14 @@ def test_a_large_catalogue_is_sampled_by_default(items, sampled):
     assert RunConfig().with_values(["training.negatives=all"]).training.negatives_for(100_000, items) == "all"
 
 
+@pytest.mark.slow
 def test_the_step_is_traced_once(dataset, tmp_path, traces):
     values = ["model.dim=8", "model.heads=2", "model.layers=0", "training.epochs=2", "training.ema=0.9"]
     fit_next_item(dataset, None, RunConfig().with_values([*values, "training.balance=false"]), workdir=tmp_path)
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_a_loss_that_needs_samples_says_so(dataset, tmp_path):
     config = RunConfig().with_values(["training.loss=bpr", "training.negatives=all", "model.dim=16"])
     with pytest.raises(InvalidInput, match="training.negatives=uniform"):

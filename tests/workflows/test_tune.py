@@ -55,6 +55,7 @@ def trained(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_the_best_of_all_trials_is_kept_with_its_options(dataset, trained, tmp_path):
     found = tune(dataset, SPACE, tmp_path / "study", RunConfig(), trials=12)
     best = max(trained, key=lambda options: 0.1 * options[0] + options[1])
@@ -70,6 +71,7 @@ def test_the_best_of_all_trials_is_kept_with_its_options(dataset, trained, tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_continues_and_replaces_the_lost_trial(dataset, trained, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
@@ -84,6 +86,7 @@ def test_an_interrupted_study_continues_and_replaces_the_lost_trial(dataset, tra
     assert tune(dataset, SPACE, tmp_path / "study", trials=4)["trials"] == 4 and len(trained) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
     dataset, trained, tmp_path, monkeypatch, when
@@ -112,6 +115,7 @@ def test_a_kill_around_the_record_of_a_trial_keeps_run_and_study_together(
     assert kept == RunConfig.load(out / "best.yaml") and kept.model.layers == found["options"]["model.layers"]
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_does_not_end_the_search(dataset, trained, tmp_path, monkeypatch):
     import tfrec.runs
 

@@ -43,6 +43,7 @@ def test_a_disk_that_fills_up_during_the_write_leaves_the_old_folder(tmp_path, m
     assert PreparedDataset.load(tmp_path / "d").manifest["fingerprint"] == before
 
 
+@pytest.mark.slow
 def test_a_failed_write_is_one_line_and_exit_code_2(tmp_path):
     events, items = write_shop_log(tmp_path / "log", 50_000)
 
@@ -60,6 +61,7 @@ def test_a_failed_write_is_one_line_and_exit_code_2(tmp_path):
     assert os.listdir(tmp_path) == ["log"]
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_no_half_written_dataset(tmp_path):
     events, items = write_shop_log(tmp_path / "log", 500)
     code = (

@@ -76,6 +76,7 @@ def expected(tmp_path_factory):
     return digest(tmp_path_factory.mktemp("expected"), LOG, ITEMS)
 
 
+@pytest.mark.slow
 def test_a_table_of_postgresql_is_a_source_and_lists_become_one(postgresql, tmp_path, expected, capsys):
     write_table(LOG, postgresql, "clicks")
     write_table(ITEMS, postgresql, "shop_items")

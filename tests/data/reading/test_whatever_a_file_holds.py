@@ -6,6 +6,7 @@ import random
 import zipfile
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def read_everything(path, seed):
     attempt(lambda: prepare(log, None, out, users=path, split="leave-one-out", force=True))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
 @given(content=st.one_of(tables(), objects(), st.binary(max_size=80)), ending=st.sampled_from(ENDINGS))
 def test_odd_small_files_are_read_or_refused(tmp_path_factory, content, ending):
@@ -111,6 +113,7 @@ DTYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_parquet_of_any_types_is_read_or_refused(tmp_path_factory, data):

@@ -158,6 +158,7 @@ for start in range(0, 100, 10):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 7])
 def test_a_killed_writer_loses_only_the_shard_in_progress(tmp_path, at):
     run = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path), str(at)], capture_output=True, text=True)
@@ -223,6 +224,7 @@ def test_an_unknown_storage_is_refused(tmp_path):
         EmbeddingStore(tmp_path, "bfloat16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["float32", "int8"])
 def test_many_small_shards_are_merged(tmp_path, storage):
     store, encoder = EmbeddingStore(tmp_path, storage), Counting()
@@ -250,6 +252,7 @@ def test_add_returns_the_number_of_new_texts(tmp_path):
     assert encoder.asked == [["red", "blue"], ["green"]]
 
 
+@pytest.mark.slow
 def test_looking_up_a_hundred_thousand_texts_is_fast(tmp_path):
     class Quick(Counting):
         def encode(self, texts, **kwargs):

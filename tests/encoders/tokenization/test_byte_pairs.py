@@ -37,6 +37,7 @@ GOLDEN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_tokens_equal_those_of_transformers(preprocess):
     assert preprocess.tokenize(tf.constant(list(GOLDEN))).to_list() == list(GOLDEN.values())
 
@@ -61,12 +62,14 @@ def _character(byte):
     return chr(byte) if byte in printable else chr(256 + others.index(byte))
 
 
+@pytest.mark.slow
 def test_words_are_merged_as_in_a_loop(preprocess):
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("aaathersdoec"), size=rng.integers(1, 30))) for _ in range(300)]
     assert preprocess.tokenize(tf.constant(words)).to_list() == [loop(word) for word in words]
 
 
+@pytest.mark.slow
 def test_packing_ends_with_end_of_text_and_hides_the_rest(preprocess):
     packed = preprocess(tf.constant(["aaa", "", "x" * 20]))
     assert packed["input_word_ids"].numpy().tolist() == [[263] + [END] * 7, [END] * 8, [87] * 7 + [END]]
@@ -122,6 +125,7 @@ def test_a_vocabulary_that_lacks_a_token_is_refused():
         GptPreprocessor(GPT_VOCABULARY, [("z", "z")], 8)
 
 
+@pytest.mark.slow
 def test_the_preprocessor_can_be_saved(preprocess, tmp_path):
     tf.saved_model.save(preprocess, str(tmp_path / "saved"))
     texts = tf.constant(list(GOLDEN))

@@ -89,6 +89,7 @@ def test_padding_gets_no_gradient(folders, name):
     assert np.abs(dense[IDS]).max() > 0
 
 
+@pytest.mark.slow
 def test_gpt_attention_is_causal_and_bert_attention_is_not(folders):
     for name, sees in (("gpt2", False), ("bert", True)):
         model = read_checkpoint(folders[name]).model()
@@ -96,6 +97,7 @@ def test_gpt_attention_is_causal_and_bert_attention_is_not(folders):
         assert bool(np.abs(one - other).max() > 1e-3) is sees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_xla_computes_the_same(folders, name):
     model = read_checkpoint(folders[name]).model()
@@ -105,6 +107,7 @@ def test_xla_computes_the_same(folders, name):
     assert_allclose(compiled(ids)["pooled_output"], call(model, ids, mask)["pooled_output"], atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN)
 def test_mixed_bfloat16_keeps_float32_weights_and_outputs_and_stays_close(folders, name):
     checkpoint = read_checkpoint(folders[name])

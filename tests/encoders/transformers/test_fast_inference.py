@@ -54,6 +54,7 @@ def test_the_fast_graph_equals_the_model(folders, name, pooling):
     assert 0.99 < near.min() < 0.9999999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
 def test_int8_is_close_and_its_programs_are_cached(folders, name, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
@@ -74,6 +75,7 @@ def test_int8_is_close_and_its_programs_are_cached(folders, name, tmp_path, monk
 TEXTS = ["red", "the old book of the new song", "", "red shoe " * 40, "blue shoe", "small film and big film"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "least"), [("float32", 0.999999), ("bfloat16", 0.999), ("int8", 0.99)])
 def test_every_precision_encodes_texts(tiny_encoder, precision, least, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
@@ -85,6 +87,7 @@ def test_every_precision_encodes_texts(tiny_encoder, precision, least, tmp_path,
     assert (np.abs(vectors - exact).max() > 1e-4) == (precision != "float32")
 
 
+@pytest.mark.slow
 def test_unsupported_precisions_are_refused(tiny_encoder):
     with pytest.raises(InvalidInput, match="float32, bfloat16, int8"):
         load_encoder(tiny_encoder, precision="float16")
@@ -95,6 +98,7 @@ def test_unsupported_precisions_are_refused(tiny_encoder):
         load_encoder(pair, precision="bfloat16").encode(["red"])
 
 
+@pytest.mark.slow
 def test_a_trainable_encoder_encodes_with_its_current_weights(tiny_encoder):
     encoder = load_encoder(tiny_encoder, trainable=True)
     before = encoder.encode(["red"])
@@ -114,6 +118,7 @@ def test_a_saved_model_of_another_shape_is_refused(tiny_encoder, tmp_path):
         load_encoder(folder).encode(["red"])
 
 
+@pytest.mark.slow
 def test_an_old_folder_without_a_config_runs_as_a_saved_model(tiny_encoder, tmp_path):
     expected = load_encoder(tiny_encoder).encode(TEXTS)
     copy = import_encoder(f"{tiny_encoder / 'preprocessor'}|{tiny_encoder / 'encoder'}", tmp_path / "copy")

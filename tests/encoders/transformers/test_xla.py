@@ -35,6 +35,7 @@ def assert_same(plain, compiled):
         assert_allclose(one, other, rtol=1e-5, atol=1e-5 * max(1, np.abs(one).max()))
 
 
+@pytest.mark.slow
 def test_an_encoder_and_its_gradients_are_the_same_under_xla(checkpoint):
     encoder = checkpoint.model()
     ids = tf.constant(IDS)
@@ -51,6 +52,7 @@ def test_an_encoder_and_its_gradients_are_the_same_under_xla(checkpoint):
     assert_same(*compiled_and_not(step))
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_language_model_is_the_same_under_xla(checkpoint):
     model = LanguageModel(checkpoint.model(), checkpoint.config)
     ids = tf.constant(IDS)

@@ -233,6 +233,7 @@ def test_logs_that_cannot_be_analysed_are_refused(make_logs, change, message):
         analyse(spec(), *change(*make_logs(np.random.default_rng(9))))
 
 
+@pytest.mark.slow
 def test_logs_may_be_parquet_or_duckdb_and_have_datetimes(make_logs, tmp_path):
     import duckdb
 
@@ -257,6 +258,7 @@ def test_logs_may_be_parquet_or_duckdb_and_have_datetimes(make_logs, tmp_path):
         analyse(spec(), "none.duckdb::select 1", outcomes)
 
 
+@pytest.mark.slow
 def test_the_verdict_is_the_same_for_csv_packed_csv_and_parquet(make_logs, tmp_path):
     import gzip
 

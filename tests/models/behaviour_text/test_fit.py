@@ -198,11 +198,13 @@ def test_joint_training_starts_from_the_fitted_head_and_keeps_the_better(dataset
     assert len(result.history) == head_epochs + config.training.encoder_epochs
 
 
+@pytest.mark.slow
 def test_the_time_budget_ends_the_fit_with_the_best_weights(dataset, config, tmp_path):
     result = fit_behaviour_text(dataset, config.with_values(["training.time_budget=0.0001"]), workdir=tmp_path)
     assert len(result.history) == 1 and result.metrics_valid
 
 
+@pytest.mark.slow
 def test_the_loss_can_choose(dataset, config, tmp_path, traces):
     result = fit_behaviour_text(dataset, config.with_values(["training.monitor=loss"]), workdir=tmp_path)
     assert result.metrics_valid["loss"] == min(row["valid_loss"] for row in result.history if "valid_loss" in row)

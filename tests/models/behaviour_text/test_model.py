@@ -45,6 +45,7 @@ def inputs(behaviour, candidates=None):
     return found if candidates is None else {**found, "candidate_text": tf.constant(candidates)}
 
 
+@pytest.mark.slow
 def test_softmax_gives_a_distribution_over_the_catalogue(encoder):
     probabilities = build(encoder, "softmax")(inputs(TEXTS)).numpy()
     assert probabilities.shape == (len(TEXTS), 7)
@@ -53,6 +54,7 @@ def test_softmax_gives_a_distribution_over_the_catalogue(encoder):
     assert np.abs(probabilities[0] - probabilities[2]).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", ["tower", "segment"])
 def test_sigmoid_gives_a_probability_a_row_that_depends_on_both_texts(encoder, candidate):
     model = build(encoder, "sigmoid", candidate)
@@ -61,6 +63,7 @@ def test_sigmoid_gives_a_probability_a_row_that_depends_on_both_texts(encoder, c
     assert len(np.unique(found)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head, candidate", [("softmax", "tower"), ("sigmoid", "tower"), ("sigmoid", "segment")])
 def test_a_text_is_read_the_same_whatever_stands_beside_it(encoder, head, candidate):
     model = build(encoder, head, candidate)
@@ -70,6 +73,7 @@ def test_a_text_is_read_the_same_whatever_stands_beside_it(encoder, head, candid
     assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_encode_is_the_encoders_vector_of_the_text(encoder):
     found = build(encoder, "softmax").encode(tf.constant(TEXTS[:4])).numpy()
     assert_allclose(found, encoder.encode(TEXTS[:4], seq_length=16), atol=1e-5)
@@ -82,6 +86,7 @@ def test_what_does_not_fit_is_cut_from_the_oldest_end(encoder):
     assert_allclose(long, model.encode(tf.constant([newest])).numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_softmax_starts_at_popularity_texts_and_repeats(encoder):
     items = ["tea", "hat", "coffee", "tea"]
     model = BehaviourTextModel(encoder, "softmax", items, mlp_units=(), seed=3)
@@ -97,12 +102,14 @@ def test_softmax_starts_at_popularity_texts_and_repeats(encoder):
     assert_allclose(model(inputs(["viewed: hat; viewed: coffee"])).numpy()[0], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_sigmoid_starts_at_the_share_of_positives(encoder):
     model = BehaviourTextModel(encoder, "sigmoid")
     model.start_sigmoid(negatives=4)
     assert_allclose(model(inputs(["tea"], ["hat"])).numpy(), [0.2], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainable", [False, True])
 def test_fit_changes_the_encoder_only_where_it_is_trainable(encoder, trainable):
     model = build(encoder, "softmax", trainable_encoder=trainable)
@@ -125,6 +132,7 @@ def test_joint_training_learns_what_the_text_says(encoder):
     assert_array_equal(model(texts).numpy().argmax(axis=1), labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "sigmoid"])
 def test_saved_weights_come_back_in_a_model_built_anew(encoder, head, tmp_path):
     config = RunConfig().with_values(["model.mlp_units=[8]", "model.text_tokens=16"])
@@ -141,6 +149,7 @@ def test_saved_weights_come_back_in_a_model_built_anew(encoder, head, tmp_path):
     assert_allclose(again.encode(texts["behaviour_text"]), model.encode(texts["behaviour_text"]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixed_bfloat16_gives_float32_probabilities(encoder):
     model = build(encoder, "softmax", dtype_policy="mixed_bfloat16")
     found = model(inputs(TEXTS))
@@ -159,6 +168,7 @@ def test_items_that_the_text_names_are_told_apart_however_far_back(encoder):
     assert_allclose(np.log(ratios / ratios[2]), [-3, -1, 0, 0, 0, 0, -3], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_graph_in_the_docstring_runs_as_it_stands(encoder, monkeypatch):
     lines = inspect.getdoc(module).split("to copy:")[1].split("The class below")[0]
     monkeypatch.setattr(tfrec, "load_encoder", lambda name: encoder, raising=False)
@@ -193,6 +203,7 @@ def test_ranges_of_histories_are_rendered_as_behaviour_texts():
     assert found == ["bought: Hat; viewed: Green tea", "bought: Hat", ""]
 
 
+@pytest.mark.slow
 def test_the_scorer_gives_the_models_probabilities_of_the_newest_events(encoder):
     model = build(encoder, "softmax", max_history=2)
     items, kinds = ["tea", "hat", "coffee", "", "a", "b", "c"], ["view", "purchase"]

@@ -106,6 +106,7 @@ def test_another_catalogue_is_refused(dataset, config, tmp_path):
     assert not (run.path / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learnt_is_refused_before_anything_is_written(dataset, config, tmp_path):
     for setting, message in (
         ("ranker.behaviours=[view, like]", "'like'"),

@@ -68,6 +68,7 @@ def test_without_augmentation_the_batches_are_the_windows_as_they_are(dataset, c
         assert_array_equal(labels, next_items)
 
 
+@pytest.mark.slow
 def test_the_batches_of_an_epoch_do_not_depend_on_where_the_fit_began(dataset, config):
     config = config.with_values(ALL)
     whole, rest = made(dataset, config), made(dataset, config, first=1)

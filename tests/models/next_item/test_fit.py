@@ -193,6 +193,7 @@ def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
     assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
 
 
+@pytest.mark.slow
 def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_from_the_kinds(tmp_path):
     """Two views, then one of the two is bought and another thing viewed, and so on."""
     rng, rows = np.random.default_rng(0), []

@@ -196,6 +196,7 @@ def test_a_run_starts_from_another_and_items_it_does_not_know_at_their_text(data
         assert_allclose(new[row], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -229,6 +230,7 @@ def test_a_run_from_before_a_knob_existed_can_be_started_from(dataset, config, t
         assert_allclose(one, other)
 
 
+@pytest.mark.slow
 def test_a_pair_whose_layers_are_not_known_is_refused(dataset, config, tiny_encoder, tmp_path):
     pair = f"encoder.name={tiny_encoder}/preprocessor|{tiny_encoder}/encoder"
     with pytest.raises(InvalidInput, match="layers are known"):

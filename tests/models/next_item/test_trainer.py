@@ -122,6 +122,7 @@ def spec(jit_compile):
     return batches(windows_of(), config, BATCH, 0, 1).element_spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [None, {"mask": 0.3, "drop": 0.2}], ids=["as it is", "changed"])
 def test_fixed_shapes_hold_the_same_targets_and_padding_beyond_them(augmentation):
     changed = augmentation and Augmentation(RunConfig().training.augmentation.model_copy(update=augmentation))
@@ -153,6 +154,7 @@ def test_an_epoch_of_fixed_shapes_learns_each_target_once_in_as_many_steps():
     assert sorted(learnt[learnt >= 0]) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_what_is_saved_are_the_weights_of_the_model_alone(tmp_path):
     trainer = trainer_of()
     names = [weight.name for weight in trainer.backbone.trainable_weights]
@@ -164,6 +166,7 @@ def test_what_is_saved_are_the_weights_of_the_model_alone(tmp_path):
         assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_predict_gives_the_scores_of_the_catalogue():
     trainer = trainer_of()
     model = trainer.backbone
@@ -175,6 +178,7 @@ def test_predict_gives_the_scores_of_the_catalogue():
     assert_allclose(trainer.predict(histories, verbose=0), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_of_drawn_negatives_needs_a_sampler():
     with pytest.raises(ValueError, match="sampler for the loss 'bpr'"):
         NextItemTrainer(NextItemModel(5, 1, dim=8, heads=2), kind="bpr")

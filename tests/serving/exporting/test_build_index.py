@@ -79,6 +79,7 @@ def test_lists_searched_start_at_what_is_served_and_double_until_the_recall_is_r
     assert reads(0.2, index_probes=3) == 3
 
 
+@pytest.mark.slow
 def test_given_histories_measure_the_index(rebuilt):
     from tfrec.data.histories import Histories
 
@@ -159,6 +160,7 @@ def test_extended_neighbours_are_those_of_the_whole_catalogue():
     assert_allclose(values, expected[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_history_neighbours_are_kept_and_new_items_have_none(rebuilt):
     model = rebuilt(neighbours=2).model
     near = np.arange(24, dtype=np.int32).reshape(12, 2) % 12
@@ -185,6 +187,7 @@ def test_an_items_file_with_known_items_adds_only_the_new_ones(grown):
         with_new_items(before, NEW.with_columns(pl.struct("text").alias("genre")))
 
 
+@pytest.mark.slow
 def test_texts_in_the_store_are_not_encoded_again(rebuilt):
     run = rebuilt()
     encoder, asked = run.encoder(), []

@@ -85,6 +85,7 @@ def test_a_filter_attribute_that_is_no_column_is_refused(rebuilt, tmp_path):
     assert not (tmp_path / "shop").exists()
 
 
+@pytest.mark.slow
 def test_an_op_the_server_lacks_leaves_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(ops_module, "TEXT_OPS", ())
     with pytest.raises(InvalidInput, match="CaseFoldUTF8"):

@@ -61,6 +61,7 @@ def test_the_server_keeps_what_the_document_promises(shop, mode, operations):
         kept()
 
 
+@pytest.mark.slow
 def test_every_route_is_there_and_labels_are_those_given(document):
     which = ("", "/versions/{version}", "/labels/{label}")
     ends = ("", "/metadata", ":predict")
@@ -72,6 +73,7 @@ def test_every_route_is_there_and_labels_are_those_given(document):
 ROW = {"history_item_ids": ["i1"] * 6, "history_events": [""] * 6, "exclude_item_ids": [""] * 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "fits"),
     [

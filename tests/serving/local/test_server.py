@@ -48,6 +48,7 @@ def until(condition, seconds=120):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_new_version_takes_over_without_a_lost_request(toy, tmp_path):
     folder = tmp_path / "m"
     place(folder, toy, 1)
@@ -74,6 +75,7 @@ def test_a_new_version_takes_over_without_a_lost_request(toy, tmp_path):
     assert all(answers == sorted(answers) and set(answers) == {1.0, 2.0, 3.0} for answers in seen)
 
 
+@pytest.mark.slow
 def test_a_broken_version_changes_nothing_and_is_reported(toy, tmp_path, ask_server):
     folder = tmp_path / "m"
     place(folder, toy, 1)
@@ -92,6 +94,7 @@ def test_a_broken_version_changes_nothing_and_is_reported(toy, tmp_path, ask_ser
         until(lambda: factor(Client(server.rest, "m")) == 2)
 
 
+@pytest.mark.slow
 def test_a_model_that_touches_files_is_not_loaded(toy, tmp_path):
     import tensorflow as tf
 
@@ -104,6 +107,7 @@ def test_a_model_that_touches_files_is_not_loaded(toy, tmp_path):
         assert "ReadFile" in server.server.models["m"].states[2].error
 
 
+@pytest.mark.slow
 def test_labels_follow_the_file_and_a_rollback_is_one_call(toy, tmp_path):
     folder = tmp_path / "m"
     place(folder, toy, 1)
@@ -119,6 +123,7 @@ def test_labels_follow_the_file_and_a_rollback_is_one_call(toy, tmp_path):
         assert factor(client) == 1
 
 
+@pytest.mark.slow
 def test_the_server_does_not_start_without_a_version_that_loads(tmp_path, toy):
     (tmp_path / "m").mkdir()
     with pytest.raises(InvalidInput, match="Expected a version that loads"), LocalServer(tmp_path / "m"):
@@ -129,6 +134,7 @@ def test_the_server_does_not_start_without_a_version_that_loads(tmp_path, toy):
         LocalServer(tmp_path / "m", tmp_path / "a/../m")
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_reported(server, toy, tmp_path):
     place(tmp_path / "m", toy, 1)
     taken = ServerOptions(rest_port=server.server.rest_port, grpc_port=None)
@@ -143,6 +149,7 @@ def test_a_signature_without_a_batch_dimension_is_called_alone(server):
         assert [a.result()["mean"] for a in asked] == list(range(8))
 
 
+@pytest.mark.slow
 def test_requests_beyond_the_limit_are_refused_as_unavailable(toy, tmp_path, ask_server):
     place(tmp_path / "m", toy, 1)
     limited = options(limits=Limits(max_waiting=1))
@@ -156,6 +163,7 @@ def test_requests_beyond_the_limit_are_refused_as_unavailable(toy, tmp_path, ask
         busy.result()
 
 
+@pytest.mark.slow
 def test_serve_runs_until_it_is_stopped(toy, tmp_path):
     place(tmp_path / "m", toy, 1)
     ports = []

@@ -64,6 +64,7 @@ def test_softmax_serves_the_most_probable_items(behaviour_run, tmp_path):
     assert signatures["encode"](behaviour_text=texts)["embeddings"].shape == (2, 7)
 
 
+@pytest.mark.slow
 def test_sigmoid_serves_a_probability_for_each_row(behaviour_run, tmp_path):
     import tensorflow as tf
 

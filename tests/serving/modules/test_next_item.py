@@ -212,6 +212,7 @@ def test_seen_items_are_listed_unless_excluded(rebuilt):
     assert_allclose(answer["scores"].numpy()[0], np.sort(scores)[::-1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_new_users_get_the_popular_items_of_their_segment(rebuilt, call_of, tmp_path):
     """North takes i2 most, then i7 and i5 alike; of everybody i11 is taken most, then i10, and so on."""
     from tfrec.serving import export

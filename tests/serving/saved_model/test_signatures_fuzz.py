@@ -42,6 +42,7 @@ def check_lists(answer, forbidden):
     return answer["count"].tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 3), st.booleans())
 def test_recommend_leaves_out_exactly_what_was_seen_and_excluded(signatures, data, batch, filtered):

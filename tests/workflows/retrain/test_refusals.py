@@ -57,6 +57,7 @@ def test_clocks_that_jump_are_refused(quick):
     assert quick.retrain(12, events=late, force=True)["status"] in ("promoted", "refused")
 
 
+@pytest.mark.slow
 def test_a_second_process_learns_which_one_holds_the_lock(job):
     with locked(job.home), pytest.raises(Busy, match=f"Process {os.getpid()} is retraining") as error:
         job.retrain(10)

@@ -47,6 +47,7 @@ def ndcg(model, asked):
     return evaluate_ranking(NextItemScorer(model), asked, num_items=ITEMS, ks=(10,), bootstrap=0).metrics["ndcg@10"]
 
 
+@pytest.mark.slow
 def test_people_who_take_again_what_they_took_most_are_found_out(model):
     """Their habit is older than what the transformer reads, and the fit has not seen it."""
     asked = queries(lambda rng, row: np.bincount(row).argmax())
@@ -56,12 +57,14 @@ def test_people_who_take_again_what_they_took_most_are_found_out(model):
     assert found.slope > 1 and ndcg(model, asked) > before + 0.2
 
 
+@pytest.mark.slow
 def test_a_memory_that_knows_is_turned_up_and_reads_the_newest(model):
     model.memory.assign(weight=0.05)
     found = balance(model, queries(lambda rng, row: (row[-1] + 1) % ITEMS))
     assert found.weight / found.cosine > 0.2 and found.decay <= 0.8
 
 
+@pytest.mark.slow
 def test_a_network_that_shouts_is_turned_down_where_no_strength_gains_alone(model):
     """The memory knows what is liked; seen from a loud network, a step of either changes nothing."""
     model.memory.assign(weight=0.02)
@@ -74,6 +77,7 @@ def test_a_network_that_shouts_is_turned_down_where_no_strength_gains_alone(mode
     assert values[1] == values[0] and max(values) > values[0] + 0.1
 
 
+@pytest.mark.slow
 def test_where_popularity_is_all_there_is_the_popular_are_raised_and_else_not():
     made = NextItemModel(ITEMS, 1, dim=8, heads=2, max_history=4, popular=10)
     counts = 1000 // (np.arange(ITEMS) + 1)
@@ -87,6 +91,7 @@ def test_where_popularity_is_all_there_is_the_popular_are_raised_and_else_not():
     assert balance(made, queries(lambda rng, row: ITEMS - 1 - rng.choice(ITEMS, p=chances))).popularity == 0
 
 
+@pytest.mark.slow
 def test_where_a_rare_item_tells_more_the_frequent_are_discounted(model):
     """The newest item is taken by everybody, and what goes with the rare one before it is what is taken next."""
     near = (np.arange(ITEMS) + 1) % ITEMS
@@ -101,6 +106,7 @@ def test_where_a_rare_item_tells_more_the_frequent_are_discounted(model):
     assert found.discount > 0 and ndcg(model, asked) > before + 0.01
 
 
+@pytest.mark.slow
 def test_what_is_put_scores_as_it_was_measured(model):
     asked = queries(lambda rng, row: (row[-3] + 1) % ITEMS)
     found = balance(model, asked)
@@ -121,6 +127,7 @@ def test_what_is_added_by_the_kind_of_an_event_counts_as_what_is_added_to_all():
     assert plain["slope"] > 1
 
 
+@pytest.mark.slow
 def test_noise_moves_little_and_the_model_stays_as_it_was(model):
     before = [weight.numpy() for weight in model.weights]
     asked = queries(lambda rng, row: rng.integers(ITEMS))
@@ -142,6 +149,7 @@ def test_too_few_queries_or_targets_move_nothing(model, users, targets, moves):
     assert moves or balances(model, asked) == [Balance.of(model)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 4])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_queries_are_ranked_as_by_the_scores_of_the_whole_catalogue(most, exclude_seen, monkeypatch):
