@@ -167,8 +167,8 @@ def signature(size: int, calls: int) -> None:
 
 def timed(folder: Path, inputs: dict[str, Any], calls: int) -> list[float]:
     """Seconds of each call of the default signature by the C program, without the first tenth of the calls."""
+    from tfrec.guard.servable_ops import read_saved_model
     from tfrec.serving.checking.c_loader import compile_loader, find_compiler, time_native
-    from tfrec.serving.saved_model.allowed_ops import read_saved_model
 
     compiler = find_compiler()
     if compiler is None:

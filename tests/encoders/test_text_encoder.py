@@ -34,7 +34,7 @@ def test_a_loaded_encoder_has_the_metadata_of_the_import(encoder, tiny_hf_bert, 
     config = read_checkpoint(tiny_hf_bert, "mean").config
     assert about.pop("backbone") == {"family": "bert", **config.to_dict()}
     assert about == {**expected, "sha256": read_checkpoint(tiny_hf_bert, "mean").sha256}
-    assert (encoder.dim, encoder.max_seq_length, encoder.hash) == (32, 128, about["sha256"])
+    assert (encoder.dim, encoder.max_seq_length, encoder.recorded_hash) == (32, 128, about["sha256"])
 
 
 def test_a_preprocessors_call_packs_128_tokens(tiny_encoder, ids_of):
@@ -231,7 +231,7 @@ def test_the_error_of_the_hub_is_reported(monkeypatch):
         (lambda folder: (folder / "tfrec_encoder.json").write_text("{"), "not valid JSON"),
         (lambda folder: (folder / "tfrec_encoder.json").unlink(), "has no tfrec_encoder.json"),
         (lambda folder: (folder / "encoder" / "saved_model.pb").write_bytes(b"\xffno"), "encoder"),
-        (lambda folder: (folder / "preprocessor" / "saved_model.pb").write_bytes(b"\xffno"), "cannot be loaded"),
+        (lambda folder: (folder / "preprocessor" / "saved_model.pb").write_bytes(b"\xffno"), "is not a SavedModel"),
     ],
 )
 def test_a_folder_with_the_wrong_files_is_refused(tiny_encoder, tmp_path, damage, words):

@@ -98,7 +98,9 @@ def test_texts_chosen_together_get_similar_vectors(shop, tiny_encoder, tmp_path)
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_encoder_and_an_existing_folder_is_kept(shop, tiny_encoder, tmp_path):
     short = settings(steps=2)
-    hashes = {load_encoder(adapt_encoder(shop, tmp_path / n, short, source=str(tiny_encoder))).hash for n in "ab"}
+    hashes = {
+        load_encoder(adapt_encoder(shop, tmp_path / n, short, source=str(tiny_encoder))).weights_hash for n in "ab"
+    }
     assert len(hashes) == 1
     with pytest.raises(InvalidInput, match="exists already"):
         adapt_encoder(shop, tmp_path / "a", short, source=str(tiny_encoder))

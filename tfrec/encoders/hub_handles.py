@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfrec.errors import InvalidInput, Unavailable
+from tfrec.guard.guarded import guarded_model
 
 PAIR_SIGN = "|"
 
 
 def resolve_handle(handle: str) -> Path:
-    """The local folder of a SavedModel. A URL is downloaded, and cached by tensorflow_hub.
+    """The local folder of a SavedModel that may be loaded. A URL is downloaded, and cached by tensorflow_hub.
 
     Raises:
-        InvalidInput: There is no SavedModel at the handle.
+        InvalidInput: There is no SavedModel at the handle, or one that could do harm.
         Unavailable: The server of the handle cannot be reached.
     """
     import urllib.error
@@ -21,11 +22,9 @@ def resolve_handle(handle: str) -> Path:
     import tensorflow_hub as hub
 
     if "://" not in handle:
-        if not (Path(handle) / "saved_model.pb").is_file():
-            raise InvalidInput(f"Expected a SavedModel (a folder with saved_model.pb) at {handle!r}; found none.")
-        return Path(handle)
+        return guarded_model(handle)
     try:
-        return Path(hub.resolve(handle))
+        folder = Path(hub.resolve(handle))
     except urllib.error.HTTPError as error:
         raise InvalidInput(f"The hub answered {error.code} {error.reason} to {handle!r}. Check the handle.") from None
     except (
@@ -34,6 +33,7 @@ def resolve_handle(handle: str) -> Path:
         raise Unavailable(
             f"Cannot download {handle!r}: {error}. Go online, check the handle, or pass a folder."
         ) from None
+    return guarded_model(folder)
 
 
 def split_pair(handles: str) -> tuple[str, str]:

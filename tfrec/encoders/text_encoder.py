@@ -12,17 +12,20 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tensorflow_text as tf_text  # noqa: F401  registers the preprocessors' ops
 
+from tfrec.encoders.encoder_hash import encoder_sha256, weights_sha256
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
 from tfrec.encoders.hub_handles import resolve_handle, split_pair
 from tfrec.encoders.runtimes import PRECISIONS, EncoderRuntime, select_runtime
-from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict
+from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
 from tfrec.errors import InvalidInput
 from tfrec.files import folder_sha256, read_json
+from tfrec.guard.guarded import guarded_model
 from tfrec.progress import track
 from tfrec.schema import POOLED_OUTPUT
 
 _CHUNK = 16384  # texts tokenised at a time: enough to sort by length, few enough to fit in memory
 _HUB_LENGTH = 512  # TF-Hub encoders do not state their maximum length; this is BERT's
+_REQUIRED = {"dim": int, "max_seq_length": int, "sha256": str}  # in tfrec_encoder.json
 _SPECIAL = 2  # [CLS] and [SEP] around one segment
 
 
@@ -34,12 +37,14 @@ class TextEncoder:
         encoder_handle: Handle of a TF-Hub text encoder, for `hub.KerasLayer`.
         dim: int. Width of the vectors.
         max_seq_length: int. Maximum input length in tokens.
-        hash: SHA-256 of everything that determines the vectors.
+        hash: SHA-256 of everything that determines the vectors, computed from the files.
         trainable: Whether `encoder` exposes its weights for training.
         precision: Precision of `encode`: "float32", "bfloat16" (faster on processors that support it) or "int8" (faster
             still, but less exact). Other precisions than float32 need an encoder that `import_encoder` made from a
             checkpoint.
         backbone: Shape of such an encoder, otherwise None.
+        recorded_hash: The hash that its folder claims, or that older versions computed. It only finds out whether a run
+            of an older version was trained with this encoder.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class TextEncoder:
         trainable: bool = False,
         precision: str = "float32",
         backbone: BackboneConfig | None = None,
+        recorded_hash: str | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise InvalidInput(f"Expected encoder.precision {', '.join(PRECISIONS)}; received {precision!r}.")
@@ -60,6 +66,13 @@ class TextEncoder:
         self._runtimes: dict[int, EncoderRuntime] = {}
         self.preprocessor_handle, self.encoder_handle = preprocessor_handle, encoder_handle
         self.dim, self.max_seq_length, self.hash, self.trainable = dim, max_seq_length, hash, trainable
+        self.recorded_hash = recorded_hash
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of shape, vocabulary and weights; the same after the same checkpoint is converted again."""
+        shape = config_to_dict(self.backbone) if self.backbone else None
+        return weights_sha256(Path(self.preprocessor_handle), Path(self.encoder_handle), shape)
 
     @cached_property
     def preprocessor(self) -> Any:
@@ -196,22 +209,29 @@ def load_folder(folder: Path, trainable: bool = False, precision: str = "float32
         InvalidInput: A file is missing or invalid.
     """
     about = read_json(folder / ABOUT)
-    keys = ("dim", "max_seq_length", "sha256")
-    if not isinstance(about, dict) or any(key not in about for key in keys):
-        raise InvalidInput(f"Expected {', '.join(keys)} in {folder / ABOUT}. Import the encoder again.")
+    if not isinstance(about, dict) or not _REQUIRED.items() <= {k: type(v) for k, v in about.items()}.items():
+        raise InvalidInput(f"Expected {', '.join(_REQUIRED)} in {folder / ABOUT}. Import the encoder again.")
     for part in (PREPROCESSOR, ENCODER):
         if not (folder / part / "saved_model.pb").is_file():
             raise InvalidInput(f"{folder} has no SavedModel named {part}. Import the encoder again.")
+    parts = guarded_model(folder / PREPROCESSOR), guarded_model(folder / ENCODER)
     return TextEncoder(
-        str(folder / PREPROCESSOR),
-        str(folder / ENCODER),
+        *map(str, parts),
         dim=about["dim"],
         max_seq_length=about["max_seq_length"],
-        hash=about["sha256"],
+        hash=encoder_sha256(*parts, about.get("backbone")),
         trainable=trainable,
         precision=precision,
-        backbone=config_from_dict(about["backbone"]) if about.get("backbone") else None,
+        backbone=_backbone(about.get("backbone"), folder),
+        recorded_hash=about["sha256"],
     )
+
+
+def _backbone(values: Any, folder: Path) -> BackboneConfig | None:
+    try:
+        return config_from_dict(values) if values else None
+    except (TypeError, KeyError, ValueError, InvalidInput) as error:
+        raise InvalidInput(f"The backbone in {folder / ABOUT} is invalid: {error}. Import the encoder again.") from None
 
 
 def load_pair(handles: str, trainable: bool = False, precision: str = "float32") -> TextEncoder:
@@ -227,9 +247,10 @@ def load_pair(handles: str, trainable: bool = False, precision: str = "float32")
             contract.
         Unavailable: The server of a handle cannot be reached.
     """
-    folders = [resolve_handle(handle) for handle in split_pair(handles)]
-    digest = folder_sha256(folders[0]) + folder_sha256(folders[1])
-    about: dict[str, Any] = {"trainable": trainable, "precision": precision}
+    preprocessor, encoder = split_pair(handles)
+    folders = resolve_handle(preprocessor), resolve_handle(encoder)
+    digest, earlier = encoder_sha256(*folders, None), "".join(map(folder_sha256, folders))
+    about: dict[str, Any] = {"trainable": trainable, "precision": precision, "recorded_hash": earlier}
     pair = TextEncoder(*map(str, folders), dim=0, max_seq_length=_HUB_LENGTH, hash=digest, **about)
     inputs = pair.inputs(["a text"], 8)
     try:

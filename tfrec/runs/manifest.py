@@ -9,6 +9,7 @@ from typing import Any
 
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import TextEncoder
 from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.version import __version__
 
@@ -16,7 +17,7 @@ PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensor
 
 
 def manifest_of(
-    dataset: PreparedDataset, config: RunConfig, model: dict[str, Any] | None, encoder_hash: str | None
+    dataset: PreparedDataset, config: RunConfig, model: dict[str, Any] | None, encoder: TextEncoder | None
 ) -> dict[str, Any]:
     """The contents of `manifest.json`, except timings and the number of epochs.
 
@@ -24,7 +25,7 @@ def manifest_of(
         dataset: The training data.
         config: The configuration.
         model: The result of `ModelFamily.model_config`.
-        encoder_hash: Hash of the text encoder; None for a model without text.
+        encoder: The text encoder; None for a model without text.
     """
     return {
         "kind": config.model.kind,
@@ -33,7 +34,8 @@ def manifest_of(
         "data": dataset.manifest["fingerprint"],
         "split": dataset.manifest["split"],
         "encoder": config.encoder.name,
-        "encoder_hash": encoder_hash,
+        "encoder_hash": encoder.hash if encoder else None,
+        "encoder_weights_hash": encoder.weights_hash if encoder else None,
         "seed": config.training.seed,
         "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
         "exclude_seen": excludes_seen(config, dataset),  # stored here because export has no access to the dataset

@@ -113,13 +113,20 @@ class Run:
         fine_tuned = self.path / ENCODER_FOLDER
         options = self.config.encoder
         encoder = load_encoder(fine_tuned if fine_tuned.is_dir() else options.name, precision=options.precision)
-        expected = self.manifest["encoder_hash"]
-        if expected and encoder.hash != expected:
+        expected = self.manifest.get("encoder_hash")
+        if expected and not self._trained_with(encoder):
             raise InvalidInput(
                 f"The encoder {options.name!r} is not the one this run was trained with (hash "
                 f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
             )
         return encoder
+
+    def _trained_with(self, encoder: TextEncoder) -> bool:
+        """Whether the encoder is that of the training, or was converted again from the same checkpoint."""
+        expected, weights = self.manifest["encoder_hash"], self.manifest.get("encoder_weights_hash")
+        if weights is None:  # written by a version whose hash was the one that the encoder's folder recorded
+            return expected in (encoder.hash, encoder.recorded_hash)
+        return bool(encoder.hash == expected or encoder.weights_hash == weights)
 
     @cached_property
     def model(self) -> Any:

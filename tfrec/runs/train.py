@@ -107,8 +107,7 @@ def _train(
     result = family.fit(dataset, config, folder, FitContext(encoder, text_vectors, earlier, resume, after_epoch))
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
     _save(folder, dataset, config, family, result)
-    encoder_hash = result.encoder_hash or (encoder.hash if encoder else None)
-    manifest = manifest_of(dataset, config, family.model_config(result.model), encoder_hash)
+    manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
     manifest |= {"epochs": len(result.history), "timings": timings}
     write_json(folder / MANIFEST_FILE, manifest)
 

@@ -14,10 +14,10 @@ class FitResult:
         model: The model with its best weights; a Keras model, or any object that its family can save and load.
         history: One row of metrics per epoch.
         metrics_valid: Validation metrics of the best epoch.
-        encoder_hash: Hash of the encoder that was trained with the model; None if none was.
+        encoder: The text encoder that was trained with the model; None if none was.
     """
 
     model: Any
     history: list[dict[str, Any]] = field(default_factory=list)
     metrics_valid: dict[str, Any] = field(default_factory=dict)
-    encoder_hash: str | None = None
+    encoder: Any = None

@@ -198,7 +198,7 @@ def test_an_index_with_its_vectors_is_less_than_twice_the_vectors(make):
 
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
 def test_the_index_is_exported_as_plain_ops(tmp_path, shop, kind):
-    from tfrec.serving.saved_model.allowed_ops import refuse_unservable, used_ops
+    from tfrec.guard.servable_ops import refuse_unservable, used_ops
 
     items, queries = shop
 

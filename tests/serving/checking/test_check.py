@@ -108,7 +108,7 @@ def test_a_damaged_export_does_not_pass(exported, tmp_path):
 
 @needs_compiler
 def test_calls_are_timed_one_by_one_through_the_c_api(exported, program):
-    from tfrec.serving.saved_model.allowed_ops import read_saved_model
+    from tfrec.guard.servable_ops import read_saved_model
 
     about = read_saved_model(exported).meta_graphs[0].signature_def["similar_items"]
     call = {

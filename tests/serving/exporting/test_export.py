@@ -10,8 +10,8 @@ import pytest
 
 from tfrec.errors import InvalidInput
 from tfrec.files import file_sha256, read_json
+from tfrec.guard import servable_ops as ops_module
 from tfrec.serving import export, next_version
-from tfrec.serving.saved_model import allowed_ops as ops_module
 
 
 def test_the_folder_holds_what_a_server_needs(exported):

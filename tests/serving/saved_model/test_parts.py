@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from tfrec.errors import InvalidInput
-from tfrec.serving.saved_model.allowed_ops import TEXT_OPS, refuse_unservable
+from tfrec.guard.servable_ops import TEXT_OPS, refuse_unservable
 from tfrec.serving.saved_model.example_requests import differences, example_requests, from_json, to_json
 
 

@@ -7,10 +7,10 @@ import pytest
 import tfrec  # noqa: F401  the Keras guard, before TensorFlow
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.files import cache_dir
+from tfrec.guard.servable_ops import read_saved_model
+from tfrec.guard.unsafe_ops import ASSET_OPS, REFUSED_OPS, SAVER_OPS, refuse_unsafe
 from tfrec.serving import check
 from tfrec.serving.checking import c_loader as native
-from tfrec.serving.saved_model.allowed_ops import read_saved_model
-from tfrec.serving.saved_model.safety import ASSET_OPS, REFUSED_OPS, SAVER_OPS, refuse_unsafe
 from tfrec.serving.saved_model.warmup import read_warmup, write_warmup
 
 

@@ -54,7 +54,7 @@ def save_tuned(
     """
     config = encoder.backbone
     assert config is not None
-    digest = hashlib.sha256(encoder.hash.encode())
+    digest = hashlib.sha256(encoder.weights_hash.encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     about = about_encoder(config, digest.hexdigest(), source)

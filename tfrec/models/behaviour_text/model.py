@@ -38,6 +38,7 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.behaviour_text import behaviour_text
 from tfrec.data.histories import Histories
+from tfrec.encoders.hub_handles import resolve_handle
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head
@@ -111,7 +112,7 @@ class BehaviourTextModel(keras.Model):
         # === Layers ===
         tokenize = hub.KerasLayer(encoder.preprocessor.tokenize, name="tokenize")
         pack = hub.KerasLayer(encoder.preprocessor.bert_pack_inputs, arguments={"seq_length": tokens}, name="pack")
-        bert = hub.KerasLayer(encoder.encoder_handle, trainable=trainable_encoder, name="encoder")
+        bert = hub.KerasLayer(str(resolve_handle(encoder.encoder_handle)), trainable=trainable_encoder, name="encoder")
 
         def encoded(*segments: Any) -> Any:
             return bert(TrimPadding()(pack(list(segments))))[schema.POOLED_OUTPUT]

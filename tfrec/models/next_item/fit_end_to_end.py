@@ -92,7 +92,7 @@ def fit_end_to_end(
     result.model.items.text.assign(vectors)
     if config.training.balance and result.metrics_valid:
         result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
-    result.encoder_hash = tuned.hash
+    result.encoder = tuned
     return result
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.files import read_json
+from tfrec.guard.servable_ops import MINIMUM_SERVER, read_saved_model, refuse_unservable, used_ops
+from tfrec.guard.unsafe_ops import refuse_unsafe
 from tfrec.serving.checking import c_loader
 from tfrec.serving.checking.minimum_server import minimum_server
-from tfrec.serving.saved_model.allowed_ops import MINIMUM_SERVER, read_saved_model, refuse_unservable, used_ops
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Example, Tensor, differences, to_json
-from tfrec.serving.saved_model.safety import refuse_unsafe
 from tfrec.serving.saved_model.size_report import SizeReport, size_report
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
 
@@ -73,7 +73,7 @@ def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow
     """Loads an export the way TF Serving does and compares its answers with those stored at export.
 
     Before anything is loaded, the graph is inspected: a model with ops that TF Serving lacks, or that touch files or
-    Python (see `safety.refuse_unsafe`), is refused. Then a small C program (`c_loader.c`, compiled on first use) loads
+    Python (`tfrec/guard/unsafe_ops.py`), is refused. Then a small C program (`c_loader.c`, compiled on first use) loads
     TF Text's op libraries and the SavedModel, repeats the requests of `assets.extra/examples.json` and replays the
     warm-up requests. Without a working C compiler, a Python process that imports only TensorFlow and TF Text does the
     same, and the report says so.

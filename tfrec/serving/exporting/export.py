@@ -13,9 +13,9 @@ from tfrec.data.dataset import load_dataset
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
+from tfrec.guard.servable_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
 from tfrec.serving.exporting.servable import ExportOptions, Servable
 from tfrec.serving.exporting.server_config_files import write_serving_files
-from tfrec.serving.saved_model.allowed_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, to_json
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 from tfrec.version import __version__

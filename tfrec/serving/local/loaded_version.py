@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops
 
+from tfrec.guard.servable_ops import read_saved_model, refuse_unservable, used_ops
+from tfrec.guard.unsafe_ops import refuse_unsafe
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
-from tfrec.serving.saved_model.allowed_ops import read_saved_model, refuse_unservable, used_ops
-from tfrec.serving.saved_model.safety import refuse_unsafe
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]

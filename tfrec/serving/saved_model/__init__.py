@@ -1,1 +1,1 @@
-"""Contents of a SavedModel: allowed ops, safety, signatures, example and warm-up requests, size."""
+"""Contents of a SavedModel: signatures, example and warm-up requests, size."""

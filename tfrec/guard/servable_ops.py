@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tfrec.errors import InvalidInput
-from tfrec.serving.saved_model.safety import REFUSED_OPS
+from tfrec.guard.unsafe_ops import REFUSED_OPS
 
 MINIMUM_SERVER: Final = "2.20"
 """The first release of TF Serving whose TF Text has all `TEXT_OPS`."""

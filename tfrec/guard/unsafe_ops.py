@@ -1,9 +1,9 @@
-"""Refuses SavedModels that could do harm: a SavedModel is a program that runs with the rights of the server."""
+"""Refuses SavedModels that could do harm: a SavedModel is a program that runs with the rights of who loads it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from tfrec.errors import InvalidInput
@@ -42,6 +42,8 @@ SAVER_OPS: Final = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
 """The ops by which every SavedModel loads its variables. A request that reached them could read or write any file."""
 
 _WRITERS: Final = frozenset({"SaveV2", "MergeV2Checkpoints"})
+_FILLS_A_TABLE: Final = "_initialize"
+"""The method by which TensorFlow fills a table while a model loads."""
 _MAIN_OPS: Final = frozenset({"saved_model_main_op", "legacy_init_op"})
 """Collections that name the ops which run while a model in the TF1 format loads."""
 
@@ -55,9 +57,9 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
     A model is refused if
 
     - it has an op of `REFUSED_OPS` anywhere,
-    - a signature reaches an op of the saver or of asset tables,
+    - a signature, or a function that Python can call, reaches an op of the saver or of asset tables,
     - an op of the saver runs while the model loads, other than to read its variables,
-    - an asset table reads a file that is not an asset of the model.
+    - an asset table reads a file that is not an asset of the model, or an asset lies outside `assets/`.
 
     Args:
         saved_model: Of `read_saved_model`.
@@ -68,24 +70,65 @@ def refuse_unsafe(saved_model: Any, where: str | Path) -> None:
         functions = {f.signature.name: f for f in graph.graph_def.library.function}
         everywhere = {node.op for node in graph.graph_def.node}
         everywhere.update(node.op for function in functions.values() for node in function.node_def)
-        problems.update(f"{op}" for op in everywhere & REFUSED_OPS)
-        for name, signature in graph.signature_def.items():
-            loading = name.startswith("__saved_model")
-            reached = _reachable_ops(graph, functions, (info.name for info in signature.outputs.values()))
-            refused = SAVER_OPS if loading else SAVER_OPS | ASSET_OPS
-            problems.update(f"{op} (reached by the signature {name!r})" for op in reached & refused)
-        for name in _MAIN_OPS & set(graph.collection_def):
-            reached = _reachable_ops(graph, functions, graph.collection_def[name].node_list.value)
-            problems.update(f"{op} (run while it loads)" for op in reached & SAVER_OPS)
-        restored = _reachable_ops(graph, functions, [graph.saver_def.restore_op_name])
-        problems.update(f"{op} (run while it loads)" for op in restored & _WRITERS)
+        problems.update(everywhere & REFUSED_OPS)
+        problems.update(_in_signatures(graph, functions))
+        problems.update(_in_objects(graph, functions))
+        problems.update(_while_loading(graph, functions))
         problems.update(_tables_outside_assets(graph, functions))
+        problems.update(_assets_elsewhere(graph))
     if problems:
         raise InvalidInput(
             f"Expected a model that accesses only its own variables and assets; {where} holds "
-            f"{', '.join(sorted(problems))}. A SavedModel is a program: do not serve this one. If it is yours, "
+            f"{', '.join(sorted(problems))}. A SavedModel is a program: do not use this one. If it is yours, "
             f"replace these ops with plain TensorFlow and export again."
         )
+
+
+def _in_signatures(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
+    for name, signature in graph.signature_def.items():
+        loading = name.startswith("__saved_model")
+        reached = _reachable_ops(graph, functions, (info.name for info in signature.outputs.values()))
+        refused = SAVER_OPS if loading else SAVER_OPS | ASSET_OPS
+        yield from (f"{op} (reached by the signature {name!r})" for op in reached & refused)
+
+
+def _in_objects(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
+    """What functions reach that Python calls as methods: `tokenize`, `__call__`, those that create and fill tables."""
+    nodes = graph.object_graph_def.nodes
+    parents: dict[int, set[tuple[int, str]]] = {}
+    for number, node in enumerate(nodes):
+        for child in node.children:
+            parents.setdefault(child.node_id, set()).add((number, child.local_name))
+    for number, node in enumerate(nodes):
+        names = [*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name]
+        reached = _ops_of_functions([name for name in names if name in functions], functions)
+        methods = _method_names(number, parents)
+        refused = SAVER_OPS if methods == {_FILLS_A_TABLE} else SAVER_OPS | ASSET_OPS
+        yield from (f"{op} (reached by the method {' or '.join(sorted(methods))})" for op in reached & refused)
+
+
+def _method_names(number: int, parents: dict[int, set[tuple[int, str]]]) -> set[str]:
+    """The names under which Python finds a function; its traces (`trace_0`, …) are found under its own."""
+    names: set[str] = set()
+    for parent, name in parents.get(number, ()):
+        names |= {above for _, above in parents.get(parent, ())} if name.startswith("trace_") else {name}
+    return names
+
+
+def _while_loading(graph: Any, functions: dict[str, Any]) -> Iterator[str]:
+    for name in _MAIN_OPS & set(graph.collection_def):
+        reached = _reachable_ops(graph, functions, graph.collection_def[name].node_list.value)
+        yield from (f"{op} (run while it loads)" for op in reached & SAVER_OPS)
+    restored = _reachable_ops(graph, functions, [graph.saver_def.restore_op_name])
+    yield from (f"{op} (run while it loads)" for op in restored & _WRITERS)
+
+
+def _assets_elsewhere(graph: Any) -> Iterator[str]:
+    """Assets whose name leads out of `assets/`: TensorFlow joins the two and asks no more."""
+    for asset in graph.asset_file_def:
+        path = PurePosixPath(asset.filename)
+        if path.is_absolute() or ".." in path.parts:
+            yield f"the asset {asset.filename} (outside assets/)"
 
 
 def _reachable_ops(graph: Any, functions: dict[str, Any], tensors: Iterable[str]) -> set[str]:
