@@ -20,6 +20,7 @@ from tfrec.serving.checking.minimum_server import minimum_server
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Example, Tensor, differences, to_json
 from tfrec.serving.saved_model.size_report import SizeReport, size_report
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
+from tfrec.serving.version_folders import refuse_special_files
 
 C_API: Final = "TensorFlow's C API, without Python"
 CLEAN_PYTHON: Final = "a Python process that imports only tensorflow and tensorflow_text"
@@ -92,6 +93,7 @@ def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow
     if tensorflow not in (None, MINIMUM_SERVER):
         raise InvalidInput(f"Expected {MINIMUM_SERVER} as the TensorFlow to check with, received {tensorflow!r}.")
     folder = Path(version_folder).resolve()
+    refuse_special_files(folder)
     saved_model = read_saved_model(folder)
     refuse_unsafe(saved_model, version_folder)
     ops = used_ops(folder)

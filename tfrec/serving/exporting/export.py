@@ -18,6 +18,7 @@ from tfrec.serving.exporting.servable import ExportOptions, Servable
 from tfrec.serving.exporting.server_config_files import write_serving_files
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, to_json
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
+from tfrec.serving.version_folders import MAX_VERSION, version_folders
 from tfrec.version import __version__
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def export(
 
     out = Path(out)
     number = next_version(out) if version is None else version
-    if number < 1:
-        raise InvalidInput(f"Expected a positive integer as the version, received {number}.")
+    if not 1 <= number <= MAX_VERSION:
+        raise InvalidInput(f"Expected a positive integer up to {MAX_VERSION} as the version, received {number}.")
     folder = out / str(number)
     refuse_existing(folder, force)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
@@ -96,12 +97,14 @@ def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None)
 
 
 def next_version(out: str | Path) -> int:
-    """One more than the highest version in `out`; 1 if there is none."""
+    """One more than the highest version in `out`; 1 if there is none. Numbers beyond int64 are no versions."""
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InvalidInput(f"Expected a folder to export to, {out} is a file. Choose another name.")
-    versions = [int(p.name) for p in out.iterdir() if p.name.isdecimal()] if out.is_dir() else []
-    return max(versions, default=0) + 1
+    number = max(version_folders(out) if out.is_dir() else (), default=0) + 1
+    if number > MAX_VERSION:
+        raise InvalidInput(f"Expected versions below {MAX_VERSION} in {out}; there is none after that. Rename it.")
+    return number
 
 
 def check_ranker_fits(run: Run, ranker: Run) -> None:

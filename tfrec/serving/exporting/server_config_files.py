@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tfrec.errors import InvalidInput
+from tfrec.serving.version_folders import version_folders
 
 IMAGE: Final = "tensorflow/serving:2.20.0"
 MODELS_CONFIG: Final = "serving/models.config"
@@ -256,8 +257,8 @@ def _models_config(name: str, labels: Mapping[str, int] | None = None) -> str:
 
 
 def _versions(folder: Path) -> dict[int, Path]:
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return {int(p.name): p for p in paths if p.name.isdecimal() and (p / "saved_model.pb").is_file()}
+    found = version_folders(folder) if folder.is_dir() else {}
+    return {number: path for number, path in found.items() if (path / "saved_model.pb").is_file()}
 
 
 def _bytes_of(version: Path) -> int:

@@ -15,6 +15,7 @@ from tfrec.guard.servable_ops import read_saved_model, refuse_unservable, used_o
 from tfrec.guard.unsafe_ops import refuse_unsafe
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
+from tfrec.serving.version_folders import refuse_special_files
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -91,11 +92,12 @@ class LoadedVersion:
         threads: Threads that TensorFlow uses for one op; 0 for one for each core.
 
     Raises:
-        InvalidInput: the model is broken, or has ops that a server must not run.
+        InvalidInput: the model is broken, has ops that a server must not run, or a pipe or device among its files.
         RequestError: one of its warm-up requests failed.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
+        refuse_special_files(folder)
         saved_model = read_saved_model(folder)
         refuse_unsafe(saved_model, folder)
         refuse_unservable(used_ops(folder))

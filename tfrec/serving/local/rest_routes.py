@@ -16,8 +16,9 @@ from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.openapi import openapi
 from tfrec.serving.local.rest_json import parse_body, read_inputs, write_outputs
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
+from tfrec.serving.version_folders import MAX_VERSION
 
-_WHICH: Final = r"([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
+_WHICH: Final = r"([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _CALL: Final = re.compile(rf"/v1/models/{_WHICH}:(classify|regress|predict)", re.IGNORECASE)
 _ABOUT: Final = re.compile(rf"/v1/models/{_WHICH}(/metadata)?", re.IGNORECASE)
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
@@ -94,7 +95,7 @@ def _about(core: Core, match: re.Match[str]) -> web.Response:
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    if len(text) > 18:  # versions are int64
+    if len(text) > 19 or int(text) > MAX_VERSION:
         raise invalid(f"Failed to convert version: {text:.40} to numeric.")
     return int(text)
 

@@ -16,6 +16,7 @@ from tfrec.errors import InvalidInput
 from tfrec.serving.exporting.server_config_files import MODELS_CONFIG
 from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
+from tfrec.serving.version_folders import servable_versions
 
 START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
 
@@ -95,7 +96,9 @@ class Versions:
             if not self.loaded and self._failed.get(number) != self._stamp(number):
                 changed |= await self._add(number)
         self.labels = {label: number for label, number in policy.labels.items() if number in self.loaded}
-        return self._drop_surplus(policy) or changed
+        changed |= self._drop_surplus(policy)
+        self._forget_vanished()
+        return changed
 
     def close(self) -> None:
         """Drops all versions."""
@@ -132,11 +135,14 @@ class Versions:
             gc.collect()
         return bool(surplus)
 
+    def _forget_vanished(self) -> None:
+        """Drops the states of versions that are neither loaded nor on disk."""
+        for number in set(self.states) - set(self.loaded) - set(servable_versions(self.folder)):
+            del self.states[number]
+            self._failed.pop(number, None)
+
     def _path(self, number: int) -> Path:
-        """Folder of a version, whose name may have leading zeros."""
-        plain = self.folder / str(number)
-        padded = (p for p in self.folder.iterdir() if p.name.isdecimal() and int(p.name) == number)
-        return plain if plain.exists() else next(padded, plain)
+        return servable_versions(self.folder).get(number, self.folder / str(number))
 
     def _stamp(self, number: int) -> float:
         try:
@@ -152,10 +158,7 @@ def read_version_policy(folder: Path) -> VersionPolicy:
         InvalidInput: the file is no `ModelServerConfig`, or the folder does not exist.
     """
     try:
-        existing = sorted(
-            (int(p.name) for p in folder.iterdir() if p.name.isdecimal() and (p / "saved_model.pb").is_file()),
-            reverse=True,
-        )
+        existing = sorted(servable_versions(folder), reverse=True)
         path = folder / MODELS_CONFIG
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
