@@ -28,6 +28,7 @@ TARGET_ITEMS: Final = "target_items"
 COLD_TARGET_ITEMS: Final = "cold_target_items"
 TRAIN_COUNT: Final = "train_count"
 HELD_OUT: Final = "held_out"
+IN_CATALOGUE: Final = "in_catalogue"
 
 # Columns of a recommendation frame.
 RANK: Final = "rank"

@@ -41,6 +41,7 @@ def test_sequences_are_in_time_order_and_the_catalogue_in_file_order(tmp_path):
     assert dataset.event_kinds == ["view", "purchase"]
     assert dataset.histories().events.tolist() == [0, 1, 0, 0, 0, 0, 1]
     assert dataset.report["items"]["only_in_events"] == {"count": 1, "events": 2, "examples": ["y"]}
+    assert dataset.items["in_catalogue"].to_list() == [item != "y" for item in dataset.item_ids]
     assert dataset.manifest["split"] == "leave-one-out" and not dataset.manifest["clock"]
     assert_frame_equal(EVENTS, before)
 
@@ -251,6 +252,7 @@ def test_an_empty_catalogue_leaves_the_items_of_the_events_without_text(tmp_path
     dataset = prepare(EVENTS, ITEMS.clear(), tmp_path / "d")
     assert dict(zip(dataset.item_ids, dataset.texts)) == {"x": "", "y": "", "z": ""}
     assert dataset.report["items"]["only_in_events"]["count"] == 3
+    assert "in_catalogue" not in dataset.items.columns  # it does not say that they are gone
 
 
 def test_kinds_that_occur_only_in_unusable_rows_are_dropped(tmp_path):

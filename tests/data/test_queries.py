@@ -29,6 +29,18 @@ def test_a_sample_keeps_histories_and_targets_and_the_order():
         assert_array_equal(wanted, [number + 100] * (number % 3 + 1))
 
 
+def test_targets_among_some_items_keep_their_queries_and_histories():
+    whole = queries(7)
+    wanted = np.zeros(107, bool)
+    wanted[[101, 105]] = True  # queries 1 and 5 have two and three targets of that number
+    some = whole.with_targets_among(wanted)
+    assert some.user_ids.tolist() == ["u1", "u5"]
+    assert_array_equal(some.history.items, [1] * 2 + [5] * 6)
+    assert_array_equal(some.target_offsets, [0, 2, 5])
+    assert_array_equal(some.target_items, [101] * 2 + [105] * 3)
+    assert whole.with_targets_among(None) is whole
+
+
 def test_samples_depend_only_on_the_seed_and_small_query_sets_are_unchanged():
     whole = queries(40)
     assert_array_equal(whole.sample(7, seed=3).user_ids, whole.sample(7, seed=3).user_ids)

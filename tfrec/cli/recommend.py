@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
-from tfrec.cli.shared_options import Data, Force, Ranker, RunFolder
+from tfrec.cli.shared_options import Assignments, Data, Force, Ranker, RunFolder
 
 
 def recommend(
@@ -19,13 +19,15 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="Items for each user.")] = 10,
     ranker: Ranker = None,
+    assignments: Assignments = None,
     force: Force = False,
 ) -> None:
     """Write the top items for each user."""
     load_tensorflow(pool=True)
     import tfrec
 
-    frame = tfrec.recommend(run, data, k, users=users, ranker=ranker, out=out, force=force)
+    trained = tfrec.load_run(run).with_values(assignments or [])
+    frame = tfrec.recommend(trained, data, k, users=users, ranker=ranker, out=out, force=force)
     typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {_shown(out)}")
 
 

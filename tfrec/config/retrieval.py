@@ -17,6 +17,11 @@ class RetrievalConfig(Section):
         description="Whether items of the history are left out of lists. auto: yes, unless at least 1% of the "
         "validation targets are repeats.",
     )
+    only_catalogue: bool = Field(
+        True,
+        description="Whether items that occur in the log but not in the catalogue are left out of lists. They count in "
+        "histories either way.",
+    )
     segment: str | None = Field(
         None,
         description="next-item: column of the users file; users without a history get what is popular in their "

@@ -157,6 +157,19 @@ class Queries:
         flat, offsets = self.targets_of(rows)
         return Queries(self.history.prefixes(rows, self.history.lengths[rows]), offsets, self.target_items[flat])
 
+    def with_targets_among(self, items: np.ndarray | None) -> Queries:
+        """The queries with only those targets that are marked in bool `[num_items]`, None for all.
+
+        Queries without a target left are dropped.
+        """
+        if items is None:
+            return self
+        kept = items[self.target_items]
+        counts = np.bincount(self.target_rows[kept], minlength=len(self))
+        rows = np.flatnonzero(counts)
+        history = self.history.prefixes(rows, self.history.lengths[rows])
+        return Queries(history, _offsets(counts[rows]), self.target_items[kept])
+
     def targets_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions in `target_items` of the targets of the queries `rows`, int `[n]`.
 

@@ -49,9 +49,9 @@ def prepare(
     """Cleans a behaviour log and a catalogue, splits the log, and writes both to a folder.
 
     Invalid rows (blank ids, unreadable timestamps) and exact duplicates are dropped and counted; with `data.strict`
-    they are an error. Items that occur only in events are kept, with empty text. Events of one user with equal
-    timestamps have an order that does not depend on the file's (`data.ties`). The same input and configuration produce
-    the same bytes.
+    they are an error. Items that occur only in events are kept, with empty text, and marked: they are read in histories
+    and not recommended (`retrieval.only_catalogue`). Events of one user with equal timestamps have an order that does not
+    depend on the file's (`data.ties`). The same input and configuration produce the same bytes.
 
     Args:
         events: Files of any kind that `tfrec.data.reading` reads (a path, folder, pattern or URL, or several), or a
@@ -155,12 +155,14 @@ def _item_table(
     catalogue: pl.DataFrame, log: Log, parts: splits.Split, held: np.ndarray | None, config: RunConfig
 ) -> tuple[pl.DataFrame, list[str]]:
     texts = render_texts(catalogue, config.data.text_template, config.data.normalise_text)
-    ours = (schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT)
+    ours = (schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, schema.IN_CATALOGUE)
     given = catalogue.drop([name for name in ours if name in catalogue.columns])
     table = given.with_columns(pl.Series(schema.TEXT, texts, pl.String))
-    table = pl.concat(
-        [table, pl.DataFrame({schema.ITEM_ID: log.unknown_items}, {schema.ITEM_ID: pl.String})], how="diagonal"
-    )
+    unknown = pl.DataFrame({schema.ITEM_ID: log.unknown_items}, {schema.ITEM_ID: pl.String})
+    if table.height and unknown.height:  # an empty catalogue says of no item that it is gone
+        table = table.with_columns(pl.lit(True).alias(schema.IN_CATALOGUE))
+        unknown = unknown.with_columns(pl.lit(False).alias(schema.IN_CATALOGUE))
+    table = pl.concat([table, unknown], how="diagonal")
     trained = log.histories.items[splits.in_training(log.histories, parts.train_length)]
     counts = np.bincount(trained, minlength=table.height).astype(np.uint32)
     if held is not None:

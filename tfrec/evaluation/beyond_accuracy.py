@@ -37,6 +37,7 @@ def evaluate_beyond(
     vectors: np.ndarray | None = None,
     categories: np.ndarray | None = None,
     ks: Sequence[int] = (10,),
+    candidates: int | None = None,
 ) -> BeyondResult:
     """Computes precision, MAP, novelty, popularity, serendipity, diversity, calibration, coverage and Gini of lists.
 
@@ -48,6 +49,7 @@ def evaluate_beyond(
         vectors: float `[items, dim]`, e.g. text vectors. Without them diversity and unexpectedness are left out.
         categories: float `[items, categories]` from `category_matrix`. Without it miscalibration is left out.
         ks: Lengths of the lists.
+        candidates: int. Number of items that lists may hold; None for all.
 
     Raises:
         InvalidInput: The stored lists are shorter than needed, or an argument belongs to another catalogue.
@@ -59,6 +61,7 @@ def evaluate_beyond(
     """
     items = len(train_counts)
     _check(predictions, items, histories, vectors, categories, ks)
+    _check_lengths(predictions, items if candidates is None else candidates, ks)
     table = padded_lists(predictions, max(ks))
     ranks, offsets = flat_ranks(predictions)
     targets = predictions["targets"].explode().to_numpy()
@@ -134,6 +137,9 @@ def _check(
             raise InvalidInput(f"Expected {name} for {items} items, as in train_counts; received {len(table)} rows.")
     if histories is not None and len(histories) != predictions.height:
         raise InvalidInput(f"Expected {predictions.height} histories, one per query; received {len(histories)}.")
+
+
+def _check_lengths(predictions: pl.DataFrame, items: int, ks: Sequence[int]) -> None:
     kept = int(predictions["items"].list.len().to_numpy().max())
     if kept < min(max(ks), items) and kept == predictions["items"].list.len().to_numpy().min():
         raise InvalidInput(

@@ -8,34 +8,17 @@ import numpy as np
 
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.histories import Histories
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.baselines.counting import LastItemText
 from tfrec.models.baselines.segment_popularity import NO_SEGMENTS, SegmentPopularity, segments_of
 from tfrec.models.family import Ability
 from tfrec.models.registry import family_of
+from tfrec.retrieval.items_to_recommend import CandidateScorer, among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
 
 K = 10
 """Length of the evaluated lists."""
-
-
-class CandidateScorer:
-    """Restricts a scorer to a set of candidates.
-
-    Args:
-        scorer: The scorer.
-        candidates: bool `[num_items]`, true at candidates.
-    """
-
-    def __init__(self, scorer: Scorer, candidates: np.ndarray) -> None:
-        self.scorer, self.candidates = scorer, candidates
-        self.name, self.num_items = scorer.name, scorer.num_items
-
-    def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`: the scorer's scores; −inf for items that are not candidates."""
-        return np.where(self.candidates, self.scorer.scores(histories, rows), np.float32(-np.inf))
 
 
 def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) -> dict[str, dict[str, Any]]:
@@ -65,17 +48,21 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
             f"ndcg@{K}"
         ]
 
+    allowed = items_to_recommend(run.config, dataset.items)
     for name in ("cold_items", "cold_users"):
-        queries = dataset.queries(split, name)
+        queries = dataset.queries(split, name).with_targets_among(allowed)
         if not len(queries.user_ids):
             continue
         slices[name] = {"users": len(queries.user_ids)}
         if name == "cold_users" and family_of(run.kind).can(Ability.GREET_NEWCOMERS, run.config):
-            slices[name] |= {key: ndcg(popular) for key, popular in _newcomer_scorers(dataset, run).items()}
+            slices[name] |= {
+                key: ndcg(among(popular, allowed)) for key, popular in _newcomer_scorers(dataset, run).items()
+            }
             continue
         slices[name][f"ndcg@{K}"] = ndcg(scorer)
         if name == "cold_items":
             candidates = dataset.items[schema.TRAIN_COUNT].to_numpy() == 0
+            candidates = candidates if allowed is None else candidates & allowed
             slices[name] |= {"items": int(candidates.sum()), "among_cold": ndcg(CandidateScorer(scorer, candidates))}
             if run.text_vectors is not None:
                 text = LastItemText().fit(dataset, run.text_vectors)

@@ -18,6 +18,7 @@ from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, Last
 from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
 from tfrec.models.family import Ability
 from tfrec.models.registry import family_of
+from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
 from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.runs.cold_start import cold_slices
@@ -39,6 +40,9 @@ def evaluate(
     ranker: Run | str | Path | None = None,
 ) -> dict[str, Any]:
     """Evaluates a run on a split by full ranking, and the popularity, text and co-occurrence baselines with it.
+
+    Targets that are gone from the catalogue are counted in the protocol and left out, as no list may hold them
+    (`retrieval.only_catalogue`).
 
     Args:
         run: The trained run, or its folder.
@@ -72,7 +76,7 @@ def evaluate(
         metrics = _ranking_metrics(run, dataset, split)
         if trained_baselines:
             metrics["baselines_trained"] = measured_baselines(
-                _trained_baselines(dataset), dataset.queries(split), dataset, run
+                _trained_baselines(dataset), _queries(run, dataset, split), dataset, run
             )
     else:
         metrics = family.evaluate(run, dataset, split)
@@ -86,7 +90,7 @@ def evaluate(
 
 def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
     """Headline metrics of the re-ranked lists, and the ranker's protocol."""
-    queries, measured = dataset.queries(split), {}
+    queries, measured = _queries(run, dataset, split), {}
     for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", excludes_seen(run.config, dataset))):
         scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
         (result,) = _measure(scorer, queries, dataset, run, (masked,), brief=bool(name))
@@ -99,7 +103,7 @@ def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: s
 
 
 def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
-    queries = dataset.queries(split)
+    queries = _queries(run, dataset, split)
     if not len(queries.user_ids):
         raise InvalidInput(f"The {split} split has no queries: no user has a history and a target. Add events.")
     masked = run.config.evaluation.exclude_seen
@@ -123,6 +127,7 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
             "exclude_seen_served": served,
             "ties": "against the model",
             "targets": len(queries.target_items),
+            **_left_out(queries, dataset, split),
         },
         "beyond": beyond_accuracy(result, dataset, run, queries),
         "slices": {
@@ -131,6 +136,17 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
         },
         "baselines": baselines(dataset, run.untuned_text_vectors, queries, run),
     }
+
+
+def _queries(run: Run, dataset: PreparedDataset, split: str) -> Queries:
+    """The queries of a split with the targets that may be recommended: no list holds the others."""
+    return dataset.queries(split).with_targets_among(items_to_recommend(run.config, dataset.items))
+
+
+def _left_out(queries: Queries, dataset: PreparedDataset, split: str) -> dict[str, int]:
+    """How many targets are left out because the catalogue does not have them; nothing where there are none."""
+    left = len(dataset.queries(split).target_items) - len(queries.target_items)
+    return {"targets_not_in_catalogue": left} if left else {}
 
 
 def baselines(
@@ -160,10 +176,10 @@ def measured_baselines(
     scorers: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
 ) -> dict[str, dict[str, float]]:
     """Metrics of fitted scorers; whether seen items are masked is chosen for each by NDCG@10 on validation."""
-    valid = dataset.queries(schema.VALID)
+    valid, allowed = _queries(run, dataset, schema.VALID), items_to_recommend(run.config, dataset.items)
     measured: dict[str, dict[str, float]] = {}
-    for name, scorer in scorers.items():
-        mask = run.config.evaluation.exclude_seen
+    for name, fitted in scorers.items():
+        scorer, mask = among(fitted, allowed), run.config.evaluation.exclude_seen
         if not mask and len(valid.user_ids):
             free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
             mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]

@@ -24,6 +24,7 @@ from tfrec.evaluation.group_slices import (
     target_slices,
     user_slices,
 )
+from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.runs.run import Run
 
 K = 10
@@ -37,7 +38,7 @@ def beyond_accuracy(
 
     Text vectors and `evaluation.categories` are used if the run has them.
     """
-    column = run.config.evaluation.categories
+    column, allowed = run.config.evaluation.categories, items_to_recommend(run.config, dataset.items)
     beyond = evaluate_beyond(
         result.predictions,
         train_counts=run.item_counts,
@@ -45,6 +46,7 @@ def beyond_accuracy(
         vectors=run.text_vectors,
         categories=category_matrix(_labels(dataset.items, column, "items"))[0] if column else None,
         ks=(K,),
+        candidates=None if allowed is None else int(allowed.sum()),
     )
     return {name: _number(value) for name, value in beyond.metrics.items()}
 

@@ -32,7 +32,8 @@ def recommend(
 ) -> pl.DataFrame:
     """Recommends the top `k` items to each user, given the user's full history; `tfrec recommend` writes the same.
 
-    The run's `retrieval.exclude_seen` determines whether seen items may be recommended, as it does in serving. For your
+    The run's `retrieval.exclude_seen` determines whether seen items may be recommended, as it does in serving, and
+    `retrieval.only_catalogue` whether items that are gone from the catalogue may. For your
     own scorer, or for histories that are not in prepared data, use `tfrec.retrieval.recommend`.
 
     Args:

@@ -16,6 +16,7 @@ from tfrec.config.assignments import Values
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 from tfrec.models.registry import family_of
+from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.training.run_layout import (
     CONFIG_FILE,
     ENCODER_FOLDER,
@@ -169,7 +170,7 @@ class Run:
             )
 
     def scorer(self, dataset: PreparedDataset | None = None) -> Scorer:
-        """The model's scorer, which `recommend` and `evaluate` use.
+        """The model's scorer, which `recommend` and `evaluate` use; items that it may not recommend score −inf.
 
         Args:
             dataset: Data whose catalogue must be that of the run; None to skip the check.
@@ -180,7 +181,7 @@ class Run:
         """
         if dataset is not None:
             self.refuse_other_catalogue(dataset)
-        return family_of(self.kind).scorer(self)
+        return among(family_of(self.kind).scorer(self), items_to_recommend(self.config, self.items))
 
 
 def load_run(path: Run | str | Path) -> Run:

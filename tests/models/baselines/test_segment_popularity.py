@@ -66,16 +66,21 @@ def test_newcomers_get_the_order_of_their_segment_and_others_that_of_everybody(d
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=40), st.integers(1, 8))
-def test_lists_are_by_the_segment_then_everybody_then_the_catalogue(events, most):
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=40),
+    st.integers(1, 8),
+    st.none() | st.sets(st.integers(0, 5), min_size=1),
+)
+def test_lists_are_by_the_segment_then_everybody_then_the_catalogue(events, most, allowed):
     frame = pl.DataFrame(events, schema={"segment": pl.String, "item": pl.UInt32}, orient="row")
     frame = frame.group_by("segment", "item").len("count")
     overall = np.bincount([item for _, item in events], minlength=6)
-    lists = SegmentPopularity(frame, overall, {}).lists(most)
+    allow = None if allowed is None else np.isin(np.arange(6), list(allowed))
+    lists = SegmentPopularity(frame, overall, {}).lists(most, allow)
     assert lists.segments == sorted({segment for segment, _ in events})
     for segment, items in zip([*lists.segments, None], lists.items.tolist(), strict=True):
         here = [events.count((segment, item)) if segment else 0 for item in range(6)]
-        assert items == sorted(range(6), key=lambda item: (-here[item], -overall[item], item))[:most]
+        assert items == sorted(allowed or range(6), key=lambda item: (-here[item], -overall[item], item))[:most]
 
 
 @pytest.mark.parametrize("column", ["town", "user_id"])

@@ -55,9 +55,10 @@ def cases(draw):
 
 @pytest.mark.parametrize("numbers", [1, 40, 2**21])  # one query at a time, a few, all
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
-@given(case=cases(), excluding=st.booleans(), allowing=st.booleans(), boosting=st.booleans())
+@given(case=cases(), excluding=st.booleans(), allowing=st.sampled_from(["all", "each", "same"]), boosting=st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_an_index_that_scores_every_item_equals_a_sort(kind, numbers, case, excluding, allowing, boosting):
+    allowed = {"all": None, "each": case["allow"], "same": case["allow"][0]}[allowing]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ivf, "NUMBERS", numbers)
         result = everything(kind, case["items"]).search(
@@ -65,7 +66,7 @@ def test_an_index_that_scores_every_item_equals_a_sort(kind, numbers, case, excl
             case["query"],
             case["k"],
             exclude=case["exclude"] if excluding else None,
-            allow=case["allow"] if allowing else None,
+            allow=allowed,
             boost=case["boost"] if boosting else None,
             exact_if_quicker=False,
         )
@@ -73,7 +74,8 @@ def test_an_index_that_scores_every_item_equals_a_sort(kind, numbers, case, excl
         for item, value in zip(case["boost"][0][row], case["boost"][1][row]) if boosting else ():
             if 0 <= item < len(scores):
                 scores[item] += value
-        exclude, allow = (case["exclude"][row] if excluding else ()), (case["allow"][row] if allowing else None)
+        exclude = case["exclude"][row] if excluding else ()
+        allow = None if allowed is None else np.broadcast_to(allowed, case["allow"].shape)[row]
         indices = expected_top_k(scores, case["k"], exclude, allow)
         assert_array_equal(result.indices[row], indices)
         assert int(result.count[row]) == sum(i >= 0 for i in indices)

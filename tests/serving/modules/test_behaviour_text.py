@@ -37,6 +37,21 @@ def make_model(head):
     return Model(inputs, output)
 
 
+def test_softmax_lists_nothing_that_is_gone():
+    import tensorflow as tf
+
+    from tfrec.serving.modules.behaviour_text import BehaviourTextServing
+
+    model, allow = make_model("softmax"), np.arange(CATALOGUE) % 3 > 0
+    module = BehaviourTextServing(model, "softmax", [f"i{i}" for i in range(CATALOGUE)], 10, allow=allow)
+    answer = module.functions["serving_default"](behaviour_text=tf.constant(["view: red hat"]))
+    probabilities = model({"behaviour_text": tf.constant(["view: red hat"])}).numpy()[0]
+    order = [i for i in np.argsort(-probabilities, kind="stable") if i % 3]
+    assert answer["count"].numpy() == 8  # of twelve, four are gone
+    assert [name.decode() for name in answer["item_ids"].numpy()[0]] == [f"i{i}" for i in order]
+    assert_allclose(answer["scores"].numpy()[0], probabilities[order], rtol=1e-6)
+
+
 @pytest.fixture
 def behaviour_run(rebuilt, monkeypatch):
     def make(head):

@@ -182,7 +182,7 @@ def test_embed_gives_the_encoders_vectors(run, served):
     assert_allclose(served("embed", texts=["red hat", "blue"]).embeddings, expected, atol=1e-5)
 
 
-def signatures_of(run, *, exclude_seen, **sizes):
+def signatures_of(run, *, exclude_seen, allow=None, search=None, **sizes):
     """The signatures of a run, not yet exported."""
     from tfrec.config import ExportConfig
     from tfrec.serving.modules.item_index import Catalogue
@@ -190,11 +190,39 @@ def signatures_of(run, *, exclude_seen, **sizes):
 
     return NextItemServing(
         run.model,
-        Catalogue(list(run.item_ids), [""] * 12, run.item_counts),
+        Catalogue(list(run.item_ids), [""] * 12, run.item_counts, allow=allow),
         event_kinds=run.event_kinds,
         config=ExportConfig(history_length=2, exclude_length=1, **sizes),
         exclude_seen=exclude_seen,
+        search=search,
     )
+
+
+@pytest.mark.parametrize("index", ["exact", "ivf"])
+def test_items_that_are_gone_are_read_and_in_no_list(rebuilt, index):
+    import tensorflow as tf
+
+    from tfrec.retrieval.approximate.ivf_index import IvfIndex
+
+    run, gone = rebuilt(), {3, 10, 11}
+    vectors = run.model.item_vectors().numpy()
+    allow, search = ~np.isin(np.arange(12), list(gone)), IvfIndex(vectors, lists=2) if index == "ivf" else None
+    module = signatures_of(run, exclude_seen=False, allow=allow, search=search, max_k=12)
+    history, nothing = tf.constant([["i3", "i8"], ["", ""]]), tf.constant([[""], [""]])
+    answer = module.functions["recommend"](
+        history_item_ids=history,
+        history_events=tf.constant([["view", "buy"], ["", ""]]),
+        exclude_item_ids=nothing,
+    )
+    scores = model_scores(run, [3, 8], ["view", "buy"])  # what is gone still says what somebody likes
+    lists = answer["item_ids"].numpy()
+    assert module.k == 9 and answer["count"].numpy().tolist() == [9, 9]
+    assert names(lists[0], 9) == [f"i{i}" for i in best(scores, gone)]
+    assert names(lists[1], 9) == [f"i{i}" for i in (9, 8, 7, 6, 5, 4, 2, 1, 0)]
+    similar = module.functions["similar_items"](item_ids=tf.constant(["i3", "i5"]))
+    cosines = vectors @ vectors[[3, 5]].T
+    assert names(similar["item_ids"].numpy()[0], 9) == [f"i{i}" for i in best(cosines[:, 0], gone)]
+    assert names(similar["item_ids"].numpy()[1], 8) == [f"i{i}" for i in best(cosines[:, 1], gone | {5})]
 
 
 def test_seen_items_are_listed_unless_excluded(rebuilt):

@@ -48,6 +48,17 @@ def test_the_list_is_the_models_with_its_score_taken_apart(explorer):
     assert not any(place.seen or place.fallback for place in found)
 
 
+def test_items_that_are_gone_are_read_and_in_no_list():
+    run = make_run()
+    run.items = run.items.with_columns(in_catalogue=~pl.col("item_id").is_in(["i3", "i11"]))
+    explorer = Explorer(run)
+    scores, _ = model_scores(explorer, [3], [0])
+    order = [f"i{i}" for i in np.argsort(-scores, kind="stable") if i not in (3, 11)]
+    assert [place.card.item_id for place in explorer.recommend(["i3"], ["view"], k=12)] == order
+    assert {card.item_id for card, _ in explorer.similar("i3", 12)} == set(order)
+    assert "in_catalogue" not in explorer.facets
+
+
 def test_the_reasons_are_the_nearest_items_of_the_history(explorer):
     found = {p.card.item_id: p for p in explorer.recommend(["i3", "i8", "i7", "i3"], k=12, exclude_seen=False)}
     unit = explorer.run.model.item_vectors().numpy()

@@ -169,13 +169,16 @@ def test_the_champion_reads_and_answers_in_its_own_catalogue(tmp_path):
         ("c", "i3", "view", 9, None),
     ]
     data = prepare(events(rows), catalogue("new", "i0", "i1", "i3"), tmp_path / "data", split="leave-one-out")
-    run = SimpleNamespace(item_counts=np.array([7, 5, 3, 1]), item_ids=np.array(["i3", "i2", "i1", "i0"], object))
-    run.event_kinds = ["click", "view"]
+    ids = ["i3", "i2", "i1", "i0"]
+    run = SimpleNamespace(item_counts=np.array([7, 5, 3, 1]), item_ids=np.array(ids, object), config=RunConfig())
+    run.event_kinds, run.items = ["click", "view"], pl.DataFrame({"item_id": ids})
     scorer = Fixed()
     found = AsServed(scorer, run, data).scores(data.histories(), np.array([1, 0]))
     assert scorer.asked == [([], []), ([2, 3], [1, -1])]  # b knows nothing of new; a's share is no kind
     # today's order is new, i0, i1, i3: theirs are at 3, 2, 0; b gets their counts
     assert_array_equal(found, [[-np.inf, 1, 3, 7], [-np.inf, 3, 2, 0]])
+    run.items = run.items.with_columns(in_catalogue=pl.col("item_id") != "i3")  # gone before it was exported
+    assert_array_equal(AsServed(scorer, run, data).scores(data.histories(), np.array([1])), [[-np.inf, 1, 3, -np.inf]])
 
 
 class Ranked:
@@ -252,7 +255,7 @@ def test_coverage_has_no_interval_and_must_hold_itself(ring):
 
 def fake_run(data, ranks):
     """A stand-in for a run whose test targets have these ranks."""
-    items = {"item_ids": data.item_ids, "item_counts": np.ones(data.num_items, np.int64)}
+    items = {"item_ids": data.item_ids, "item_counts": np.ones(data.num_items, np.int64), "items": data.items}
     kinds = {"event_kinds": data.event_kinds, "manifest": {"exclude_seen": False}}
     return SimpleNamespace(**items, **kinds, config=RunConfig(), scorer=lambda _=None: Ranked(data, ranks))
 
@@ -274,6 +277,19 @@ def test_without_a_champion_the_challenger_is_compared_with_popularity_unless_sw
     assert shown["promote"] and shown["metrics"] == found["metrics"]
     assert not evaluate_gate(ring, last, fake_run(ring, [1] * 60), free, None)["promote"]
     assert not evaluate_gate(ring, last, None, RetrainConfig(beat_popularity=False, min_users=61), None)["promote"]
+
+
+def test_a_champion_gains_nothing_from_items_that_are_gone(tmp_path):
+    rows = [(f"u{u}", f"i{(u + day) % 15}", "view", day, None) for u in range(60) for day in range(4)]
+    data = prepare(events(rows), catalogue(*[f"i{i}" for i in range(12)]), tmp_path / "data", split="leave-one-out")
+    targets = data.queries("test")
+    here = np.isin(data.item_ids[targets.target_items], [f"i{i}" for i in range(12)])
+    champion = fake_run(data, [1] * 60)
+    champion.items = data.items.drop("in_catalogue")  # it was exported when all fifteen were there
+    challenger = fake_run(data, np.where(here, 1, 15))
+    found = evaluate_gate(data, challenger, champion, RetrainConfig(), None)
+    assert found["users"] == here.sum() == 48
+    assert found["promote"] and {row["challenger"] for row in found["metrics"][:1]} == {1.0}
 
 
 def test_the_outcome_says_if_the_champion_was_chosen_on_the_window(tmp_path):

@@ -10,7 +10,7 @@ from tfrec.data.reading.guesses import plain
 _SAMPLE = 2_000
 _WORDLESS = 0.9
 """Share of the values from which on a column counts as one without words."""
-_OURS = (schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT)
+_OURS = (schema.ITEM_ID, schema.TRAIN_COUNT, schema.HELD_OUT, schema.IN_CATALOGUE)
 _YEAR = r"^(1[6-9]|20)\d\d$"
 _WITHOUT_WORDS = (
     r"^(https?:)?//|^www\.|\.(jpe?g|png|gif|webp)$"  # addresses and pictures

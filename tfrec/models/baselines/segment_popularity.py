@@ -109,9 +109,15 @@ class SegmentPopularity:
             else np.zeros((0, self.num_items), np.float32)
         )
 
-    def lists(self, most: int) -> PopularLists:
-        """The `most` most popular items (or all, if there are fewer) of each segment and overall."""
+    def lists(self, most: int, allow: np.ndarray | None = None) -> PopularLists:
+        """The `most` most popular items (or all, if there are fewer) of each segment and overall.
+
+        Args:
+            most: int. Length of the lists.
+            allow: bool `[num_items]`, items that may be in them; None for all.
+        """
+        places = np.arange(self.num_items) if allow is None else np.flatnonzero(allow)
         names = sorted(self._counts)
         scores = [self.of(name) for name in [*names, None]]
-        items = np.stack([np.argsort(-row, kind="stable")[:most] for row in scores]).astype(np.int32)
+        items = np.stack([places[np.argsort(-row[places], kind="stable")[:most]] for row in scores]).astype(np.int32)
         return PopularLists(names, items, np.stack([row[best] for row, best in zip(scores, items, strict=True)]))

@@ -35,7 +35,8 @@ class IvfIndex(tf.Module):
     - Excluded items are never returned.
     - Boosts apply to every scored item. The `EXTRAS` items with the highest boosts are scored even if their list is not
       scanned, so that items lifted by repeats or neighbours are found.
-    - With an allow-list the exact scan is used, as the allowed items may be in any list.
+    - With an allow-list for each query the exact scan is used, as the allowed items may be in any list. An allow-list
+      for all queries, bool `[items]`, is kept to in the lists that are scanned.
     - Ties among the best 2k scored items go to the item first in the catalogue.
     - If the scanned lists contain fewer than k items, fewer than k are returned, and `count` is lower.
     - For a batch so large that the exact scan, which reads every item only once, is faster, the exact scan is used.
@@ -113,14 +114,15 @@ class IvfIndex(tf.Module):
         query = tf.cast(query, tf.float32)
         exclude = None if exclude is None else tf.cast(exclude, tf.int32)
         boost = None if boost is None else (tf.cast(boost[0], tf.int32), tf.cast(boost[1], tf.float32))
+        allow = None if allow is None else tf.convert_to_tensor(allow, tf.bool)
 
         def exact() -> TopKResult:
             return exact_top_k(items, query, k, exclude=exclude, allow=allow, boost=boost)
 
         def approximate() -> TopKResult:
-            return self._search_in_parts(items, query, k, exclude, boost)
+            return self._search_in_parts(items, query, k, exclude, boost, allow)
 
-        if allow is not None:
+        if allow is not None and allow.shape.rank == 2:
             return exact()
         if not exact_if_quicker:
             return approximate()
@@ -132,7 +134,9 @@ class IvfIndex(tf.Module):
         costs_more = OVERHEAD + read * batch > others * (SCAN + SCAN_A_QUERY * batch)
         return TopKResult(*tf.cond(costs_more, exact, approximate))
 
-    def _search_in_parts(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+    def _search_in_parts(
+        self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any, allow: Any
+    ) -> TopKResult:
         """Searches the lists for a few queries at a time, so that each part gathers about `NUMBERS` components."""
         read = min(self.probes, self.num_lists) * int(self.lists.shape[1]) * int(items.shape[1])
         batch, most = tf.shape(query)[0], max(NUMBERS // max(read, 1), 1)
@@ -143,7 +147,7 @@ class IvfIndex(tf.Module):
             rows = slice(part * size, (part + 1) * size)
             without = None if exclude is None else exclude[rows]
             added = None if boost is None else (boost[0][rows], boost[1][rows])
-            best = self._search_lists(items, query[rows], k, without, added)
+            best = self._search_lists(items, query[rows], k, without, added, allow)
             return part + 1, scores.write(part, best.scores), indices.write(part, best.indices)
 
         arrays = [
@@ -153,11 +157,11 @@ class IvfIndex(tf.Module):
         _, scores, indices = tf.while_loop(lambda part, *_: part < parts, search_part, state, parallel_iterations=1)
         return top_k_result(scores.concat(), indices.concat(), k)
 
-    def _search_lists(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any) -> TopKResult:
+    def _search_lists(self, items: Any, query: tf.Tensor, k: int, exclude: Any, boost: Any, allow: Any) -> TopKResult:
         """The best of the items in the lists nearest to each query and of the most boosted items."""
         probes, length = min(self.probes, self.num_lists), int(self.lists.shape[1])
         _, probed = tf.math.top_k(tf.matmul(query, self.centres, transpose_b=True), probes)
-        indices = tf.reshape(tf.gather(self.lists, probed), [-1, probes * length])
+        indices = _among(tf.reshape(tf.gather(self.lists, probed), [-1, probes * length]), allow)
         scores = _products(items, indices, query)
         if boost is not None:
             cells, inside = self._cells(probed, boost[0], length)
@@ -171,7 +175,7 @@ class IvfIndex(tf.Module):
             known = self._cells(probed, extra, length)[1]
             if exclude is not None:
                 known |= tf.reduce_any(extra[:, :, None] == exclude[:, None, :], axis=2)
-            extra = tf.where(known, -1, extra)
+            extra = _among(tf.where(known, -1, extra), allow)
             indices = tf.concat([indices, extra], axis=1)
             scores = tf.concat([scores, _products(items, extra, query) + added], axis=1)
             scores, indices = _keep_best(scores, indices, 2 * k)
@@ -187,6 +191,11 @@ class IvfIndex(tf.Module):
         column = tf.where(inside, at * length + place[..., 1], 0)
         rows = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
         return tf.stack([rows, column], axis=-1), inside
+
+
+def _among(indices: tf.Tensor, allow: tf.Tensor | None) -> tf.Tensor:
+    """The indices, int32, with −1 for those that bool `[items]` does not allow."""
+    return indices if allow is None else tf.where(tf.gather(allow, tf.maximum(indices, 0)), indices, -1)
 
 
 def _products(items: Any, indices: tf.Tensor, query: tf.Tensor) -> tf.Tensor:

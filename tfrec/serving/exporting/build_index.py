@@ -82,10 +82,19 @@ class RecallBenchmark:
             one item, drawn from the catalogue.
         exclude_seen: Whether the items of a history are excluded.
         k: Number of items served.
+        allow: bool `[items]`, items that are served; None for all.
     """
 
-    def __init__(self, model: Any, histories: Histories | None, *, exclude_seen: bool, k: int) -> None:
-        self.items, self.k = tf.constant(model.item_vectors()), k
+    def __init__(
+        self,
+        model: Any,
+        histories: Histories | None,
+        *,
+        exclude_seen: bool,
+        k: int,
+        allow: np.ndarray | None = None,
+    ) -> None:
+        self.items, self.k, self.allow = tf.constant(model.item_vectors()), k, allow
         rng = np.random.default_rng(0)
         if histories is not None and (real := np.flatnonzero(histories.lengths > 0)).size:
             self.source = "histories of the data"
@@ -136,14 +145,19 @@ class RecallBenchmark:
         return {"query": model.query(inputs), "indices": indices, "values": values, "exclude": exclude}
 
     def _search(self, index: Search | None, batch: dict[str, tf.Tensor]) -> TopKResult:
-        options = {"exclude": batch["exclude"], "boost": (batch["indices"], batch["values"])}
+        options = {"exclude": batch["exclude"], "boost": (batch["indices"], batch["values"]), "allow": self.allow}
         if index is None:
             return exact_top_k(self.items, batch["query"], self.k, **options)
         return index.search(self.items, batch["query"], self.k, exact_if_quicker=False, **options)
 
 
 def build_index(
-    model: Any, config: ExportConfig, *, exclude_seen: bool, histories: Histories | None = None
+    model: Any,
+    config: ExportConfig,
+    *,
+    exclude_seen: bool,
+    histories: Histories | None = None,
+    allow: np.ndarray | None = None,
 ) -> tuple[Search, IndexReport] | tuple[None, None]:
     """Builds the index that `config.index` names over the items of a model, and measures its recall.
 
@@ -156,6 +170,7 @@ def build_index(
         config: Options `index`, `index_lists`, `index_probes`, `index_recall` and `max_k`.
         exclude_seen: Whether served lists exclude the items of the history.
         histories: Histories to measure with; None for histories of one item.
+        allow: bool `[items]`, items that are served; None for all.
 
     Returns:
         The index and its report; (None, None) for "exact".
@@ -165,7 +180,8 @@ def build_index(
     """
     if config.index == "exact":
         return None, None
-    benchmark = RecallBenchmark(model, histories, exclude_seen=exclude_seen, k=min(config.max_k, model.num_items))
+    served = model.num_items if allow is None else int(allow.sum())
+    benchmark = RecallBenchmark(model, histories, exclude_seen=exclude_seen, k=min(config.max_k, served), allow=allow)
     vectors = benchmark.items.numpy()
     index: Search = Int8Index(vectors)
     if config.index == "ivf":

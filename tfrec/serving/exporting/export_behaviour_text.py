@@ -18,7 +18,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     """The tf.Module of a behaviour-text run, its entries in `tfrec.json`, and example requests."""
     head, catalogue = run.config.model.head, catalogue_of(run)
     ids = catalogue.item_ids if head == "softmax" else ()
-    module = BehaviourTextServing(run.model, head, ids, run.config.export.max_k)
+    module = BehaviourTextServing(run.model, head, ids, run.config.export.max_k, allow=catalogue.allow)
     kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
     pairs = [(texts[i], texts[(i + 1) % len(texts)]) for i in range(min(20, len(texts)))]
     behaviours = [behaviour_text([kinds[0], kinds[-1]], pair) for pair in pairs]

@@ -15,6 +15,8 @@ from tfrec.serving.saved_model.example_requests import example_requests
 from tfrec.serving.saved_model.signatures import input_widths
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfrec.config import ExportConfig
     from tfrec.models.baselines.segment_popularity import PopularLists
     from tfrec.runs import Run
@@ -26,8 +28,10 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     if sizes.history_length is None:
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
     catalogue = catalogue_of(run, filter_column=sizes.filter_attribute)
-    popular = _popular_lists(run, sizes.max_k + sizes.exclude_length)
-    search, report = build_index(run.model, sizes, exclude_seen=options.exclude_seen, histories=options.histories)
+    popular = _popular_lists(run, sizes.max_k + sizes.exclude_length, catalogue.allow)
+    search, report = build_index(
+        run.model, sizes, exclude_seen=options.exclude_seen, histories=options.histories, allow=catalogue.allow
+    )
     ranker = options.ranker
     module_class, about = (
         (NextItemServing, {}) if ranker is None else (TwoStageServing, ranker_arguments(ranker, sizes))
@@ -77,7 +81,7 @@ def _sizes(module: NextItemServing, sizes: ExportConfig) -> dict[str, Any]:
     }
 
 
-def _popular_lists(run: Run, most: int) -> PopularLists | None:
+def _popular_lists(run: Run, most: int, allow: np.ndarray | None) -> PopularLists | None:
     """The `most` most popular items of each segment; None without `retrieval.segment`."""
     column = run.config.retrieval.segment
     if column is None:
@@ -87,4 +91,4 @@ def _popular_lists(run: Run, most: int) -> PopularLists | None:
             f"retrieval.segment is {column!r}, but {run.path} was trained without it. Train with --set "
             f"retrieval.segment={column}, or leave the option out."
         )
-    return SegmentPopularity(run.segments, run.item_counts, {}).lists(most)
+    return SegmentPopularity(run.segments, run.item_counts, {}).lists(most, allow)

@@ -10,6 +10,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.errors import InvalidInput
+from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.serving.saved_model.example_requests import Arrays
 from tfrec.serving.saved_model.signatures import describe_signatures
 
@@ -53,9 +54,13 @@ def common_facts(run: Run, module: Any, catalogue: Catalogue) -> dict[str, Any]:
     """The entries of `tfrec.json` that every family has: event kinds, catalogue and signatures."""
     return {
         "event_kinds": run.event_kinds,
-        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256()},
+        "catalogue": {"items": len(catalogue.item_ids), "sha256": catalogue.sha256(), **_not_served(catalogue)},
         "signatures": describe_signatures(module),
     }
+
+
+def _not_served(catalogue: Catalogue) -> dict[str, int]:
+    return {} if catalogue.allow is None else {"not_served": int((~catalogue.allow).sum())}
 
 
 def catalogue_of(run: Run, *, filter_column: str | None = None) -> Catalogue:
@@ -67,6 +72,7 @@ def catalogue_of(run: Run, *, filter_column: str | None = None) -> Catalogue:
         texts=[text or "" for text in run.items[schema.TEXT].to_list()],
         counts=run.item_counts,
         attribute=attribute_values(run.items, filter_column) if filter_column else None,
+        allow=items_to_recommend(run.config, run.items),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
@@ -27,13 +28,19 @@ class BehaviourTextServing(tf.Module):
         head: "sigmoid" or "softmax".
         item_ids: Ids of the catalogue, for the softmax head.
         max_k: Number K of items returned, at most the size of the catalogue.
+        allow: bool `[items]`, items that answers may hold; None for all.
     """
 
-    def __init__(self, model: Any, head: str, item_ids: Sequence[str] = (), max_k: int = 100) -> None:
+    def __init__(
+        self, model: Any, head: str, item_ids: Sequence[str] = (), max_k: int = 100, *, allow: Any = None
+    ) -> None:
         super().__init__(name="behaviour_text_serving")
         self._model = model
-        self.k = min(max_k, len(item_ids))
-        self._ids = tf.constant([str(item) for item in item_ids], tf.string)
+        self._places = None if allow is None or not len(item_ids) else np.flatnonzero(allow)
+        ids = np.array([str(item) for item in item_ids], object)
+        ids = ids if self._places is None else ids[self._places]
+        self.k = min(max_k, len(ids))
+        self._ids = tf.constant(ids, tf.string)
         behaviour = tf.TensorSpec([None], tf.string, schema.BEHAVIOUR_TEXT)
         candidate = tf.TensorSpec([None], tf.string, schema.CANDIDATE_TEXT)
         default = tf.function(self.predict if head == "sigmoid" else self.recommend)
@@ -50,7 +57,10 @@ class BehaviourTextServing(tf.Module):
 
     def recommend(self, behaviour_text: tf.Tensor) -> Tensors:
         """The K most probable next items, with their probabilities."""
-        scores, indices = tf.math.top_k(self._probabilities({schema.BEHAVIOUR_TEXT: behaviour_text}), self.k)
+        probabilities = self._probabilities({schema.BEHAVIOUR_TEXT: behaviour_text})
+        if self._places is not None:
+            probabilities = tf.gather(probabilities, self._places, axis=1)
+        scores, indices = tf.math.top_k(probabilities, self.k)
         count = tf.fill([tf.shape(scores)[0]], self.k)
         return {schema.ITEM_IDS: tf.gather(self._ids, indices), schema.SCORES: scores, schema.COUNT: count}
 

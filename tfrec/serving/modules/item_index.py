@@ -25,12 +25,14 @@ class Catalogue:
         texts: Their texts, as the encoder reads them.
         counts: Events of each item in training, which rank the popular items.
         attribute: For each item its values of the attribute that `recommend_filtered` filters by; None for no filter.
+        allow: bool `[items]`, items that answers may hold; None for all.
     """
 
     item_ids: Sequence[str]
     texts: Sequence[str]
     counts: np.ndarray[Any, Any]
     attribute: Sequence[Sequence[str]] | None = None
+    allow: np.ndarray[Any, Any] | None = None
 
     def sha256(self) -> str:
         """Hash of all ids and texts, in order."""
@@ -50,10 +52,19 @@ class ItemIndex(tf.Module):
         k: Number of items to find, at most the number of items.
         chunk_size: Items scored at a time; None as in `TopK`.
         diversity: float in [0, 1], weight of diversity in `diversify`; 0 leaves it out of the graph.
+        allow: bool `[items]`, items that may be found; the others are only read in histories. None for all.
     """
 
     def __init__(
-        self, scored: Any, read: Any, counts: Any, *, k: int, chunk_size: int | None = None, diversity: float = 0.0
+        self,
+        scored: Any,
+        read: Any,
+        counts: Any,
+        *,
+        k: int,
+        chunk_size: int | None = None,
+        diversity: float = 0.0,
+        allow: Any = None,
     ) -> None:
         super().__init__(name="item_index")
         scored, read = np.asarray(scored, np.float32), np.asarray(read, np.float32)
@@ -61,6 +72,7 @@ class ItemIndex(tf.Module):
         self.table = tf.Variable(scored, trainable=False, name="items")
         self.lengths = tf.Variable(np.linalg.norm(read, axis=1).astype(np.float32), trainable=False, name="lengths")
         self.counts = tf.Variable(np.asarray(counts, np.float32)[:, None], trainable=False, name="counts")
+        self.allow = None if allow is None else tf.Variable(allow, trainable=False, name="allow")
         self.dim = scored.shape[1]
 
     def scored(self, indices: tf.Tensor) -> tf.Tensor:
@@ -103,11 +115,13 @@ class ItemIndex(tf.Module):
 
     def similar(self, indices: tf.Tensor) -> TopKResult:
         """The `k` items with the highest cosine to each item `[batch]`, without the item itself; none for −1."""
-        result = self.search(self.scored(tf.maximum(indices, 0)), self.k, exclude=indices[:, None])
+        vectors = self.scored(tf.maximum(indices, 0))
+        result = self.search(vectors, self.k, exclude=indices[:, None], allow=self._among(None))
         return TopKResult(result.scores, result.indices, tf.where(indices >= 0, result.count, 0))
 
     def find(self, query: tf.Tensor, usable: tf.Tensor, k: int, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
         """The best `k` items of each query by score; by popularity where a row is not usable. See `top`."""
+        allow = self._among(allow)
         result = self.search(query, k, exclude=exclude, allow=allow, boost=boost)
 
         def with_popular() -> tuple[tf.Tensor, ...]:
@@ -119,7 +133,7 @@ class ItemIndex(tf.Module):
                 k,
                 chunk_size=self.chunk_size,
                 exclude=None if exclude is None else tf.gather(exclude, at),
-                allow=None if allow is None else tf.gather(allow, at),
+                allow=tf.gather(allow, at) if allow is not None and allow.shape.rank == 2 else allow,
             )
             pairs = zip(result, popular, strict=True)
             return tuple(tf.tensor_scatter_nd_update(ours, rows, other) for ours, other in pairs)
@@ -127,6 +141,13 @@ class ItemIndex(tf.Module):
         # Usually every row has a history, and the scan by popularity is skipped.
         scores, indices, count = tf.cond(tf.reduce_all(usable), lambda: tuple(result), with_popular)
         return TopKResult(tf.ensure_shape(scores, [None, k]), tf.ensure_shape(indices, [None, k]), count)
+
+    def _among(self, allow: tf.Tensor | None) -> tf.Tensor | None:
+        """The allowed items of a request, bool `[batch, items]`, that may be found at all; `[items]` without any."""
+        if self.allow is None:
+            return allow
+        ours = self.allow.read_value()
+        return ours if allow is None else allow & ours
 
     def search(self, query: tf.Tensor, k: int, *, exclude: Any, allow: Any = None, boost: Any = None) -> TopKResult:
         """The best `k` items of each query `[batch, dim]` by score. Arguments as in `top`."""

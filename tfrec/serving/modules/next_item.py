@@ -28,7 +28,8 @@ class NextItemServing(tf.Module):
     rest. A row without any usable event gets popular items (`fallback` is true) with their counts as scores; exclusions
     and allow-lists apply to them too. If fewer than K items are left, `count` says how many, and the rest of the row is
     "" with score 0. Ties go to the item that comes first in the catalogue. Requests carry no times, so the model reads
-    every time gap as 0.
+    every time gap as 0. Items that `catalogue.allow` leaves out are read in histories, scored by `rank`, and
+    in no list.
 
     Args:
         model: A NextItemModel.
@@ -60,7 +61,7 @@ class NextItemServing(tf.Module):
         super().__init__(name="next_item_serving")
         ids = [str(item) for item in catalogue.item_ids]
         self.config = config
-        self.k = min(config.max_k, len(ids))
+        self.k = min(config.max_k, len(ids) if catalogue.allow is None else int(catalogue.allow.sum()))
         self.exclude_seen = exclude_seen
         self.seq_length = seq_length
         self.reads_text = encoder is not None and bool(getattr(model, "text_dim", True))
@@ -71,6 +72,7 @@ class NextItemServing(tf.Module):
 
         vectors = model.item_vectors(), model.history_vectors(), catalogue.counts
         sizes: dict[str, Any] = {"k": self.k, "chunk_size": chunk_size, "diversity": config.diversity}
+        sizes["allow"] = catalogue.allow
         self._index = ApproximateItemIndex(*vectors, search=search, **sizes) if search else ItemIndex(*vectors, **sizes)
         self._popular = popular
         self._segment_table = index_table(popular.segments) if popular else None

@@ -17,6 +17,7 @@ from tfrec.models.family import Ability
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
+from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.workflows.explore.answers import Card, Reason, Recommendation
 from tfrec.workflows.explore.filter_columns import facets, labels, shown_columns
@@ -50,6 +51,8 @@ class Explorer:
         self._place = {item: place for place, item in enumerate(self.ids)}
         self._history_vectors = run.model.history_vectors()
         self._unit = run.model.item_vectors().numpy()
+        allowed = items_to_recommend(run.config, run.items)
+        self._in_lists = np.ones(len(self.ids), bool) if allowed is None else allowed
         names = [name for name in schema.TITLES if name in run.items.columns]
         texts = run.items[schema.TEXT].to_list()
         titles = run.items[names[0]].cast(pl.String).to_list() if names else texts
@@ -218,7 +221,7 @@ class Explorer:
         return indices[0][indices[0] >= 0]
 
     def _allowed(self, where: Mapping[str, Sequence[str]]) -> np.ndarray:
-        allowed = np.ones(len(self.ids), bool)
+        allowed = self._in_lists.copy()
         for column, values in where.items():
             if column not in self.facets:
                 raise InvalidInput(f"Expected a filter on one of {', '.join(self.facets)}, received {column!r}.")
@@ -239,6 +242,7 @@ class Explorer:
         return tuple(Reason(self.card(self.ids[others[i]]), int(together[i]), float(cosines[i])) for i in best)
 
     def _cards(self, cosines: np.ndarray, k: int) -> list[tuple[Card, float]]:
+        cosines = np.where(self._in_lists, cosines, -np.inf)
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(self.card(self.ids[i]), float(cosines[i])) for i in best if np.isfinite(cosines[i])]
 

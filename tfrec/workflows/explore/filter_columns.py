@@ -46,7 +46,7 @@ def shown_columns(items: pl.DataFrame) -> list[str]:
         >>> shown_columns(pl.DataFrame({"item_id": ["1"], "year": [1999], "cover": [b"..."], "a_embedding": [[0.1]]}))
         ['year']
     """
-    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
+    left_out = {schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, schema.IN_CATALOGUE, *schema.TITLES}
     left_out |= {name for name, dtype in items.schema.items() if dtype == pl.Binary} | {picture_column(items) or ""}
     return [name for name in items.columns if name not in left_out and not name.endswith(schema.EMBEDDING_SUFFIX)]
 

@@ -14,6 +14,7 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, compare_systems, evaluate_ranking
 from tfrec.models.baselines.counting import Popularity
+from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
 
@@ -28,7 +29,7 @@ class AsServed:
     not know are read as unknown. A history of which nothing is left gets the model's popular items.
 
     Args:
-        scorer: Scorer of the earlier model.
+        scorer: Scorer of the earlier model, which keeps to the catalogue that it was exported with.
         run: Its run, for catalogue, event kinds and item counts.
         dataset: Today's data.
     """
@@ -37,7 +38,8 @@ class AsServed:
 
     def __init__(self, scorer: Scorer, run: Run, dataset: PreparedDataset) -> None:
         self.scorer, self.num_items = scorer, dataset.num_items
-        self._counts = run.item_counts.astype(np.float32)
+        counts, allowed = run.item_counts.astype(np.float32), items_to_recommend(run.config, run.items)
+        self._counts = counts if allowed is None else np.where(allowed, counts, np.float32(-np.inf))
         place = dict(zip(run.item_ids.tolist(), range(len(run.item_ids)), strict=True))
         self._theirs = np.array([place.get(item, -1) for item in dataset.item_ids.tolist()], np.int32)
         known = run.event_kinds
@@ -63,7 +65,8 @@ def evaluate_gate(
     """Measures champion and challenger on the test window of `dataset` and decides whether to promote.
 
     Both are measured as they are served: each with its own rule about seen items, and the champion with the catalogue
-    it was exported with. Without a champion, the challenger is compared with popularity; with
+    it was exported with. Targets that are gone from today's catalogue are left out: a champion that still recommends
+    them wastes those places. Without a champion, the challenger is compared with popularity; with
     `retrain.beat_popularity=false` that comparison is reported but decides nothing.
 
     Args:
@@ -82,7 +85,8 @@ def evaluate_gate(
     Raises:
         InvalidInput: the window has no user with a history and a target.
     """
-    queries = dataset.queries(schema.TEST)
+    allowed = items_to_recommend(challenger.config, dataset.items)
+    queries = dataset.queries(schema.TEST).with_targets_among(allowed)
     if not len(queries):
         raise InvalidInput("The newest window has no user with a history and a known target. Wait for more events.")
     seen = challenger.manifest["exclude_seen"]
@@ -103,7 +107,7 @@ def evaluate_gate(
 
     ours = measure(challenger.scorer(dataset), seen)
     if champion is None:
-        theirs = measure(Popularity().fit(dataset), seen)
+        theirs = measure(among(Popularity().fit(dataset), allowed), seen)
     else:
         theirs = measure(AsServed(champion.scorer(), champion, dataset), champion.manifest["exclude_seen"])
     rows = compare_metrics(theirs, ours, metrics, config.tolerance, challenger.config.training.seed)
