@@ -35,14 +35,18 @@ def shop(tmp_path, monkeypatch):
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     items = pl.DataFrame({"item_id": [item for item in IDS if item not in GONE]})
     data = tfrec.prepare(events, items, tmp_path / "data", split="leave-one-out")
-    run = tmp_path / "run"
-    run.mkdir()
-    RunConfig().with_values(["model.use_text=false", "retrieval.exclude_seen=false"]).save(run / "config.yaml")
-    write_json(run / "manifest.json", {"event_kinds": data.event_kinds, "encoder_hash": None})
-    data.items.write_parquet(run / "items.parquet")
+    return data, run_on(data, tmp_path / "run", monkeypatch)
+
+
+def run_on(data, folder, monkeypatch):
+    """A next-item run whose model is `ById`."""
+    folder.mkdir()
+    RunConfig().with_values(["model.use_text=false", "retrieval.exclude_seen=false"]).save(folder / "config.yaml")
+    write_json(folder / "manifest.json", {"event_kinds": data.event_kinds, "encoder_hash": None})
+    data.items.write_parquet(folder / "items.parquet")
     family = SimpleNamespace(scorer=lambda run: ById(run.item_ids))
     monkeypatch.setattr("tfrec.runs.run.family_of", lambda kind: family)
-    return data, tfrec.load_run(run)
+    return tfrec.load_run(folder)
 
 
 def lists(run, data, k):
@@ -72,6 +76,17 @@ def test_an_evaluation_lists_the_catalogue_alone_and_counts_the_targets_that_are
     assert everything["users"] == 12 and "targets_not_in_catalogue" not in everything["protocol"]
     assert everything["mrr@10"] == pytest.approx(np.mean([1 / rank if rank <= 10 else 0 for rank in range(1, 13)]))
     assert everything["baselines"]["popularity"]["recall@50"] == 1 == metrics["baselines"]["popularity"]["recall@50"]
+
+
+def test_what_was_only_shown_is_recommended_unless_impressions_are_read(tmp_path, monkeypatch):
+    rows = [("u", item, "view", at) for at, item in enumerate(IDS[:4])]
+    rows += [("u", "i10", "impression", 1), ("u", "i11", "impression", 2)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    data = tfrec.prepare(events, pl.DataFrame({"item_id": IDS}), tmp_path / "data", split="leave-one-out")
+    run = run_on(data, tmp_path / "run", monkeypatch).with_values(["retrieval.exclude_seen=true"])
+    assert lists(run, data, 3) == [["i11", "i10", "i09"]]
+    run.config = run.config.with_values(["model.read_impressions=true"])
+    assert lists(run, data, 3) == [["i09", "i08", "i07"]]
 
 
 def test_without_a_mark_every_item_may_be_recommended():

@@ -32,6 +32,11 @@ class ModelConfig(Section):
         description="next-item: newest events that the repeat bias reads, and the neighbour memory up to 200 of them. "
         "null: enough for nine of ten training histories, at most 500.",
     )
+    read_impressions: bool = Field(
+        False,
+        description="next-item: whether impressions, items that were only shown, are events of a history. They would "
+        "crowd out what was taken.",
+    )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout rate. Raise it for small data.")
     temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")
     use_text: bool = Field(True, description="next-item, click-ranker: item vectors include the projected text vector.")

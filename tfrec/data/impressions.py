@@ -1,11 +1,13 @@
-"""Separates impressions, which record what was shown, from what users did."""
+"""Separates what was shown or disliked from what users took."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.data.histories import Histories
 
 
@@ -31,3 +33,23 @@ def without_kind(histories: Histories, kind: int) -> tuple[Histories, np.ndarray
     flat = {name: getattr(histories, name)[kept] for name in ("items", "events", "timestamps", "values", "is_target")}
     context = {name: values[kept] for name, values in histories.context.items()}
     return replace(histories, offsets=before[histories.offsets], context=context, **flat), before
+
+
+def taken(histories: Histories, event_kinds: Sequence[str]) -> np.ndarray:
+    """Which events say that the item was taken: all but impressions and dislikes. Counts count these alone.
+
+    Args:
+        histories: The histories.
+        event_kinds: Names of the event kinds.
+
+    Returns:
+        bool `[events]`.
+
+    Example:
+        >>> h = Histories(np.array(["u"], object), np.array([0, 3]), np.array([5, 6, 7]), np.array([0, 1, 2]),
+        ...               np.arange(3), np.zeros(3), np.ones(3, bool))
+        >>> taken(h, ["view", "dislike", "impression"]).tolist()
+        [True, False, False]
+    """
+    untaken = [place for place, kind in enumerate(event_kinds) if kind in (schema.IMPRESSION, schema.DISLIKE)]
+    return np.asarray(~np.isin(histories.events, untaken))

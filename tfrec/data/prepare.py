@@ -13,6 +13,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import FORMAT, PreparedDataset
+from tfrec.data.impressions import taken
 from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.catalogue import read_catalogue
 from tfrec.data.ingest.event_log import Log, build_log
@@ -163,8 +164,8 @@ def _item_table(
         table = table.with_columns(pl.lit(True).alias(schema.IN_CATALOGUE))
         unknown = unknown.with_columns(pl.lit(False).alias(schema.IN_CATALOGUE))
     table = pl.concat([table, unknown], how="diagonal")
-    trained = log.histories.items[splits.in_training(log.histories, parts.train_length)]
-    counts = np.bincount(trained, minlength=table.height).astype(np.uint32)
+    counted = splits.in_training(log.histories, parts.train_length) & taken(log.histories, log.kinds)
+    counts = np.bincount(log.histories.items[counted], minlength=table.height).astype(np.uint32)
     if held is not None:
         counts[held] = 0
         table = table.with_columns(pl.Series(schema.HELD_OUT, held))

@@ -120,6 +120,10 @@ class ModelFamily(ABC):
         """Whether `fit` needs the catalogue's text vectors, which are then saved with the run."""
         return False
 
+    def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
+        """The dataset as models with this configuration read it, in training and after it."""
+        return dataset
+
     @abstractmethod
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Fits on the training split and keeps the weights with the best validation metric.

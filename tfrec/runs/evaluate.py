@@ -72,6 +72,7 @@ def evaluate(
     if second is not None:
         check_ranker(run, second)
     family = family_of(run.kind)
+    dataset = family.read_by(run.config, dataset)
     if family.can(Ability.RANK_CATALOGUE, run.config):
         metrics = _ranking_metrics(run, dataset, split)
         if trained_baselines:

@@ -12,6 +12,7 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.reading import read_ids
 from tfrec.data.reading.databases import is_database, write_table
 from tfrec.errors import InvalidInput
+from tfrec.models.registry import family_of
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
 from tfrec.retrieval.seen_items import excludes_seen
@@ -64,6 +65,7 @@ def recommend(
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     run.refuse_other_catalogue(dataset)
+    dataset = family_of(run.kind).read_by(run.config, dataset)
     masked = excludes_seen(run.config, dataset)
     scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
     frame = lists_of_scorer(

@@ -99,6 +99,7 @@ def _train(
 ) -> None:
     """Fits the model and writes the run's files to `folder`, the manifest last."""
     started, family = time.monotonic(), family_of(config.model.kind)
+    dataset = family.read_by(config, dataset)
     if config.retrieval.segment:
         segment_counts(dataset, config.retrieval.segment).write_parquet(folder / SEGMENTS_FILE)
     earlier = _run_to_start_from(config)

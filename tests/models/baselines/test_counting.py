@@ -35,6 +35,7 @@ class Data:
 
     log: Histories
     num_items: int = ITEMS
+    event_kinds: tuple = ()
 
     def training(self):
         return self.log

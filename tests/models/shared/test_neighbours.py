@@ -33,14 +33,20 @@ def histories_of(sequences):
     sequences=st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=7), min_size=1, max_size=5),
     k=st.integers(1, 7),
     window=st.integers(1, 4),
+    disliked=st.none() | st.sets(st.integers(0, 34)),
 )
-def test_history_neighbours_are_the_most_frequent_pairs(sequences, k, window):
+def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(sequences, k, window, disliked):
     counts = np.zeros((ITEMS, ITEMS), int)
+    counted = np.array([place not in (disliked or ()) for place in range(sum(map(len, sequences)))], bool)
+    first = 0
     for sequence in sequences:
         for x, i in enumerate(sequence):
             for y, j in enumerate(sequence):
-                counts[i, j] += 0 < abs(x - y) <= window and i != j
-    indices, values = history_neighbours(histories_of(sequences), ITEMS, k, window)
+                near = 0 < abs(x - y) <= window and i != j
+                counts[i, j] += near and counted[first + x] and counted[first + y]
+        first += len(sequence)
+    given_mask = None if disliked is None else counted
+    indices, values = history_neighbours(histories_of(sequences), ITEMS, k, window, given_mask)
     assert indices.shape == values.shape == (ITEMS, k)
     for item in range(ITEMS):
         expected = sorted((-count, other) for other, count in enumerate(counts[item]) if count)[:k]

@@ -182,7 +182,7 @@ def test_embed_gives_the_encoders_vectors(run, served):
     assert_allclose(served("embed", texts=["red hat", "blue"]).embeddings, expected, atol=1e-5)
 
 
-def signatures_of(run, *, exclude_seen, allow=None, search=None, **sizes):
+def signatures_of(run, *, exclude_seen, allow=None, search=None, unread=None, **sizes):
     """The signatures of a run, not yet exported."""
     from tfrec.config import ExportConfig
     from tfrec.serving.modules.item_index import Catalogue
@@ -195,11 +195,12 @@ def signatures_of(run, *, exclude_seen, allow=None, search=None, **sizes):
         config=ExportConfig(history_length=2, exclude_length=1, **sizes),
         exclude_seen=exclude_seen,
         search=search,
+        unread=unread,
     )
 
 
 @pytest.mark.parametrize("index", ["exact", "ivf"])
-def test_items_that_are_gone_are_read_and_in_no_list(rebuilt, index):
+def test_items_that_are_gone_are_read_and_in_no_list_and_impressions_are_not_read(rebuilt, index):
     import tensorflow as tf
 
     from tfrec.retrieval.approximate.ivf_index import IvfIndex
@@ -207,11 +208,11 @@ def test_items_that_are_gone_are_read_and_in_no_list(rebuilt, index):
     run, gone = rebuilt(), {3, 10, 11}
     vectors = run.model.item_vectors().numpy()
     allow, search = ~np.isin(np.arange(12), list(gone)), IvfIndex(vectors, lists=2) if index == "ivf" else None
-    module = signatures_of(run, exclude_seen=False, allow=allow, search=search, max_k=12)
-    history, nothing = tf.constant([["i3", "i8"], ["", ""]]), tf.constant([[""], [""]])
+    module = signatures_of(run, exclude_seen=False, allow=allow, search=search, unread="shown", max_k=12)
+    history, nothing = tf.constant([["i3", "i8"], ["i5", ""]]), tf.constant([[""], [""]])
     answer = module.functions["recommend"](
         history_item_ids=history,
-        history_events=tf.constant([["view", "buy"], ["", ""]]),
+        history_events=tf.constant([["view", "buy"], ["shown", ""]]),
         exclude_item_ids=nothing,
     )
     scores = model_scores(run, [3, 8], ["view", "buy"])  # what is gone still says what somebody likes

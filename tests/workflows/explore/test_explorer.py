@@ -48,13 +48,14 @@ def test_the_list_is_the_models_with_its_score_taken_apart(explorer):
     assert not any(place.seen or place.fallback for place in found)
 
 
-def test_items_that_are_gone_are_read_and_in_no_list():
+def test_items_that_are_gone_are_read_and_in_no_list_and_impressions_are_not_read():
     run = make_run()
+    run.event_kinds = ["view", "impression"]
     run.items = run.items.with_columns(in_catalogue=~pl.col("item_id").is_in(["i3", "i11"]))
     explorer = Explorer(run)
     scores, _ = model_scores(explorer, [3], [0])
     order = [f"i{i}" for i in np.argsort(-scores, kind="stable") if i not in (3, 11)]
-    assert [place.card.item_id for place in explorer.recommend(["i3"], ["view"], k=12)] == order
+    assert [place.card.item_id for place in explorer.recommend(["i3", "i7"], ["view", "impression"], k=12)] == order
     assert {card.item_id for card, _ in explorer.similar("i3", 12)} == set(order)
     assert "in_catalogue" not in explorer.facets
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 
 Ints = NDArray[np.int64]
@@ -216,7 +217,8 @@ def _check_training(dataset: PreparedDataset, h: Histories, length: Ints) -> Non
     if cut is not None:
         late = users[h.timestamps[h.offsets[users] + length[users] - 1] >= cut]
         _raise_if_any(h, late, "training passes the time cut")
-    counts = np.bincount(dataset.training().items, minlength=dataset.num_items)
+    training = dataset.training()
+    counts = np.bincount(training.items[taken(training, dataset.event_kinds)], minlength=dataset.num_items)
     wrong = np.flatnonzero(counts != dataset.items[schema.TRAIN_COUNT].to_numpy())
     if len(wrong):
         raise InvalidInput(

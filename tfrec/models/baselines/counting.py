@@ -8,6 +8,7 @@ import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, concatenate_ranges, row_numbers
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.models.shared.neighbours import count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
@@ -95,7 +96,9 @@ class Cooccurrence:
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
         """Counts the pairs of the training sequences; `text_vectors` is not used."""
         self.num_items = dataset.num_items
-        keys, counts = count_pairs(dataset.training(), self.num_items, self.window)
+        training = dataset.training()
+        counted = taken(training, dataset.event_kinds)
+        keys, counts = count_pairs(training, self.num_items, self.window, counted)
         self._columns = (keys % self.num_items).astype(np.int32)
         self._values = counts.astype(np.float32)
         self._starts = np.searchsorted(keys, np.arange(self.num_items + 1) * self.num_items)

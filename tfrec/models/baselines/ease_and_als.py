@@ -6,8 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, concatenate_ranges, row_numbers
+from tfrec.data.impressions import without_kind
 from tfrec.data.pair_set import PairSet
 from tfrec.errors import InvalidInput, Unavailable
 
@@ -44,7 +46,7 @@ class Ease:
             raise InvalidInput(
                 f"EASE takes up to {MOST_ITEMS} items, this catalogue has {self.num_items}. Leave it out."
             )
-        training = dataset.training()
+        training = _taken(dataset)
         gram = np.zeros((self.num_items, self.num_items), np.float32)
         for start in range(0, len(training), 4096):
             block = seen_matrix(training, np.arange(start, min(start + 4096, len(training))), self.num_items)
@@ -97,7 +99,7 @@ class Als:
         except ImportError:
             raise Unavailable("ALS needs the extra `baselines`: pip install -e '.[baselines]'.") from None
         self.num_items = dataset.num_items
-        training = dataset.training()
+        training = _taken(dataset)
         self.model = AlternatingLeastSquares(**self.options)
         self.model.fit(self._sparse(training, np.arange(len(training))), show_progress=False)
         return self
@@ -118,6 +120,15 @@ class Als:
         places = concatenate_ranges(starts, lengths)
         cells = PairSet(row_numbers(lengths), histories.items[places], self.num_items).pairs()
         return csr_matrix((np.ones(len(cells[0]), np.float32), cells), shape=(len(rows), self.num_items))
+
+
+def _taken(dataset: PreparedDataset) -> Histories:
+    """The training histories without impressions and dislikes."""
+    training = dataset.training()
+    for kind in (schema.IMPRESSION, schema.DISLIKE):
+        if kind in dataset.event_kinds:
+            training, _ = without_kind(training, dataset.event_kinds.index(kind))
+    return training
 
 
 def seen_matrix(histories: Histories, rows: np.ndarray, num_items: int) -> np.ndarray:

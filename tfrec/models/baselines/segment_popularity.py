@@ -11,6 +11,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 
 ITEM = "item"
@@ -44,8 +45,11 @@ def segment_counts(dataset: PreparedDataset, column: str) -> pl.DataFrame:
         Columns segment (String), item (UInt32, the index) and count (UInt32); only counts above 0 have a row.
     """
     training, segment_of = dataset.training(), segments_of(dataset, column)
+    counted = taken(training, dataset.event_kinds)
     names = pl.Series([segment_of.get(user) for user in training.user_ids], dtype=pl.String)
-    events = pl.DataFrame({schema.SEGMENT: names[training.rows], ITEM: pl.Series(training.items, dtype=pl.UInt32)})
+    events = pl.DataFrame(
+        {schema.SEGMENT: names[training.rows], ITEM: pl.Series(training.items, dtype=pl.UInt32)}
+    ).filter(counted)
     counts = events.drop_nulls().group_by(schema.SEGMENT, ITEM).len(schema.COUNT)
     return counts.with_columns(pl.col(schema.COUNT).cast(pl.UInt32)).sort(schema.SEGMENT, ITEM)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
@@ -73,13 +74,15 @@ def build_next_item_model(
         model.popularity.remember(np.bincount(wanted, minlength=dataset.num_items))
     if model.memory is not None:
         near = alike = None
+        counted = taken(training, dataset.event_kinds)
         if model.memory.k:
-            near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window)
+            near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window, counted)
         if model.memory.text_k and text_vectors is not None:
             texts = softly_whitened(text_vectors)
             where = neighbourhoods(texts) if dataset.num_items > COMPARED else None
             alike = text_neighbours(texts, model.memory.text_k, where)
-        model.memory.remember(near, alike, counts)
+        frequencies = np.bincount(training.items[counted], minlength=dataset.num_items)
+        model.memory.remember(near, alike, frequencies)
     if earlier is not None:
         start_from(model, dataset, earlier)
         # No step leads out of a mask, so whether there is one is told by the data, not by the run before.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.data.without_kind import DatasetWithoutKind
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.next_item.fit import fit_next_item
@@ -17,6 +20,11 @@ from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
 from tfrec.training.fit_result import FitResult
+
+
+def hides_impressions(config: RunConfig, event_kinds: Sequence[str]) -> bool:
+    """Whether there are impressions, and histories are read without them."""
+    return schema.IMPRESSION in event_kinds and not config.model.read_impressions
 
 
 class NextItemFamily(ModelFamily):
@@ -52,6 +60,12 @@ class NextItemFamily(ModelFamily):
     def reads_text_vectors(self, config: RunConfig) -> bool:
         """As `model.use_text` says."""
         return config.model.use_text
+
+    def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
+        """Without impressions, unless `model.read_impressions` asks for them."""
+        if not hides_impressions(config, dataset.event_kinds):
+            return dataset
+        return DatasetWithoutKind(dataset, schema.IMPRESSION)
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """On frozen text vectors, or, with `encoder.trainable`, with the encoder."""

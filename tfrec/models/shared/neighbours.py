@@ -24,13 +24,16 @@ _BLOCK = 1024
 """Items compared with the whole catalogue at a time, to bound memory."""
 
 
-def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+def count_pairs(
+    histories: Histories, num_items: int, window: int, counted: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Counts how often two items occur within `window` events of each other in a history, in either order.
 
     Args:
         histories: The histories.
         num_items: int. Items in the catalogue.
         window: int. Maximum distance; 1 means adjacent events.
+        counted: bool `[events]`, events whose pairs count; the others keep their place. None for all.
 
     Returns:
         keys: int64 `[pairs]`, `i * num_items + j`, ascending.
@@ -41,6 +44,8 @@ def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.n
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for distance in range(1, min(window, len(items)) + 1):
         same = user[:-distance] == user[distance:]
+        if counted is not None:
+            same &= counted[:-distance] & counted[distance:]
         first, second = items[:-distance][same], items[distance:][same]
         pairs = np.concatenate([pair_keys(first, second, num_items), pair_keys(second, first, num_items)])
         new_keys, new_counts = np.unique(pairs, return_counts=True)
@@ -49,7 +54,9 @@ def count_pairs(histories: Histories, num_items: int, window: int) -> tuple[np.n
     return keys, counts
 
 
-def history_neighbours(histories: Histories, num_items: int, k: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+def history_neighbours(
+    histories: Histories, num_items: int, k: int, window: int, counted: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The `k` items that occur near each item most often in the histories, with their counts.
 
     Args:
@@ -57,6 +64,7 @@ def history_neighbours(histories: Histories, num_items: int, k: int, window: int
         num_items: int. Items in the catalogue.
         k: int. Neighbours per item.
         window: int. Maximum distance between two events.
+        counted: bool `[events]`, events whose pairs count. None for all.
 
     Returns:
         indices: int32 `[num_items, k]`, descending by count, ties by index; padded with −1 if there are fewer
@@ -70,7 +78,7 @@ def history_neighbours(histories: Histories, num_items: int, k: int, window: int
         >>> history_neighbours(histories, num_items=4, k=2, window=1)[0].tolist()
         [[1, 2], [0, -1], [0, -1], [-1, -1]]
     """
-    keys, counts = count_pairs(histories, num_items, window)
+    keys, counts = count_pairs(histories, num_items, window, counted)
     item, other = np.divmod(keys, num_items)
     proper = item != other
     item, other, counts = item[proper], other[proper], counts[proper]

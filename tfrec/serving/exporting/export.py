@@ -88,12 +88,14 @@ def export(
 
 
 def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None) -> Histories | None:
+    from tfrec.models.registry import family_of
+
     if given is None or isinstance(given, Histories):
         return given
     dataset = load_dataset(given)
     if not np.array_equal(dataset.item_ids, run.item_ids[: dataset.num_items]):  # beyond them are new items
         run.refuse_other_catalogue(dataset)
-    return dataset.histories()
+    return family_of(run.kind).read_by(run.config, dataset).histories()
 
 
 def next_version(out: str | Path) -> int:

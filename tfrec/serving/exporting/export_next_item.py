@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tfrec import schema
 from tfrec.errors import InvalidInput
 from tfrec.models.baselines.segment_popularity import SegmentPopularity
+from tfrec.models.next_item.family import hides_impressions
 from tfrec.serving.exporting.build_index import build_index
 from tfrec.serving.exporting.export_click_ranker import ranker_arguments
 from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts
@@ -47,6 +49,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
         chunk_size=run.config.retrieval.chunk_size,
         search=search,
         popular=popular,
+        unread=schema.IMPRESSION if hides_impressions(run.config, run.event_kinds) else None,
         **about,
     )
     values = sorted({value for row in catalogue.attribute or [] for value in row if value})

@@ -41,10 +41,11 @@ class NextItemServing(tf.Module):
         seq_length: Tokens a text is cut to.
         chunk_size: Items scored at a time; None as in `TopK`.
         search: An index over the item vectors; None for the exact scan.
+        unread: Event kind that is not read in histories; None for none.
         popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a served model is made of
         self,
         model: Any,
         catalogue: Catalogue,
@@ -57,6 +58,7 @@ class NextItemServing(tf.Module):
         chunk_size: int | None = None,
         search: Search | None = None,
         popular: PopularLists | None = None,
+        unread: str | None = None,
     ) -> None:
         super().__init__(name="next_item_serving")
         ids = [str(item) for item in catalogue.item_ids]
@@ -64,6 +66,7 @@ class NextItemServing(tf.Module):
         self.k = min(config.max_k, len(ids) if catalogue.allow is None else int(catalogue.allow.sum()))
         self.exclude_seen = exclude_seen
         self.seq_length = seq_length
+        self._unread = unread
         self.reads_text = encoder is not None and bool(getattr(model, "text_dim", True))
         self._ids = tf.constant([*ids, ""])  # the last entry stands for "no item"
         self._id_table = index_table(ids)
@@ -157,7 +160,7 @@ class NextItemServing(tf.Module):
     def _recommend(
         self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor, allow: Any
     ) -> Tensors:
-        seen = self._indices(self._id_table, history_item_ids)
+        seen = self._history(history_item_ids, history_events)
         query, boost, usable = self._read(seen, history_events)
         return self._answer(query, boost, usable, self._excluded(seen, exclude_item_ids), allow)
 
@@ -215,7 +218,7 @@ class NextItemServing(tf.Module):
         Returns:
             scores float32 `[B, C]`: popularity without a usable history, `UNKNOWN_SCORE` for unknown ids.
         """
-        seen = self._indices(self._id_table, history_item_ids)
+        seen = self._history(history_item_ids, history_events)
         query, (places, values), usable = self._read(seen, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)
         at = tf.maximum(candidates, 0)
@@ -237,6 +240,11 @@ class NextItemServing(tf.Module):
 
     def _indices(self, table: tf.lookup.StaticHashTable, keys: tf.Tensor) -> tf.Tensor:
         return tf.cast(table.lookup(keys), tf.int32)
+
+    def _history(self, item_ids: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+        """Indices of the items of histories; −1 for unknown ids and for events of the kind that is not read."""
+        seen = self._indices(self._id_table, item_ids)
+        return seen if self._unread is None else tf.where(events == self._unread, -1, seen)
 
     def _read(self, seen: tf.Tensor, events: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         """The query, the boost of repeats and neighbours (indices and values), and whether the row is usable."""

@@ -48,7 +48,7 @@ class TwoStageServing(NextItemServing):
     def _recommend(
         self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor, allow: Any
     ) -> Tensors:
-        seen = self._indices(self._id_table, history_item_ids)
+        seen = self._history(history_item_ids, history_events)
         query, boost, usable = self._read(seen, history_events)
         exclude = self._excluded(seen, exclude_item_ids)
         pool = min(max(self._candidates, self.k), int(self._index.table.shape[0]))
@@ -72,7 +72,7 @@ class TwoStageServing(NextItemServing):
         Returns:
             scores and the probabilities of each behaviour, float32 `[B, C]`; the lowest float32 for unknown ids.
         """
-        seen = self._indices(self._id_table, history_item_ids)
+        seen = self._history(history_item_ids, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)
         scores, probabilities = self._ranker.scores_and_probabilities(seen, history_events, candidates)
         return {

@@ -14,6 +14,7 @@ from tfrec import schema
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
+from tfrec.models.next_item.family import hides_impressions
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.registry import families_with, family_of
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
@@ -137,7 +138,9 @@ class Explorer:
         if k < 1 or not 0 <= diversity <= 1:
             raise InvalidInput(f"Expected k of at least 1 and diversity in 0…1, received {k} and {diversity}.")
         kinds = events if events is not None else [self.run.event_kinds[0]] * len(history)
-        known = [(self._place[item], kind) for item, kind in zip(history, kinds, strict=True) if item in self._place]
+        unread = schema.IMPRESSION if hides_impressions(self.run.config, self.run.event_kinds) else None
+        pairs = [pair for pair in zip(history, kinds, strict=True) if pair[0] in self._place and pair[1] != unread]
+        known = [(self._place[item], kind) for item, kind in pairs]
         seen = np.array([place for place, _ in known], np.int64)
         scores, parts = self._scores(known)
         allowed = self._allowed(where or {})

@@ -14,6 +14,7 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, compare_systems, evaluate_ranking
 from tfrec.models.baselines.counting import Popularity
+from tfrec.models.registry import family_of
 from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
 from tfrec.runs.run import Run
@@ -85,6 +86,7 @@ def evaluate_gate(
     Raises:
         InvalidInput: the window has no user with a history and a target.
     """
+    dataset = family_of(challenger.config.model.kind).read_by(challenger.config, dataset)
     allowed = items_to_recommend(challenger.config, dataset.items)
     queries = dataset.queries(schema.TEST).with_targets_among(allowed)
     if not len(queries):
