@@ -290,6 +290,49 @@ def test_the_verdict_is_the_same_for_csv_packed_csv_and_parquet(make_logs, tmp_p
         assert found.counts == expected.counts
 
 
+def test_the_columns_of_each_log_are_mapped_by_the_plan(make_logs, tmp_path):
+    exposures, outcomes = make_logs(np.random.default_rng(13))
+    expected = analyse(spec(), exposures, outcomes)
+    day = pl.from_epoch("timestamp", "s").dt.strftime("%d.%m.%Y %H:%M:%S")
+    exposures.select(uid="user_id", variant="arm", shown=day).write_csv(tmp_path / "e.csv", separator=";")
+    nested = outcomes.select(who=pl.struct(id="user_id"), what="event", at=pl.col("timestamp") * 1000, eur="value")
+    nested.write_ndjson(tmp_path / "o.jsonl")
+    mapped = spec(
+        exposures={
+            "columns": {"user_id": "uid", "arm": "variant", "timestamp": "shown"},
+            "time_format": "%d.%m.%Y %H:%M:%S",
+        },
+        outcomes={"columns": {"user_id": "who.id", "event": "what", "timestamp": "at", "value": "eur"}},
+    )
+    found = analyse(mapped, tmp_path / "e.csv", tmp_path / "o.jsonl")
+    assert_frame_equal(found.effects, expected.effects)
+    assert found.counts == expected.counts
+    with pytest.raises(InvalidInput, match="exposures have no column 'user_id'.*exposures: {columns: {user_id"):
+        analyse(spec(), tmp_path / "e.csv", outcomes)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_impossible_times_are_left_out_if_few_and_refused_if_many(make_logs, tmp_path, ending):
+    exposures, outcomes = make_logs(np.random.default_rng(14))
+    expected = analyse(spec(), exposures, outcomes)
+
+    def analysed(wrong, **plan):
+        """With as many outcomes more, in the year 2300."""
+        late = outcomes.head(wrong).with_columns(timestamp=pl.lit(10_413_792_000))
+        log, path = pl.concat([outcomes, late]), tmp_path / f"o.{ending}"
+        log.write_parquet(path) if ending == "parquet" else log.write_csv(
+            path, compression="gzip" if "gz" in ending else "uncompressed"
+        )
+        return analyse(spec(**plan), exposures, path)
+
+    found = analysed(3)
+    assert_frame_equal(found.effects, expected.effects)
+    assert found.counts["invalid_outcomes"] == expected.counts["invalid_outcomes"] + 3
+    with pytest.raises(InvalidInput, match="outcomes: 40 of .* times lie outside 1990-01-01 to .*2300-01-01"):
+        analysed(40)
+    assert analysed(40, latest="2301-01-01").counts["outcomes"] == expected.counts["outcomes"] + 40
+
+
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf"), "n/a"])
 def test_values_that_are_no_numbers_are_counted_and_the_rest_is_analysed(make_logs, bad):
     exposures, outcomes = make_logs(np.random.default_rng(12))

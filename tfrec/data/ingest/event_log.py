@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from tfrec.data.ingest.ties import order_ties
 from tfrec.data.ingest.validate import EXAMPLES, EventFacts, examples, invalid_rows, typed_events
 from tfrec.data.reading.frames import require
 from tfrec.data.reading.notices import Notice
+from tfrec.data.reading.timestamps import shown_time, time_bounds, too_many_wrong
 from tfrec.errors import InvalidInput
 
 
@@ -121,10 +121,6 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     )
 
 
-FEW_WRONG_TIMES = 0.001
-"""Share of the events that may lie outside the bounds of time; they are dropped and counted. Beyond, it is refused."""
-
-
 def _within_bounds(
     log: pl.DataFrame, raw: pl.LazyFrame, config: DataConfig, facts: EventFacts, problems: dict[str, Any]
 ) -> pl.DataFrame:
@@ -133,8 +129,7 @@ def _within_bounds(
     Raises:
         InvalidInput: Too many lie outside the bounds: the column is not what it was read as.
     """
-    latest = config.latest or (datetime.now(UTC) + timedelta(days=1)).date()
-    first, last = (_microseconds(day) for day in (config.earliest, latest + timedelta(days=1)))
+    first, last, latest = time_bounds(config.earliest, config.latest)
     time_of = pl.col(schema.TIMESTAMP)
     wrong = log.select(((time_of < first) | (time_of >= last)).fill_null(False)).to_series()
     count = int(wrong.sum())
@@ -143,27 +138,16 @@ def _within_bounds(
     if config.timestamp_unit != "auto":  # someone has said what they are
         facts.notices.append(Notice(f"events: {count:,} times lie outside {config.earliest} to {latest}.", True))
         return log
-    if count > max(5, FEW_WRONG_TIMES * log.height):
+    if too_many_wrong(count, log.height):
         worst = log.filter(wrong)[schema.TIMESTAMP][0]
         worst_raw = examples(raw, wrong)[0][schema.TIMESTAMP]
         raise InvalidInput(
             f"events: {count:,} of {log.height:,} times lie outside {config.earliest} to {latest}, "
-            f"e.g. {worst_raw!r}, read as {facts.timestamp_unit}: {_shown(worst)}. "
+            f"e.g. {worst_raw!r}, read as {facts.timestamp_unit}: {shown_time(worst)}. "
             "Say what they are (data.timestamp_unit, data.events.time_format), or widen data.earliest and data.latest."
         )
     problems["implausible_timestamp"] = {"count": count, "examples": examples(raw, wrong)}
     return log.with_columns(pl.when(~wrong).then(time_of))
-
-
-def _microseconds(day: Any) -> int:
-    return int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000
-
-
-def _shown(microseconds: int) -> str:
-    years = 1970 + microseconds / 3.15576e13
-    if not 1 <= years < 9999:
-        return f"the year {years:.0f}"
-    return str((datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).date())
 
 
 def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:

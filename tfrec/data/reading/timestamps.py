@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
@@ -17,6 +18,37 @@ BOUNDS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (1e8, "s"))
 """The present is about 1.8e9 s, 1.8e12 ms, 1.8e15 us or 1.8e18 ns."""
 MISREAD = 0.05
 """Share of the times that may be unreadable; beyond, the format is not that of the column."""
+EARLIEST = date(1990, 1, 1)
+"""Earlier times are wrong, unless somebody says that they are not: no log is older."""
+FEW_WRONG_TIMES = 0.001
+"""Share of the times that may lie outside the bounds; they are dropped and counted. Beyond, it is refused."""
+
+
+def time_bounds(earliest: date, latest: date | None) -> tuple[int, int, date]:
+    """The first microsecond that is plausible, the first after them that is not, and the last plausible day.
+
+    Args:
+        earliest: The first plausible day.
+        latest: The last one; None for tomorrow.
+    """
+    last = latest or (datetime.now(UTC) + timedelta(days=1)).date()
+    first, stop = (
+        int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000 for day in (earliest, last + timedelta(days=1))
+    )
+    return first, stop, last
+
+
+def too_many_wrong(wrong: int, rows: int) -> bool:
+    """Whether so many times are implausible that the column is not what it was read as."""
+    return wrong > max(5, FEW_WRONG_TIMES * rows)
+
+
+def shown_time(microseconds: int) -> str:
+    """A time for a message, as a day, or as a year where no calendar has it."""
+    years = 1970 + microseconds / 3.15576e13
+    if not 1 <= years < 9999:
+        return f"the year {years:.0f}"
+    return str((datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).date())
 
 
 @dataclass

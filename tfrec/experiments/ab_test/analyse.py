@@ -76,16 +76,16 @@ def analyse(spec: ExperimentSpec, exposures: Any, outcomes: Any, users: Any = No
         Unavailable: The `experiments` extra is not installed.
     """
     table = user_table(spec, exposures, outcomes)
-    return analyse_users(spec, table, None if users is None else _table_of(users))
+    return analyse_users(spec, table, None if users is None else _table_of(users, spec))
 
 
-def _table_of(users: Any) -> pl.DataFrame:
+def _table_of(users: Any, spec: ExperimentSpec) -> pl.DataFrame:
     """The users' columns, with ids as everywhere."""
     if hasattr(users, "pl"):
         users = users.pl()
     if isinstance(users, str) and "::" in users:
         users = read_log(users, "users")
-    given = read_input(users, "users")
+    given = read_input(users, "users", spec.users)
     require(given.frame, "users", [schema.USER_ID])
     ids = as_id(schema.USER_ID, given.frame.collect_schema()[schema.USER_ID])
     table = collect(given.frame.with_columns(ids), "users")

@@ -26,6 +26,10 @@ _COLUMNS = (
 )
 
 
+READING = ("exposures", "outcomes", "users", "earliest", "latest")
+"""Options of how the logs are read, which are no part of the plan."""
+
+
 def experiment_report(result: AnalysisResult) -> str:
     """Renders a self-contained HTML page. The same result gives the same bytes."""
     title = f"Experiment {result.spec.name}" + (" (SIMULATED)" if result.spec.simulated else "")
@@ -101,7 +105,8 @@ def _data(result: AnalysisResult) -> list[Section]:
         f"Days without any outcome: {len(result.missing_days)}{f' ({days})' if days else ''}.",
     ]
     chart = bars("Users of each arm", [(arm, float(users)) for arm, users in ratio["users"].items()])
-    spec = [[key, str(value)] for key, value in result.spec.model_dump(exclude={"metrics"}).items()]
+    shown = result.spec.model_dump(exclude={"metrics", *READING})
+    spec = [[key, str(value)] for key, value in shown.items()]
     metrics = [list(metric.model_dump().values()) for metric in result.spec.metrics]
     return [
         Section("Data", paragraphs, ["what", "count"], list(result.counts.items()), [chart]),

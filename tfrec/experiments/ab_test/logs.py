@@ -9,10 +9,12 @@ from typing import Any
 import polars as pl
 
 from tfrec import schema
+from tfrec.config.inputs import InputConfig
 from tfrec.data.reading import read_input
+from tfrec.data.reading.frames import collect
 from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids
 from tfrec.data.reading.numbers import read_numbers
-from tfrec.data.reading.timestamps import read_times
+from tfrec.data.reading.timestamps import EARLIEST, read_times, shown_time, time_bounds, too_many_wrong
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.experiments.design.assignment import ARM
 from tfrec.experiments.design.spec import EXPOSURES, ExperimentSpec
@@ -41,25 +43,21 @@ class UserTable:
     missing_days: list[str] = field(default_factory=list)
 
 
-def read_log(source: Any, what: str) -> pl.LazyFrame:
+def read_log(source: Any, what: str, config: InputConfig | None = None) -> pl.LazyFrame:
     """Opens a log as a lazy frame.
 
     Args:
         source: A Polars or pandas frame; an object with a `.pl()` method, such as a DuckDB relation; files of any kind
             that `tfrec.data.reading` reads; or "FILE.duckdb::QUERY", which needs the `duckdb` package.
         what: Name of the log in error messages.
+        config: How the log is read, e.g. its column map; None finds it out.
     """
-    if isinstance(source, pl.LazyFrame):
-        return source
-    if isinstance(source, pl.DataFrame):
-        return source.lazy()
     if hasattr(source, "pl"):
-        frame: pl.DataFrame = source.pl()
-        return frame.lazy()
+        source = source.pl()
     if isinstance(source, str) and "::" in source:
         file, query = source.split("::", 1)
-        return _duckdb(file, query, what)
-    given = read_input(source, what)
+        source = _duckdb(file, query, what)
+    given = read_input(source, what, config)
     for notice in given.notices:
         say(str(notice))
     return given.frame
@@ -93,39 +91,64 @@ def user_table(spec: ExperimentSpec, exposures: Any, outcomes: Any) -> UserTable
         InvalidInput: A column is missing, an arm is unknown or has fewer than two users, or no exposed user has an
             outcome.
     """
-    shown = typed(read_log(exposures, "exposures"), "exposures", [schema.USER_ID, ARM, schema.TIMESTAMP])
+    shown = read_log(exposures, "exposures", spec.exposures)
+    shown = typed(shown, "exposures", [schema.USER_ID, ARM, schema.TIMESTAMP], spec)
     needs_value = any(metric.aggregate == "sum" for metric in spec.metrics)
     columns = [schema.USER_ID, schema.EVENT, schema.TIMESTAMP, *([schema.VALUE] if needs_value else [])]
-    acted = typed(read_log(outcomes, "outcomes"), "outcomes", columns)
+    acted = typed(read_log(outcomes, "outcomes", spec.outcomes), "outcomes", columns, spec)
     users, counts = _exposed(spec, shown)
     table, more, days = _outcomes(spec, users, acted)
     return UserTable(table, counts | more, days)
 
 
-def typed(log: pl.LazyFrame, what: str, columns: list[str]) -> pl.LazyFrame:
+def typed(log: pl.LazyFrame, what: str, columns: list[str], spec: ExperimentSpec | None = None) -> pl.LazyFrame:
     """Selects and converts columns of a log: ids and kinds to strings, timestamp to int64 µs, value to float64.
 
     Args:
         log: Of `read_log`.
         what: Name of the log in error messages.
         columns: Names of the columns; timestamp is among them.
+        spec: The experiment, for the format of times and their bounds; None for those of any log.
     """
     types = log.collect_schema()
     missing = [name for name in columns if name not in types]
     if missing:
-        raise InvalidInput(f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, types))}. Rename it.")
+        raise InvalidInput(
+            f"{what} have no column {missing[0]!r}; found {', '.join(map(repr, types))}. Rename "
+            f"it, or say in the file of the experiment what it is called: {what}: {{columns: {{{missing[0]}: …}}}}."
+        )
     keep = []
     for name in columns:
         if name in (schema.USER_ID, ARM, schema.EVENT):
             refuse_unusable_ids(log, name, what)
             keep.append(as_id(name, types[name]).alias(name))
-    times = read_times(log, schema.TIMESTAMP, what)
-    if not times.clock:  # small numbers are seconds here: an experiment has a clock
-        times = read_times(log, schema.TIMESTAMP, what, "s")
-    keep.append(times.value.alias(schema.TIMESTAMP))
+    keep.append(_times(log, what, spec).alias(schema.TIMESTAMP))
     if schema.VALUE in columns:
         keep.append(read_numbers(log, schema.VALUE, what)[0])
     return log.select(keep)
+
+
+def _times(log: pl.LazyFrame, what: str, spec: ExperimentSpec | None) -> pl.Expr:
+    """The times, int64 µs; null where they are unreadable or outside the bounds.
+
+    Raises:
+        InvalidInput: More than a few lie outside the bounds: they are not what they were read as.
+    """
+    section: InputConfig = getattr(spec, what, InputConfig())
+    times = read_times(log, schema.TIMESTAMP, what, time_format=section.time_format)
+    if not times.clock:  # small numbers are seconds here: an experiment has a clock
+        return read_times(log, schema.TIMESTAMP, what, "s").value
+    first, stop, latest = time_bounds(spec.earliest, spec.latest) if spec else time_bounds(EARLIEST, None)
+    wrong = (times.value < first) | (times.value >= stop)
+    facts = log.select(wrong.sum().alias("wrong"), pl.len().alias("rows"), times.value.filter(wrong).first())
+    count, rows, example = collect(facts, what).row(0)
+    if too_many_wrong(count, rows):
+        raise InvalidInput(
+            f"{what}: {count:,} of {rows:,} times lie outside {spec.earliest if spec else EARLIEST} to {latest}, e.g. "
+            f"{shown_time(example)}, read as {times.unit}. Say what they are in the file of the experiment ({what}: "
+            "{time_format: …}), or widen its earliest and latest."
+        )
+    return pl.when(~wrong).then(times.value) if count else times.value
 
 
 def _exposed(spec: ExperimentSpec, log: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -82,7 +82,8 @@ def plan(
     columns = [schema.USER_ID, schema.EVENT, schema.TIMESTAMP]
     if any(metric.aggregate == "sum" for metric in spec.metrics):
         columns.append(schema.VALUE)
-    log = typed(read_log(outcomes, "outcomes"), "outcomes", columns).drop_nulls([schema.USER_ID, schema.TIMESTAMP])
+    log = typed(read_log(outcomes, "outcomes", spec.outcomes), "outcomes", columns, spec)
+    log = log.drop_nulls([schema.USER_ID, schema.TIMESTAMP])
     first, last = log.select(low=pl.col(schema.TIMESTAMP).min(), high=pl.col(schema.TIMESTAMP).max()).collect().row(0)
     if first is None:
         raise InvalidInput("Expected outcomes to plan from, received none.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -9,6 +10,8 @@ import yaml
 from pydantic import Field, model_validator
 
 from tfrec.config.base import Section
+from tfrec.config.inputs import InputConfig
+from tfrec.data.reading.timestamps import EARLIEST
 from tfrec.errors import InvalidInput
 
 EXPOSURES = "exposures"
@@ -61,6 +64,13 @@ class ExperimentSpec(Section):
     outcome_days: int | None = Field(None, ge=1, description="Days after first exposure that count; None: all days.")
     prior_sd: float = Field(0.05, gt=0, description="Standard deviation of the Bayesian prior of relative effects.")
     simulated: bool = Field(False, description="Whether the logs are simulated; every report then says so.")
+    exposures: InputConfig = Field(
+        default_factory=InputConfig, description="How the log of exposures is read: columns, separator, time_format, …"
+    )
+    outcomes: InputConfig = Field(default_factory=InputConfig, description="How the log of outcomes is read.")
+    users: InputConfig = Field(default_factory=InputConfig, description="How the table of users is read.")
+    earliest: date = Field(EARLIEST, description="Earlier times are wrong: left out if few, refused if many.")
+    latest: date | None = Field(None, description="Later times are wrong, as for earliest. None: tomorrow.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
