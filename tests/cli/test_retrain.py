@@ -39,6 +39,9 @@ def test_the_exit_code_depends_on_the_status(tfrec, monkeypatch, tmp_path, outco
     if outcome == "promoted":
         assert asked["arguments"] == (["e.csv"], ["i.csv"], tmp_path / "home", Path("m/shop"))
         assert asked["config"].retrain.keep == 3 and asked["anew"] and not asked["force"]
+        bare = ("--events", "UserBehavior.csv", "--as", "taobao", "--out", "m/shop")
+        assert run(tfrec, *place, *bare)[0] == 0
+        assert asked["arguments"][:2] == (["UserBehavior.csv"], None) and asked["reader"] == "taobao"
 
 
 def test_bad_input_and_a_second_process_have_their_own_exit_codes(tfrec, tmp_path):
@@ -46,7 +49,7 @@ def test_bad_input_and_a_second_process_have_their_own_exit_codes(tfrec, tmp_pat
 
     home = ("--home", tmp_path / "home")
     code, outcome, err = run(tfrec, *home, "--events", "e.csv")
-    assert code == 2 and outcome["status"] == "failed" and "Expected --items, --out too" in outcome["error"]
+    assert code == 2 and outcome["status"] == "failed" and "Expected --out too" in outcome["error"]
     assert err == f"tfrec: {outcome['error']}\n"
     source = ("--events", tmp_path / "none.csv", "--items", tmp_path / "none.csv", "--out", tmp_path / "m")
     code, outcome, _ = run(tfrec, *home, *source)

@@ -14,21 +14,10 @@ from tfrec.cli.shared_options import (
     EventsQuery,
     Force,
     Items,
+    KnownLog,
     UserTable,
     run_config,
 )
-
-
-def _list(name: str | None) -> str | None:
-    """Prints what each reader reads, after `--as list`."""
-    if name == "list":
-        from tfrec.data.readers import READERS
-
-        width = max(map(len, READERS))
-        for reader in READERS.values():
-            typer.echo(f"{reader.name:{width}}  {reader.about}")
-        raise typer.Exit
-    return name
 
 
 def prepare(
@@ -36,16 +25,7 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     items: Items = None,
     users: UserTable = None,
-    reader: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            metavar="NAME",
-            help="A well-known log as downloaded; `list` names them.",
-            callback=_list,
-            is_eager=True,
-        ),
-    ] = None,
+    reader: KnownLog = None,
     split: Annotated[
         str | None,
         typer.Option(

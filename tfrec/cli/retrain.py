@@ -9,18 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
-from tfrec.cli.shared_options import Assignments, ConfigFile, UserTable, run_config
+from tfrec.cli.shared_options import Assignments, ConfigFile, EventsQuery, KnownLog, UserTable, run_config
 
 REFUSED = 3
 """Exit code when the new model was not promoted."""
 
 
-def retrain(
+def retrain(  # noqa: PLR0913  one for each option
     home: Annotated[Path, typer.Option(help="The job's own folder, the same in every run.")],
     events: Annotated[list[str] | None, typer.Option(help="The whole event log so far, as `prepare` reads it.")] = None,
-    items: Annotated[list[str] | None, typer.Option(help="The whole catalogue, in any of these forms.")] = None,
+    items: Annotated[
+        list[str] | None,
+        typer.Option(help="The whole catalogue, in any of these forms. Default: the items of the log."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Model folder, e.g. saved_models/shop.")] = None,
     users: UserTable = None,
+    reader: KnownLog = None,
+    events_query: EventsQuery = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     anew: Annotated[
@@ -38,7 +43,21 @@ def retrain(
     """
     try:
         outcome = (
-            _rollback(home) if rollback else _retrain(home, events, items, out, users, config, assignments, anew, force)
+            _rollback(home)
+            if rollback
+            else _retrain(
+                home,
+                events,
+                out,
+                config,
+                assignments,
+                events_query,
+                items=items,
+                users=users,
+                reader=reader,
+                anew=anew,
+                force=force,
+            )
         )
     except Exception as error:
         _print({"status": "failed", "kind": type(error).__name__, "error": str(error)})
@@ -57,25 +76,26 @@ def _rollback(home: Path) -> dict[str, Any]:
 def _retrain(
     home: Path,
     events: list[str] | None,
-    items: list[str] | None,
     out: Path | None,
-    users: list[str] | None,
     config: Path | None,
     assignments: list[str] | None,
-    anew: bool,
-    force: bool,
+    events_query: str | None,
+    *,
+    items: list[str] | None,
+    users: list[str] | None,
+    **options: Any,
 ) -> dict[str, Any]:
     from tfrec.errors import InvalidInput
 
-    if not events or not items or out is None:
-        given = {"--events": events, "--items": items, "--out": out}
+    if not events or out is None:
+        given = {"--events": events, "--out": out}
         missing = ", ".join(name for name, value in given.items() if not value)
         raise InvalidInput(f"Expected {missing} too. Only --rollback works without.")
-    settings = run_config(config, assignments)
+    settings = run_config(config, assignments, {("data", "events.query"): events_query})
     load_tensorflow(pool=True)
     from tfrec.workflows.retrain import retrain
 
-    return retrain(events, items, home, out, users=users or None, config=settings, anew=anew, force=force)
+    return retrain(events, items or None, home, out, users=users or None, config=settings, **options)
 
 
 def _print(outcome: dict[str, Any]) -> None:

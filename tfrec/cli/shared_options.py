@@ -27,6 +27,30 @@ EventsQuery = Annotated[
 Items = Annotated[
     list[str] | None, typer.Option(help="Items, in any of the forms of --events. Default: the items of the log.")
 ]
+
+
+def list_known_logs(name: str | None) -> str | None:
+    """Prints what each reader reads, after `--as list`."""
+    if name == "list":
+        from tfrec.data.readers import READERS
+
+        width = max(map(len, READERS))
+        for reader in READERS.values():
+            typer.echo(f"{reader.name:{width}}  {reader.about}")
+        raise typer.Exit
+    return name
+
+
+KnownLog = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="A well-known log as downloaded; `list` names them.",
+        callback=list_known_logs,
+        is_eager=True,
+    ),
+]
 UserTable = Annotated[list[str] | None, typer.Option(help="Attributes of users, in any of the forms of --events.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Run folder that `tfrec train` wrote.")]
 

@@ -30,12 +30,13 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def retrain(
     events: Source,
-    items: Source,
+    items: Source | None,
     home: str | Path,
     out: str | Path,
     *,
     users: Source | None = None,
     config: ConfigSource = None,
+    reader: str | None = None,
     anew: bool = False,
     force: bool = False,
     now: datetime | None = None,
@@ -50,11 +51,13 @@ def retrain(
 
     Args:
         events: The whole log so far, not only the new events.
-        items: The whole catalogue.
+        items: The whole catalogue; items that are gone from it are no longer served. None: the items of the log, as
+            in `prepare`.
         home: Folder of the job; it holds state.json, lock and nights/, a folder for each run.
         out: Model folder, `saved_models/NAME`.
         users: Users file, optional.
         config: A RunConfig, a mapping of options or a YAML file; section `retrain` holds those of this job.
+        reader: Name of a well-known log, as in `prepare`.
         anew: Train from scratch instead of from the champion's weights.
         force: Train even if there are no new events, or only late ones.
         now: Time of the run; None: the time of the clock.
@@ -79,10 +82,11 @@ def retrain(
         state = State(home, out)
         refuse_clock(now, state.last)
         champion = verify(state)
-        choices = {"champion": state.current, "config": config.model_dump(mode="json"), "anew": anew, "force": force}
+        config_now = config.model_dump(mode="json")
+        choices = {"champion": state.current, "config": config_now, "reader": reader, "anew": anew, "force": force}
         run = RetrainingRun(state, state.begin(**choices), champion, config)
         with _disk_full_explained(_SERVED_UNCHANGED):
-            status = run.do_steps({"events": events, "items": items, "users": users}, now, force)
+            status = run.do_steps({"events": events, "items": items, "users": users, "reader": reader}, now, force)
         version = (state.unfinished or {}).get("version")
         served = f"version {version} is served already" if status == "promoted" else _SERVED_UNCHANGED
         with _disk_full_explained(served):
@@ -177,6 +181,7 @@ class RetrainingRun:
             sources["items"],
             data,
             users=sources["users"],
+            reader=sources["reader"],
             split=GLOBAL_TIME,
             config=self.config,
             force=True,
