@@ -86,6 +86,18 @@ def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
         assert pl.read_parquet(tmp_path / written).equals(frame)
 
 
+def test_lists_become_a_table_of_a_database(shop, tmp_path):
+    pytest.importorskip("adbc_driver_sqlite")
+    from tfrec.data.reading.databases import read_table
+
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    frame = tfrec.recommend(shop / "run", shop / "data", 2, out=f"{url}::lists")
+    assert read_table(url, "lists", "lists").collect().rows() == frame.rows()
+    with pytest.raises(InvalidInput, match="--force replaces it"):
+        tfrec.recommend(shop / "run", shop / "data", 3, out=f"{url}::lists")
+    assert read_table(url, "lists", "lists").collect().height == frame.height
+
+
 @pytest.mark.parametrize(
     "call, named",
     [
@@ -94,6 +106,7 @@ def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
         (lambda run, data: tfrec.recommend(run, data, users=["nobody"]), "nobody"),
         (lambda run, data: tfrec.recommend(run, data, users="nowhere.txt"), "nowhere.txt"),
         (lambda run, data: tfrec.recommend(run, data, out="lists.xlsx"), "lists.xlsx"),
+        (lambda run, data: tfrec.recommend(run, data, out="sqlite:///shop.db"), "not the name of a table"),
         (lambda run, data: tfrec.recommend(run, data, ranker=run), "click-ranker"),
         (lambda run, data: tfrec.recommend(run, pl.DataFrame()), "tfrec.prepare"),
         (lambda run, data: tfrec.recommend(tfrec.load_run(run).scorer(), data), "tfrec.retrieval.recommend"),

@@ -10,7 +10,7 @@ import polars as pl
 
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.reading import read_ids
-from tfrec.data.reading.databases import is_database, write_table
+from tfrec.data.reading.databases import check_table, is_database, write_table
 from tfrec.errors import InvalidInput
 from tfrec.models.registry import family_of
 from tfrec.reporting.table_files import check_output, write_frame
@@ -59,7 +59,10 @@ def recommend(
     """
     if not isinstance(k, Integral) or k < 1:
         raise InvalidInput(f"Expected k of at least 1, received {k!r}.")
-    if out is not None and not is_database(out):
+    url, _, table = str(out).partition("::")
+    if is_database(out):
+        check_table(url, table)
+    elif out is not None:
         check_output(out, force)
     user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
@@ -78,8 +81,7 @@ def recommend(
         allow=allow,
         batch_size=run.config.evaluation.batch_size,
     )
-    if isinstance(out, str) and is_database(out):
-        url, _, table = out.partition("::")
+    if is_database(out):
         write_table(frame, url, table, force)
     elif out is not None:
         write_frame(frame, out)

@@ -122,5 +122,21 @@ def test_a_query_of_duckdb_is_a_source(tmp_path, expected):
     assert digest(tmp_path, url, ITEMS, events_query="select * from clicks") == expected
 
 
+def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+    pytest.importorskip("adbc_driver_sqlite")
+    url = f"sqlite:///{tmp_path / 'lists.db'}"
+    lists = pl.DataFrame({"user_id": ["a", "b"], "rank": [1, 2], "score": [0.5, 0.25]})
+    write_table(lists, url, "lists")
+    with pytest.raises(InvalidInput, match="--force replaces it"):
+        write_table(lists.head(1), url, "lists")
+    with pytest.raises(InvalidInput):  # SQLite has no such type, which shows when the old table is gone already
+        write_table(lists.with_columns(more=pl.struct("rank")), url, "lists", force=True)
+    assert read_table(url, "lists", "lists").collect().rows() == lists.rows()
+    write_table(lists.head(1), url, "lists", force=True)
+    assert read_table(url, "lists", "lists").collect().rows() == lists.head(1).rows()
+    with pytest.raises(InvalidInput, match="PostgreSQL, SQLite or a file"):
+        write_table(lists, "duckdb:///lists.duckdb", "lists")
+
+
 def test_a_url_in_a_message_has_no_secrets():
     assert without_secrets("postgresql://a:b@c:1/d?password=e") == "postgresql://c:1/d"

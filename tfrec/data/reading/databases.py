@@ -82,7 +82,9 @@ def _batches(url: str, statement: str, what: str) -> Iterator[Any]:
     scheme, _, rest = url.partition("://")
     if scheme == "duckdb":
         with closing(_duckdb(rest.removeprefix("/") if rest.startswith("//") else rest, what)) as connection:
-            rows = connection.execute(statement)
+            rows = connection.sql(statement)
+            if rows is None:
+                raise InvalidInput(f"{what}: the statement gives no rows. Expected a select.")
             reader = getattr(rows, "to_arrow_reader", None) or rows.fetch_record_batch  # before DuckDB 1.4
             yield reader(100_000)
         return
@@ -117,6 +119,14 @@ def _connection(url: str, what: str) -> Any:
     return postgresql.connect(url)
 
 
+def check_table(url: str, table: str) -> None:
+    """Raises `InvalidInput` if no table of this name can be written to the database. Call it before any long work."""
+    if not re.fullmatch(r"\w+", table):
+        raise InvalidInput(f"--out: {table!r} is not the name of a table; expected letters, digits and _.")
+    if url.startswith("duckdb"):
+        raise InvalidInput("--out: lists are written to PostgreSQL, SQLite or a file; DuckDB reads the file.")
+
+
 def write_table(frame: pl.DataFrame, url: str, table: str, force: bool = False) -> None:
     """Writes a frame as a table of PostgreSQL or SQLite in one transaction: whole or not at all.
 
@@ -126,10 +136,7 @@ def write_table(frame: pl.DataFrame, url: str, table: str, force: bool = False) 
         table: Its name.
         force: Whether to replace a table of this name.
     """
-    if not re.fullmatch(r"\w+", table):
-        raise InvalidInput(f"--out: {table!r} is not the name of a table; expected letters, digits and _.")
-    if url.startswith("duckdb"):
-        raise InvalidInput("--out: lists are written to PostgreSQL, SQLite or a file; DuckDB reads the file.")
+    check_table(url, table)
     rows: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     try:
         with closing(_connection(url, "--out")) as connection, closing(connection.cursor()) as cursor:
