@@ -146,7 +146,7 @@ def test_pages_show_the_same_figures_of_the_quick_start():
     assert shown == QUICKSTART_ROW.findall(text_of("docs/benchmarks.md")) != []
     picture = re.findall(r"\d\.\d{3}(?=</text>)", text_of("docs/result.svg"))
     ordered = sorted((float(ndcg) for ndcg, _ in shown), reverse=True)
-    assert [float(ndcg) for ndcg in picture] == pytest.approx(ordered, abs=0.00055)  # both are rounded, from more digits
+    assert [float(ndcg) for ndcg in picture] == pytest.approx(ordered, abs=0.00055)  # each rounds more digits
 
 
 def test_both_readmes_compare_by_the_same_figures():

@@ -50,9 +50,9 @@ def prepare(
     """Cleans a behaviour log and a catalogue, splits the log, and writes both to a folder.
 
     Invalid rows (blank ids, unreadable timestamps) and exact duplicates are dropped and counted; with `data.strict`
-    they are an error. Items that occur only in events are kept, with empty text, and marked: they are read in histories
-    and not recommended (`retrieval.only_catalogue`). Events of one user with equal timestamps have an order that does not
-    depend on the file's (`data.ties`). The same input and configuration produce the same bytes.
+    they are an error. Items that occur only in events are kept, with empty text, and marked: they are read in
+    histories and not recommended (`retrieval.only_catalogue`). Events of one user with equal timestamps have an
+    order that does not depend on the file's (`data.ties`). The same input and configuration produce the same bytes.
 
     Args:
         events: Files of any kind that `tfrec.data.reading` reads (a path, folder, pattern or URL, or several), or a
