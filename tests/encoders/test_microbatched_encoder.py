@@ -164,7 +164,7 @@ def test_a_fine_tuned_folder_is_an_encoder_with_its_own_hash(encoder, tmp_path):
     assert_allclose(same.encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)
     embeddings = model.get_layer("embeddings").word.embeddings
     embeddings.assign_add(tf.random.stateless_normal(embeddings.shape, [0, 1]))
-    save_tuned(tmp_path / "same", encoder, model, source="test")
+    save_tuned(tmp_path / "same", encoder, model, source="test", force=True)
     other = load_encoder(tmp_path / "same")
     assert len({other.hash, same.hash, encoder.hash}) == 3
     expected = model(encoder.inputs(TEXTS, 16))["pooled_output"]

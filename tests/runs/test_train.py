@@ -4,7 +4,7 @@ import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
 import importlib  # isort: skip
 import json  # isort: skip
-from pathlib import Path  # isort: skip
+from contextlib import contextmanager  # isort: skip
 
 import numpy as np
 import polars as pl
@@ -13,12 +13,13 @@ from numpy.testing import assert_allclose
 
 from tests.fits import Killed
 from tfrec.config import RunConfig
-from tfrec.data import Histories, prepare
+from tfrec.data import Histories, PreparedDataset, prepare
 from tfrec.errors import InvalidInput
+from tfrec.files import write_json
 from tfrec.models.next_item.family import NextItemFamily
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.shared.history_statistics import repeat_log_odds
-from tfrec.runs import Run, evaluate, train
+from tfrec.runs import Run, evaluate, partial_run, train
 from tfrec.runs.partial_run import PartialRun
 
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "fast"]
@@ -75,7 +76,7 @@ STEPS_OF_THE_END = [  # of the last things that are done to a run in progress
     (train_module, "write_json"),
     (train_module, "manifest_of"),
     (PartialRun, "publish"),
-    (Path, "rename"),
+    (partial_run, "publish"),
 ]
 
 
@@ -142,6 +143,57 @@ def test_an_existing_run_is_not_replaced_without_force(dataset, config, tmp_path
     (tmp_path / "run").mkdir()
     with pytest.raises(InvalidInput, match="exists already"):
         train(dataset, tmp_path / "run", config)
+
+
+def test_force_replaces_neither_data_nor_what_is_not_ours(dataset, config, tmp_path):
+    """Neither as the run nor as an interrupted one beside it; names that a folder cannot have are refused as well."""
+    (tmp_path / "file").touch()
+    for foreign in (tmp_path / "photos", tmp_path / "run.partial"):
+        foreign.mkdir()
+        (foreign / "photo").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    for out in ("photos", "run", "file", "file/run", "link", "photos/.."):
+        with pytest.raises(InvalidInput):
+            train(dataset, tmp_path / out, config, force=True)
+    with pytest.raises(InvalidInput, match="--force replaces a run"):
+        train(dataset, dataset.path, config, force=True)
+    assert before == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    assert PreparedDataset.load(dataset.path).num_items == 12
+
+
+def test_a_complete_run_needs_only_its_name_and_takes_none_that_appeared(dataset, config, tmp_path, monkeypatch):
+    """A kill before the renaming: --resume renames, also in place of an old run, but of nothing that came since."""
+    monkeypatch.setattr(NextItemFamily, "fit", None)
+    out, partial = tmp_path / "run", tmp_path / "run.partial"
+
+    def finished(folder, seed):
+        folder.mkdir()
+        config.with_values([f"training.seed={seed}"]).save(folder / "config.yaml")
+        write_json(
+            folder / "manifest.json", {"kind": "next-item", "data": dataset.manifest["fingerprint"], "seed": seed}
+        )
+
+    finished(partial, 1)
+    assert train(dataset, out, config, resume=True).manifest["seed"] == 1
+    finished(partial, 2)
+    with pytest.raises(InvalidInput, match="exists already"):
+        train(dataset, out, config, resume=True)
+    assert train(dataset, out, config, resume=True, force=True).manifest["seed"] == 2
+    finished(partial, 3)
+    out.rename(tmp_path / "elsewhere")
+    locked = PartialRun.locked
+
+    @contextmanager
+    def slow(self):
+        with locked(self):
+            out.mkdir()
+            yield
+
+    monkeypatch.setattr(PartialRun, "locked", slow)
+    with pytest.raises(InvalidInput, match="complete in .*run.partial. Move either away"):
+        train(dataset, out, config, resume=True)
+    assert (partial / "manifest.json").is_file() and not any(out.iterdir())
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

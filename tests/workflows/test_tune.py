@@ -49,6 +49,7 @@ def trained(monkeypatch):
         partial.rename(out)
         config.save(out / "config.yaml")
         write_json(out / "metrics_valid.json", {"ndcg@10": value})
+        write_json(out / "manifest.json", {"kind": "next-item", "data": "fingerprint"})
         return SimpleNamespace(path=out)
 
     monkeypatch.setattr("tfrec.runs.train", train)

@@ -33,8 +33,8 @@ def compare(
     for row in comparison.to_dicts():
         typer.echo(verdict(row))
     if out is not None:
-        write_text(out, comparison_report(comparison))
+        write_text(out, comparison_report(comparison), replace=force)
         typer.echo(f"Wrote {out}")
     if table is not None:
-        write_frame(comparison, table)
+        write_frame(comparison, table, force)
         typer.echo(f"Wrote {table}")

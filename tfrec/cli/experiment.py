@@ -48,7 +48,7 @@ def plan(
         more = "" if needed is None else f"; {needed:,} users detect {effect:.2%}"
         typer.echo(f"{row['days']} days, {row['users']:,} users: {row['metric']} {smallest}{more}")
     if out is not None:
-        write_frame(table, out)
+        write_frame(table, out, force)
         typer.echo(f"Wrote {out}")
 
 
@@ -66,7 +66,7 @@ def assign(
 
     check_output(out, force)
     table = assign_users(ExperimentSpec.load(spec), read_ids(users, "--users"))
-    write_frame(table, out)
+    write_frame(table, out, force)
     counts = table["arm"].fill_null("(not in the experiment)").value_counts(sort=True)
     typer.echo(f"{', '.join(f'{arm} {count:,}' for arm, count in counts.iter_rows())}. Wrote {out}")
 
@@ -98,7 +98,7 @@ def analyse(
     if result.missing_days:
         typer.echo(f"Days without any outcome: {', '.join(result.missing_days)}")
     if out is not None:
-        write_frame(result.effects, out)
+        write_frame(result.effects, out, force)
         typer.echo(f"Wrote {out}")
 
 
@@ -118,5 +118,5 @@ def report(
 
     check_page(out, force)
     result = analyse_experiment(ExperimentSpec.load(spec), exposures, outcomes, users)
-    write_text(out, experiment_report(result))
+    write_text(out, experiment_report(result), replace=force)
     typer.echo(f"Wrote {out}")

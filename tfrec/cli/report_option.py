@@ -17,10 +17,10 @@ def check_page(path: Path | None, force: bool, option: str = "--out") -> None:
         InvalidInput: `path` is no .html file in an existing folder, or exists without `force`.
     """
     from tfrec.errors import InvalidInput
-    from tfrec.files import refuse_existing
+    from tfrec.files import check_output_file
 
     if path is None:
         return
     if path.suffix != ".html" or path.is_dir() or not path.parent.is_dir():
         raise InvalidInput(f"{option} must be a .html file in an existing folder, received {path}.")
-    refuse_existing(path, force)
+    check_output_file(path, force)

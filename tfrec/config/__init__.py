@@ -23,6 +23,7 @@ from tfrec.config.retrieval import RetrievalConfig
 from tfrec.config.tracking import TrackingConfig
 from tfrec.config.training import AugmentationConfig, TrainingConfig
 from tfrec.errors import InvalidInput
+from tfrec.files import write_text
 
 __all__ = [
     "AdaptationConfig",
@@ -105,7 +106,7 @@ class RunConfig(Section):
 
     def save(self, path: str | Path) -> None:
         """Writes the complete configuration as YAML."""
-        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_text(path, yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True))
 
 
 def as_run_config(given: ConfigSource) -> RunConfig:

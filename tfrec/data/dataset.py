@@ -12,13 +12,14 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.histories import Histories, Queries
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json
+from tfrec.files import OutputKind, read_json
 
 ITEMS_FILE = "items.parquet"
 SEQUENCES_FILE = "sequences.parquet"
 USERS_FILE = "users.parquet"
 SPLITS_FOLDER = "splits"
 MANIFEST_FILE = "manifest.json"
+DATASET_OUTPUT = OutputKind("prepared data", {MANIFEST_FILE: ("fingerprint", "split")})
 REPORT_FILE = "report.json"
 FORMAT = 1
 SLICES = ("warm", "cold_items", "cold_users")

@@ -12,7 +12,7 @@ import polars as pl
 
 from tfrec import schema
 from tfrec.config import ConfigSource, RunConfig, as_run_config
-from tfrec.data.dataset import FORMAT, PreparedDataset
+from tfrec.data.dataset import DATASET_OUTPUT, FORMAT, PreparedDataset
 from tfrec.data.impressions import taken
 from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.catalogue import read_catalogue
@@ -25,7 +25,7 @@ from tfrec.data.reading import Input, Notice, Source, collect, read_input, requi
 from tfrec.data.reading.column_types import with_types, without_unstorable
 from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids, spelt_alike
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_folder, file_sha256, refuse_existing, write_json
+from tfrec.files import atomic_folder, check_output_folder, file_sha256, write_json
 from tfrec.progress import say
 from tfrec.version import __version__
 
@@ -86,7 +86,7 @@ def prepare(
         (['a', 'b', 'c'], [0, 1, 0])
     """
     config = as_run_config(config)
-    refuse_existing(out, force)
+    check_output_folder(out, DATASET_OUTPUT, force)
     if split is not None and split not in SPLITS:
         raise InvalidInput(f"Expected split to be one of {', '.join(SPLITS)}; received {split!r}.")
     if reader is not None:
@@ -118,7 +118,7 @@ def prepare(
     )
     for note in report["notes"]:
         say(note)
-    with atomic_folder(out, force) as folder:
+    with atomic_folder(out, DATASET_OUTPUT, force) as folder:
         write.items(folder, table)
         write.sequences(folder, log.histories, log.context)
         write.split(folder, log.histories, parts)

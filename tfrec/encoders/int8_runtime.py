@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.fast_inference import Inference
-from tfrec.files import cache_dir
+from tfrec.files import atomic_file, cache_dir
 from tfrec.keras import keras
 from tfrec.progress import say
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
@@ -77,6 +76,5 @@ class Int8Runtime:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with atomic_file(path) as work:
+        work.write_bytes(data)

@@ -10,9 +10,15 @@ from tfrec.errors import InvalidInput
 from tfrec.files.atomic_writes import write_text
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Writes indented JSON atomically, with the keys in their given order."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: str | Path, value: Any, *, durable: bool = False) -> None:
+    """Writes indented JSON atomically, with the keys in their given order.
+
+    Args:
+        path: The file; an existing one is replaced.
+        value: Its content.
+        durable: Whether it has to survive a power cut right after this.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable=durable)
 
 
 def read_json(path: str | Path) -> Any:

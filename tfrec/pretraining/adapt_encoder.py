@@ -15,10 +15,11 @@ from tfrec.data.histories import Histories
 from tfrec.data.pair_set import PairSet
 from tfrec.encoders import load_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
+from tfrec.encoders.folder_layout import ENCODER_OUTPUT
 from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
 from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.errors import InvalidInput, TfrecError
-from tfrec.files import refuse_existing
+from tfrec.files import check_output_folder
 from tfrec.keras import keras
 from tfrec.progress import say, track
 from tfrec.training.callbacks import finite
@@ -64,7 +65,7 @@ def adapt_encoder(
         TfrecError: The loss or a weight is no longer finite. Nothing is written.
     """
     out, options = Path(out), as_run_config(config).adaptation
-    refuse_existing(out, force)
+    check_output_folder(out, ENCODER_OUTPUT, force)
     dataset = load_dataset(data)
     text_encoder = load_encoder(source)
     keras.utils.set_random_seed(options.seed)
@@ -91,7 +92,8 @@ def adapt_encoder(
     }
     plain, _ = trainable_model(text_encoder)
     plain.set_weights(model.get_weights())
-    save_tuned(out, text_encoder, plain, source=f"{Path(source).name}, adapted", extra={CARD_FILE: card})
+    about = f"{Path(source).name}, adapted"
+    save_tuned(out, text_encoder, plain, source=about, extra={CARD_FILE: card}, force=force)
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import islice
@@ -12,6 +11,7 @@ from tfrec.config import ConfigSource, PretrainingConfig, RunConfig, as_run_conf
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.encoders.checkpoints.resume_from import load_starting_point
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
+from tfrec.encoders.folder_layout import ENCODER_OUTPUT
 from tfrec.encoders.tokenization.learn_wordpieces import learn_word_pieces
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
 from tfrec.encoders.tokenization.whole_word_masking import WholeWordMasking
@@ -19,16 +19,17 @@ from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig, BertConfig, GptConfig
 from tfrec.encoders.transformers.language_model import LanguageModel
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json, refuse_existing, write_json
+from tfrec.files import OutputKind, PartialFolder, check_output_folder, read_json, write_json
 from tfrec.keras import keras
 from tfrec.pretraining.corpus import Corpus
 from tfrec.pretraining.language_model_trainer import LanguageTrainer
 from tfrec.progress import say
 from tfrec.training.checkpoint_folder import STATE_FILE
-from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE
+from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE, DATA_FILE
 from tfrec.version import __version__
 
 CARD_FILE = "pretraining.json"
+PARTIAL_OUTPUT = OutputKind("an interrupted training run", {DATA_FILE: ("data", "source")})
 
 _MAX_LEARNT = 200_000  # texts to learn the vocabulary from, at most
 
@@ -69,42 +70,41 @@ def pretrain_encoder(
         TfrecError: The loss, a gradient or a weight is no longer finite. The last checkpoint is kept in `OUT.partial`.
     """
     out = Path(out)
-    partial = out.with_name(out.name + ".partial")
-    refuse_existing(out, force)
+    check_output_folder(out, ENCODER_OUTPUT, force)
+    partial = PartialFolder(out, PARTIAL_OUTPUT)
     if data is None and not files:
         raise InvalidInput("There is nothing to train on. Pass --data, --text, or both.")
     dataset = None if data is None else load_dataset(data)
     config = _start(partial, as_run_config(config), resume, force)
     options = config.pretraining
     corpus = Corpus(dataset, files, options.held_out)
-    try:
-        about = {"data": corpus.sha256, "source": source}
-        if resume and about != read_json(partial / "data.json"):
-            raise InvalidInput(f"{partial} was trained on other texts or from another source. Pass the same ones.")
-        if not resume:
-            partial.mkdir(parents=True)
-            config.save(partial / CONFIG_FILE)
-            write_json(partial / "data.json", about)
-        _train(out, partial, options, corpus, source, resume, force)
-    except BaseException:
-        if (
-            not (partial / CHECKPOINT_FOLDER / STATE_FILE).exists() and not resume
-        ):  # without a checkpoint nothing can be resumed
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(partial)
+    about = {"data": corpus.sha256, "source": source}
+
+    def write(work: Path) -> None:
+        config.save(work / CONFIG_FILE)
+        write_json(work / DATA_FILE, about)
+
+    if resume and about != read_json(partial.folder / DATA_FILE):
+        raise InvalidInput(f"{partial.folder} was trained on other texts or from another source. Pass the same ones.")
+    with partial.locked() if resume else partial.begun(write, force):
+        try:
+            _train(out, partial.folder, options, corpus, source, resume, force)
+        except BaseException:
+            if not (partial.folder / CHECKPOINT_FOLDER / STATE_FILE).exists() and not resume:  # nothing to resume from
+                partial.delete()
+            raise
+        partial.delete()
     return out
 
 
-def _start(partial: Path, config: RunConfig, resume: bool, force: bool) -> RunConfig:
-    if resume:
-        if not (partial / CONFIG_FILE).is_file():
-            raise InvalidInput(f"There is nothing to resume: {partial} does not exist. Omit --resume.")
-        return RunConfig.load(partial / CONFIG_FILE)
-    if partial.exists() and not force:
-        raise InvalidInput(f"{partial} contains an interrupted training run. Pass --resume, or --force to start again.")
-    shutil.rmtree(partial, ignore_errors=True)
-    return config
+def _start(partial: PartialFolder, config: RunConfig, resume: bool, force: bool) -> RunConfig:
+    if not resume:
+        partial.refuse_existing(force)
+        return config
+    partial.recover()
+    if not (partial.folder / CONFIG_FILE).is_file():
+        raise InvalidInput(f"There is nothing to resume: {partial.folder} does not exist. Omit --resume.")
+    return RunConfig.load(partial.folder / CONFIG_FILE)
 
 
 def _train(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfrec.errors import InvalidInput
-from tfrec.files import refuse_existing
+from tfrec.files import atomic_file, check_output_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,22 +24,22 @@ def check_output(path: str | Path, force: bool = False) -> None:
     path = Path(path)
     if path.suffix not in _SUFFIXES:
         raise InvalidInput(f"Expected a file that ends with one of {', '.join(_SUFFIXES)}, received {path.name!r}.")
-    refuse_existing(path, force)
-    if path.is_dir() or not path.parent.is_dir():
-        raise InvalidInput(f"{path} is not a file in an existing folder. Choose another path.")
+    check_output_file(path, force)
 
 
-def write_frame(frame: pl.DataFrame, path: str | Path) -> None:
-    """Writes a frame atomically, in the format of the suffix of `path`."""
+def write_frame(frame: pl.DataFrame, path: str | Path, force: bool = False) -> None:
+    """Writes a frame atomically, in the format of the suffix of `path`.
+
+    Args:
+        frame: The frame.
+        path: The file to write.
+        force: Whether an existing file may be replaced.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with atomic_file(path, replace=force) as work:
         if path.suffix == ".parquet":
-            frame.write_parquet(temporary)
+            frame.write_parquet(work)
         elif path.suffix == ".csv":
-            frame.write_csv(temporary)
+            frame.write_csv(work)
         else:
-            frame.write_ndjson(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            frame.write_ndjson(work)

@@ -13,11 +13,12 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
-from tfrec.files import write_json
+from tfrec.files import check_output_file, write_json
 from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
 from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
 from tfrec.models.family import Ability
 from tfrec.models.registry import family_of
+from tfrec.reporting.table_files import write_frame
 from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
 from tfrec.retrieval.seen_items import excludes_seen
@@ -64,8 +65,8 @@ def evaluate(
     """
     if split not in (schema.VALID, schema.TEST):
         raise InvalidInput(f"Expected the split valid or test, received {split!r}.")
-    if out is not None and not Path(out).parent.is_dir():
-        raise InvalidInput(f"The folder {Path(out).parent} does not exist. Create it, or choose another path.")
+    if out is not None:
+        check_output_file(out, force=True)
     dataset, run = load_dataset(data), load_run(run)
     run.refuse_other_catalogue(dataset)
     second = None if ranker is None else load_run(ranker)
@@ -113,7 +114,7 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
     protocols = [masked] if masked == served else [masked, served]
     result, *others = _measure(scorer, queries, dataset, run, protocols)
     as_served = others[0] if others else result
-    result.predictions.write_parquet(run.path / "predictions.parquet")
+    write_frame(result.predictions, run.path / "predictions.parquet", force=True)
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
         "ndcg@10_served": float(as_served.metrics["ndcg@10"]),

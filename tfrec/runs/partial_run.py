@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json, write_json
-from tfrec.training.run_layout import CHECKPOINT_FOLDER, CONFIG_FILE, MANIFEST_FILE
+from tfrec.files import AlreadyExists, PartialFolder, delete_folder, publish, read_json, write_json
+from tfrec.training.run_layout import (
+    CHECKPOINT_FOLDER,
+    CONFIG_FILE,
+    DATA_FILE,
+    MANIFEST_FILE,
+    PARTIAL_RUN_OUTPUT,
+    RUN_OUTPUT,
+)
 
-DATA_FILE = "data.json"
-"""Fingerprint of the data that the run is trained on."""
 
-
-class PartialRun:
+class PartialRun(PartialFolder):
     """The folder `OUT.partial`, which is renamed to `OUT` when the run is complete.
 
     Files are written in this order: configuration and data fingerprint, checkpoints, the files of the finished run, and
@@ -26,7 +31,7 @@ class PartialRun:
     """
 
     def __init__(self, out: Path) -> None:
-        self.out, self.folder = out, out.with_name(out.name + ".partial")
+        super().__init__(out, PARTIAL_RUN_OUTPUT)
 
     @property
     def is_complete(self) -> bool:
@@ -45,19 +50,16 @@ class PartialRun:
             return str(read_json(self.folder / MANIFEST_FILE)["data"])
         return str(read_json(self.folder / DATA_FILE)["fingerprint"])
 
-    def refuse_existing(self, force: bool) -> None:
-        """Raises `InvalidInput` if there is an interrupted run, unless `force`."""
-        if self.folder.exists() and not force:
-            raise InvalidInput(
-                f"{self.folder} holds an interrupted run. Pass --resume to continue, or --force to start again."
-            )
+    @contextlib.contextmanager
+    def begun_with(self, dataset: PreparedDataset, config: RunConfig, force: bool) -> Iterator[None]:
+        """Creates the folder with the configuration and the data fingerprint, and holds its lock."""
 
-    def begin(self, dataset: PreparedDataset, config: RunConfig) -> None:
-        """Creates the folder with the configuration and the data fingerprint; deletes any previous contents."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        config.save(self.folder / CONFIG_FILE)
-        write_json(self.folder / DATA_FILE, {"fingerprint": dataset.manifest["fingerprint"]})
+        def write(work: Path) -> None:
+            config.save(work / CONFIG_FILE)
+            write_json(work / DATA_FILE, {"fingerprint": dataset.manifest["fingerprint"]})
+
+        with self.begun(write, force):
+            yield
 
     def config_to_resume(self, dataset: PreparedDataset) -> RunConfig:
         """The configuration of the interrupted run.
@@ -65,6 +67,7 @@ class PartialRun:
         Raises:
             InvalidInput: There is no interrupted run, or it was trained on another dataset.
         """
+        self.recover()
         if not (self.folder / CONFIG_FILE).is_file():
             raise InvalidInput(
                 f"There is no interrupted run to resume: {self.folder} does not exist. Leave --resume out."
@@ -76,12 +79,20 @@ class PartialRun:
     def discard_if_nothing_to_resume(self) -> None:
         """Deletes the folder if the run failed before its first checkpoint."""
         if not self.can_resume:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.delete()
 
-    def publish(self) -> None:
-        """Removes temporary files and renames the complete run, replacing any existing one."""
-        shutil.rmtree(self.folder / CHECKPOINT_FOLDER, ignore_errors=True)
-        if self.out.exists():
-            shutil.rmtree(self.out)
+    def publish(self, force: bool) -> None:
+        """Removes temporary files and renames the complete run.
+
+        Args:
+            force: Whether to replace an existing run.
+        """
+        delete_folder(self.folder / CHECKPOINT_FOLDER)
         (self.folder / DATA_FILE).unlink(missing_ok=True)
-        self.folder.rename(self.out)
+        try:
+            publish(self.folder, self.out, RUN_OUTPUT, force)
+        except AlreadyExists:
+            raise AlreadyExists(
+                f"{self.out} appeared during the training; the new run is complete in {self.folder}. Move either away, "
+                "then pass --resume; or pass --resume --force to replace what appeared."
+            ) from None

@@ -84,5 +84,5 @@ def recommend(
     if is_database(out):
         write_table(frame, url, table, force)
     elif out is not None:
-        write_frame(frame, out)
+        write_frame(frame, out, force)
     return frame

@@ -14,7 +14,7 @@ from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
-from tfrec.files import refuse_existing, write_json
+from tfrec.files import check_output_folder, write_json
 from tfrec.models.baselines.segment_popularity import segment_counts
 from tfrec.models.family import Ability, FitContext, ModelFamily
 from tfrec.models.registry import families_with, family_of
@@ -32,6 +32,7 @@ from tfrec.training.run_layout import (
     ITEMS_FILE,
     MANIFEST_FILE,
     METRICS_VALID_FILE,
+    RUN_OUTPUT,
     SEGMENTS_FILE,
     TENSORBOARD_FOLDER,
     TEXT_VECTORS_FILE,
@@ -57,7 +58,7 @@ def train(
         config: A RunConfig, a mapping of options such as {"training.epochs": 3} or a YAML file; None for the defaults.
             With `resume` it is ignored, and the interrupted run's configuration is used.
         resume: Whether to continue the interrupted run in `OUT.partial`.
-        force: Whether to replace `out` and delete an interrupted `OUT.partial`.
+        force: Whether to replace a run `out` and an interrupted one in `OUT.partial`. Other folders are never replaced.
         after_epoch: Called after each epoch with its number (from 0) and its metrics; may raise to stop. Used only by
             the families that `tfrec tune` supports.
 
@@ -65,27 +66,27 @@ def train(
         The finished Run.
 
     Raises:
-        InvalidInput: `out` exists, there is nothing to resume, the interrupted run was trained on another dataset, the
-            user table lacks the column `retrieval.segment`, or the model cannot start from `training.start_from`.
+        InvalidInput: `out` exists or cannot be written, another process is training it, there is nothing to resume, the
+            interrupted run was trained on another dataset, the user table lacks the column `retrieval.segment`, or the
+            model cannot start from `training.start_from`.
         Unavailable: `tracking.mlflow` is set, but MLflow is not installed or its store does not answer.
     """
+    check_output_folder(out, RUN_OUTPUT, force)
     partial, dataset = PartialRun(Path(out)), load_dataset(data)
-    refuse_existing(out, force)
     if resume:
         settings = partial.config_to_resume(dataset)
     else:
         settings = as_run_config(config)
         partial.refuse_existing(force)
     store = mlflow_store(settings.tracking)
-    if not (resume and partial.is_complete):
-        if not resume:
-            partial.begin(dataset, settings)
-        try:
-            _train(dataset, partial.folder, settings, resume, after_epoch)
-        except BaseException:
-            partial.discard_if_nothing_to_resume()
-            raise
-    partial.publish()
+    with partial.locked() if resume else partial.begun_with(dataset, settings, force):
+        if not partial.is_complete:
+            try:
+                _train(dataset, partial.folder, settings, resume, after_epoch)
+            except BaseException:
+                partial.discard_if_nothing_to_resume()
+                raise
+        partial.publish(force)
     record_run(store, partial.out, settings, _history(partial.out))
     return Run(out)
 

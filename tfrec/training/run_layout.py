@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tfrec.files import OutputKind
+
 CONFIG_FILE = "config.yaml"
 ITEMS_FILE = "items.parquet"
 MANIFEST_FILE = "manifest.json"
@@ -15,3 +17,9 @@ SEGMENTS_FILE = "segments.parquet"
 TENSORBOARD_FOLDER = "tensorboard"
 CHECKPOINT_FOLDER = "checkpoint"
 """Only while the run is in progress."""
+DATA_FILE = "data.json"
+"""Fingerprint of the data that the run is trained on; only while the run is in progress."""
+
+RUN_OUTPUT = OutputKind("a run", {MANIFEST_FILE: ("kind", "data")})
+PARTIAL_RUN_OUTPUT = OutputKind("an interrupted run", {DATA_FILE: ("fingerprint",), **RUN_OUTPUT.markers})
+"""Once its manifest is written, only the renaming is left."""

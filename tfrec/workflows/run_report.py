@@ -13,7 +13,7 @@ from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
-from tfrec.files import read_json, refuse_existing, write_text
+from tfrec.files import check_output_file, read_json, write_text
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
 
@@ -83,8 +83,8 @@ def write_run_report(
     """
     from tfrec.runs.mlflow_tracking import add_to_record
 
-    refuse_existing(path, force)
-    write_text(path, run_report(run, data, metrics_file))
+    check_output_file(path, force)
+    write_text(path, run_report(run, data, metrics_file), replace=force)
     add_to_record(Path(run), Path(path))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,11 @@ from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.config.invalid_values import option_names
 from tfrec.data.dataset import load_dataset
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
-from tfrec.files import read_json, write_json, write_text
+from tfrec.files import delete_folder, publish, read_json, sweep, write_json, write_text
 from tfrec.progress import say
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import lines
+from tfrec.training.run_layout import RUN_OUTPUT
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -130,6 +130,7 @@ def tune(
     states = optuna.trial.TrialState
     for trial in study.get_trials(states=(states.RUNNING,)):
         study.tell(trial.number, state=states.FAIL)
+    sweep(out)
     _keep_best(study, states, out)
     finished = (states.COMPLETE, states.PRUNED)
     while (done := len(study.get_trials(states=finished))) < trials:
@@ -210,7 +211,7 @@ def _run_trial(
 
 
 def _prune(study: Any, trial: Any, states: Any, out: Path, message: str) -> None:
-    shutil.rmtree(out / "trial.partial", ignore_errors=True)
+    delete_folder(out / "trial.partial")
     study.tell(trial, state=states.PRUNED)
     say(message)
 
@@ -221,10 +222,9 @@ def _keep_best(study: Any, states: Any, out: Path) -> None:
     if not number.is_file() or not study.get_trials(states=(states.COMPLETE,)):
         return
     if read_json(number) == study.best_trial.number:
-        shutil.rmtree(best, ignore_errors=True)
-        (out / "trial").rename(best)
+        publish(out / "trial", best, RUN_OUTPUT, force=True)
     else:
-        shutil.rmtree(out / "trial")
+        delete_folder(out / "trial")
 
 
 def validation_value(run: Path) -> float:

@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tfrec.errors import InvalidInput
-from tfrec.files import file_sha256, read_json
+from tfrec.files import file_sha256, read_json, write_json
 from tfrec.guard import servable_ops as ops_module
 from tfrec.serving import export, next_version
+
+export_module = import_module("tfrec.serving.exporting.export")  # the package has a function of that name
 
 
 def test_the_folder_holds_what_a_server_needs(exported):
@@ -77,6 +81,59 @@ def test_a_file_as_target_is_refused(run, tmp_path):
     (tmp_path / "shop").write_text("mine")
     with pytest.raises(InvalidInput, match="is a file"):
         export(run, tmp_path / "shop")
+
+
+@pytest.fixture
+def without_model(monkeypatch):
+    """`export` writes no SavedModel; `rivals` is called when it would."""
+    rivals = []
+    monkeypatch.setattr(export_module, "_servable", lambda run, options: SimpleNamespace(facts={}))
+    monkeypatch.setattr(export_module, "_write", lambda *arguments: [rival() for rival in rivals])
+    monkeypatch.setattr(export_module, "used_ops", lambda folder: [])
+    return rivals
+
+
+def written(version):
+    version.mkdir(parents=True)
+    write_json(version / "tfrec.json", {"name": "theirs", "version": 0})
+
+
+def test_an_export_that_is_overtaken_takes_the_next_version(run, tmp_path, without_model):
+    shop = tmp_path / "shop"
+    without_model.append(lambda: written(shop / str(next_version(shop))))
+    (shop / "1").mkdir(parents=True)
+    (shop / "2").mkdir()
+    assert export(run, shop) == shop / "4"
+    assert read_json(shop / "3" / "tfrec.json") == {"name": "theirs", "version": 0}
+    about = read_json(shop / "4" / "tfrec.json")
+    assert about["version"] == 4 and export_module.is_export_of(shop / "4", run)
+    assert sorted(path.name for path in shop.glob("[.0-9]*")) == ["1", "2", "3", "4"]
+
+
+def test_a_version_that_was_asked_for_is_not_taken_from_another_export(run, tmp_path, without_model):
+    rival = tmp_path / "shop" / "7" / "tfrec.json"
+    without_model.append(lambda: written(rival.parent))
+    with pytest.raises(InvalidInput, match="exists already"):
+        export(run, tmp_path / "shop", version=7)
+    assert read_json(rival) == {"name": "theirs", "version": 0}
+    without_model.clear()
+    assert export(run, tmp_path / "shop", version=7, force=True).is_dir() and "run" in read_json(rival)
+
+
+def test_a_version_that_is_not_ours_is_not_replaced_by_force(run, tmp_path, without_model):
+    (tmp_path / "shop" / "3").mkdir(parents=True)
+    (tmp_path / "shop" / "3" / "saved_model.pb").write_bytes(b"theirs")
+    without_model.append(lambda: pytest.fail("the work began"))
+    with pytest.raises(InvalidInput, match="--force replaces an exported version"):
+        export(run, tmp_path / "shop", version=3, force=True)
+
+
+@pytest.mark.parametrize("name", ["50%off", "a:b", "..", ". ."])
+def test_a_name_that_serving_cannot_hold_is_refused_before_the_work(run, tmp_path, without_model, name):
+    without_model.append(lambda: pytest.fail("the work began"))
+    with pytest.raises(InvalidInput, match="model name"):
+        export(run, tmp_path / name)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_filter_attribute_that_is_no_column_is_refused(rebuilt, tmp_path):

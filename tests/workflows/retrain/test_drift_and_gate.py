@@ -82,7 +82,7 @@ def test_a_shift_of_values_is_refused_and_one_by_chance_is_not(tmp_path):
     tenfold = [(*row[:4], row[4] * 10) for row in again]
     refuse_drift(report(profile, tmp_path, many + again, *names), profile, RetrainConfig())
     shifted = report(profile, tmp_path, many + tenfold, *names)
-    with pytest.raises(InvalidInput, match="The values of the new events are not those of the last run: PSI"):
+    with pytest.raises(InvalidInput, match="The values of the new events are not those of the served run: PSI"):
         refuse_drift(shifted, profile, RetrainConfig())
     refuse_drift(shifted, profile, RetrainConfig(max_psi=20))
     assert any(note.startswith("values: PSI") for note in drift_notes(shifted))

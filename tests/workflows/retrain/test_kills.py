@@ -2,10 +2,14 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import pytest  # isort: skip
+from importlib import import_module  # isort: skip
+
+import pytest
 
 from tests.workflows.retrain.ring import Killed
 from tfrec.errors import InvalidInput
+from tfrec.files import AlreadyExists, atomic_writes, read_json, write_json
+from tfrec.serving.exporting.server_config_files import label_versions
 from tfrec.workflows.retrain import retraining
 from tfrec.workflows.retrain.job_state import State
 
@@ -37,6 +41,50 @@ def test_a_run_killed_at_every_step_in_turn_ends_like_an_uninterrupted_one(after
     assert after.served() == 2 and after.versions() == [1, 2]
     assert [one["version"] for one in after.state().champions] == [1, 2] and after.state().unfinished is None
     assert after.retrain(12)["status"] == "nothing_new"
+
+
+@pytest.mark.slow
+def test_what_killed_processes_left_is_cleared_away_and_a_version_that_was_set_aside_is_served_again(quick):
+    (quick.out / "1").rename(quick.out / ".1.old-01234567")
+    for left in (quick.out / ".7.tmp-01234567", quick.home / "nights" / ".0009.tmp-01234567"):
+        left.mkdir()
+    assert quick.retrain(10)["status"] == "nothing_new"
+    assert quick.versions() == [1] and not [*quick.out.glob(".*"), *quick.home.glob("nights/.*")]
+
+
+@pytest.mark.slow
+def test_a_version_that_another_export_took_is_left_to_it(quick, monkeypatch):
+    module = import_module("tfrec.serving.exporting.export")
+    export = module.export
+
+    def overtaken(run, out, version):
+        if version == 2:
+            (out / "2").mkdir()
+            write_json(out / "2" / "tfrec.json", {"name": "theirs", "version": 2})
+            raise AlreadyExists
+        return export(run, out, version)
+
+    monkeypatch.setattr(module, "export", overtaken)
+    assert quick.retrain(12)["version"] == 3 and quick.served() == 3
+    assert read_json(quick.out / "2" / "tfrec.json")["name"] == "theirs"
+
+
+def test_state_and_labels_reach_the_disk_before_they_count(tmp_path, monkeypatch):
+    """A power cut right after finds the old file or the new one: the file is synced before it has its name."""
+    synced, sync = [], atomic_writes._sync
+
+    def record(path):
+        synced.append((path.name, (path / "state.json").exists() if path.is_dir() else path.stat().st_size > 0))
+        sync(path)
+
+    monkeypatch.setattr(atomic_writes, "_sync", record)
+    State(tmp_path, tmp_path / "shop").save()
+    (file, filled), (folder, has_its_name) = synced
+    assert file.startswith(".state.json.tmp-") and filled and folder == tmp_path.name and has_its_name
+    synced.clear()
+    (tmp_path / "shop").mkdir()
+    label_versions(tmp_path / "shop", {})
+    assert [name.partition(".tmp")[0] for name, _ in synced] == [".models.config", "serving"]
 
 
 @pytest.mark.slow

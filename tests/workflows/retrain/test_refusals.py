@@ -31,10 +31,10 @@ def refused(job, match, *settings, **options):
 @pytest.mark.slow
 def test_drifted_data_is_refused(quick):
     events, newer = log(12), pl.col("timestamp") >= START + timedelta(days=10)
-    refused(quick, "33% of the items of the last run's catalogue are gone", items=catalogue(8))
+    refused(quick, "33% of the items of the served run's catalogue are gone", items=catalogue(8))
     refused(
         quick,
-        "90% of the events up to 2024-01-10 00:00:39, the newest of the last run, are gone",
+        "90% of the events up to 2024-01-10 00:00:39, the newest of the served run, are gone",
         events=events.filter(pl.col("timestamp") >= START + timedelta(days=9)),
     )
     refused(quick, "have no column 'user_id'; found 'userId'", events=events.rename({"user_id": "userId"}))
@@ -51,7 +51,7 @@ def test_clocks_that_jump_are_refused(quick):
         pl.col("timestamp") - timedelta(days=9, seconds=500)
     )
     late = events.with_columns(timestamp=back.otherwise("timestamp"))
-    refused(quick, "80 events arrived since the last run, and none is later than 2024-01-10 00:00:39", events=late)
+    refused(quick, "80 events arrived since the served run, and none is later than 2024-01-10 00:00:39", events=late)
     refused(quick, "clock says 2024-01-05 00:00, the last run was at 2024-01-11", now=START + timedelta(days=4))
     refused(quick, "79 events are dated more than a day ahead", days=14, now=START + timedelta(days=11))
     assert quick.retrain(12, events=late, force=True)["status"] in ("promoted", "refused")
@@ -74,6 +74,13 @@ def test_a_second_process_learns_which_one_holds_the_lock(job):
     other.communicate()
     with locked(job.home):
         pass
+
+
+def test_a_job_that_lost_its_state_does_not_begin_over_the_runs_of_before(job):
+    (job.home / "nights" / "0001" / "run").mkdir(parents=True)
+    with pytest.raises(InvalidInput, match="state.json is gone"):
+        job.retrain(10)
+    assert (job.home / "nights" / "0001" / "run").is_dir()
 
 
 def test_bad_arguments_are_refused(job, tmp_path):

@@ -49,7 +49,9 @@ def test_a_challenger_that_does_not_pass_the_gate_is_not_exported(quick):
     assert outcome["gate"]["reasons"] == ["only 40 users in the newest window, expected 1000"]
     assert quick.served() == 1 and quick.versions() == [1]
     assert quick.retrain(12, "retrain.min_users=1000")["status"] == "nothing_new"
-    assert quick.retrain(12, force=True)["status"] == "promoted"
+    outcome = quick.retrain(14)
+    assert outcome["status"] == "promoted" and outcome["new_events"] == 4 * 40  # since the champion's, not the refused
+    assert quick.retrain(14, force=True)["status"] == "promoted"
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
-from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR
 from tfrec.encoders.hub_handles import PAIR_SIGN, resolve_handle
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_pair
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_folder, refuse_existing, write_json
+from tfrec.files import atomic_folder, check_output_folder, write_json
 from tfrec.progress import say
 
 
@@ -39,7 +39,7 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
         Unavailable: A download is needed but not possible.
     """
     out, name = Path(out), str(source)
-    refuse_existing(out, force)
+    check_output_folder(out, ENCODER_OUTPUT, force)
     if PAIR_SIGN in name:
         return _copy_pair(name, out, pooling, force)
     folder = PRESETS[name]() if name in PRESETS else Path(name)
@@ -62,7 +62,7 @@ def _copy_pair(handles: str, out: Path, pooling: str, force: bool) -> Path:
     if pooling != "auto":
         raise InvalidInput(f"The pooling of a TF-Hub encoder cannot be changed; received pooling {pooling!r}. Omit it.")
     pair = load_pair(handles)
-    with atomic_folder(out, force) as work:
+    with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         for handle, name in zip(handles.split(PAIR_SIGN), (PREPROCESSOR, ENCODER)):
             shutil.copytree(resolve_handle(handle), work / name)
         about = {"dim": pair.dim, "max_seq_length": pair.max_seq_length, "pooling": "hub", "normalised": None}

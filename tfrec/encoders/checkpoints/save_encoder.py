@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
 from tfrec.encoders.transformers.config import BackboneConfig, config_to_dict
@@ -48,7 +48,7 @@ def save_encoder(
     """
     preprocessor = vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
     about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source)
-    with atomic_folder(out, force) as work:
+    with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         save_pair(preprocessor, model, work)
         for name, value in {ABOUT: about, VOCABULARY: vocabulary.to_dict(), **(extra or {})}.items():
             write_json(work / name, value)

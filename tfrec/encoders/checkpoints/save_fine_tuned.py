@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfrec.encoders.checkpoints.save_encoder import about_encoder, save_encoder_part
-from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR, VOCABULARY
+from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.runtimes import restore_backbone
 from tfrec.encoders.text_encoder import TextEncoder
 from tfrec.encoders.transformers.build import build_backbone
@@ -41,9 +41,15 @@ def trainable_model(encoder: TextEncoder, dtype: str = "float32") -> tuple[keras
 
 
 def save_tuned(
-    out: Path, encoder: TextEncoder, model: keras.Model, *, source: str, extra: dict[str, Any] | None = None
+    out: Path,
+    encoder: TextEncoder,
+    model: keras.Model,
+    *,
+    source: str,
+    extra: dict[str, Any] | None = None,
+    force: bool = False,
 ) -> None:
-    """Writes an encoder folder atomically, replacing an existing one.
+    """Writes an encoder folder atomically.
 
     Args:
         out: The folder.
@@ -51,6 +57,7 @@ def save_tuned(
         model: A float32 model with the config `encoder.backbone`.
         source: Where the encoder comes from; recorded in the metadata.
         extra: File name to content of further JSON files to write.
+        force: Whether to replace an existing `out`.
     """
     config = encoder.backbone
     assert config is not None
@@ -59,7 +66,7 @@ def save_tuned(
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     about = about_encoder(config, digest.hexdigest(), source)
     vocabulary = Path(encoder.encoder_handle).parent / VOCABULARY
-    with atomic_folder(out, force=True) as work:
+    with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         shutil.copytree(encoder.preprocessor_handle, work / PREPROCESSOR)
         save_encoder_part(model, work / ENCODER)
         if vocabulary.is_file():

@@ -82,9 +82,8 @@ def fit_end_to_end(
     result = EndToEndFit(dataset, passes, recommender, config).run(loop)
 
     folder = workdir / ENCODER_FOLDER
-    save_tuned(
-        folder, encoder, merge_lora(passes.model, passes.config), source=f"{Path(config.encoder.name).name}, tuned"
-    )
+    merged, source = merge_lora(passes.model, passes.config), f"{Path(config.encoder.name).name}, tuned"
+    save_tuned(folder, encoder, merged, source=source, force=True)  # of the same run, before it was interrupted
     tuned = load_encoder(folder, precision=config.encoder.precision)
     vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,10 +14,18 @@ import numpy as np
 from tfrec.data.dataset import load_dataset
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_folder, read_json, refuse_existing, write_json
+from tfrec.files import (
+    AlreadyExists,
+    OutputKind,
+    check_output_folder,
+    publish,
+    read_json,
+    staged_folder,
+    write_json,
+)
 from tfrec.guard.servable_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
 from tfrec.serving.exporting.servable import ExportOptions, Servable
-from tfrec.serving.exporting.server_config_files import write_serving_files
+from tfrec.serving.exporting.server_config_files import check_model_name, write_serving_files
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, to_json
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 from tfrec.serving.version_folders import MAX_VERSION, version_folders
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from tfrec.runs import Run
 
 EXPORT_FILE: Final = "tfrec.json"
+EXPORT_OUTPUT: Final = OutputKind("an exported version", {EXPORT_FILE: ("name", "version")})
 PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
 WARMUP_BATCHES: Final = (1, 5)
 """Rows of the warm-up requests: one alone, and a batch."""
@@ -47,12 +58,12 @@ def export(
         run: A finished run of any model, or its folder. Its section `export` holds the sizes; `Run.with_values` changes
             them.
         out: Model folder, `saved_models/NAME`; NAME is the model's name in TF Serving.
-        version: Positive integer; None for one more than the highest version in `out`.
+        version: Positive integer; None for one more than the highest version in `out` when the export is complete.
         exclude_seen: Whether lists exclude the items of the history. None: as `retrieval.exclude_seen` says, where auto
             is what training or evaluation of the run decided, else true.
         histories: What to measure an approximate index (`export.index`) with: histories, or prepared data or its
             folder; None for histories of one item.
-        force: Whether to replace an existing version.
+        force: Whether to replace an existing version of an export.
         ranker: Run of a click-ranker on the same catalogue, or its folder, which re-ranks the candidates of a next-item
             run.
 
@@ -70,21 +81,29 @@ def export(
     number = next_version(out) if version is None else version
     if not 1 <= number <= MAX_VERSION:
         raise InvalidInput(f"Expected a positive integer up to {MAX_VERSION} as the version, received {number}.")
-    folder = out / str(number)
-    refuse_existing(folder, force)
+    check_model_name(out.name)
+    check_output_folder(out / str(number), EXPORT_OUTPUT, force)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
     measured_with = _histories(run, histories)
     if second is not None:
         check_ranker_fits(run, second)
     served = _servable(run, ExportOptions(seen, measured_with, second))
-    with atomic_folder(folder, force) as work:
+    with staged_folder(out / str(number)) as work:
         _write(work, out.name, served)
         ops = used_ops(work)
         refuse_unservable(ops)
-        write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **served.facts})
+        while True:
+            write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **served.facts})
+            try:
+                publish(work, out / str(number), EXPORT_OUTPUT, force)
+                break
+            except AlreadyExists:  # of another export, which was quicker
+                if version is not None:
+                    raise
+                number = next_version(out)
     write_serving_files(out)
-    return folder
+    return out / str(number)
 
 
 def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None) -> Histories | None:
@@ -96,6 +115,17 @@ def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None)
     if not np.array_equal(dataset.item_ids, run.item_ids[: dataset.num_items]):  # beyond them are new items
         run.refuse_other_catalogue(dataset)
     return family_of(run.kind).read_by(run.config, dataset).histories()
+
+
+def is_export_of(version: Path, run: Run) -> bool:
+    """Whether `version` is an export of `run`, or of a copy of it with other options or more items."""
+    path = version / EXPORT_FILE
+    return path.is_file() and read_json(path).get("run") == _run_id(run)
+
+
+def _run_id(run: Run) -> str:
+    """Hash of the manifest, whose timings make it that of one training."""
+    return hashlib.sha256(json.dumps(run.manifest, sort_keys=True).encode()).hexdigest()
 
 
 def next_version(out: str | Path) -> int:
@@ -182,6 +212,7 @@ def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:
         "kind": run.kind,
         "versions": versions,
         "minimum_server": MINIMUM_SERVER,
+        "run": _run_id(run),
         "encoder_sha256": run.manifest.get("encoder_hash"),
         "ops": ops,
         "text_ops": [op for op in ops if op in TEXT_OPS],

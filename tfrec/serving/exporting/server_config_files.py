@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from tfrec.errors import InvalidInput
+from tfrec.files import AlreadyExists, write_text
 from tfrec.serving.version_folders import version_folders
 
 IMAGE: Final = "tensorflow/serving:2.20.0"
@@ -184,13 +185,10 @@ def write_serving_files(folder: Path) -> None:
         folder: `saved_models/NAME`.
 
     Raises:
-        InvalidInput: NAME has characters that cannot stand in a URL of TF Serving or in these files.
+        InvalidInput: `check_model_name` refuses NAME.
     """
     name = folder.name
-    if not re.fullmatch(r"[\w .-]+", name) or not name.strip("."):
-        raise InvalidInput(
-            f"Expected a model name of letters, digits, spaces, dots, dashes and underscores, received {name!r}."
-        )
+    check_model_name(name)
     size = max((_bytes_of(version) for version in _versions(folder).values()), default=0)
     values = {
         "name": name,
@@ -207,8 +205,19 @@ def write_serving_files(folder: Path) -> None:
         "docker-compose.yaml": _COMPOSE.format(**values),
         "kubernetes.yaml": _KUBERNETES.format(**values),
     }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         if not (folder / path).exists():
-            _replace(folder / path, text)
+            with contextlib.suppress(AlreadyExists):  # of another export, just now
+                write_text(folder / path, text, replace=False)
+
+
+def check_model_name(name: str) -> None:
+    """Raises `InvalidInput` if a name cannot stand in a URL of TF Serving or in the files of `write_serving_files`."""
+    if not re.fullmatch(r"[\w .-]+", name) or not name.strip(". "):
+        raise InvalidInput(
+            f"Expected a model name of letters, digits, spaces, dots, dashes and underscores, received {name!r}. "
+            "Choose another name for the folder."
+        )
 
 
 def _service_name(name: str) -> str:
@@ -245,8 +254,10 @@ def label_versions(folder: str | Path, labels: Mapping[str, int]) -> Path:
         if version not in versions:
             raise InvalidInput(f"Expected a version in {folder} to label {label!r}; {version} is not there, "
                                f"only {sorted(versions) or 'nothing'}. Export it first.")  # fmt: skip
-    _replace(folder / MODELS_CONFIG, _models_config(folder.name, labels))
-    return folder / MODELS_CONFIG
+    path = folder / MODELS_CONFIG
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, _models_config(folder.name, labels), durable=True)
+    return path
 
 
 def _models_config(name: str, labels: Mapping[str, int] | None = None) -> str:
@@ -263,10 +274,3 @@ def _versions(folder: Path) -> dict[int, Path]:
 
 def _bytes_of(version: Path) -> int:
     return sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
-
-
-def _replace(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, target)

@@ -69,14 +69,14 @@ def psi_by_chance(bins: int, expected: int, actual: int) -> float:
 
 
 def drift_report(dataset: PreparedDataset, before: Profile | None, now: datetime) -> dict[str, Any]:
-    """Describes how a dataset differs from the profile of the last run.
+    """Describes how a dataset differs from the profile of the served run.
 
     Events are new if they are later than the newest event of the profile. Events that arrived since but are earlier
     are late.
 
     Args:
         dataset: The new data.
-        before: Profile of the last run; None in the first.
+        before: Profile of the served run; None before the first promotion.
         now: Time of this run.
 
     Returns:
@@ -138,7 +138,7 @@ def refuse_drift(report: dict[str, Any], before: Profile | None, config: Retrain
 
     Args:
         report: Of `drift_report`.
-        before: Profile of the last run; None in the first, which only refuses events dated in the future.
+        before: Profile of the served run; None before a promotion, which only refuses events dated in the future.
         config: The limits.
         force: Whether data is accepted that has late events and no new ones.
     """
@@ -152,16 +152,16 @@ def refuse_drift(report: dict[str, Any], before: Profile | None, config: Retrain
     watermark = _utc_text(before.facts["watermark"])
     if report["item_columns_gone"]:
         raise InvalidInput(
-            f"items lost the columns {', '.join(map(repr, report['item_columns_gone']))} since the last run. "
+            f"items lost the columns {', '.join(map(repr, report['item_columns_gone']))} since the served run. "
             "Was one renamed? Restore its name, or pass --set data.columns."
         )
     for share, limit, option, what in (
-        (report["gone_share"], config.max_shrink, "max_shrink", "of the items of the last run's catalogue are gone"),
+        (report["gone_share"], config.max_shrink, "max_shrink", "of the items of the served run's catalogue are gone"),
         (
             report["lost_share"],
             config.max_shrink,
             "max_shrink",
-            f"of the events up to {watermark}, the newest of the last run, are gone",
+            f"of the events up to {watermark}, the newest of the served run, are gone",
         ),
         (report["unknown_share"], config.max_unknown, "max_unknown", "of the new events are on items of no catalogue"),
     ):
@@ -175,13 +175,13 @@ def refuse_drift(report: dict[str, Any], before: Profile | None, config: Retrain
         if report["new_events"] and value > allowed:
             unused = ", ".join(map(repr, report["unused_columns"])) or "none"
             raise InvalidInput(
-                f"The {name} of the new events are not those of the last run: PSI {value:.2f}, expected at most "
+                f"The {name} of the new events are not those of the served run: PSI {value:.2f}, expected at most "
                 f"{allowed:.2f} (then and now: {report['kinds']}; unused columns of the events: {unused}). "
                 "Was a column renamed? Restore its name, or raise retrain.max_psi."
             )
     if report["late_events"] and not report["new_events"] and not force:
         raise InvalidInput(
-            f"{report['late_events']} events arrived since the last run, and none is later than {watermark}, its "
+            f"{report['late_events']} events arrived since the served run, and none is later than {watermark}, its "
             "newest event. Either they are late, or the clock that dates them jumped back. Correct it, or pass --force."
         )
 

@@ -11,10 +11,11 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories
-from tfrec.files import atomic_folder, read_json, write_json
+from tfrec.files import OutputKind, atomic_folder, read_json, write_json
 
 PROFILE_FILE = "profile.json"
 ITEMS_FILE = "items.parquet"
+PROFILE_OUTPUT = OutputKind("a profile", {PROFILE_FILE: ("watermark",)})
 BINS = 10
 """Bins of values and of popularity: deciles, as is usual for the PSI."""
 _COUNT = "count"
@@ -82,7 +83,7 @@ def write_profile(dataset: PreparedDataset, folder: Path, edges: list[float] | N
         "item_columns": dataset.items.columns,
         "cuts": dataset.manifest["cuts"],
     }
-    with atomic_folder(folder, force=True) as work:
+    with atomic_folder(folder, PROFILE_OUTPUT, force=True) as work:
         write_json(work / PROFILE_FILE, facts)
         ids = pl.Series(schema.ITEM_ID, dataset.item_ids[:given].tolist(), pl.String)
         pl.DataFrame([ids, pl.Series(_COUNT, counts)]).write_parquet(work / ITEMS_FILE)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tfrec.errors import InvalidInput, TfrecError
-from tfrec.files import read_json, write_json
+from tfrec.files import delete_folder, read_json, sweep, write_json
 from tfrec.progress import say
 
 STATE_FILE = "state.json"
+NIGHTS = "nights"
 FORMAT = 1
 """Format of the state file; its key `night` is a retraining run, and its folders lie in `nights/`."""
 
@@ -68,6 +68,10 @@ class State:
         if stored and (not isinstance(stored, dict) or stored.get("format") != FORMAT):
             raise InvalidInput(f"Expected {path} in format {FORMAT}, as `tfrec retrain` writes it. Restore the file.")
         place = stored.get("out") or (str(out) if out is not None else None)
+        if not stored and any((self.home / NIGHTS).glob("[0-9]*")):
+            raise InvalidInput(
+                f"{path} is gone, but {self.home / NIGHTS} has earlier runs. Restore it, or move them away."
+            )
         if place is None:
             raise InvalidInput(
                 f"{self.home} has not retrained anything yet: it has no {STATE_FILE}. Pass the --home of a job."
@@ -92,11 +96,16 @@ class State:
             "night": self.unfinished,
             "nights": self.begun,
         }
-        write_json(self.home / STATE_FILE, values)
+        write_json(self.home / STATE_FILE, values, durable=True)
 
     def folder(self, number: int) -> Path:
         """Folder of a run's files."""
-        return self.home / "nights" / f"{number:04d}"
+        return self.home / NIGHTS / f"{number:04d}"
+
+    def sweep(self) -> None:
+        """Clears away what killed processes left among the runs and the versions; versions come back if they can."""
+        for folder in (self.home, self.home / NIGHTS, self.out):
+            sweep(folder)
 
     def champion(self) -> dict[str, Any] | None:
         """The entry of `champions` that is served; None before the first promotion."""
@@ -122,7 +131,7 @@ class State:
         self.unfinished = {"number": self.begun, **choices, "done": [], "version": None}
         self.save()
         folder = self.folder(self.begun)
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_folder(folder)
         folder.mkdir(parents=True)
         return folder
 
@@ -140,4 +149,4 @@ class State:
         assert self.unfinished is not None
         folder, self.unfinished = self.folder(self.unfinished["number"]), None
         self.save()
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_folder(folder)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from tfrec.errors import InvalidInput
-from tfrec.files import file_sha256, folder_sha256
+from tfrec.files import delete_folder, file_sha256, folder_sha256
 from tfrec.progress import say
+from tfrec.serving.exporting.export import EXPORT_OUTPUT
 from tfrec.serving.exporting.server_config_files import MODELS_CONFIG, label_versions
-from tfrec.workflows.retrain.job_state import State, locked
+from tfrec.workflows.retrain.job_state import NIGHTS, State, locked
 
 STABLE = "stable"
 
@@ -107,22 +107,18 @@ def tidy(state: State, keep: int) -> list[int]:
     order = sorted(state.champions, key=lambda entry: (entry["withdrawn"], -entry["version"]))
     gone = [entry for entry in order[keep:] if entry["version"] not in safe]
     for entry in gone:
-        folder = state.out / str(entry["version"])
-        if folder.is_dir():
-            hidden = folder.with_name(
-                f".{folder.name}.old"
-            )  # renamed first, so that a server never sees half a version
-            folder.rename(hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+        version = state.out / str(entry["version"])
+        if EXPORT_OUTPUT.marks(version):  # not what somebody put there since
+            delete_folder(version)
     state.champions = [entry for entry in state.champions if entry not in gone]
     state.save()
     latest = state.folder(state.last["night"]) if state.last else None
     kept = {state.folder(entry["night"]) for entry in state.champions}
-    for folder in sorted((state.home / "nights").glob("[0-9]*")):
+    for folder in sorted((state.home / NIGHTS).glob("[0-9]*")):
         if folder == latest:
             continue
         if folder not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+            delete_folder(folder)
         else:
-            shutil.rmtree(folder / "data", ignore_errors=True)
+            delete_folder(folder / "data")
     return [entry["version"] for entry in gone]

@@ -15,9 +15,10 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.data.prepare import prepare
 from tfrec.data.reading import Source
 from tfrec.errors import InvalidInput, TfrecError
-from tfrec.files import read_json, write_json
+from tfrec.files import AlreadyExists, read_json, write_json
 from tfrec.progress import say
 from tfrec.schema import GLOBAL_TIME
+from tfrec.serving.exporting.export import is_export_of, next_version
 from tfrec.workflows.retrain.data_drift import drift_notes, drift_report, refuse_clock, refuse_drift
 from tfrec.workflows.retrain.data_profile import Profile, write_profile
 from tfrec.workflows.retrain.job_state import State, locked
@@ -43,7 +44,7 @@ def retrain(
 ) -> dict[str, Any]:
     """Trains on the grown log, starting from the served model (the champion), and serves the result if it is no worse.
 
-    The steps are: prepare (clean the log and split it by time), validate (compare with the data of the last run), train
+    The steps are: prepare (clean the log and split it by time), validate (compare with that of the served run), train
     (from the champion's weights), evaluate (champion and challenger on the test window, see
     `promotion_gate.evaluate_gate`), export (the next version, checked) and label (make it `stable` in models.config).
     Nothing that is served changes before the last step. An interrupted run continues at the step that was cut off, on
@@ -81,6 +82,7 @@ def retrain(
     with locked(home):
         state = State(home, out)
         refuse_clock(now, state.last)
+        state.sweep()
         champion = verify(state)
         config_now = config.model_dump(mode="json")
         choices = {"champion": state.current, "config": config_now, "reader": reader, "anew": anew, "force": force}
@@ -105,8 +107,9 @@ class RetrainingRun:
 
     def __init__(self, state: State, folder: Path, champion: Path | None, config: RunConfig) -> None:
         self.state, self.folder, self.champion, self.config = state, folder, champion, config
-        last = state.last
-        self.before = Profile(state.folder(last["night"]) / "profile") if last else None
+        # Not the last run: what the gate refused, or a rollback withdrew, is no measure for what comes next.
+        served = state.champion()
+        self.before = Profile(state.folder(served["night"]) / "profile") if served else None
 
     def do_steps(self, sources: dict[str, Any], now: datetime, force: bool) -> str:
         """Does the steps that are left and returns the status."""
@@ -117,8 +120,7 @@ class RetrainingRun:
         except TfrecError:
             state.drop()
             raise
-        new = self._read("drift.json").get("new_events")
-        if new == 0 and not force and not self._read("drift.json")["late_events"]:
+        if self._nothing_is_new() and not force:
             return "nothing_new"
         state.step("train", self._train)
         state.step("evaluate", self._evaluate)
@@ -127,6 +129,12 @@ class RetrainingRun:
         state.step("export", self._export)
         state.step("label", self._label)
         return "promoted"
+
+    def _nothing_is_new(self) -> bool:
+        """Whether no event arrived since the last run, or since the champion's if that was refused."""
+        drift, last = self._read("drift.json"), self.state.last or {}
+        is_same = all(drift[name] == last.get(name) for name in ("events", "newest"))
+        return is_same or (drift.get("new_events") == 0 and not drift["late_events"])
 
     def finish(self, status: str, now: datetime, started: float) -> dict[str, Any]:
         """Records the outcome, after which the next run may begin, and deletes what is no longer needed."""
@@ -165,6 +173,8 @@ class RetrainingRun:
         state.last = {
             "night": state.unfinished["number"],
             "watermark": watermark,
+            "events": drift["events"],
+            "newest": drift["newest"],
             "at": now.isoformat(),
             "status": status,
         }
@@ -240,16 +250,25 @@ class RetrainingRun:
     def _export(self) -> None:
         from tfrec.runs import Run
         from tfrec.serving.checking.check import check
-        from tfrec.serving.exporting.export import export, next_version
+        from tfrec.serving.exporting.export import export
 
-        state = self.state
-        assert state.unfinished is not None
-        if state.unfinished["version"] is None:  # chosen once, so that a repeated export replaces its own output
-            state.unfinished["version"] = next_version(state.out)
-            state.save()
-        version = export(Run(self.folder / "run"), state.out, version=state.unfinished["version"], force=True)
+        run, version = Run(self.folder / "run"), self._chosen_version()
+        while not is_export_of(version, run):  # it is, where this was interrupted after the export
+            try:
+                export(run, self.state.out, version=int(version.name))
+            except AlreadyExists:  # another export took the number
+                version = self._chosen_version(anew=True)
         if self.config.retrain.check:
             say(str(check(version)))
+
+    def _chosen_version(self, anew: bool = False) -> Path:
+        """The version that this run exports to. It is stored, so that an interrupted run finds its own export."""
+        state = self.state
+        assert state.unfinished is not None
+        if anew or state.unfinished["version"] is None:
+            state.unfinished["version"] = next_version(state.out)
+            state.save()
+        return state.out / str(state.unfinished["version"])
 
     def _label(self) -> None:
         assert self.state.unfinished is not None
