@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -97,20 +98,19 @@ def prepare(
         given["items"] = read_input(items, "items", config.data.items, config.data.columns)
     if users is not None:
         given["users"] = read_input(users, "users", config.data.users, config.data.columns)
+    notices = _said(notice for each in given.values() for notice in each.notices)
     catalogue, item_problems, about = read_catalogue(given.get("items"), given["events"].frame, config.data)
+    notices += _said(about)
     log = build_log(given["events"].frame, catalogue, config.data, given_split=split == schema.GIVEN)
-    notices = [notice for each in given.values() for notice in each.notices] + log.notices
-    notices += about + notices_of(log, catalogue, item_problems)
+    notices += _said([*log.notices, *notices_of(log, catalogue, item_problems)])
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
     parts, held = _split(log, split, config), None
     if config.data.held_out_items:
         num_items = catalogue.height + len(log.unknown_items)
         parts, held = splits.hold_out(log.histories, parts, num_items, config.data.held_out_items)
     table, no_text = _item_table(catalogue, log, parts, held, config)
-    notices += text_notices(table.head(catalogue.height)[schema.TEXT], config.encoder.seq_length)
-    notices += tie_notices(log.histories, parts, split)
-    for notice in notices:
-        say(str(notice))
+    notices += _said(text_notices(table.head(catalogue.height)[schema.TEXT], config.encoder.seq_length))
+    notices += _said(tie_notices(log.histories, parts, split))
     _refuse_when_strict(config.data.strict, item_problems, log.problems, notices)
     user_table = _user_table(given["users"], log) if "users" in given else None
     report = _report(
@@ -127,6 +127,14 @@ def prepare(
         write.report(folder, report)
         write_json(folder / "manifest.json", _manifest(folder, log, parts, split, config, report))
     return PreparedDataset.load(out)
+
+
+def _said(notices: Iterable[Notice]) -> list[Notice]:
+    """The notices, said as soon as they are known: an error that follows is read beside them."""
+    listed = list(notices)
+    for notice in listed:
+        say(str(notice))
+    return listed
 
 
 def _refuse_when_strict(

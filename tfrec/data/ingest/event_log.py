@@ -85,7 +85,10 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
         indexed = _within_bounds(indexed, raw, config, facts, problems)
     indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
     if indexed.is_empty():
-        raise InvalidInput(f"None of {rows} events is usable: {_summary(problems)}. Check the columns of the events.")
+        hint = f" {', '.join(names.null_words)}: data.null_words has it for none." if names.null_words else ""
+        raise InvalidInput(
+            f"None of {rows} events is usable: {_summary(problems)}.{hint} Check the columns of the events."
+        )
     indexed, kinds, said = with_dislikes(indexed, names.kinds, config, facts.default_event_used)
     notices = facts.notices + said + _about_ids(names, config)
     indexed, names = _drop_absent_kinds(indexed, replace(names, kinds=kinds))
