@@ -163,6 +163,16 @@ def test_exposure_by_group_is_the_discounted_share():
     assert rows["(none)"]["disparity"] is None and rows["a"]["training"] == 0.75
 
 
+def test_an_item_of_several_groups_counts_in_parts_in_the_exposure_of_each():
+    found = item_group_exposure(np.array([[0, 1]]), ["a|b", "b"], np.array([6, 2]), np.array([0, 0, 1]))
+    rows = {row["group"]: row for row in found.to_dicts()}
+    first, second = 1, 1 / math.log2(3)
+    assert rows["a"]["exposure"] == pytest.approx(first / 2 / (first + second))
+    assert rows["b"]["exposure"] == pytest.approx((first / 2 + second) / (first + second))
+    assert (rows["a"]["items"], rows["b"]["items"]) == (1, 2) and rows["b"]["training"] == pytest.approx(5 / 8)
+    assert rows["a"]["targets"] == pytest.approx(1 / 3)
+
+
 def test_hits_are_targets_of_the_same_query():
     found = hits(np.array([[3, 1], [1, -1], [0, 3]]), np.array([0, 1, 2, 4]), np.array([1, 3, 3, 2]), 4)
     assert found.tolist() == [[False, True], [False, False], [False, True]]

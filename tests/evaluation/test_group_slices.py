@@ -51,6 +51,13 @@ def test_target_slices_count_only_their_own_targets():
     assert found["cold"]["recall@10"] == 0.5 and found["cold"]["users"] == 2
 
 
+def test_a_target_of_several_groups_counts_in_each():
+    found = target_slices(np.array([1, 12, 3]), np.array([0, 2, 3]), ["Drama|War", "War| War", None], k=10)
+    assert list(found) == ["(none)", "Drama", "War"]
+    assert {name: row["targets"] for name, row in found.items()} == {"(none)": 1, "Drama": 1, "War": 2}
+    assert found["War"]["users"] == 1 and found["War"]["recall@10"] == 0.5 and found["Drama"]["recall@10"] == 1
+
+
 def test_groups_by_activity_and_by_popularity():
     assert activity_groups(np.array([0, 1, 5, 5, 2, 3, 1, 1, 1, 2])).tolist().count("hot") == 2
     assert activity_groups(np.array([0, 0])).tolist() == ["cold", "cold"]

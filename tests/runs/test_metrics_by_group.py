@@ -68,7 +68,11 @@ def test_slices_say_for_whom_the_model_works(parts):
     assert by_country["NL"]["mrr@10"] == 1 and by_country["FR"]["mrr@10"] == 0.2  # "a" is first, "e" is fifth
     assert found["targets"]["behaviour"]["purchase"]["targets"] == 4
     assert found["targets"]["genre"]["x"]["mrr@10"] == 1
-    assert {row["group"] for row in found["exposure"]["genre"]} == {"x", "x|y", "y", "(none)"}
+    # Targets a, a, e, d of the genres x, x, y and none; b is of both, and in the lists of all.
+    assert {name: row["targets"] for name, row in found["targets"]["genre"].items()} == {"(none)": 1, "x": 2, "y": 1}
+    exposure = {row["group"]: row for row in found["exposure"]["genre"]}
+    assert {name: row["items"] for name, row in exposure.items()} == {"(none)": 1, "x": 2, "y": 3}
+    assert sum(row["exposure"] for row in exposure.values()) == pytest.approx(1)
     assert found["disparity"]["country"]["left_out"] == ["(none)", "FR", "NL"]
     assert "NaN" not in json.dumps(found)
 

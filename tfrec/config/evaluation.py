@@ -27,7 +27,9 @@ class EvaluationConfig(Section):
         default_factory=list, description="Columns of the users file by which metrics are broken down."
     )
     item_groups: list[str] = Field(
-        default_factory=list, description="Columns of the items file by which metrics are broken down."
+        default_factory=list,
+        description="Columns of the items file by which metrics are broken down. An item of several labels (a "
+        "list, or a|b) is in each of the groups.",
     )
     categories: str | None = Field(
         None,

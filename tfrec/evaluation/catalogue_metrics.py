@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tfrec.data.histories import concatenate_ranges
 from tfrec.errors import InvalidInput
+from tfrec.evaluation.group_labels import members
 
 HEAD = 0.2
 """Share of the items that counts as the head: the most popular 20%, the usual cut of the 80/20 rule."""
@@ -78,11 +80,12 @@ def item_group_exposure(
     """How the exposure in lists is distributed over groups of items.
 
     The exposure of a list position is `1 / log2(rank + 1)` (Singh and Joachims, 2018). `disparity` is a group's share
-    of the exposure divided by its share of the targets: 1 matches demand. It is null for a group without targets.
+    of the exposure divided by its share of the targets: 1 matches demand. It is null for a group without targets. An
+    item of several groups counts in equal parts in each.
 
     Args:
         lists: int `[queries, k]`, −1 for no item.
-        groups: One label per item; None becomes the group "(none)".
+        groups: One label per item, several as a|b; None becomes the group "(none)".
         train_counts: int `[items]`, number of training events of each item.
         targets: int `[targets]`, item indices of all targets.
 
@@ -92,22 +95,25 @@ def item_group_exposure(
     """
     if len(groups) != len(train_counts):
         raise InvalidInput(f"Expected one group per item, {len(train_counts)}; received {len(groups)}.")
-    names = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
-    labels, code = np.unique(names, return_inverse=True)
+    found = members(groups)
+    first, several = found.offsets[:-1], np.diff(found.offsets)
     weight = np.broadcast_to(1 / np.log2(np.arange(2, lists.shape[1] + 2)), lists.shape)
     real = lists >= 0
 
-    def share(codes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        amounts = np.bincount(codes, weights, minlength=len(labels)).astype(np.float64)
+    def share(items: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        counts = several[items]
+        codes = found.codes[concatenate_ranges(first[items], counts)]
+        amounts = np.bincount(codes, np.repeat(weights / counts, counts), minlength=len(found.labels))
         return amounts / max(amounts.sum(), 1e-300)
 
-    exposure, demand = share(code[lists[real]], weight[real]), share(code[targets])
+    every = np.arange(len(groups))
+    exposure, demand = share(lists[real], weight[real]), share(targets, np.ones(len(targets)))
     return pl.DataFrame(
         {
-            "group": labels.astype(str),
-            "items": np.bincount(code, minlength=len(labels)),
-            "catalogue": share(code),
-            "training": share(code, np.asarray(train_counts, np.float64)),
+            "group": found.labels.astype(str),
+            "items": np.bincount(found.codes, minlength=len(found.labels)),
+            "catalogue": share(every, np.ones(len(every))),
+            "training": share(every, np.asarray(train_counts, np.float64)),
             "targets": demand,
             "exposure": exposure,
             "disparity": [float(e / d) if d > 0 else None for e, d in zip(exposure, demand)],

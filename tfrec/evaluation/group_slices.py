@@ -12,6 +12,7 @@ from tfrec import schema
 from tfrec.data.histories import Histories, Queries, row_numbers
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.catalogue_metrics import head_items
+from tfrec.evaluation.group_labels import members
 from tfrec.evaluation.ranking_metrics import ranking_metrics
 
 NOT_METRICS = (schema.USER_ID, "targets")
@@ -83,24 +84,26 @@ def target_slices(
 ) -> dict[str, dict[str, float]]:
     """recall, ndcg, mrr and hit_rate at `k` for each group of targets.
 
-    A user counts in every group in which they have a target. Targets of other groups stay in the ranking like any item.
+    A user counts in every group in which they have a target, and a target in every group that it belongs to. Targets of
+    other groups stay in the ranking like any item.
 
     Args:
         ranks: int64 `[targets]`, from `target_ranks` or the predictions frame (see `flat_ranks`).
         offsets: int `[queries + 1]`, where the targets of each query begin.
-        groups: One label per target; None becomes the group "(none)".
+        groups: One label per target, several as a|b; None becomes the group "(none)".
         k: int. Length of the lists.
 
     Returns:
         Group name, sorted, to {"users": n, "targets": n, "recall@k": …, "ndcg@k": …, "mrr@k": …, "hit_rate@k": …}.
     """
-    labels = np.array(["(none)" if group is None else str(group) for group in groups], dtype=object)
-    if len(labels) != len(ranks):
-        raise InvalidInput(f"Expected one group per target, {len(ranks)}; received {len(labels)}.")
-    row = row_numbers(np.diff(offsets))
+    if len(groups) != len(ranks):
+        raise InvalidInput(f"Expected one group per target, {len(ranks)}; received {len(groups)}.")
+    found = members(groups)
+    row, member = row_numbers(np.diff(offsets)), found.rows
     slices = {}
-    for label in sorted(set(labels)):
-        chosen = labels == label
+    for code, label in enumerate(found.labels):
+        chosen = np.zeros(len(ranks), bool)
+        chosen[member[found.codes == code]] = True
         users, counts = np.unique(row[chosen], return_counts=True)
         values = ranking_metrics(ranks[chosen], np.concatenate([[0], np.cumsum(counts)]), k)
         means = {f"{name}@{k}": float(column.mean()) for name, column in values.items()}
