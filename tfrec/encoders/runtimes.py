@@ -85,13 +85,19 @@ def select_runtime(
         batch_size: int. Maximum number of rows of a batch.
 
     Raises:
-        InvalidInput: The precision is not float32 and the weights may change, or tfrec did not make the pair.
+        InvalidInput: The precision is not float32, and the weights may change, tfrec did not make the pair, or the
+            encoder is static.
     """
     if config is None or trainable:
         if precision != "float32":
             what = "an encoder whose weights are trained" if trainable else "a TF-Hub pair that was not made by tfrec"
             raise InvalidInput(f"encoder.precision={precision} does not work for {what}. Set it to float32.")
         return HubRuntime(layer)
+    if config.family == "static" and precision != "float32":
+        raise InvalidInput(
+            f"encoder.precision={precision} does not work for a static encoder, which multiplies nothing. Set it to "
+            f"float32, or store its table in small: tfrec encoder compress --to {precision}."
+        )
     if precision == "int8":
         from tfrec.encoders.int8_runtime import Int8Runtime
 

@@ -27,6 +27,7 @@ _CHUNK = 16384  # texts tokenised at a time: enough to sort by length, few enoug
 _HUB_LENGTH = 512  # TF-Hub encoders do not state their maximum length; this is BERT's
 _REQUIRED = {"dim": int, "max_seq_length": int, "sha256": str}  # in tfrec_encoder.json
 _SPECIAL = 2  # [CLS] and [SEP] around one segment
+_STATIC_BATCH = 2048  # texts at a time for static encoders, whose memory does not depend on the length of the texts
 
 
 class TextEncoder:
@@ -118,7 +119,7 @@ class TextEncoder:
 
         Args:
             texts: Strings of any length and script; they may be empty.
-            batch_size: int. Number of texts per batch.
+            batch_size: int. Number of texts per batch; static encoders take at least 2,048.
             seq_length: int. Maximum number of tokens per text, including [CLS] and [SEP]; longer texts are truncated.
 
         Returns:
@@ -130,6 +131,8 @@ class TextEncoder:
         self._check_length(seq_length)
         if batch_size < 1:
             raise InvalidInput(f"Expected a batch_size of at least 1; received {batch_size}.")
+        if self.backbone is not None and self.backbone.family == "static":
+            batch_size = max(batch_size, _STATIC_BATCH)
         vectors = np.empty((len(texts), self.dim), np.float32)
         starts = range(0, len(texts), _CHUNK)
         batches = ((start, *batch) for start in starts for batch in self._batches(texts, start, batch_size, seq_length))

@@ -28,12 +28,17 @@ def trainable_model(encoder: TextEncoder, dtype: str = "float32") -> tuple[keras
         dtype: "float32" or "mixed_bfloat16".
 
     Raises:
-        InvalidInput: tfrec did not make the encoder, so its layers are not known.
+        InvalidInput: tfrec did not make the encoder, so its layers are not known; or its weights are stored in small.
     """
     if encoder.backbone is None:
         raise InvalidInput(
             "encoder.trainable needs an encoder whose layers are known: a preset, or a folder that `tfrec encoder "
             "import` made from a checkpoint. A pair of TF-Hub handles works only frozen or in the behaviour-text model."
+        )
+    if encoder.backbone.weights != "float32":
+        raise InvalidInput(
+            f"The weights of this encoder are stored as {encoder.backbone.weights}, which cannot be trained. Train the "
+            "float32 encoder that it was made of, and compress the result."
         )
     model = build_backbone(encoder.backbone, dtype)
     model.set_weights(restore_backbone(encoder.encoder, encoder.backbone).get_weights())

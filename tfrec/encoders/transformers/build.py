@@ -1,4 +1,4 @@
-"""Builds BERT and GPT as functional Keras models from the same layers."""
+"""Builds BERT and GPT as functional Keras models from the same layers, and static encoders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig, BertConfig, GptConfig
 from tfrec.encoders.transformers.layers import Block, Embeddings, Pooling
+from tfrec.encoders.transformers.static import TokenVectors
 from tfrec.keras import keras
 from tfrec.schema import (
     DEFAULT_OUTPUT,
@@ -60,10 +61,13 @@ def build_gpt(config: GptConfig, dtype: str = "float32") -> keras.Model:
 
 
 def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Model:
-    """Builds BERT or GPT, depending on the family of the config (see `build_bert` and `build_gpt`)."""
+    """Builds the encoder of the config's family; inputs, outputs and arguments are those of `build_bert`.
+
+    A static encoder has no layers: its sequence output and its only `encoder_outputs` are the token vectors.
+    """
     # === Layers ===
     policy: Any = keras.mixed_precision.Policy(dtype)
-    embeddings = Embeddings(config, name="embeddings", dtype=policy)
+    embeddings = (TokenVectors if config.family == "static" else Embeddings)(config, name="embeddings", dtype=policy)
     blocks = [Block(config, index, name=f"layer_{index}", dtype=policy) for index in range(config.layers)]
     norm = None
     if config.family == "gpt":
@@ -76,7 +80,7 @@ def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Mode
         name: keras.Input((None,), dtype=tf.int32, name=name) for name in (INPUT_WORD_IDS, INPUT_MASK, INPUT_TYPE_IDS)
     }
     hidden, seed = embeddings(inputs[INPUT_WORD_IDS], inputs[INPUT_TYPE_IDS])
-    outputs = []
+    outputs = [] if blocks else [hidden]
     for block in blocks:
         hidden = block(hidden, mask_ids=inputs[INPUT_MASK], seed=seed)
         outputs.append(hidden)

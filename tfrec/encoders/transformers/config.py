@@ -1,4 +1,4 @@
-"""Configs of BERT and GPT encoders, from tiny to base."""
+"""Configs of BERT, GPT and static encoders, from tiny to base."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ ACTIVATIONS = ("gelu", "gelu_new", "relu")
 # Name to (layers, width), with heads of width 64 and an inner width of 4 · width (Turc et al., arXiv:1908.08962).
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768)}
 
+WEIGHTS = ("float32", "bfloat16", "int8")
+
+_LATER = {"head_width": 0, "weights": "float32"}
+
 Pool = Literal["mean", "cls", "pooler", "last"]
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Base class of `BertConfig` and `GptConfig`.
+    """Base class of `BertConfig`, `GptConfig` and `StaticConfig`.
 
     Args:
         vocab_size: int. Rows of the word embedding.
@@ -35,9 +39,13 @@ class BackboneConfig:
         pooling: "mean" of the real tokens, "last" (the last real token), "cls" (the first token) or "pooler" (the first
             token through a dense layer with tanh).
         normalise: Whether to scale the pooled vector to unit length.
+        head_width: int. Width of a head; 0 for `width / heads`.
+        weights: How the token tables and matrices are stored: "float32", "bfloat16" or "int8". The two small forms are
+            for use only, not for training.
 
     Raises:
-        InvalidInput: A size below 1, a width that is not a multiple of the heads, an unknown activation or pooling.
+        InvalidInput: A size below 1, a width that is not a multiple of the heads, an unknown activation, pooling or
+            form of the weights.
     """
 
     vocab_size: int
@@ -53,16 +61,18 @@ class BackboneConfig:
     epsilon: float = 1e-12
     pooling: Pool = "mean"
     normalise: bool = False
+    head_width: int = 0
+    weights: str = "float32"
 
     family: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]]
+    sizes: ClassVar[tuple[str, ...]] = ("vocab_size", "width", "layers", "heads", "inner_width", "max_positions")
 
     def __post_init__(self) -> None:
-        sizes = ("vocab_size", "width", "layers", "heads", "inner_width", "max_positions")
-        small = [name for name in sizes if getattr(self, name) < 1]
+        small = [name for name in self.sizes if getattr(self, name) < 1]
         if small:
             raise InvalidInput(f"Expected all sizes to be at least 1; {small[0]} is {getattr(self, small[0])}.")
-        if self.width % self.heads:
+        if self.head_width < 0 or (not self.head_width and self.width % self.heads):
             raise InvalidInput(f"Expected a width that {self.heads} attention heads divide; received {self.width}.")
         if self.activation not in ACTIVATIONS:
             raise InvalidInput(f"Expected activation {' or '.join(ACTIVATIONS)}; received {self.activation!r}.")
@@ -70,6 +80,13 @@ class BackboneConfig:
             raise InvalidInput(
                 f"Expected pooling {', '.join(self.poolings)} for {self.family}; received {self.pooling!r}."
             )
+        if self.weights not in WEIGHTS:
+            raise InvalidInput(f"Expected weights {', '.join(WEIGHTS)}; received {self.weights!r}.")
+
+    @property
+    def attention_width(self) -> int:
+        """Width of all heads together."""
+        return self.heads * (self.head_width or self.width // self.heads)
 
     @classmethod
     def of_size(cls, size: str, vocab_size: int, **values: Any) -> Self:
@@ -91,8 +108,8 @@ class BackboneConfig:
         return cls(vocab_size, width, layers, heads=width // 64, inner_width=4 * width, **values)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return asdict(self)
+        """All fields, for JSON; the later ones only where they are set, so that hashes of older encoders stay."""
+        return {name: value for name, value in asdict(self).items() if value != _LATER.get(name, _LATER)}
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,30 @@ class GptConfig(BackboneConfig):
     poolings: ClassVar[tuple[str, ...]] = ("last", "mean")
 
 
-_FAMILIES: dict[str, type[BackboneConfig]] = {"bert": BertConfig, "gpt": GptConfig}
+@dataclass(frozen=True)
+class StaticConfig(BackboneConfig):
+    """Config of a static encoder: a table of token vectors, of which a text gets the mean. It has no layers.
+
+    A token's weight is the length of its vector. `BackboneConfig` describes the fields; those of layers have no effect.
+
+    Example:
+        >>> StaticConfig(vocab_size=100, width=32).layers
+        0
+    """
+
+    layers: int = 0
+    heads: int = 1
+    inner_width: int = 0
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    normalise: bool = True
+
+    family: ClassVar[str] = "static"
+    poolings: ClassVar[tuple[str, ...]] = ("mean",)
+    sizes: ClassVar[tuple[str, ...]] = ("vocab_size", "width", "max_positions")
+
+
+_FAMILIES: dict[str, type[BackboneConfig]] = {"bert": BertConfig, "gpt": GptConfig, "static": StaticConfig}
 
 
 def config_to_dict(config: BackboneConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.layers import HIDDEN
+from tfrec.encoders.transformers.static import StaticInference
 from tfrec.keras import keras
 
 _HALF_ROOT = 0.5**0.5
@@ -36,9 +37,9 @@ def build_inference(model: keras.Model, config: BackboneConfig, dtype: str = "fl
         >>> build_inference(build_bert(config), config)(ids, ids, ids).shape
         TensorShape([2, 8])
     """
-    return tf.function(
-        Inference(model, config, tf.as_dtype(dtype)), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3
-    )
+    static = config.family == "static"
+    call: Any = StaticInference(model, config) if static else Inference(model, config, tf.as_dtype(dtype))
+    return tf.function(call, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
 
 
 class Inference:
@@ -68,9 +69,9 @@ class Inference:
             self.dense = [tf.constant(weight.numpy()) for weight in self.pooling.dense.weights]
 
     def _block(self, block: Any) -> dict[str, Any]:
-        size = self.config.width // self.config.heads
-        scale = np.ones(3 * self.config.width, np.float32)
-        scale[: self.config.width] = size**-0.5  # fold the scaling of the attention scores into the query
+        width = self.config.attention_width
+        scale = np.ones(3 * width, np.float32)
+        scale[:width] = (width // self.config.heads) ** -0.5  # fold the scaling of the attention scores into the query
         kernel, bias = block.qkv.kernel.numpy() * scale, block.qkv.bias.numpy() * scale
         dense = {name: getattr(block, name) for name in ("attention_out", "inner", "outer")}
         products = {name: self._constants(layer.kernel.numpy(), layer.bias.numpy()) for name, layer in dense.items()}
@@ -121,7 +122,7 @@ class Inference:
         return rows if self.pre_norm else self._normalise(rows, block["norm"])
 
     def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, bias: tf.Tensor) -> tf.Tensor:
-        width, heads = self.config.width, self.config.heads
+        width, heads = self.config.attention_width, self.config.heads
         split = tf.reshape(qkv, [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), 3)
         weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)

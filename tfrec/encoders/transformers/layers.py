@@ -9,6 +9,7 @@ from typing import Any, Self
 import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
+from tfrec.encoders.transformers.small_weights import SmallDense, SmallEmbedding
 from tfrec.keras import keras
 
 HIDDEN = -1e9
@@ -63,7 +64,7 @@ def _initializer() -> Any:
     return keras.initializers.TruncatedNormal(stddev=0.02)  # as in BERT and GPT-2
 
 
-class _BackboneLayer(keras.layers.Layer):
+class BackboneLayer(keras.layers.Layer):
     """Base class of layers that are built from a BackboneConfig and serialise it in `get_config`."""
 
     def __init__(self, config: BackboneConfig, **kwargs: Any) -> None:
@@ -71,10 +72,17 @@ class _BackboneLayer(keras.layers.Layer):
         self.config = config
 
     def _dense(self, width: int, name: str) -> Any:
+        if self.config.weights != "float32":
+            return SmallDense(width, self.config.weights, name=name)
         return keras.layers.Dense(width, kernel_initializer=_initializer(), name=name, dtype=self._dtype_policy)
 
     def _norm(self, name: str) -> Any:
         return keras.layers.LayerNormalization(epsilon=self.config.epsilon, name=name, dtype=self._dtype_policy)
+
+    def _table(self, rows: int, name: str) -> Any:
+        if self.config.weights != "float32":
+            return SmallEmbedding(rows, self.config.width, self.config.weights, name=name)
+        return keras.layers.Embedding(rows, self.config.width, _initializer(), name=name, dtype=self._dtype_policy)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, for `from_config`."""
@@ -86,7 +94,7 @@ class _BackboneLayer(keras.layers.Layer):
         return cls(**{**config, "config": config_from_dict(config["config"])})
 
 
-class Embeddings(_BackboneLayer):
+class Embeddings(BackboneLayer):
     """The sum of word, position and type embeddings, normalised for BERT.
 
     Call arguments:
@@ -100,12 +108,8 @@ class Embeddings(_BackboneLayer):
 
     def __init__(self, config: BackboneConfig, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-
-        def table(rows: int, name: str) -> Any:
-            return keras.layers.Embedding(rows, config.width, _initializer(), name=name, dtype=self._dtype_policy)
-
-        self.word = table(config.vocab_size, "word")
-        self.type = table(config.types, "type") if config.types else None
+        self.word = self._table(config.vocab_size, "word")
+        self.type = self._table(config.types, "type") if config.types else None
         # Without autocast: the seed must change even if an update is too small for bfloat16.
         shape = [config.max_positions, config.width]
         self.position = self.add_weight("position", shape, initializer=_initializer(), experimental_autocast=False)
@@ -126,7 +130,7 @@ class Embeddings(_BackboneLayer):
         return dropout(hidden, self.config.dropout, seed, 0, training), seed
 
 
-class Block(_BackboneLayer):
+class Block(BackboneLayer):
     """A transformer layer: attention and feed-forward network, each with a residual connection.
 
     BERT normalises after each sum (post-norm); GPT normalises the inputs of both (pre-norm), and its attention is
@@ -148,7 +152,7 @@ class Block(_BackboneLayer):
     def __init__(self, config: BackboneConfig, index: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.index, self.pre_norm = index, config.family == "gpt"
-        self.qkv = self._dense(3 * config.width, "qkv")
+        self.qkv = self._dense(3 * config.attention_width, "qkv")
         self.attention_out = self._dense(config.width, "attention_out")
         self.attention_norm = self._norm("attention_norm")
         self.inner = self._dense(config.inner_width, "inner")
@@ -159,7 +163,7 @@ class Block(_BackboneLayer):
         """See the class."""
         place, rate = 3 * self.index + 1, self.config.dropout
         inputs = self.attention_norm(hidden) if self.pre_norm else hidden
-        attended = self.attention_out(self._attend(inputs, mask_ids, seed, place, training))
+        attended = self.attention_out(self.attend(inputs, mask_ids, seed, place, training))
         hidden = hidden + dropout(attended, rate, seed, place + 1, training)
         if not self.pre_norm:
             hidden = self.attention_norm(hidden)
@@ -168,10 +172,11 @@ class Block(_BackboneLayer):
         hidden = hidden + dropout(fed_forward, rate, seed, place + 2, training)
         return hidden if self.pre_norm else self.norm(hidden)
 
-    def _attend(
+    def attend(
         self, hidden: tf.Tensor, mask_ids: tf.Tensor, seed: tf.Tensor, place: int, training: bool | None
     ) -> tf.Tensor:
-        width, heads = self.config.width, self.config.heads
+        """The outputs of all heads, side by side, `[batch, length, attention_width]`; arguments as in `dropout`."""
+        width, heads = self.config.attention_width, self.config.heads
         batch, length = tf.shape(hidden)[0], tf.shape(hidden)[1]
         split = tf.reshape(self.qkv(hidden), [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
