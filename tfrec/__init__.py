@@ -65,6 +65,8 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.serving.local.server import ModelServer as ModelServer
     from tfrec.serving.local.server import ServerOptions as ServerOptions
     from tfrec.serving.saved_model.size_report import SizeReport as SizeReport
+    from tfrec.workflows.compare_encoders import compare_encoders as compare_encoders
+    from tfrec.workflows.compress_encoder import compress_encoder as compress_encoder
 
 _PUBLIC = {
     # The verbs, in the order in which people use them.
@@ -72,6 +74,8 @@ _PUBLIC = {
     "load_dataset": "tfrec.data",
     "import_encoder": "tfrec.encoders",
     "load_encoder": "tfrec.encoders",
+    "compress_encoder": "tfrec.workflows.compress_encoder",
+    "compare_encoders": "tfrec.workflows.compare_encoders",
     "train": "tfrec.runs",
     "load_run": "tfrec.runs",
     "evaluate": "tfrec.runs",

@@ -1,4 +1,4 @@
-"""`tfrec encoder`: imports, pre-trains, adapts and describes text encoders."""
+"""`tfrec encoder`: imports, pre-trains, adapts, compresses, compares and describes text encoders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from tfrec.cli.encoder_compression import compare, compress
 from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, ConfigFile, Data, Force, run_config
 
 app = typer.Typer(
-    help="Import, pre-train, adapt or describe a text encoder.", no_args_is_help=True, rich_markup_mode=None
+    help="Import, pre-train, adapt, compress, compare or describe text encoders.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -83,6 +86,10 @@ def adapt(
     from tfrec.pretraining import adapt_encoder
 
     typer.echo(f"Wrote {adapt_encoder(dataset, out, settings, source=source, force=force)}")
+
+
+app.command()(compress)
+app.command()(compare)
 
 
 @app.command()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import polars as pl
 
 RANKING = ("ndcg@10", "recall@10", "recall@50", "mrr@10", "coverage@10")
 PROBABILITY = ("auc", "log_loss", "brier", "ece")
@@ -69,6 +72,20 @@ def print_lists(
             seen[place] if place < len(seen) else "",
             f"{place + 1}. {recommended[place]}" if place < len(recommended) else "",
         )
+    console.print(table, markup=False)
+
+
+def print_frame(frame: pl.DataFrame, console: Console | None = None) -> None:
+    """Prints a small frame; numbers with four digits after the point, missing ones as "–".
+
+    Args:
+        frame: The frame.
+        console: Where to print; the terminal by default.
+    """
+    console = console or Console()
+    table = Table(*frame.columns)
+    for row in frame.rows():
+        table.add_row(*(value if isinstance(value, str) else _number(value) for value in row))
     console.print(table, markup=False)
 
 
