@@ -1,0 +1,163 @@
+"""How fast, how small and how good are compressed encoders, beside their teacher and sentence-transformers?
+
+Compresses MiniLM for Amazon Scientific in $TFREC_BENCH_DATA (else for MovieLens-100K) in each of the ways of `--to`,
+and measures texts a second, tokenising included: the compressed encoders in this process, sentence-transformers in one
+of its own (see encode.py), in turns. NDCG@10 is that of the untrained text recommender on validation queries. With
+`--trained SEEDS`, next-item models are trained with the teacher and with the first of `--to`, and tested. Prints one
+JSON line; a ratio above 1 means that tfrec is faster than sentence-transformers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from encode import Contestant, instructions, peers_python
+from peers import data_folder, machine
+
+WAYS = ("static", "static+vocabulary+int8", "layers=3", "ffn=0.5", "heads=0.5", "vocabulary", "bfloat16", "int8")
+TEXTS = 1000
+
+
+def prepared(name: str, place: Path) -> Any:
+    """The prepared data: of a data set of $TFREC_BENCH_DATA, or of MovieLens-100K without it."""
+    import tfrec
+
+    folder = data_folder(name)
+    if folder is None:
+        from tfrec.data.datasets.movielens import read_movielens_100k
+        from tfrec.downloads import movielens_100k_folder
+
+        return tfrec.prepare(*read_movielens_100k(movielens_100k_folder()), place / "data", split="leave-one-out")
+    return tfrec.prepare(folder / "events.parquet", folder / "items.parquet", place / "data", split="leave-one-out")
+
+
+def compress(dataset: Any, ways: list[str], place: Path) -> dict[str, dict[str, Any]]:
+    """Way to figures: its card in short, and the minutes it took with the teacher's vectors at hand."""
+    import tfrec
+
+    figures: dict[str, dict[str, Any]] = {}
+    for way in ways:
+        started = time.perf_counter()
+        out = tfrec.compress_encoder("minilm-l6", dataset, place / "encoders" / way, way)
+        card = json.loads((out / "card.json").read_text())
+        figures[way] = {
+            "minutes": round((time.perf_counter() - started) / 60, 2),
+            "megabytes": round(card["bytes"] / 1e6, 1),
+            **{part: {key: _short(card[part][key]) for key in KEYS} for part in ("catalogue", "new_texts")},
+        }
+    return figures
+
+
+KEYS = ("cosine", "neighbour_overlap", "ndcg@10", "teacher_ndcg@10", "kept", "queries")
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def rates(dataset: Any, ways: list[str], place: Path, repeats: int, peers: str | None) -> dict[str, float]:
+    """Texts a second of the teacher, the compressed encoders, and sentence-transformers: medians over turns."""
+    from tfrec.downloads import minilm_folder
+    from tfrec.encoders import load_encoder
+
+    texts = [dataset.texts[row] for row in np.random.default_rng(0).permutation(dataset.num_items)[:TEXTS]]
+    (place / "texts.json").write_text(json.dumps(texts))
+    peer = Contestant(peers_python(peers), "sentence_transformers", place, str(minilm_folder()))
+    ours = {"minilm-l6": load_encoder("minilm-l6"), **{way: load_encoder(place / "encoders" / way) for way in ways}}
+    seconds: dict[str, list[float]] = {name: [] for name in ours}
+    for encoder in ours.values():
+        encoder.encode(texts)
+    for _ in range(repeats):
+        peer.turn()
+        for name, encoder in ours.items():
+            started = time.perf_counter()
+            encoder.encode(texts)
+            seconds[name].append(time.perf_counter() - started)
+    peer.process.communicate()
+    turns = {"sentence_transformers": peer.seconds, **seconds}
+    return {name: len(texts) / statistics.median(each) for name, each in turns.items()}
+
+
+def speed_of_zeros() -> dict[str, float]:
+    """How much faster a dense product becomes when most weights are 0: why unstructured sparsity is left out."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    inputs = tf.constant(rng.normal(size=(1024, 384)), tf.float32)
+    kernel = rng.normal(size=(384, 1536)).astype(np.float32)
+    seconds = {}
+    for share in (0.0, 0.5, 0.9):
+        weights = tf.constant(np.where(rng.random(kernel.shape) < share, 0, kernel))
+        tf.matmul(inputs, weights)
+        turns = []
+        for _ in range(30):
+            started = time.perf_counter()
+            tf.matmul(inputs, weights).numpy()
+            turns.append(time.perf_counter() - started)
+        seconds[share] = statistics.median(turns)
+    return {f"{share:.0%} zeros": round(seconds[0.0] / seconds[share], 2) for share in (0.5, 0.9)}
+
+
+def trained(dataset: Any, encoder: Path, seeds: int, place: Path, recipe: Path | None) -> list[dict[str, Any]]:
+    """Test NDCG@10 of next-item models with the teacher's vectors and with the student's, paired by user."""
+    from tfrec.workflows.compare_encoders import compare_encoders
+
+    names = ["minilm-l6", str(encoder)]
+    table = compare_encoders(dataset, names, split="test", runs=place / "runs", seeds=range(seeds), config=recipe)
+    return [{**row, "encoder": Path(row["encoder"]).name} for row in table.to_dicts()]
+
+
+def main() -> None:
+    """Parses the command line, measures, and prints the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="amazon_scientific", help="data set in $TFREC_BENCH_DATA")
+    parser.add_argument("--to", nargs="+", default=list(WAYS), help="ways to compress")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
+    parser.add_argument("--trained", type=int, default=0, help="seeds of trained models; 0 for none")
+    parser.add_argument("--config", type=Path, help="configuration of the trained models")
+    parser.add_argument("--peers", help="path of a Python with the peers")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        dataset = prepared(options.data, place)
+        figures = compress(dataset, options.to, place)
+        rate = rates(dataset, options.to, place, options.repeats, options.peers)
+        figures["trained"] = (  # type: ignore[assignment]
+            trained(dataset, place / "encoders" / options.to[0], options.trained, place, options.config)
+            if options.trained
+            else None
+        )
+    print(json.dumps(summary(options.data, figures, rate)), file=sys.stdout)
+
+
+def summary(data: str, figures: dict[str, Any], rate: dict[str, float]) -> dict[str, Any]:
+    """The JSON line."""
+    from importlib.metadata import version
+
+    theirs, teacher = rate["sentence_transformers"], rate["minilm-l6"]
+    ours = {name: value for name, value in rate.items() if name != "sentence_transformers"}
+    return {
+        "benchmark": "compress",
+        "ratios": {name: round(value / theirs, 2) for name, value in ours.items()},
+        "figures": {
+            "data": data,
+            "texts_per_s": {name: round(value, 1) for name, value in rate.items()},
+            "times_the_teacher": {name: round(value / teacher, 2) for name, value in ours.items()},
+            "ways": figures,
+            "dense_product_with_zeros": speed_of_zeros(),
+        },
+        "machine": {**machine(), "instructions": instructions()},
+        "versions": {name: version(name) for name in ("tensorflow", "tensorflow-text", "numpy")},
+    }
+
+
+if __name__ == "__main__":
+    main()
