@@ -21,9 +21,10 @@ from tfrec.encoders.checkpoints.save_encoder import save_encoder
 from tfrec.encoders.compression.build_student import build_student
 from tfrec.encoders.compression.parts import Part, parse_parts
 from tfrec.encoders.compression.student import Lesson, Student
+from tfrec.encoders.folder_layout import ENCODER_OUTPUT
 from tfrec.encoders.hub_handles import PAIR_SIGN
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_folder, refuse_existing, write_json, write_text
+from tfrec.files import atomic_folder, check_output_folder, write_json, write_text
 from tfrec.models.shared.item_features import text_vectors_of
 from tfrec.pretraining.corpus import Corpus
 from tfrec.progress import say
@@ -162,7 +163,7 @@ def compress_encoder(
         >>> tfrec.compress_encoder("minilm-l6", "data/shop", "encoders/shop", "static+vocabulary")  # doctest: +SKIP
     """
     parts, dataset, out = parse_parts(to), load_dataset(data), Path(out)
-    refuse_existing(out, force)
+    check_output_folder(out, ENCODER_OUTPUT, force)
     if not cooccurrence >= 0:
         raise InvalidInput(f"Expected a weight of co-occurrence of at least 0; received {cooccurrence}.")
     if keep is not None and not 0 <= keep <= 1:
@@ -177,7 +178,7 @@ def compress_encoder(
     with tempfile.TemporaryDirectory() as work:
         made, card = job.measured(Path(work), held_out, keep)
         card |= {"teacher": Path(source).name, **_speeds(job, made)}
-        with atomic_folder(out, force) as folder:
+        with atomic_folder(out, ENCODER_OUTPUT, force) as folder:
             shutil.copytree(Path(made.encoder_handle).parent, folder, dirs_exist_ok=True)
             write_json(folder / CARD_JSON, card)
             write_text(folder / CARD_PAGE, card_page(card))
