@@ -107,7 +107,7 @@ def test_what_keeps_too_little_is_reported_and_not_written(shop, tiny_encoder, c
         ({"to": "statik"}, "Did you mean static"),
         ({"source": "a|b"}, "whose layers and vocabulary are not known"),
         ({"keep": 95}, "Expected keep in 0…1"),
-        ({"out": "."}, "exists already"),
+        ({"out": "."}, "Expected a new name to write to"),
     ],
 )
 def test_wrong_arguments_are_refused_before_any_work(shop, tiny_encoder, tmp_path, change, message):
