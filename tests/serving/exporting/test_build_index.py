@@ -97,6 +97,14 @@ NEW = pl.DataFrame(
 )
 
 
+def test_items_that_were_gone_are_back_once_they_are_added(rebuilt):
+    run = rebuilt()
+    run.items = run.items.with_columns(in_catalogue=~pl.col("item_id").is_in(["i3", "i11"]))
+    again, ids = with_new_items(run, pl.DataFrame({"item_id": ["i3", "i4"]}))
+    assert ids == ["i3"] and again.items.filter(~pl.col("in_catalogue"))["item_id"].to_list() == ["i11"]
+    assert again.model is run.model and run.items["in_catalogue"].sum() == 10
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
     """The run and its export before and after two new items."""

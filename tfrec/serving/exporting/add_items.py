@@ -34,17 +34,18 @@ _BLOCK = 1024
 def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]]:
     """Adds items to a run as if they had been in its catalogue without any event.
 
-    New items come after the others, in file order; items that the catalogue already has are ignored. Nothing is
-    trained: a new item's vector is the projection of its text, and its text neighbours are found among all items. Old
-    items keep their vectors, but a new item may replace a text neighbour that is less similar. Texts that the embedding
-    store already holds are not encoded again.
+    New items come after the others, in file order; items that the catalogue already has are ignored, and items that
+    were gone from it are back, with the vectors that they had. Nothing is trained: a new item's vector is the
+    projection of its text, and its text neighbours are found among all items. Old items keep their vectors, but a new
+    item may replace a text neighbour that is less similar. Texts that the embedding store already holds are not encoded
+    again.
 
     Args:
         run: A next-item run with `model.use_text`, or its folder. It is not changed.
         items: File or frame with `item_id` and the columns that item texts are made of.
 
     Returns:
-        A run with all items, which can be exported, and the ids of the new items.
+        A run with all items, which can be exported, and the ids of the items that are new or back.
 
     Raises:
         InvalidInput: the run is of another kind or does not use text, the file cannot be read, or no item is new.
@@ -55,21 +56,26 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
     if not family_of(run.kind).can(Ability.ADD_ITEMS, run.config):
         families = families_with(Ability.ADD_ITEMS)
         raise InvalidInput(f"New items are known by their text. Expected a {families} run with model.use_text=true.")
-    added = _new_items(run, items)
+    added, back = _new_items(run, items)
+    wide: Any = copy.copy(run)
+    if back:
+        listed = pl.col(schema.IN_CATALOGUE) | pl.col(schema.ITEM_ID).is_in(back)
+        wide.items = run.items.with_columns(listed.alias(schema.IN_CATALOGUE))
+    if not added.height:
+        return wide, back
     config = run.config.encoder
     vectors = EmbeddingStore(storage=config.storage).encode(
         added[schema.TEXT].to_list(), run.encoder(), batch_size=config.batch_size, seq_length=config.seq_length
     )
-    wide: Any = copy.copy(run)
     try:
-        wide.items = pl.concat([run.items, added], how="diagonal_relaxed")
+        wide.items = pl.concat([wide.items, added], how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(
             f"The columns of the new items do not fit those of the run: {error}. Use the same types."
         ) from None
     wide.model = extended_model(run.model, vectors)
     wide.text_vectors = wide.model.items.text.numpy()
-    return wide, added[schema.ITEM_ID].to_list()
+    return wide, [*added[schema.ITEM_ID].to_list(), *back]
 
 
 def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
@@ -135,19 +141,31 @@ def extended_neighbours(indices: np.ndarray, values: np.ndarray, vectors: np.nda
     return new_indices, new_values
 
 
-def _new_items(run: Run, items: Source) -> pl.DataFrame:
+def _new_items(run: Run, items: Source) -> tuple[pl.DataFrame, list[str]]:
+    """The items that the run does not know, with their texts, and the ids of those that were gone and are back."""
     config = run.config.data
     read = read_input(items, "items", config.items, config.columns)
     for notice in read.notices:
         say(str(notice))
     given, _ = typed_items(read.frame, read.typed)
     new = given.filter(~pl.col(schema.ITEM_ID).is_in(run.items[schema.ITEM_ID].implode()))
-    if not new.height:
+    back = _gone(run, given[schema.ITEM_ID])
+    if not new.height and not back:
         raise InvalidInput(f"The catalogue already has all {given.height} items. Pass items that are new.")
+    if not new.height:
+        return new, back
     columns = None if config.text_template else _text_columns_of(run, new)
     texts = pl.Series(schema.TEXT, render_texts(new, config.text_template, config.normalise_text, columns), pl.String)
     count = pl.lit(0, run.items.schema[schema.TRAIN_COUNT]).alias(schema.TRAIN_COUNT)
-    return new.with_columns(texts, count)
+    return new.with_columns(texts, count), back
+
+
+def _gone(run: Run, item_ids: pl.Series) -> list[str]:
+    """Those of the items that the run knows from events alone."""
+    if schema.IN_CATALOGUE not in run.items.columns:
+        return []
+    gone = run.items.filter(~pl.col(schema.IN_CATALOGUE))[schema.ITEM_ID]
+    return item_ids.filter(item_ids.is_in(gone.implode())).to_list()
 
 
 def _text_columns_of(run: Run, new: pl.DataFrame) -> list[str]:
