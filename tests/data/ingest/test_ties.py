@@ -61,6 +61,17 @@ def test_at_one_time_what_was_shown_comes_first_and_kinds_of_one_item_in_their_o
         assert [kind for i, kind in found if i == item] == ["impression", "view", "cart", "purchase"]
 
 
+def test_what_was_shown_at_the_time_of_a_click_is_no_tie_of_targets(tmp_path, capsys):
+    rows = [("u", f"i{i}", kind, 1_700_000_000 + 60 * i) for i in range(4) for kind in ("click", "impression")]
+    log = pl.DataFrame(rows, ["user_id", "item_id", "event", "timestamp"], orient="row")
+    prepare(log, ITEMS, tmp_path / "clicks", split="leave-one-out")
+    assert "tie in time" not in capsys.readouterr().err
+    prepare(
+        log.with_columns(event=pl.lit("click"), timestamp=pl.lit(1)), ITEMS, tmp_path / "tied", split="leave-one-out"
+    )
+    assert "100% of the users a tie in time" in capsys.readouterr().err
+
+
 def test_the_order_of_the_file_decides_where_it_is_asked_to(tmp_path):
     log = log_of().reverse()
     found = sequences(prepare(log, ITEMS, tmp_path / "d", split="leave-one-out", config={"data.ties": "file"}))

@@ -65,10 +65,9 @@ def tie_notices(h: Histories, parts: Split, split: str) -> list[Notice]:
     if split != schema.LEAVE_ONE_OUT or not len(parts.test.user):
         return []
     test, valid = parts.test.position, parts.valid.position
-    before = np.maximum(valid - 1, h.offsets[parts.valid.user])
-    tied = (h.timestamps[test] == h.timestamps[valid]) | (
-        (h.timestamps[valid] == h.timestamps[before]) & (before < valid)
-    )
+    target = np.flatnonzero(h.is_target)
+    before = target[np.searchsorted(target, valid) - 1]  # who is held out of has three targets
+    tied = (h.timestamps[test] == h.timestamps[valid]) | (h.timestamps[valid] == h.timestamps[before])
     share = float(tied.mean())
     if share <= TIED:
         return []
