@@ -3,8 +3,9 @@
 Compresses MiniLM for Amazon Scientific in $TFREC_BENCH_DATA (else for MovieLens-100K) in each of the ways of `--to`,
 and measures texts a second, tokenising included: the compressed encoders in this process, sentence-transformers in one
 of its own (see encode.py), in turns. NDCG@10 is that of the untrained text recommender on validation queries. With
-`--trained SEEDS`, next-item models are trained with the teacher and with the first of `--to`, and tested. Prints one
-JSON line; a ratio above 1 means that tfrec is faster than sentence-transformers.
+`--trained SEEDS`, next-item models are trained with the teacher and with the first of `--to`, and tested; with
+`--served`, one is exported, its size and its latencies are measured. Prints one JSON line; a ratio above 1 means that
+tfrec is faster than sentence-transformers.
 """
 
 from __future__ import annotations
@@ -106,6 +107,38 @@ def speed_of_zeros() -> dict[str, float]:
     return {f"{share:.0%} zeros": round(seconds[0.0] / seconds[share], 2) for share in (0.5, 0.9)}
 
 
+def served(dataset: Any, encoder: Path, place: Path, seconds: float = 10.0) -> dict[str, float]:
+    """Size of an export with the encoder, and latencies of a request of ten events by ids and by texts.
+
+    The model is trained for one epoch: neither depends on how good it is.
+    """
+    import tensorflow as tf
+    from serve_timing import in_turns, summary
+
+    import tfrec
+
+    run = tfrec.train(dataset, place / "run", {"encoder.name": str(encoder), "training.epochs": 1})
+    version = tfrec.export(run, place / "saved_models" / "compressed")
+    signatures = tf.saved_model.load(str(version)).signatures
+
+    def call(name: str, **given: list[str]) -> Any:
+        specs = signatures[name].structured_input_signature[1]
+        rows = {key: (given.get(key, []) + [""] * spec.shape[1])[: spec.shape[1]] for key, spec in specs.items()}
+        tensors = {key: tf.constant([row]) for key, row in rows.items()}
+        return lambda: signatures[name](**tensors)["item_ids"].numpy()
+
+    rows = np.random.default_rng(0).permutation(dataset.num_items)[:10]
+    calls = {
+        "recommend": call("recommend", history_item_ids=[dataset.item_ids[row] for row in rows]),
+        "recommend_from_text": call("recommend_from_text", history_texts=[dataset.texts[row] for row in rows]),
+    }
+    timings = {name: summary(each) for name, each in in_turns(calls, seconds).items()}
+    megabytes = sum(path.stat().st_size for path in Path(version).rglob("*") if path.is_file()) / 1e6
+    figures = {f"{name}_{key}": round(value, 2) for name, each in timings.items() for key, value in each.items()}
+    ratio = timings["recommend_from_text"]["p99_ms"] / timings["recommend"]["p99_ms"]
+    return {"export_megabytes": round(megabytes, 1), **figures, "p99_text_to_ids": round(ratio, 2)}
+
+
 def trained(dataset: Any, encoder: Path, seeds: int, place: Path, recipe: Path | None) -> list[dict[str, Any]]:
     """Test NDCG@10 of next-item models with the teacher's vectors and with the student's, paired by user."""
     from tfrec.workflows.compare_encoders import compare_encoders
@@ -122,6 +155,7 @@ def main() -> None:
     parser.add_argument("--to", nargs="+", default=list(WAYS), help="ways to compress")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
     parser.add_argument("--trained", type=int, default=0, help="seeds of trained models; 0 for none")
+    parser.add_argument("--served", action="store_true", help="also export with the first of --to, and time requests")
     parser.add_argument("--config", type=Path, help="configuration of the trained models")
     parser.add_argument("--peers", help="path of a Python with the peers")
     options = parser.parse_args()
@@ -130,15 +164,15 @@ def main() -> None:
         dataset = prepared(options.data, place)
         figures = compress(dataset, options.to, place)
         rate = rates(dataset, options.to, place, options.repeats, options.peers)
-        figures["trained"] = (  # type: ignore[assignment]
-            trained(dataset, place / "encoders" / options.to[0], options.trained, place, options.config)
-            if options.trained
-            else None
-        )
-    print(json.dumps(summary(options.data, figures, rate)), file=sys.stdout)
+        first, extra = place / "encoders" / options.to[0], {}
+        if options.served:
+            extra["served"] = served(dataset, first, place)
+        if options.trained:
+            extra["trained"] = trained(dataset, first, options.trained, place, options.config)
+    print(json.dumps(summary(options.data, figures, rate, extra)), file=sys.stdout)
 
 
-def summary(data: str, figures: dict[str, Any], rate: dict[str, float]) -> dict[str, Any]:
+def summary(data: str, figures: dict[str, Any], rate: dict[str, float], extra: dict[str, Any]) -> dict[str, Any]:
     """The JSON line."""
     from importlib.metadata import version
 
@@ -153,6 +187,7 @@ def summary(data: str, figures: dict[str, Any], rate: dict[str, float]) -> dict[
             "times_the_teacher": {name: round(value / teacher, 2) for name, value in ours.items()},
             "ways": figures,
             "dense_product_with_zeros": speed_of_zeros(),
+            **extra,
         },
         "machine": {**machine(), "instructions": instructions()},
         "versions": {name: version(name) for name in ("tensorflow", "tensorflow-text", "numpy")},

@@ -17,6 +17,8 @@ from tfrec.workflows.compare_encoders import compare_encoders
 from tfrec.workflows.compress_encoder import compress_encoder
 from tfrec.workflows.encoder_card import Fidelity, FidelityReport, card_page, fidelity_fields
 
+pytestmark = pytest.mark.slow  # the fixtures make and trace encoders
+
 
 @pytest.fixture(scope="module", autouse=True)
 def short_timing():
@@ -91,12 +93,15 @@ def test_fidelity_of_the_teacher_to_itself_is_whole(shop, tiny_encoder):
 
 
 def test_what_keeps_too_little_is_reported_and_not_written(shop, tiny_encoder, compressed, tmp_path, monkeypatch):
-    poor = Fidelity(6, 0.5, 0.1, 9, 0.04, 0.1)
-    monkeypatch.setattr(FidelityReport, "compare", lambda self, vectors, rows: poor)
+    measured = [Fidelity(6, 0.5, 0.1, 9, 0.04, 0.1)]
+    monkeypatch.setattr(FidelityReport, "compare", lambda self, vectors, rows: measured[0])
     monkeypatch.setattr("tfrec.workflows.compress_encoder._Job._make", lambda *_: load_encoder(compressed))
     with pytest.raises(
         InvalidInput, match=r"NDCG@10 of 0.0400, the teacher 0.1000: 40.0% is left, and --keep asks for"
     ):
+        compress_encoder(tiny_encoder, shop, tmp_path / "out", "static", keep=0.9)
+    measured[0] = Fidelity(6, 0.5, 0.1, 0, float("nan"), float("nan"))
+    with pytest.raises(InvalidInput, match="cannot be measured: the teacher finds none of the targets of 0"):
         compress_encoder(tiny_encoder, shop, tmp_path / "out", "static", keep=0.9)
     assert list(tmp_path.iterdir()) == []
 

@@ -138,7 +138,7 @@ def compress_encoder(
     `card.json` and `CARD.md` in the folder hold both measurements, sizes, speeds and the hashes of teacher and data.
 
     Args:
-        source: The teacher: a preset, a Hugging Face folder or an encoder folder.
+        source: The teacher: a preset or an encoder folder.
         data: Prepared data, or its folder. Its item texts are learned from; its validation queries measure the result.
         out: Folder to write, atomically.
         to: Parts joined by "+": "static", "layers=N", "ffn=SHARE", "heads=SHARE", "vocabulary", "int8", "bfloat16".
@@ -188,8 +188,8 @@ def compress_encoder(
 def _teacher(source: str) -> tuple[TextEncoder, Student]:
     if PAIR_SIGN in source:
         raise InvalidInput(
-            f"{source!r} is a pair of TF-Hub handles, whose layers and vocabulary are not known. Compress a preset, a "
-            "Hugging Face folder, or a folder that `tfrec encoder import` made from a checkpoint."
+            f"{source!r} is a pair of TF-Hub handles, whose layers and vocabulary are not known. Compress a preset, "
+            "or a folder that `tfrec encoder import` made from a checkpoint."
         )
     return load_encoder(source), Student(*load_starting_point(source))
 
@@ -212,7 +212,12 @@ def _texts(dataset: PreparedDataset, files: Sequence[str | Path], seed: int) -> 
 
 
 def _refuse_below(keep: float | None, measured: Fidelity) -> None:
-    if keep is not None and not measured.kept >= keep:
+    if keep is not None and np.isnan(measured.kept):
+        raise InvalidInput(
+            f"Whether {keep:.1%} of the NDCG@10 on held-out items is left cannot be measured: the teacher finds none "
+            f"of the targets of {measured.queries} validation queries. Nothing was written. Leave out --keep."
+        )
+    if keep is not None and measured.kept < keep:
         raise InvalidInput(
             f"On held-out items the compressed encoder has an NDCG@10 of {measured.ndcg:.4f}, the teacher "
             f"{measured.teacher_ndcg:.4f}: {measured.kept:.1%} is left, and --keep asks for {keep:.1%}. Nothing was "

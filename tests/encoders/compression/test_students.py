@@ -24,6 +24,8 @@ from tfrec.encoders.transformers.config import BertConfig, GptConfig, StaticConf
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.errors import InvalidInput
 
+pytestmark = pytest.mark.slow  # each student is a Keras model that is traced
+
 TEXTS = [f"{a} {b} {c}" for a in WORDS[8:14] for b in WORDS[24:34] for c in ("for tea", "of 7 cables", "qz")]
 
 
