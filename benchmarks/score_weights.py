@@ -66,7 +66,7 @@ def measure(data: Any) -> dict[str, float]:
     from tfrec.config import RunConfig
     from tfrec.models.next_item.build import build_next_item_model
     from tfrec.models.next_item.score_weights.decomposition import ScoreParts
-    from tfrec.models.next_item.score_weights.weights import Balance
+    from tfrec.models.next_item.score_weights.weights import ScoreWeights
 
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(data.num_items, 384)).astype(np.float32)
@@ -80,11 +80,11 @@ def measure(data: Any) -> dict[str, float]:
     started = time.perf_counter()
     ways["parts"] = ScoreParts(model, queries, rows, exclude_seen=False).ndcg
     figures = {"ready_seconds": time.perf_counter() - started}
-    start, seconds = Balance.of(model), {name: list[float]() for name in ways}
+    start, seconds = ScoreWeights.from_model(model), {name: list[float]() for name in ways}
     for _ in range(TRIALS):
         cosine, weight, text_weight = rng.uniform(0.1, 2, 3)
         newest, others, slope = rng.normal(0, 3, 3)
-        weights = Balance(cosine, weight, text_weight, start.decay, start.discount, newest, others, slope)
+        weights = ScoreWeights(cosine, weight, text_weight, start.decay, start.discount, newest, others, slope)
         values = {}
         for name, ndcg in ways.items():
             started = time.perf_counter()

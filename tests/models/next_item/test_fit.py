@@ -19,7 +19,7 @@ from tfrec.models.next_item import build as next_item_build
 from tfrec.models.next_item import validation as next_item_validation
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fit import fit_next_item
-from tfrec.models.next_item.score_weights.search import Balance
+from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.history_statistics import memory_length
@@ -124,29 +124,31 @@ def ndcg(model, queries):
 
 
 @pytest.mark.parametrize("wrong_first", [True, False])
-def test_of_the_balances_found_the_best_over_all_queries_is_kept(dataset, config, vectors, monkeypatch, wrong_first):
+def test_the_score_weights_that_are_best_over_all_queries_are_kept(dataset, config, vectors, monkeypatch, wrong_first):
     model = build_next_item_model(dataset, vectors, config)
-    before = Balance.of(model)
+    before = ScoreWeights.from_model(model)
     good, wrong = replace(before, weight=20.0), replace(before, weight=-20.0)
     found = [wrong, before, good] if wrong_first else [good, wrong]
-    monkeypatch.setattr(next_item_validation, "balances", lambda *arguments, **options: found)
+    monkeypatch.setattr(next_item_validation, "score_weight_candidates", lambda *arguments, **options: found)
     start = ndcg(model, dataset.queries("valid"))
-    metrics = next_item_validation.finally_balanced(model, dataset, config, {"ndcg@10": 0.99})
+    metrics = next_item_validation.choose_score_weights(model, dataset, config, {"ndcg@10": 0.99})
     assert float(model.memory.weight) == pytest.approx(20.0)
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid"))) and metrics["ndcg@10"] > start
 
 
-def test_balances_that_are_no_better_leave_the_model_and_its_own_metrics(dataset, config, vectors, monkeypatch):
+def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, config, vectors, monkeypatch):
     model = build_next_item_model(dataset, vectors, config)
-    before = Balance.of(model)
-    monkeypatch.setattr(next_item_validation, "balances", lambda *a, **options: [replace(before, weight=-20.0)])
-    metrics = next_item_validation.finally_balanced(model, dataset, config, {"ndcg@10": 0.99})
-    assert Balance.of(model) == before
+    before = ScoreWeights.from_model(model)
+    monkeypatch.setattr(
+        next_item_validation, "score_weight_candidates", lambda *a, **options: [replace(before, weight=-20.0)]
+    )
+    metrics = next_item_validation.choose_score_weights(model, dataset, config, {"ndcg@10": 0.99})
+    assert ScoreWeights.from_model(model) == before
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid")))
 
 
 def test_a_validation_of_a_large_catalogue_asks_some_of_the_queries(dataset, config, vectors, monkeypatch):
-    monkeypatch.setattr(next_item_validation, "MOST_SCORES", 10 * ITEMS + 5)
+    monkeypatch.setattr(next_item_validation, "MAX_SCORES", 10 * ITEMS + 5)
     config = config.with_values(["training.balance=false", "training.seed=4"])
     model = build_next_item_model(dataset, vectors, config)
     some = next_item_validation.validation(model, dataset, config)()
@@ -167,9 +169,9 @@ def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vec
     monkeypatch.setattr(next_item_build, "neighbourhoods", near)
     memory = build_next_item_model(dataset, vectors, config.with_values(["model.text_neighbours=3"])).memory
     (texts,) = asked
-    first, strengths = text_neighbours(texts[:12], 3)
+    first, kernel = text_neighbours(texts[:12], 3)
     assert memory.alike.numpy()[:12].tolist() == first.tolist()
-    assert_allclose(memory.kernel.numpy()[:12], strengths, rtol=1e-5)
+    assert_allclose(memory.kernel.numpy()[:12], kernel, rtol=1e-5)
     assert (memory.alike.numpy()[12:] >= 12).all()
 
 

@@ -295,9 +295,9 @@ def test_neighbourhoods_contain_every_item_once_and_among_its_own_candidates(ite
 
 def test_near_lists_contain_most_nearest_neighbours_and_all_lists_contain_all():
     vectors = topics(np.random.default_rng(4), 900)
-    exact, strengths = text_neighbours(vectors, k=5)
+    exact, kernel = text_neighbours(vectors, k=5)
     whole, same = text_neighbours(vectors, 5, neighbourhoods(vectors, probes=10**6))
     assert_array_equal(whole, exact)
-    assert_allclose(same, strengths, rtol=1e-4)
+    assert_allclose(same, kernel, rtol=1e-4)
     near, _ = text_neighbours(vectors, 5, neighbourhoods(vectors, probes=8))
     assert np.mean([np.isin(row, wanted).mean() for row, wanted in zip(exact, near, strict=True)]) > 0.8

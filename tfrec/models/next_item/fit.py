@@ -18,7 +18,7 @@ from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.trainer import NextItemTrainer
-from tfrec.models.next_item.validation import finally_balanced, validation
+from tfrec.models.next_item.validation import choose_score_weights, validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.progress import say
@@ -60,7 +60,7 @@ def fit_next_item(
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
     result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier)
     if config.training.balance and result.metrics_valid:
-        result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
+        result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
     return result
 
 

@@ -25,7 +25,7 @@ from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.input_pipeline import augmentation_of, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.validation import finally_balanced, validation
+from tfrec.models.next_item.validation import choose_score_weights, validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop, Stage
@@ -90,7 +90,7 @@ def fit_end_to_end(
     np.save(workdir / TEXT_VECTORS_FILE, vectors)
     result.model.items.text.assign(vectors)
     if config.training.balance and result.metrics_valid:
-        result.metrics_valid = finally_balanced(result.model, dataset, config, result.metrics_valid)
+        result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
     result.encoder = tuned
     return result
 

@@ -1,4 +1,4 @@
-"""What a fit of a NextItemModel is measured by, and the balance of its parts at the end."""
+"""The validation metrics of a NextItemModel during training, and the choice of its score weights at the end."""
 
 from __future__ import annotations
 
@@ -13,42 +13,57 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries, row_numbers
 from tfrec.evaluation import evaluate_ranking
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.score_weights.search import balance, balances
-from tfrec.models.next_item.score_weights.weights import Balance, balanced
+from tfrec.models.next_item.score_weights.search import score_weight_candidates, search_score_weights
+from tfrec.models.next_item.score_weights.weights import ScoreWeights, temporary_score_weights
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.progress import say
 
-MOST_SCORES = 2_000_000_000
-"""Of a validation in the fit: about ten seconds. Queries beyond that, as 100,000 over 20,000 items, are not asked."""
+MAX_SCORES = 2_000_000_000
+"""Limit on the scores of one validation: about ten seconds. Larger sets of queries, such as 100,000 over 20,000 items,
+are sampled."""
 
-_TELLING = ("cosine", "newest", "others")
-"""Parts that are balanced at every validation."""
+_SEARCHED_AFTER_EPOCHS = ("cosine", "newest", "others")
+"""The score weights that matter most, which are searched in every validation."""
 
 
 def validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> Callable[[], dict[str, float]]:
-    """What measures NDCG, recall and the loss on the validation queries; nothing when there are none.
+    """A function that returns the metrics of the model on the validation queries; an empty dict without queries.
 
-    What the epochs are compared by is what the fit will end with, balanced parts, but only the most telling are moved:
-    on Amazon Scientific the network's own share falls to a quarter, and without that the fit would stop too early.
+    Epochs are compared by NDCG@10 under searched score weights, as these are also chosen after training. Only the most
+    important ones are searched here. On Amazon Scientific the factor on the network falls to a quarter, and without the
+    search training would stop too early.
+
+    Args:
+        model: The model, which may be trained further between calls.
+        dataset: The validation queries.
+        config: Sections `training` (`balance`, `monitor`, `seed`) and `evaluation`.
+
+    Returns:
+        A function without arguments. Its metrics are ndcg@10 and recall@10, and with `training.monitor=loss` also loss.
     """
-    queries = dataset.queries(schema.VALID).sample(MOST_SCORES // dataset.num_items, config.training.seed)
-    masked = config.evaluation.exclude_seen
+    queries = dataset.queries(schema.VALID).sample(MAX_SCORES // dataset.num_items, config.training.seed)
+    exclude_seen = config.evaluation.exclude_seen
     if not len(queries.user_ids):
         return dict
     scorer = NextItemScorer(model)
-    moved = _TELLING if config.training.balance and config.training.monitor != "loss" else ()
+    names = _SEARCHED_AFTER_EPOCHS if config.training.balance and config.training.monitor != "loss" else ()
 
     def validate() -> dict[str, float]:
         scorer.refresh()
-        found = balance(
-            model, queries, exclude_seen=masked, seed=config.training.seed, names=moved, rounds=int(bool(moved))
+        weights = search_score_weights(
+            model,
+            queries,
+            exclude_seen=exclude_seen,
+            seed=config.training.seed,
+            names=names,
+            rounds=int(bool(names)),
         )
-        with balanced(model, found):
+        with temporary_score_weights(model, weights):
             result = evaluate_ranking(
                 scorer,
                 queries,
                 num_items=dataset.num_items,
-                exclude_seen=masked,
+                exclude_seen=exclude_seen,
                 ks=(10,),
                 bootstrap=0,
                 batch_size=config.evaluation.batch_size,
@@ -76,29 +91,37 @@ def _cross_entropy(scorer: NextItemScorer, queries: Queries, batch_size: int) ->
     return total / max(1, len(queries.target_items))
 
 
-def finally_balanced(
+def choose_score_weights(
     model: NextItemModel, dataset: PreparedDataset, config: RunConfig, metrics: dict[str, float]
 ) -> dict[str, float]:
-    """Balances all parts of the chosen model; returns its metrics then.
+    """Gives the model the score weights that are best on validation, and returns its metrics with them.
 
-    Of what `balances` finds with some of the validation queries, and the strengths learnt, those are kept whose NDCG@10
-    over all of them is best; of equal ones the first.
+    The learned score weights and the results of `score_weight_candidates`, which come from a sample of the validation
+    queries, are compared by NDCG@10 over all of them. Among equal ones the first is chosen, and the learned ones come
+    before all others.
+
+    Args:
+        model: The trained model; its score weights are changed.
+        dataset: The validation queries.
+        config: Sections `training` and `evaluation`.
+        metrics: The metrics of the model so far, returned if there are no other score weights to compare.
     """
-    queries, masked, seed = dataset.queries(schema.VALID), config.evaluation.exclude_seen, config.training.seed
-    before = best = Balance.of(model)
-    found = [one for one in balances(model, queries, exclude_seen=masked, seed=seed) if one != before]
-    if not found:
+    queries, seed = dataset.queries(schema.VALID), config.training.seed
+    learned = best = ScoreWeights.from_model(model)
+    candidates = score_weight_candidates(model, queries, exclude_seen=config.evaluation.exclude_seen, seed=seed)
+    candidates = [candidate for candidate in candidates if candidate != learned]
+    if not candidates:
         return metrics
     validate = validation(model, dataset, config.with_values(["training.balance=false"]))
     metrics = validate()
-    for one in found:
-        with balanced(model, one):
-            measured = validate()
-        if measured["ndcg@10"] > metrics["ndcg@10"]:
-            best, metrics = one, measured
-    best.put(model)
-    moved = {name: (old, new) for name, old in asdict(before).items() if (new := getattr(best, name)) != old}
-    if moved:
-        told = ", ".join(f"{name} {old:.2f} → {new:.2f}" for name, (old, new) in moved.items())
-        say(f"Balanced on validation: {told}")
+    for candidate in candidates:
+        with temporary_score_weights(model, candidate):
+            candidate_metrics = validate()
+        if candidate_metrics["ndcg@10"] > metrics["ndcg@10"]:
+            best, metrics = candidate, candidate_metrics
+    best.assign_to(model)
+    changed = {name: (old, new) for name, old in asdict(learned).items() if (new := getattr(best, name)) != old}
+    if changed:
+        changes = ", ".join(f"{name} {old:.2f} → {new:.2f}" for name, (old, new) in changed.items())
+        say(f"Score weights chosen on validation: {changes}")
     return metrics

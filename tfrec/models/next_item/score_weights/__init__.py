@@ -1,1 +1,1 @@
-"""How much each part of a score counts: taken apart, weighted, and searched on validation."""
+"""Score weights of a NextItemModel: what each part adds to a score, and the search for its weight on validation."""

@@ -1,4 +1,4 @@
-"""The scores of the whole catalogue taken apart: what each part of a NextItemModel adds to each item."""
+"""The scores of the whole catalogue, split into the parts of a NextItemModel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.sparse_ops import add_at
 
 NETWORK = "network"
-OF_MEMORY = {"weight": "memory by history", "text_weight": "memory by text"}
+MEMORY_PARTS = {"weight": "memory by history", "text_weight": "memory by text"}
 REPEATS = "repeats"
 POPULARITY = "popularity"
 
@@ -17,28 +17,29 @@ POPULARITY = "popularity"
 def catalogue_parts(
     model: NextItemModel, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
-    """What each part adds to the scores of every item; together they are `NextItemModel.scores`.
+    """What each part of the model adds to the score of every item; the sum is `NextItemModel.scores`.
 
-    `decomposition` takes the same parts apart for many queries at once, and only for the items that a rank depends on.
+    (`ScoreParts` keeps the same parts for many queries at once, but only for the items that can change a rank.)
 
     Args:
         model: The fitted model.
         inputs: As the model's.
-        vectors: `model.history_vectors()`, for a caller who asks often; None computes them.
+        vectors: float32 `[num_items, dim]`, `model.history_vectors()`, so that a caller with many histories computes
+            them once; None computes them here.
 
     Returns:
-        By the name of the part, float32 `[batch, num_items]`: the network, each memory that the model has, repeats and
-        popularity where it has them. Below 0 is what pushes an item down.
+        From the name of a part to float32 `[batch, num_items]`: "network", and those of "memory by history", "memory by
+        text", "repeats" and "popularity" that the model has. A negative value lowers the score of the item.
     """
     inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
     items = inputs[schema.HISTORY_ITEMS]
     parts = {NETWORK: model.cosines(inputs, vectors)}
     if model.memory is not None:
         for name, part in model.memory.parts_of_whole(items).items():
-            parts[OF_MEMORY[name]] = getattr(model.memory, name) * part
-    nothing = tf.zeros_like(parts[NETWORK])
+            parts[MEMORY_PARTS[name]] = getattr(model.memory, name) * part
+    zeros = tf.zeros_like(parts[NETWORK])
     if model.repeats is not None:
-        parts[REPEATS] = add_at(nothing, *model.repeats(items, inputs[schema.HISTORY_EVENTS]))
+        parts[REPEATS] = add_at(zeros, *model.repeats(items, inputs[schema.HISTORY_EVENTS]))
     if model.popularity is not None:
-        parts[POPULARITY] = nothing + model.popularity.weight * model.popularity.part_of_whole(model.num_items)
+        parts[POPULARITY] = zeros + model.popularity.weight * model.popularity.part_of_whole(model.num_items)
     return parts

@@ -1,4 +1,4 @@
-"""The parts of a NextItemModel's scores, taken apart so that NDCG@10 under many strengths is found fast."""
+"""The scores of validation queries, split into their parts, so that NDCG@10 under other score weights is quick."""
 
 from __future__ import annotations
 
@@ -17,70 +17,77 @@ from tfrec.models.next_item.history_ops import newest
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.repeat_bias import occurrences
-from tfrec.models.next_item.score_weights.weights import Balance
+from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.training.temporary_weights import restored
 
-AT_ONCE = 256
-"""Queries that are read or ranked at the same time, so that only their scores exist for all."""
-IN_CACHE = 16_000
-"""Places that are scored at the same time: no array is then so large that its memory is asked of the system anew."""
-KEPT = 128_000_000
-"""Numbers that are kept of what the memory says under decays and discounts tried before: 512 MB."""
+QUERIES_PER_BLOCK = 256
+"""Queries that are encoded or ranked together, to bound memory: only the parts of their scores are kept for all."""
+CELLS_PER_SLICE = 16_000
+"""Cells that are scored together. Their arrays are small enough for the allocator to reuse, and need no new pages."""
+CACHE_SIZE = 128_000_000
+"""Numbers that are cached of the memory's scores under the decays and discounts tried before: 512 MB."""
 
 
 class ScoreParts:
-    """The parts of the scores of some queries, and the NDCG@10 of each query under given strengths.
+    """The parts of the scores of some queries, and the NDCG@10 of each query under given score weights.
 
-    All that strengths can change is the order among the items that a part other than the network adds to, a few hundred
-    of a catalogue, and between those and the rest. The rest keeps the network's order, so that its items above a target
-    are counted by a search in the sorted cosines.
+    Score weights can only change the order among the items to which a part other than the network adds something, a few
+    hundred of the catalogue, and between these and the rest. The rest keeps the network's order, so the number of its
+    items above a target is found by a binary search in the sorted network scores.
 
     Args:
         model: The fitted model.
-        queries: Validation queries. rows: int `[n]`, those that are used.
-        exclude_seen: Whether seen items are masked.
+        queries: Validation queries.
+        rows: int `[n]`, rows of `queries` to use.
+        exclude_seen: bool. Whether seen items are left out of the ranking.
+
+    Attributes:
+        names: Names of the score weights that the model has, as in `ScoreWeights`.
     """
 
     def __init__(self, model: NextItemModel, queries: Queries, rows: np.ndarray, exclude_seen: bool) -> None:
-        starts = range(0, len(rows), AT_ONCE)
-        self.blocks = [_Block(model, queries, rows[start : start + AT_ONCE], exclude_seen) for start in starts]
+        starts = range(0, len(rows), QUERIES_PER_BLOCK)
+        self.blocks = [
+            _Block(model, queries, rows[start : start + QUERIES_PER_BLOCK], exclude_seen) for start in starts
+        ]
         self.memory = model.memory
         self.names = ["cosine"]
         if model.memory is not None:
             self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.parts]
         self.names += ["newest", "others", "slope"] if model.repeats is not None else []
         self.names += ["popularity"] if model.popularity is not None else []
-        self.reading = (np.nan, np.nan)
-        self.kept: dict[tuple[float, float], list[dict[str, np.ndarray]]] = {}
+        self.decay_and_discount = (np.nan, np.nan)
+        self.cache: dict[tuple[float, float], list[dict[str, np.ndarray]]] = {}
 
-    def ndcg(self, by: Balance) -> np.ndarray:
-        """NDCG@10 of each query, float64 `[n]`, in the order of `rows`."""
-        if self.memory is not None and (by.decay, by.discount) != self.reading:
-            self._remember(self.memory, by)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter
-            return np.concatenate(list(pool.map(lambda block: block.ndcg(by), self.blocks)))
+    def ndcg(self, weights: ScoreWeights) -> np.ndarray:
+        """NDCG@10 of each query under the score weights, float64 `[n]`, in the order of `rows`."""
+        if self.memory is not None and (weights.decay, weights.discount) != self.decay_and_discount:
+            self._update_memory_parts(self.memory, weights)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy releases the interpreter lock
+            return np.concatenate(list(pool.map(lambda block: block.ndcg(weights), self.blocks)))
 
-    def _remember(self, memory: NeighbourMemory, by: Balance) -> None:
-        """Sets what the blocks remember to that of a decay and a discount; the first few are kept for the next time."""
-        self.reading = (by.decay, by.discount)
-        found = self.kept.get(self.reading) or self._read(memory, by)
-        size = sum(part.size for parts in found for part in parts.values())
-        if len(self.kept) < KEPT // max(size, 1):
-            self.kept[self.reading] = found
-        for block, parts in zip(self.blocks, found, strict=True):
-            block.remembered = parts
+    def _update_memory_parts(self, memory: NeighbourMemory, weights: ScoreWeights) -> None:
+        """Gives the blocks the memory's scores under a decay and a discount; the first few results are cached."""
+        self.decay_and_discount = (weights.decay, weights.discount)
+        parts = self.cache.get(self.decay_and_discount) or self._compute_memory_parts(memory, weights)
+        size = sum(part.size for block_parts in parts for part in block_parts.values())
+        if len(self.cache) < CACHE_SIZE // max(size, 1):
+            self.cache[self.decay_and_discount] = parts
+        for block, block_parts in zip(self.blocks, parts, strict=True):
+            block.memory_parts = block_parts
 
-    def _read(self, memory: NeighbourMemory, by: Balance) -> list[dict[str, np.ndarray]]:
+    def _compute_memory_parts(self, memory: NeighbourMemory, weights: ScoreWeights) -> list[dict[str, np.ndarray]]:
         with restored(memory.strengths):
-            memory.assign(decay=by.decay, discount=by.discount if memory.k else None)
-            return [block.read(memory) for block in self.blocks]
+            memory.assign(decay=weights.decay, discount=weights.discount if memory.k else None)
+            return [block.compute_memory_parts(memory) for block in self.blocks]
 
 
 class _Block:
-    """The parts of a few queries' scores, for the items that something is added to, and the targets: the *places*, item
-    by item of the first query, then of the second, and so on.
+    """The parts of the scores of a few queries.
 
-    What the memory's strengths multiply is `remembered`, for one decay and discount.
+    They are kept for the *cells*: the (query, item) pairs to which a part other than the network adds something, and
+    the targets; query by query, and by item within a query. `memory_parts` are the memory's unweighted scores under one
+    decay and discount, float32 `[cells]` each.
     """
 
     def __init__(self, model: NextItemModel, queries: Queries, rows: np.ndarray, exclude_seen: bool) -> None:
@@ -89,116 +96,123 @@ class _Block:
         cosine = model.cosines({name: tf.constant(value) for name, value in inputs.items()}).numpy()
         if exclude_seen:
             cosine = without_seen(cosine, queries.history, rows)
-        flat, self.offsets = queries.targets_of(rows)
+        flat, self.target_offsets = queries.targets_of(rows)
         targets = queries.target_items[flat]
-        self.target_rows = row_numbers(np.diff(self.offsets))
+        self.target_rows = row_numbers(np.diff(self.target_offsets))
 
         last, count = occurrences(self.items)
-        taken_rows, column = tf.where(last).numpy().T
-        taken = self.items.numpy()[taken_rows, column]
+        seen_rows, column = tf.where(last).numpy().T
+        seen = self.items.numpy()[seen_rows, column]
         self.log_count = np.log(tf.boolean_mask(count, last).numpy())
-        self.of_kind = np.zeros(len(taken), np.float32)
+        self.kind_bias = np.zeros(len(seen), np.float32)
         if model.repeats is not None:
-            kinds = tf.constant(inputs[schema.HISTORY_EVENTS][taken_rows, column])
-            self.of_kind = model.repeats.of_kind(kinds, model.repeats.numbers).numpy()
-        self.is_newest = taken == newest(self.items).numpy()[taken_rows]
+            kinds = tf.constant(inputs[schema.HISTORY_EVENTS][seen_rows, column])
+            self.kind_bias = model.repeats.of_kind(kinds, model.repeats.numbers).numpy()
+        self.is_newest = seen == newest(self.items).numpy()[seen_rows]
 
-        popular = np.zeros(model.num_items, np.float32)
+        popularity = np.zeros(model.num_items, np.float32)
         if model.popularity is not None:
-            popular = model.popularity.part_of_whole(model.num_items).numpy()
-        found = {} if model.memory is None else model.memory.entries(self.items)
-        entries = {name: indices.numpy() for name, (indices, _) in found.items()}
+            popularity = model.popularity.part_of_whole(model.num_items).numpy()
+        entries = {} if model.memory is None else model.memory.entries(self.items)
+        neighbours = {name: indices.numpy() for name, (indices, _) in entries.items()}
 
-        touched = np.zeros(cosine.shape, bool)
-        touched[:, popular != 0] = True
-        touched[taken_rows, taken] = True
-        touched[self.target_rows, targets] = True
-        for indices in entries.values():
-            row, near = np.nonzero(indices >= 0)
-            touched[row, indices[row, near]] = True
-        self.bounds = np.concatenate([[0], np.cumsum(touched.sum(axis=1))])
-        place = np.where(touched, np.cumsum(touched.ravel()).reshape(touched.shape) - 1, self.bounds[-1])
-        self.taken_offsets = np.searchsorted(taken_rows, np.arange(len(rows) + 1))
-        self.pieces = _pieces(self.bounds)
-        self.taken, self.targets = place[taken_rows, taken], place[self.target_rows, targets]
-        every = np.arange(len(rows))[:, None]
-        self.entries = {
-            name: np.where(indices >= 0, place[every, indices], self.bounds[-1]).ravel().astype(np.int32)
-            for name, indices in entries.items()
+        is_cell = np.zeros(cosine.shape, bool)
+        is_cell[:, popularity != 0] = True
+        is_cell[seen_rows, seen] = True
+        is_cell[self.target_rows, targets] = True
+        for indices in neighbours.values():
+            row, column = np.nonzero(indices >= 0)
+            is_cell[row, indices[row, column]] = True
+        self.cell_offsets = np.concatenate([[0], np.cumsum(is_cell.sum(axis=1))])
+        cell = np.where(is_cell, np.cumsum(is_cell.ravel()).reshape(is_cell.shape) - 1, self.cell_offsets[-1])
+        self.seen_offsets = np.searchsorted(seen_rows, np.arange(len(rows) + 1))
+        self.slices = _row_slices(self.cell_offsets)
+        self.seen_cells, self.target_cells = cell[seen_rows, seen], cell[self.target_rows, targets]
+        every_row = np.arange(len(rows))[:, None]
+        self.neighbour_cells = {
+            name: np.where(indices >= 0, cell[every_row, indices], self.cell_offsets[-1]).ravel().astype(np.int32)
+            for name, indices in neighbours.items()
         }
-        self.cosine, self.popular = cosine[touched], np.broadcast_to(popular, touched.shape)[touched]
+        self.cosine, self.popularity = cosine[is_cell], np.broadcast_to(popularity, is_cell.shape)[is_cell]
         cosine.sort(axis=1)  # NaN last
-        self.sorted, self.remembered = cosine, dict[str, np.ndarray]()
+        self.sorted_cosine, self.memory_parts = cosine, dict[str, np.ndarray]()
 
-    def read(self, memory: NeighbourMemory) -> dict[str, np.ndarray]:
-        """What the memory's strengths multiply at each place, with the decay and the discount that it has now."""
-        found = {}
+    def compute_memory_parts(self, memory: NeighbourMemory) -> dict[str, np.ndarray]:
+        """The memory's unweighted scores under its current decay and discount, float32 `[cells]`, by weight name."""
+        parts = {}
         for name, (_, values) in memory.entries(self.items).items():
-            sums = np.bincount(self.entries[name], values.numpy().ravel(), self.bounds[-1] + 1)[:-1]
-            found[name] = memory.part_of(name, tf.constant(sums.astype(np.float32))).numpy()
-        return found
+            sums = np.bincount(self.neighbour_cells[name], values.numpy().ravel(), self.cell_offsets[-1] + 1)[:-1]
+            parts[name] = memory.part_of(name, tf.constant(sums.astype(np.float32))).numpy()
+        return parts
 
-    def ndcg(self, by: Balance) -> np.ndarray:
+    def ndcg(self, weights: ScoreWeights) -> np.ndarray:
         """NDCG@10 of each query, float64 `[rows]`."""
-        bias = np.where(self.is_newest, by.newest, by.others) + by.slope * self.log_count + self.of_kind
-        bias = bias.astype(np.float32)
-        bound = np.empty(len(self.targets), np.float32)
-        more_below = np.empty(len(self.targets), np.int64)
-        for start, stop in self.pieces:
-            taken = slice(self.taken_offsets[start], self.taken_offsets[stop])
-            targets = slice(self.offsets[start], self.offsets[stop])
-            places = slice(self.bounds[start], self.bounds[stop])
-            alone = self.cosine[places] * np.float32(by.cosine)
-            scores = alone + np.float32(by.popularity) * self.popular[places] if by.popularity else alone.copy()
-            for name, part in self.remembered.items():
-                scores += part[places] * np.float32(getattr(by, name))
-            scores[self.taken[taken] - places.start] += bias[taken]
-            bound[targets] = scores[self.targets[targets] - places.start]
-            bounds = self.bounds[start : stop + 1] - places.start
-            counts = self.offsets[start + 1 : stop + 1] - self.offsets[start:stop]
-            more_below[targets] = _further_below(alone, scores, bounds, bound[targets], counts)
-        below = self._below_alone(np.float32(by.cosine), bound) + more_below
-        ranks = ranks_of(bound, self.sorted.shape[1] - below, self.offsets)
-        return ranking_metrics(ranks, self.offsets, 10)["ndcg"]
+        bias = np.where(self.is_newest, weights.newest, weights.others) + weights.slope * self.log_count
+        bias = (bias + self.kind_bias).astype(np.float32)
+        target_scores = np.empty(len(self.target_cells), np.float32)
+        more_below = np.empty(len(self.target_cells), np.int64)
+        for start, stop in self.slices:
+            seen = slice(self.seen_offsets[start], self.seen_offsets[stop])
+            targets = slice(self.target_offsets[start], self.target_offsets[stop])
+            cells = slice(self.cell_offsets[start], self.cell_offsets[stop])
+            network = self.cosine[cells] * np.float32(weights.cosine)
+            if weights.popularity:
+                scores = network + np.float32(weights.popularity) * self.popularity[cells]
+            else:
+                scores = network.copy()
+            for name, part in self.memory_parts.items():
+                scores += part[cells] * np.float32(getattr(weights, name))
+            scores[self.seen_cells[seen] - cells.start] += bias[seen]
+            target_scores[targets] = scores[self.target_cells[targets] - cells.start]
+            offsets = self.cell_offsets[start : stop + 1] - cells.start
+            counts = self.target_offsets[start + 1 : stop + 1] - self.target_offsets[start:stop]
+            more_below[targets] = _additional_below(network, scores, offsets, target_scores[targets], counts)
+        below = self._network_below(np.float32(weights.cosine), target_scores) + more_below
+        ranks = ranks_of(target_scores, self.sorted_cosine.shape[1] - below, self.target_offsets)
+        return ranking_metrics(ranks, self.target_offsets, 10)["ndcg"]
 
-    def _below_alone(self, cosine: np.float32, bound: np.ndarray) -> np.ndarray:
-        """How many items the network alone scores below each target's score, by bisection: int64 `[targets]`."""
-        low, high = np.zeros(len(bound), np.int64), np.full(len(bound), self.sorted.shape[1])
-        while (open_ := low < high).any():
+    def _network_below(self, cosine: np.float32, target_scores: np.ndarray) -> np.ndarray:
+        """How many items have a network score below each target's score, by binary search: int64 `[targets]`."""
+        items = self.sorted_cosine.shape[1]
+        low, high = np.zeros(len(target_scores), np.int64), np.full(len(target_scores), items)
+        while (unfinished := low < high).any():
             middle = (low + high) // 2
-            found = self.sorted[self.target_rows, np.minimum(middle, self.sorted.shape[1] - 1)] * cosine < bound
-            low = np.where(open_ & found, middle + 1, low)
-            high = np.where(open_ & ~found, middle, high)
+            is_below = self.sorted_cosine[self.target_rows, np.minimum(middle, items - 1)] * cosine < target_scores
+            low = np.where(unfinished & is_below, middle + 1, low)
+            high = np.where(unfinished & ~is_below, middle, high)
         return low
 
 
-def _pieces(bounds: np.ndarray) -> list[tuple[int, int]]:
-    """Rows from and to, of about `IN_CACHE` places each; `bounds`, int `[rows + 1]`, is where those of a row begin."""
-    cuts = np.searchsorted(bounds, np.arange(0, bounds[-1], IN_CACHE))
-    cuts = np.unique(np.append(cuts, len(bounds) - 1))
+def _row_slices(cell_offsets: np.ndarray) -> list[tuple[int, int]]:
+    """First row and end of slices of about `CELLS_PER_SLICE` cells; `cell_offsets`, int `[rows + 1]`, is the first cell
+    of each row, and the end."""
+    cuts = np.searchsorted(cell_offsets, np.arange(0, cell_offsets[-1], CELLS_PER_SLICE))
+    cuts = np.unique(np.append(cuts, len(cell_offsets) - 1))
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
 
-def _further_below(
-    alone: np.ndarray, scores: np.ndarray, bounds: np.ndarray, bound: np.ndarray, counts: np.ndarray
+def _additional_below(
+    network: np.ndarray, scores: np.ndarray, cell_offsets: np.ndarray, target_scores: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """How many more places of a query score below each of its targets than the network alone would put there.
+    """How many more cells of a query lie below each of its targets by their full score than by the network's alone.
 
     Args:
-        alone, scores: float32 `[places]`, of the network, and with all that is added.
-        bounds: int `[queries + 1]`, where the places of each begin.
-        bound: float32 `[targets]`, their scores. counts: int `[queries]`, the targets of each.
+        network: float32 `[cells]`, the network's scores.
+        scores: float32 `[cells]`, the full scores.
+        cell_offsets: int `[queries + 1]`, the first cell of each query, and the end.
+        target_scores: float32 `[targets]`, the full scores of the targets, query by query.
+        counts: int `[queries]`, the number of targets of each query.
 
     Returns:
         int64 `[targets]`.
     """
     if (counts == 1).all():
-        of_query = np.repeat(bound, np.diff(bounds))
-        more = (scores < of_query).view(np.int8) - (alone < of_query).view(np.int8)
-        return np.add.reduceat(more, bounds[:-1], dtype=np.int64)
-    found = np.zeros(len(bound), np.int64)
+        of_query = np.repeat(target_scores, np.diff(cell_offsets))
+        more = (scores < of_query).view(np.int8) - (network < of_query).view(np.int8)
+        return np.add.reduceat(more, cell_offsets[:-1], dtype=np.int64)
+    more = np.zeros(len(target_scores), np.int64)
     for target, row in enumerate(row_numbers(counts)):
-        places = slice(bounds[row], bounds[row + 1])
-        below, before = (np.count_nonzero(part[places] < bound[target]) for part in (scores, alone))
-        found[target] = below - before
-    return found
+        cells = slice(cell_offsets[row], cell_offsets[row + 1])
+        with_parts, without = (np.count_nonzero(part[cells] < target_scores[target]) for part in (scores, network))
+        more[target] = with_parts - without
+    return more

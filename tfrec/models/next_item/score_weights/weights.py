@@ -1,4 +1,4 @@
-"""How much each part of a NextItemModel's score counts."""
+"""Score weights: how much each part of a NextItemModel's score counts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,22 @@ from tfrec.training.temporary_weights import restored
 
 
 @dataclass(frozen=True)
-class Balance:
-    """The strengths of the parts: `cosine` a factor on the network, `popularity` the weight of `PopularityBias`, the
-    others as `NeighbourMemory` and `RepeatBias` name them. A part that the model lacks has 0."""
+class ScoreWeights:
+    """How much the network, the neighbour memory and the biases count in the score of a NextItemModel.
+
+    A part that the model lacks has weight 0.
+
+    Args:
+        cosine: float. Factor on the network's score, relative to the model's temperature.
+        weight: float. Weight of the co-occurrence neighbours (`NeighbourMemory`).
+        text_weight: float. Weight of the text neighbours.
+        decay: float in (0, 1]. What an event counts in the memory, relative to the event after it.
+        discount: float. Exponent by which the memory discounts the counts of frequent items.
+        newest: float. Bias on the newest item of the history (`RepeatBias`).
+        others: float. Bias on the other items of the history.
+        slope: float. Bias per log of the number of times that the item occurs in the history.
+        popularity: float. Weight of `PopularityBias`.
+    """
 
     cosine: float = 1.0
     weight: float = 0.0
@@ -28,21 +41,21 @@ class Balance:
     popularity: float = 0.0
 
     @classmethod
-    def of(cls, model: NextItemModel) -> Balance:
-        """As the model has them now."""
-        found: dict[str, float] = {}
+    def from_model(cls, model: NextItemModel) -> ScoreWeights:
+        """The score weights that the model has now."""
+        values: dict[str, float] = {}
         if model.memory is not None:
-            found["decay"] = float(model.memory.decay.numpy())
-            found |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
-            found |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
+            values["decay"] = float(model.memory.decay.numpy())
+            values |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
+            values |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
-            found |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=False))
+            values |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=False))
         if model.popularity is not None:
-            found["popularity"] = float(model.popularity.weight.numpy())
-        return cls(**found)
+            values["popularity"] = float(model.popularity.weight.numpy())
+        return cls(**values)
 
-    def put(self, model: NextItemModel) -> None:
-        """Sets the model's strengths; the factor on the network goes into its temperature, and counts from there."""
+    def assign_to(self, model: NextItemModel) -> None:
+        """Gives the model these weights. The factor `cosine` goes into its temperature, and is 1 from then on."""
         model.log_temperature.assign_sub(np.log(self.cosine))
         if model.memory is not None:
             discount = self.discount if model.memory.k else None
@@ -55,12 +68,12 @@ class Balance:
 
 
 @contextmanager
-def balanced(model: NextItemModel, by: Balance) -> Iterator[None]:
-    """The model with other strengths; afterwards they are to the bit what they were."""
+def temporary_score_weights(model: NextItemModel, weights: ScoreWeights) -> Iterator[None]:
+    """Gives the model other score weights; on exit, restores the exact values that it had on entry."""
     variables = [model.log_temperature]
     variables += [] if model.memory is None else model.memory.strengths
     variables += [] if model.repeats is None else [model.repeats.scaled]
     variables += [] if model.popularity is None else [model.popularity.weight]
     with restored(variables):
-        by.put(model)
+        weights.assign_to(model)
         yield
