@@ -114,7 +114,7 @@ print(f"{repeats:.0%} of the products bought in the test weeks had been bought b
 # %%
 run = tfrec.train(data, folder / "run", config, force=True)
 metrics = tfrec.evaluate(run, data)
-newest, other, slope, *of_kind = run.model.repeats.numbers.numpy()
+newest, other, slope, *of_kind = run.model.repeats.coefficients.numpy()
 print(
     f"bias on the newest product {newest:+.2f}, on others of the history {other:+.2f}, "
     f"for each doubling more {slope * np.log(2):+.2f}; where it was last taken by "

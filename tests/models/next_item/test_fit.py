@@ -104,7 +104,7 @@ def test_a_model_starts_at_what_training_counts(dataset, config, tmp_path):
     repeating = prepare(events, items, tmp_path / "shop", split="given", config=shop)
     model = build_next_item_model(repeating, None, config.with_values(["model.popular=3"]))
 
-    assert model.repeats.numbers[:2].numpy().tolist() == [0, 0]
+    assert model.repeats.coefficients[:2].numpy().tolist() == [0, 0]
     ids = repeating.item_ids.tolist()
     popular = dict(zip([ids[i] for i in model.popularity.popular.numpy()], model.popularity.raised.numpy()))
     assert popular == pytest.approx({"y": math.log(3), "w": 0, ids[min(ids.index(i) for i in "vxz")]: 0}, abs=1e-6)
@@ -116,7 +116,7 @@ def test_a_model_starts_at_what_training_counts(dataset, config, tmp_path):
     # 50 people walk 7 steps of a ring of 24 without ever coming back; by chance the k-th step would be a repeat k in 24
     never = math.log(0.5 / (50 * sum(range(7)) / 24 + 0.5))
     once_each = build_next_item_model(dataset, None, config)
-    assert_allclose(once_each.repeats.numbers[:2], [never, never], rtol=1e-5)
+    assert_allclose(once_each.repeats.coefficients[:2], [never, never], rtol=1e-5)
 
 
 def ndcg(model, queries):
@@ -192,7 +192,7 @@ def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
     monkeypatch.setattr(next_item_build, "repeat_log_odds", lambda *arguments: data)
     monkeypatch.setattr(next_item_build, "start_from", lambda model, *arguments: model.repeats.start_at(before))
     model = build_next_item_model(dataset, vectors, config, earlier=object())
-    assert model.repeats.numbers.numpy()[:2].tolist() == [expected, expected]
+    assert model.repeats.coefficients.numpy()[:2].tolist() == [expected, expected]
 
 
 @pytest.mark.slow
@@ -214,5 +214,5 @@ def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_fro
         ["model.dim=16", "model.heads=2", "model.neighbours=0", "training.epochs=4", "training.batch_size=16"]
     )
     fitted = fit_next_item(dataset, None, config, workdir=tmp_path / "fit")
-    of_kind = dict(zip(dataset.event_kinds, fitted.model.repeats.numbers.numpy()[3:], strict=True))
+    of_kind = dict(zip(dataset.event_kinds, fitted.model.repeats.coefficients.numpy()[3:], strict=True))
     assert of_kind["view"] > of_kind["purchase"] + 1

@@ -55,7 +55,7 @@ def test_repeat_bias_counts_each_item_once(biased, items):
 
 def test_repeat_bias_at_every_position_is_that_of_each_prefix(biased):
     rows = np.array([[4, 1, 4, 2, 1], [7, 7, 3, -1, -1]], np.int32)
-    indices, values = biased.at_every_position(tf.constant(rows), tf.zeros_like(rows), biased.numbers)
+    indices, values = biased.at_every_position(tf.constant(rows), tf.zeros_like(rows), biased.coefficients)
     for b, row in enumerate(rows):
         for p in range((row >= 0).sum()):
             found = total_by_item(indices[b, p].numpy(), values[b, p].numpy())
@@ -90,7 +90,7 @@ def test_repeats_are_told_apart_by_the_kind_of_the_newest_event_on_an_item(by_ki
     indices, values = by_kind(tf.constant([items]), tf.constant([events]))
     wanted = prefix_adjustment(items, -2.0, 0.5, 0.75, events, OF_KIND)
     assert total_by_item(indices[0].numpy(), values[0].numpy()) == pytest.approx(wanted)
-    indices, values = by_kind.at_every_position(tf.constant([items]), tf.constant([events]), by_kind.numbers)
+    indices, values = by_kind.at_every_position(tf.constant([items]), tf.constant([events]), by_kind.coefficients)
     for p in range(sum(item >= 0 for item in items)):
         wanted = prefix_adjustment(items[: p + 1], -2.0, 0.5, 0.75, events, OF_KIND)
         assert total_by_item(indices[0, p].numpy(), values[0, p].numpy()) == pytest.approx(wanted)
@@ -106,7 +106,7 @@ def test_of_events_without_kinds_nothing_is_told_apart(by_kind):
 
 def test_repeat_bias_starts_where_it_is_told(biased):
     biased.start_at(-3.0)
-    assert_allclose(biased.numbers, [-3.0, -3.0, 0.0])
+    assert_allclose(biased.coefficients, [-3.0, -3.0, 0.0])
 
 
 # === Memory ===

@@ -86,6 +86,6 @@ def build_next_item_model(
     if earlier is not None:
         start_from(model, dataset, earlier)
         # No step leads out of a mask, so whether there is one is told by the data, not by the run before.
-        if model.repeats is not None and (float(model.repeats.numbers[1]) < NEVER / 2) != (repeats == NEVER):
+        if model.repeats is not None and (float(model.repeats.coefficients[1]) < NEVER / 2) != (repeats == NEVER):
             model.repeats.start_at(repeats)
     return model

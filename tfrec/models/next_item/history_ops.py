@@ -1,22 +1,26 @@
-"""The newest events of histories that are padded on the right."""
+"""Operations on histories that are padded on the right: their newest events, and their positions as rows."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 
-def newest(items: tf.Tensor) -> tf.Tensor:
-    """The last real item of each row of int32 `[batch, length]`; −1 where there is none."""
+def newest_item(items: tf.Tensor) -> tf.Tensor:
+    """The newest item of each history, int32 `[batch]`; −1 for an empty one.
+
+    Args:
+        items: int32 `[batch, length]`, oldest first, −1 is padding.
+    """
     length = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
     return tf.gather(items, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
 
 
 def newest_places(items: tf.Tensor, most: int) -> tf.Tensor:
-    """Columns of the newest `most` events of each row, oldest first, and then of its padding.
+    """Positions of the newest `most` events of each history, oldest first, followed by positions of padding.
 
     Args:
         items: int32 `[batch, length]`, −1 is padding.
-        most: int.
+        most: int. Maximum number of events.
 
     Returns:
         int32 `[batch, min(length, most)]`.
@@ -31,10 +35,15 @@ def newest_places(items: tf.Tensor, most: int) -> tf.Tensor:
 
 
 def rows_at(values: tf.Tensor, real: tf.Tensor, every_place: bool = False) -> tf.Tensor:
-    """Values `[batch, length, ...]` at the real places, one below the other: `[places, ...]`.
+    """The values of the real positions as rows, `[rows, ...]`.
 
-    How many these are is known when it is too late for XLA; with `every_place` all are taken, `[batch * length, ...]`,
-    and what is not real is to be left out of the sum that is made of them.
+    XLA cannot compile this, as the number of rows depends on `real`. With `every_place` there is a row for every
+    position, and the caller has to ignore the others.
+
+    Args:
+        values: `[batch, length, ...]`.
+        real: bool `[batch, length]`, the positions to take.
+        every_place: bool. Whether to return all `batch * length` rows instead.
     """
     if not every_place:
         return tf.boolean_mask(values, real)

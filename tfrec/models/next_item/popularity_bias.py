@@ -1,4 +1,4 @@
-"""What is added to the scores of the items that most people take."""
+"""A bias on the scores of the most popular items."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from tfrec.keras import keras
 
 
 class PopularityBias(keras.layers.Layer):
-    """Adds `weight · log(n / n₀)` to the scores of the most popular items, whatever the history.
+    """A bias of `weight · log(n / n₀)` on the `count` most popular items, the same for every history.
 
-    n is how often an item was a target in training, n₀ that of the last of the `count` items kept, so that the others
-    go on from 0. The weight is 0 in the fit, where the item vectors learn popularity by themselves, and is raised by
-    the balance on validation where they have not learnt enough of it: in logs with little else to learn.
+    n is how often the item was a target in training, and n₀ how often the least popular of these items was, so that its
+    bias is 0 like that of all other items. During training the weight is 0, because the item vectors learn popularity
+    themselves. The search for score weights raises it if they have learnt too little, as on logs in which popularity is
+    almost all that can be learnt.
 
     Args:
-        count: int. Items that are kept.
+        count: int. Number of items with a bias.
 
     Call arguments:
-        items: int32 `[batch, length]`. Only the number of rows counts.
+        items: int32 `[batch, length]`. Only the number of rows matters.
 
     Returns:
-        indices: int32 `[batch, count]`. values: float32 `[batch, count]`, to be added to the scores at `indices`.
+        indices: int32 `[batch, count]`, the items. values: float32 `[batch, count]`, their biases.
 
     Example:
         >>> layer = PopularityBias(count=2)
@@ -43,7 +44,12 @@ class PopularityBias(keras.layers.Layer):
         self.raised = self.add_weight("raised", (count,), initializer="zeros", trainable=False)
 
     def remember(self, counts: np.ndarray) -> None:
-        """Takes int `[num_items]`, at least `count` of them: how often each item was a target. Ties go to the first."""
+        """Sets the items and their popularity.
+
+        Args:
+            counts: int `[num_items]`, how often each item was a target; at least `count` items. Of items with equal
+                counts, the first ones are taken.
+        """
         order = np.argsort(-counts, kind="stable")[: self.count]
         often = np.maximum(counts[order], 1)
         self.popular.assign(order.astype(np.int32))
@@ -53,8 +59,8 @@ class PopularityBias(keras.layers.Layer):
         shape = tf.stack([tf.shape(items)[0], self.count])
         return tf.broadcast_to(self.popular, shape), tf.broadcast_to(self.weight * self.raised, shape)
 
-    def part_of_whole(self, num_items: int) -> tf.Tensor:
-        """What the weight multiplies, for the whole catalogue: float32 `[num_items]`."""
+    def catalogue_log_popularity(self, num_items: int) -> tf.Tensor:
+        """log(n / n₀) of each item, 0 for items without a bias: float32 `[num_items]`. The weight multiplies it."""
         return tf.tensor_scatter_nd_update(tf.zeros([num_items]), self.popular[:, None], self.raised)
 
     def get_config(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def next_item_loss(
     hidden = model.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
     items, events, positions = _as_recorded(inputs, model.scaled(hidden))
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-    repeats = [] if model.repeats is None else [model.repeats.numbers]
+    repeats = [] if model.repeats is None else [model.repeats.coefficients]
     weights = [] if model.memory is None else model.memory.weights_used()
     unseen = model.unseen if candidates is None else tf.gather(model.unseen, tf.maximum(candidates.items, 0))
     loss_at = _loss_at(kind, candidates, model.num_items)

@@ -41,5 +41,5 @@ def catalogue_parts(
     if model.repeats is not None:
         parts[REPEATS] = add_at(zeros, *model.repeats(items, inputs[schema.HISTORY_EVENTS]))
     if model.popularity is not None:
-        parts[POPULARITY] = zeros + model.popularity.weight * model.popularity.part_of_whole(model.num_items)
+        parts[POPULARITY] = zeros + model.popularity.weight * model.popularity.catalogue_log_popularity(model.num_items)
     return parts

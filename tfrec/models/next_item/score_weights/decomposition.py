@@ -13,7 +13,7 @@ from tfrec.data.histories import Queries, row_numbers
 from tfrec.data.padding import history_batch
 from tfrec.evaluation.evaluate_ranking import without_seen
 from tfrec.evaluation.ranking_metrics import ranking_metrics, ranks_of
-from tfrec.models.next_item.history_ops import newest
+from tfrec.models.next_item.history_ops import newest_item
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.repeat_bias import occurrences
@@ -107,12 +107,12 @@ class _Block:
         self.kind_bias = np.zeros(len(seen), np.float32)
         if model.repeats is not None:
             kinds = tf.constant(inputs[schema.HISTORY_EVENTS][seen_rows, column])
-            self.kind_bias = model.repeats.of_kind(kinds, model.repeats.numbers).numpy()
-        self.is_newest = seen == newest(self.items).numpy()[seen_rows]
+            self.kind_bias = model.repeats.kind_bias(kinds, model.repeats.coefficients).numpy()
+        self.is_newest = seen == newest_item(self.items).numpy()[seen_rows]
 
         popularity = np.zeros(model.num_items, np.float32)
         if model.popularity is not None:
-            popularity = model.popularity.part_of_whole(model.num_items).numpy()
+            popularity = model.popularity.catalogue_log_popularity(model.num_items).numpy()
         entries = {} if model.memory is None else model.memory.entries(self.items)
         neighbours = {name: indices.numpy() for name, (indices, _) in entries.items()}
 

@@ -49,7 +49,7 @@ class ScoreWeights:
             values |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
             values |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
         if model.repeats is not None:
-            values |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.numbers), strict=False))
+            values |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.coefficients), strict=False))
         if model.popularity is not None:
             values["popularity"] = float(model.popularity.weight.numpy())
         return cls(**values)
