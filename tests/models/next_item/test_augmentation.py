@@ -1,4 +1,4 @@
-"""Augmentation of training sequences: what changes, what must not, and what chance does on average."""
+"""Augmentation of training sequences: what changes, what must not, and how often."""
 
 import numpy as np
 import pytest
@@ -34,14 +34,14 @@ def batch(given, seed=0, substitutes=None, **chances):
 
 
 def prefixes(inputs, labels):
-    """Row, what is read before each label, and the label, by a loop."""
+    """Row, items read before each label, and the label, by a loop."""
     places = inputs.get("read_places")
     for row, column in zip(*np.nonzero(labels >= 0), strict=True):
         stop = column if places is None else places[row, column]
         yield row, inputs["history_items"][row, : stop + 1].tolist(), int(labels[row, column])
 
 
-def test_nothing_asked_changes_nothing():
+def test_without_options_nothing_changes():
     windows = Windows.cut(histories([5, 3]), 50)
     plain = windows.batch(np.arange(2))
     inputs, labels = batch(histories([5, 3]))
@@ -65,14 +65,14 @@ def test_a_crop_is_a_contiguous_half_or_more_and_predicts_its_own_next_events():
     assert starts == {0, 1, 2, 3, 4} and lengths == {5, 6, 7, 8, 9}
 
 
-def test_the_chance_of_a_crop_is_the_share_of_rows_that_are_cropped():
+def test_the_share_of_cropped_rows_is_the_probability():
     inputs, _ = batch(histories([40] * 2000), crop=0.3)
     whole = (inputs["history_items"] >= 0).sum(axis=1) == 39
     # of 21 lengths, 20 to 40, one is the whole: 1 − .3 · 20/21 = .714; the standard error is .01
     assert abs(whole.mean() - 0.714) < 0.04
 
 
-def test_what_is_dropped_is_not_read_and_every_label_stays_the_next_event():
+def test_dropped_events_are_not_read_and_every_label_remains_the_next_event():
     given = histories([12, 5, 2])
     for seed in range(50):
         inputs, labels = batch(given, seed, drop=0.4)
@@ -91,12 +91,12 @@ def test_what_is_dropped_is_not_read_and_every_label_stays_the_next_event():
 
 
 @pytest.mark.parametrize("name", ["drop", "mask"])
-def test_the_share_of_events_that_are_dropped_or_masked_is_the_chance(name):
+def test_the_share_of_dropped_or_masked_events_is_the_probability(name):
     inputs, _ = batch(histories([41] * 500), **{name: 0.2})
     assert abs((inputs["history_items"] >= 0).mean() - 0.8) < 0.015  # 20,000 events: a standard error of .003
 
 
-def test_a_masked_event_keeps_its_place_its_kind_and_its_label():
+def test_a_masked_event_keeps_its_position_kind_and_label():
     plain, labels = Windows.cut(histories([30]), 50).batch(np.array([0]))
     inputs, found = batch(histories([30]), mask=0.5)
     hidden = inputs["history_items"] < 0
@@ -108,7 +108,7 @@ def test_a_masked_event_keeps_its_place_its_kind_and_its_label():
     assert_array_equal(found, labels)
 
 
-def test_an_item_is_read_as_one_of_its_neighbours_but_never_as_one_of_its_own_sequence():
+def test_an_item_is_replaced_by_a_neighbour_but_never_by_an_item_of_its_sequence():
     substitutes = np.full((6, 3), -1, np.int32)
     substitutes[0] = [-1, 5, 2]  # 2 is in the sequence
     substitutes[1] = [2, -1, 3]  # so are both, 3 as the last label
@@ -122,7 +122,7 @@ def test_an_item_is_read_as_one_of_its_neighbours_but_never_as_one_of_its_own_se
     assert abs(np.mean(np.array(found) == 5) - 0.45) < 0.09  # .9, half of them the other: a standard error of .03
 
 
-def test_sittings_are_shuffled_each_in_itself_and_labels_follow():
+def test_events_are_shuffled_within_sessions_and_labels_follow():
     minutes = [0, 10, 39, 100, 131, 140, 500]  # 0 to 39 hang together by steps of at most 30; 131 is 31 after 100
     orders = set()
     for seed in range(300):
@@ -137,7 +137,7 @@ def test_sittings_are_shuffled_each_in_itself_and_labels_follow():
     assert len(orders) == 6 * 2
 
 
-def test_padding_and_other_rows_are_no_part_of_a_sitting():
+def test_sessions_do_not_reach_into_padding_or_other_rows():
     minutes = [0, 1, 2, 3, 4, 5, 6]
     for seed in range(50):
         inputs, labels = batch(histories([2, 5], minutes), seed, reorder=1.0)
@@ -151,7 +151,7 @@ def test_without_a_clock_nothing_is_reordered():
     assert_array_equal(inputs["history_items"][0], np.arange(19))
 
 
-def test_all_at_once_keep_every_label_a_true_event_that_follows_what_is_read():
+def test_with_all_changes_every_label_follows_the_events_before_it():
     given = histories([30] * 40, np.arange(1200) * 10)
     substitutes = np.arange(1200, dtype=np.int32)[:, None] + 1200
     everything = {"crop": 0.5, "drop": 0.2, "mask": 0.2, "substitute": 0.3, "reorder": 0.5}
@@ -167,7 +167,7 @@ def test_all_at_once_keep_every_label_a_true_event_that_follows_what_is_read():
     assert other["history_items"].tolist() != inputs["history_items"].tolist()
 
 
-def test_shorter_texts_lack_the_share_of_their_words_and_keep_the_order():
+def test_shorter_texts_lack_a_share_of_their_words_and_keep_the_order():
     text = " ".join(str(i) for i in range(1000))
     (found,) = shorter_texts([text], 0.3, np.random.default_rng(0))
     numbers = [int(word) for word in found.split()]

@@ -1,4 +1,4 @@
-"""A fit on changed sequences: resumed it goes on with the same chances, and it learns."""
+"""Training with augmentation: batches are repeatable, a resumed training ends with the same weights, and it learns."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -13,7 +13,7 @@ from tfrec.encoders import load_encoder
 from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fit import fit_next_item
-from tfrec.models.next_item.input_pipeline import augmentation_of, batches, substitutes
+from tfrec.models.next_item.input_pipeline import batches, build_augmentation, substitute_items
 from tfrec.models.next_item.windows import Windows
 from tfrec.runs import train
 
@@ -53,23 +53,23 @@ def config(tiny_encoder):
 def made(dataset, config, first=0, last=2):
     windows = Windows.cut(dataset.training(), config.model.max_history)
     model = build_next_item_model(dataset, None, config)
-    augmentation = augmentation_of(config, model, dataset.training())
+    augmentation = build_augmentation(config, model, dataset.training())
     return list(batches(windows, config, 8, first, last, augmentation).as_numpy_iterator())
 
 
-def test_without_augmentation_the_batches_are_the_windows_as_they_are(dataset, config):
+def test_without_augmentation_the_batches_are_the_unchanged_windows(dataset, config):
     windows = Windows.cut(dataset.training(), 50)
     expected = [windows.batch(rows) for epoch in range(2) for rows in windows.epoch(8, 0, epoch)]
     found = made(dataset, config)
     assert len(found) == len(expected)
-    for (inputs, labels), (as_they_are, next_items) in zip(found, expected, strict=True):
+    for (inputs, labels), (unchanged, next_items) in zip(found, expected, strict=True):
         assert set(inputs) == {"history_items", "history_events", "history_gaps"}
-        assert all((inputs[name] == as_they_are[name]).all() for name in inputs)
+        assert all((inputs[name] == unchanged[name]).all() for name in inputs)
         assert_array_equal(labels, next_items)
 
 
 @pytest.mark.slow
-def test_the_batches_of_an_epoch_do_not_depend_on_where_the_fit_began(dataset, config):
+def test_the_batches_of_an_epoch_do_not_depend_on_the_first_epoch(dataset, config):
     config = config.with_values(ALL)
     whole, rest = made(dataset, config), made(dataset, config, first=1)
     for (inputs, labels), (again, same) in zip(whole[len(rest) :], rest, strict=True):
@@ -94,23 +94,23 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("negatives", ["all", pytest.param("uniform", marks=pytest.mark.nightly)])
-def test_the_ring_is_learnt_from_changed_sequences(dataset, tmp_path, negatives):
+def test_the_ring_is_learnt_with_augmentation(dataset, tmp_path, negatives):
     values = ["model.neighbours=0", "training.balance=false", "training.learning_rate=0.01", "training.epochs=20"]
     changed = [*ALL, "training.augmentation.reorder=0", "training.sample=5", f"training.negatives={negatives}"]
     config = RunConfig().with_values([*SMALL, *values, *changed])
     assert fit_next_item(dataset, None, config, workdir=tmp_path).metrics_valid["ndcg@10"] > 0.7
 
 
-def test_substitutes_are_the_neighbours_of_each_item_once(dataset, config):
+def test_substitutes_are_the_distinct_neighbours_of_each_item(dataset, config):
     config = config.with_values(["model.neighbours=3", "model.neighbour_window=1"])
-    found = substitutes(build_next_item_model(dataset, None, config), dataset.training())
+    found = substitute_items(build_next_item_model(dataset, None, config), dataset.training())
     place = {name: row for row, name in enumerate(dataset.item_ids)}
     for item in range(12):
         ring = {place[f"i{(item + 1) % 12}"], place[f"i{(item - 1) % 12}"]}
         real = [int(other) for other in found[place[f"i{item}"]] if other >= 0]
         assert sorted(real) == sorted(ring)
     without = config.with_values(["model.neighbours=0"])
-    table = substitutes(build_next_item_model(dataset, None, without), dataset.training())
+    table = substitute_items(build_next_item_model(dataset, None, without), dataset.training())
     assert table.shape == (12, 9) and all(len(set(row[row >= 0])) == (row >= 0).sum() > 0 for row in table)
 
 

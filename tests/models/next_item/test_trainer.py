@@ -11,7 +11,7 @@ from tfrec.config import RunConfig
 from tfrec.data import Histories
 from tfrec.models import NextItemModel
 from tfrec.models.next_item.augmentation import Augmentation
-from tfrec.models.next_item.input_pipeline import LENGTHS, batches
+from tfrec.models.next_item.input_pipeline import PADDED_LENGTHS, batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.windows import Windows
@@ -140,7 +140,7 @@ def test_fixed_shapes_hold_the_same_targets_and_padding_beyond_them(augmentation
         events = filled["history_events"].numpy()
         assert (events[rows:] == -1).all() and (events[:, columns:] == -1).all()
         shapes.add(tuple(tuple(value.shape) for value in filled.values()))
-    assert len(shapes) <= LENGTHS and {shape[0][0] for shape in shapes} == {BATCH}
+    assert len(shapes) <= PADDED_LENGTHS and {shape[0][0] for shape in shapes} == {BATCH}
 
 
 def test_an_epoch_of_fixed_shapes_learns_each_target_once_in_as_many_steps():

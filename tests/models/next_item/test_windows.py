@@ -37,14 +37,14 @@ def test_each_event_but_a_users_first_is_learnt_exactly_once(lengths, length):
     assert sorted(learnt) == [i for i in range(sum(lengths)) if i not in firsts]
 
 
-def test_events_that_are_no_target_are_read_but_not_learnt():
+def test_events_that_are_not_targets_are_inputs_but_not_labels():
     windows = Windows.cut(histories([4], targets=[True, False, True, False]), 10)
     inputs, labels = windows.batch(np.array([0]))
     assert inputs["history_items"].tolist() == [[0, 1, 2]]
     assert labels.tolist() == [[-1, 2, -1]]
 
 
-def test_rows_of_unlike_length_are_padded_on_the_right():
+def test_shorter_rows_are_padded_on_the_right():
     windows = Windows.cut(histories([2, 4]), 10)
     inputs, labels = windows.batch(np.array([0, 1]))
     assert inputs["history_items"].tolist() == [[0, -1, -1], [2, 3, 4]]
@@ -60,11 +60,11 @@ def test_an_epoch_holds_every_window_once_and_repeats_for_the_same_seed():
     assert first != [rows.tolist() for rows in windows.epoch(8, seed=1, epoch=3)]
 
 
-def test_users_with_a_single_event_give_no_window():
+def test_users_with_a_single_event_have_no_window():
     assert len(Windows.cut(histories([1, 1]), 5)) == 0
 
 
-def test_a_share_of_the_labels_is_learnt_by_kind_and_the_rest_is_still_read():
+def test_a_share_of_the_labels_is_learnt_by_kind_and_all_events_remain_inputs():
     given = histories([200])
     given.events[:] = np.arange(200) % 2
     windows = Windows.cut(given, 300, shares=np.array([1.0, 0.25]))

@@ -14,7 +14,7 @@ from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
-from tfrec.models.next_item.input_pipeline import augmentation_of, batches
+from tfrec.models.next_item.input_pipeline import batches, build_augmentation
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.trainer import NextItemTrainer
@@ -101,7 +101,7 @@ def fit_frozen(
         trainer = NextItemTrainer(model, sampler, options.loss, options.contrastive, versions)
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
         trainer.optimizer.build(trainer.trainable_variables)  # else the first step is traced twice
-    augmentation = augmentation_of(config, model, dataset.training())
+    augmentation = build_augmentation(config, model, dataset.training())
     best = loop.run(
         Stage(
             model=trainer,

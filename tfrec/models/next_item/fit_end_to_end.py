@@ -22,7 +22,7 @@ from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndTrainer
 from tfrec.models.next_item.fit import fit_frozen
-from tfrec.models.next_item.input_pipeline import augmentation_of, batches
+from tfrec.models.next_item.input_pipeline import batches, build_augmentation
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.validation import choose_score_weights, validation
@@ -145,7 +145,7 @@ class EndToEndFit:
         self.model = EndToEndTrainer(
             recommender, passes, sampler, frozen, options.augmentation.words, options.contrastive
         )
-        self.augmentation = augmentation_of(config, recommender, dataset.training())
+        self.augmentation = build_augmentation(config, recommender, dataset.training())
         slow, fast = options.encoder_learning_rate, min(options.learning_rate, 10 * options.encoder_learning_rate)
         schedule = warm_cosine(fast, int(options.warmup * total), total)
         head = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay, beta_2=0.98, clipnorm=5.0)

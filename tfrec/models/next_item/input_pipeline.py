@@ -1,4 +1,4 @@
-"""The batches that a fit of NextItemModel learns from, changed and in two views where the configuration asks for it."""
+"""The training batches of NextItemModel, with augmentation and contrastive views where they are configured."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.progress import say
 
-LENGTHS = 8
-"""Different lengths of batches for XLA, which compiles the training step anew for each: half a minute a time."""
+PADDED_LENGTHS = 8
+"""Number of different batch lengths with XLA, which takes half a minute to compile the training step for each."""
 
 
 def batches(
@@ -30,104 +30,133 @@ def batches(
     epochs: int,
     augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
-    """The batches of the epochs from `first_epoch` to `epochs`, which depend on the seed, the epoch and their number in
-    it alone. With `training.jit_compile` they have at most `LENGTHS` different shapes (`filled_up`)."""
+    """The training batches of some epochs, as (inputs, labels).
+
+    A batch depends only on the seed, its epoch and its number in it, so a resumed training gets the same ones. With
+    `training.jit_compile`, batches are padded to at most `PADDED_LENGTHS` different shapes.
+
+    Args:
+        windows: The training sequences.
+        config: Sections `model` and `training`.
+        batch_size: int. Windows a batch.
+        first_epoch: int. The first epoch.
+        epochs: int. The epoch after the last.
+        augmentation: Changes the sequences; None leaves them as they are.
+
+    Returns:
+        A dataset of the inputs of the model, with those of `Augmentation.augment_inputs` and `contrastive_term` if they
+        are in use, and labels, int32 `[batch, length]`, −1 at positions without a label.
+    """
     options = config.training
     views = Augmentation(VIEWS.model_copy(update={"sitting": options.augmentation.sitting}))
 
     def generate() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         for epoch in range(first_epoch, epochs):
-            rng = np.random.default_rng([options.seed, epoch, 1])  # another stream than that of the order
+            rng = np.random.default_rng([options.seed, epoch, 1])  # not the random numbers of the order
             for number, rows in enumerate(windows.epoch(batch_size, options.seed, epoch)):
                 chances = np.random.default_rng([options.seed, epoch, 2, number])
                 inputs, labels = windows.batch(rows, rng, augmentation, chances)
                 if options.contrastive:
                     inputs = {**inputs, **_views(windows, rows, views, chances)}
                 if options.jit_compile:
-                    length = fixed_length(labels.shape[1], config.model.max_history)
-                    inputs, labels = filled_up(inputs, labels, batch_size, length)
+                    length = padded_length(labels.shape[1], config.model.max_history)
+                    inputs, labels = pad_batch(inputs, labels, batch_size, length)
                 yield inputs, labels
 
     rows = batch_size if options.jit_compile else None
-    whole, real = tf.TensorSpec([rows, None], tf.int32), tf.TensorSpec([rows, None], tf.float32)
-    history = {schema.HISTORY_ITEMS: whole, schema.HISTORY_EVENTS: whole, schema.HISTORY_GAPS: real}
+    integers, floats = tf.TensorSpec([rows, None], tf.int32), tf.TensorSpec([rows, None], tf.float32)
+    history = {schema.HISTORY_ITEMS: integers, schema.HISTORY_EVENTS: integers, schema.HISTORY_GAPS: floats}
     inputs = dict(history)
-    if augmentation is not None and augmentation.reads:
-        inputs |= {schema.RECORDED_ITEMS: whole, schema.RECORDED_EVENTS: whole, schema.READ_PLACES: whole}
+    if augmentation is not None and augmentation.changes_inputs:
+        inputs |= {name: integers for name in (schema.RECORDED_ITEMS, schema.RECORDED_EVENTS, schema.READ_PLACES)}
     if options.contrastive:
         inputs[schema.VIEW_USERS] = tf.TensorSpec([rows], tf.int32)
         for number in range(NUMBER_OF_VIEWS):
             inputs |= {view_name(number, name): spec for name, spec in history.items()}
-    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, whole)).prefetch(4)
+    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, integers)).prefetch(4)
 
 
-def fixed_length(length: int, longest: int) -> int:
-    """The least of `LENGTHS` evenly spaced lengths up to `longest` that holds `length`.
+def padded_length(length: int, longest: int) -> int:
+    """The smallest of `PADDED_LENGTHS` evenly spaced lengths up to `longest` that is not below `length`.
 
     Example:
-        >>> [fixed_length(length, 50) for length in (1, 7, 8, 49, 50)]
+        >>> [padded_length(length, 50) for length in (1, 7, 8, 49, 50)]
         [7, 7, 14, 49, 50]
     """
-    step = -(-longest // LENGTHS)
+    step = -(-longest // PADDED_LENGTHS)
     return min(-(-length // step) * step, longest)
 
 
-def filled_up(
+def pad_batch(
     inputs: dict[str, np.ndarray], labels: np.ndarray, rows: int, length: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Arrays `[batch, ...]` with padding up to `[rows, length]`, and up to `[rows]` where they have a value a row.
+    """The batch, padded to `rows` rows and `length` positions.
 
-    Rows that are added have no event, no label and the user −1, so that nothing is learnt of them.
+    Added rows have no event, no label and user −1, so they do not count in any loss.
+
+    Args:
+        inputs: Arrays `[batch, length before]`, or `[batch]` (users).
+        labels: int32 `[batch, length before]`.
+        rows: int. Rows of the padded arrays.
+        length: int. Positions of the padded arrays.
     """
 
     def padded(name: str, values: np.ndarray) -> np.ndarray:
         missing = [(0, rows - len(values)), *[(0, length - width) for width in values.shape[1:]]]
-        nothing = 0 if values.dtype.kind == "f" or name == schema.READ_PLACES else schema.PADDING
-        return np.pad(values, missing, constant_values=nothing)
+        fill = 0 if values.dtype.kind == "f" or name == schema.READ_PLACES else schema.PADDING
+        return np.pad(values, missing, constant_values=fill)
 
     return {name: padded(name, values) for name, values in inputs.items()}, padded("labels", labels)
 
 
 def _views(windows: Windows, rows: np.ndarray, views: Augmentation, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The inputs of `contrastive_term`: the user of each window, int32 `[batch]`, and its two views."""
     users = np.searchsorted(windows.histories.offsets, windows.start[rows], side="right") - 1
-    found: dict[str, np.ndarray] = {schema.VIEW_USERS: users.astype(np.int32)}
+    inputs: dict[str, np.ndarray] = {schema.VIEW_USERS: users.astype(np.int32)}
     for number in range(NUMBER_OF_VIEWS):
-        inputs, _ = windows.batch(rows, None, views, rng)
+        view, _ = windows.batch(rows, None, views, rng)
         for name in (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.HISTORY_GAPS):
-            found[view_name(number, name)] = inputs[name]
-    return found
+            inputs[view_name(number, name)] = view[name]
+    return inputs
 
 
-def augmentation_of(config: RunConfig, model: NextItemModel, training: Histories) -> Augmentation | None:
-    """What `training.augmentation` asks for; None where no sequence is changed.
+def build_augmentation(config: RunConfig, model: NextItemModel, training: Histories) -> Augmentation | None:
+    """The augmentation that `training.augmentation` describes; None if all of its changes are off.
 
     Args:
-        config: Its `training` section.
-        model: Its text vectors, and its memory where there is one, give the neighbours that items are substituted by.
+        config: Section `training`.
+        model: Its neighbour memory or its text vectors give the substitutes of items.
         training: The training sequences.
     """
     options = config.training.augmentation
     if options.reorder and not training.clock:
-        say("Events have no clock, so there are no sessions: training.augmentation.reorder does nothing.")
+        say("Events have no clock, so there are no sessions, and training.augmentation.reorder has no effect.")
     if not (options.crop or options.drop or options.mask or options.substitute or options.reorder):
         return None
-    return Augmentation(options, substitutes(model, training) if options.substitute else None)
+    return Augmentation(options, substitute_items(model, training) if options.substitute else None)
 
 
-def substitutes(model: NextItemModel, training: Histories) -> np.ndarray:
-    """int32 `[num_items, n]`: up to eight neighbours by shared histories, up to eight by text; −1 where there are fewer
-    and for an item that is there twice."""
-    memory, most = model.memory, min(NEIGHBOURS, model.num_items - 1)
+def substitute_items(model: NextItemModel, training: Histories) -> np.ndarray:
+    """The items that may replace each item: up to eight co-occurrence neighbours and up to eight text neighbours.
+
+    Args:
+        model: Its neighbour memory is used if it has one.
+        training: The training sequences, in which co-occurrences are counted otherwise.
+
+    Returns:
+        int32 `[num_items, n]`, distinct within a row; −1 is padding.
+    """
+    memory, count = model.memory, min(NEIGHBOURS, model.num_items - 1)
     tables = [np.full((model.num_items, 1), -1, np.int32)]
     if memory is not None and memory.k:
-        tables.append(memory.near.numpy()[:, :most])
+        tables.append(memory.near.numpy()[:, :count])
     else:
-        tables.append(history_neighbours(training, model.num_items, most, 10)[0])
+        tables.append(history_neighbours(training, model.num_items, count, 10)[0])
     if memory is not None and memory.text_k:
-        tables.append(memory.alike.numpy()[:, :most])
+        tables.append(memory.alike.numpy()[:, :count])
     elif model.text_dim:
-        tables.append(text_neighbours(softly_whitened(model.items.text.numpy()), most)[0])
-    found = np.concatenate(tables, axis=1)
-    found.sort(axis=1)
-    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
-    return found
+        tables.append(text_neighbours(softly_whitened(model.items.text.numpy()), count)[0])
+    neighbours = np.concatenate(tables, axis=1)
+    neighbours.sort(axis=1)
+    neighbours[:, 1:][neighbours[:, 1:] == neighbours[:, :-1]] = -1
+    return neighbours

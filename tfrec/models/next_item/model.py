@@ -227,7 +227,7 @@ class NextItemModel(keras.Model):
         if self.memory is not None:
             scores += self.memory.of_whole(items)
         if self.popularity is not None:
-            scores += self.popularity.weight * self.popularity.part_of_whole(self.num_items)
+            scores += self.popularity.weight * self.popularity.catalogue_log_popularity(self.num_items)
         return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:

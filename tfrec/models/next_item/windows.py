@@ -1,4 +1,4 @@
-"""Training sequences cut into windows, and the seeded, length-sorted batches of an epoch."""
+"""Windows over training sequences, and their seeded batches of similar lengths."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from tfrec.models.next_item.augmentation import Augmentation
 
 @dataclass(frozen=True)
 class Windows:
-    """Stretches of at most `length + 1` events: `length` inputs, each with the event after it as its label.
+    """Windows of at most `length + 1` consecutive events of a user: `length` inputs, each labelled with the next event.
 
-    `start` and `stop` are int64 positions in the flat arrays of `histories`. Windows of one user don't share a label,
-    so every target is learnt once an epoch; the newest window is the full one. `shares`, float `[event kinds]`, is the
-    chance that a target of a kind is learnt in an epoch; None learns all.
+    No two windows of a user share a label, so every target is learnt once an epoch. Windows are cut from the newest
+    event backwards, so only the oldest window of a user may be shorter.
+
+    Attributes:
+        histories: The training sequences.
+        start: int64 `[windows]`, position of the first event of each window in the flat arrays of `histories`.
+        stop: int64 `[windows]`, position after its last event.
+        shares: float `[event kinds]`, the probability that a target of each kind is learnt in an epoch. None learns
+            every target.
     """
 
     histories: Histories
@@ -29,7 +35,13 @@ class Windows:
 
     @classmethod
     def cut(cls, histories: Histories, length: int, shares: np.ndarray | None = None) -> Windows:
-        """Cuts each user's events, newest first, into windows; users with a single event give none."""
+        """Cuts training sequences into windows; a user with a single event has none.
+
+        Args:
+            histories: The training sequences.
+            length: int. Maximum number of inputs of a window.
+            shares: float `[event kinds]`, as in the class.
+        """
         starts: list[np.ndarray] = []
         stops: list[np.ndarray] = []
         first, stop = histories.offsets[:-1].copy(), histories.offsets[1:].copy()
@@ -41,7 +53,7 @@ class Windows:
             start = np.maximum(first, stop - length - 1)
             starts.append(start)
             stops.append(stop)
-            stop = start + 1  # the oldest event of a window was no label in it
+            stop = start + 1  # the oldest event of a window is not a label in it
         if not starts:
             return cls(histories, np.zeros(0, np.int64), np.zeros(0, np.int64), shares)
         return cls(histories, np.concatenate(starts), np.concatenate(stops), shares)
@@ -56,15 +68,25 @@ class Windows:
         augmentation: Augmentation | None = None,
         chances: np.random.Generator | None = None,
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs of the model, and labels int32 `[batch, length]` with −1 where nothing is to be learnt; with `rng`, a
-        share of the labels is, by kind. `augmentation` changes both, by what it draws from `chances`."""
+        """The batch of some windows.
+
+        Args:
+            rows: int `[batch]`, the windows.
+            rng: Draws which labels are learnt, by `shares`. None learns all.
+            augmentation: Changes the sequences. None leaves them as they are.
+            chances: Random numbers of the augmentation; None for no augmentation.
+
+        Returns:
+            The inputs of the model (with augmentation also those of `Augmentation.augment_inputs`), and labels, int32
+            `[batch, length]`, −1 at positions without a label.
+        """
         flat = self.histories
         lengths = self.stop[rows] - self.start[rows]
         positions = np.minimum(self.start[rows][:, None] + np.arange(lengths.max()), len(flat.items) - 1)
         timed = positions
         if augmentation is not None and chances is not None:
             times = flat.timestamps if flat.clock else None
-            positions, timed, lengths = augmentation.events(positions, lengths, times, chances)
+            positions, timed, lengths = augmentation.crop_and_reorder(positions, lengths, times, chances)
         real = np.arange(positions.shape[1]) < lengths[:, None]
         read = positions[:, :-1][real[:, 1:]]
         picked = Histories(
@@ -83,24 +105,30 @@ class Windows:
         if self.shares is not None and rng is not None:
             learn &= rng.random(learn.shape) < self.shares[flat.events[following]]
         labels = np.where(learn, flat.items[following], schema.PADDING).astype(np.int32)
-        if augmentation is not None and chances is not None and augmentation.reads:
-            return augmentation.read(inputs, labels, chances)
+        if augmentation is not None and chances is not None and augmentation.changes_inputs:
+            return augmentation.augment_inputs(inputs, labels, chances)
         return inputs, labels
 
     def epoch(self, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-        """Rows of each batch of one epoch. Depends on seed and epoch alone; lengths within a batch are alike.
+        """The windows of each batch of an epoch, int64 `[batch]` each. They depend only on the seed and the epoch.
 
-        Windows are shuffled, sorted by length within stretches of 16 batches, and the batches are shuffled again.
+        Windows are shuffled and sorted by length within groups of 16 batches, so that a batch needs little padding;
+        then the batches are shuffled.
+
+        Args:
+            batch_size: int. Windows a batch.
+            seed: int.
+            epoch: int. Number of the epoch.
         """
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(self))
         lengths = self.stop - self.start
-        stretch = 16 * batch_size
-        parts = [order[i : i + stretch] for i in range(0, len(order), stretch)]
-        ordered = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+        size = 16 * batch_size
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        ordered = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups])
         batches = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
         yield from (batches[i] for i in rng.permutation(len(batches)))
 
     def steps(self, batch_size: int) -> int:
-        """Batches an epoch."""
+        """Number of batches of an epoch."""
         return -(-len(self) // batch_size)
