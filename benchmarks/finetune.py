@@ -67,7 +67,7 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     from tfrec.data import PreparedDataset
     from tfrec.encoders import EmbeddingStore, load_encoder
     from tfrec.models.next_item.build import build_next_item_model
-    from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
+    from tfrec.models.next_item.fit_end_to_end import EndToEndFit, build_microbatched_encoder
 
     bf16 = str(mode.endswith("bfloat16")).lower()
     config = RunConfig().with_values(
@@ -75,7 +75,7 @@ def ours(mode: str, data: Path, size: int) -> Callable[[int], int]:
     )
     dataset, encoder = PreparedDataset.load(data), load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, EmbeddingStore().encode(dataset.texts, encoder), config)
-    fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
+    fit = EndToEndFit(dataset, build_microbatched_encoder(dataset, encoder, config), recommender, config)
 
     def step(number: int) -> int:
         chosen = np.random.default_rng(number).choice(len(fit.windows), fit.batch_size, replace=False)

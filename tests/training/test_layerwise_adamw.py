@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
 
-from tfrec.models.next_item.fit_end_to_end import unfreezing
+from tfrec.models.next_item.fit_end_to_end import unfreezing_schedule
 from tfrec.training.layerwise_adamw import LayerwiseOptimizer
 from tfrec.training.schedules import warm_cosine
 
@@ -55,7 +55,7 @@ def test_a_sparse_gradient_moves_its_rows_alone():
 
 @pytest.mark.parametrize(("groups", "steps"), [(7, 100), (3, 1), (1, 10)])
 def test_layers_thaw_from_the_top_one_at_a_time(groups, steps):
-    frozen = [unfreezing(groups, steps)(step) for step in range(steps + 2)]
+    frozen = [unfreezing_schedule(groups, steps)(step) for step in range(steps + 2)]
     assert frozen[0] == groups - 1 and frozen[-2:] == [0, 0] and frozen == sorted(frozen, reverse=True)
     if steps >= groups:
         assert set(frozen) == set(range(groups))

@@ -147,7 +147,7 @@ def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, con
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid")))
 
 
-def test_a_validation_of_a_large_catalogue_asks_some_of_the_queries(dataset, config, vectors, monkeypatch):
+def test_a_validation_of_a_large_catalogue_uses_a_sample_of_the_queries(dataset, config, vectors, monkeypatch):
     monkeypatch.setattr(next_item_validation, "MAX_SCORES", 10 * ITEMS + 5)
     config = config.with_values(["training.balance=false", "training.seed=4"])
     model = build_next_item_model(dataset, vectors, config)
@@ -158,8 +158,8 @@ def test_a_validation_of_a_large_catalogue_asks_some_of_the_queries(dataset, con
     assert some["ndcg@10"] == pytest.approx(whole["ndcg@10"].to_numpy()[rows].mean())
 
 
-def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vectors, monkeypatch):
-    monkeypatch.setattr(next_item_build, "COMPARED", ITEMS - 1)
+def test_texts_of_large_catalogues_are_compared_within_near_clusters(dataset, config, vectors, monkeypatch):
+    monkeypatch.setattr(next_item_build, "MAX_EXACT_ITEMS", ITEMS - 1)
     asked = []
 
     def near(given):
@@ -175,7 +175,7 @@ def test_texts_of_too_many_items_are_compared_in_near_lists(dataset, config, vec
     assert (memory.alike.numpy()[12:] >= 12).all()
 
 
-def test_as_many_events_are_read_as_most_histories_have():
+def test_the_memory_reads_as_many_events_as_most_histories_have():
     lengths = np.array([120] * 95 + [5000] * 5)
     assert memory_length(lengths, at_least=50) == 200  # one in twenty is longer
     lengths[80:] = 5000
@@ -186,17 +186,19 @@ def test_as_many_events_are_read_as_most_histories_have():
 
 
 @pytest.mark.parametrize(("before", "data", "expected"), [(-1000, -2, -2), (-5, -1000, -1000), (-5, -2, -5)])
-def test_whether_repeats_are_masked_is_told_by_the_data_not_by_the_run_before(
+def test_whether_repeats_are_masked_depends_on_the_data_not_on_the_earlier_run(
     dataset, config, vectors, monkeypatch, before, data, expected
 ):
     monkeypatch.setattr(next_item_build, "repeat_log_odds", lambda *arguments: data)
-    monkeypatch.setattr(next_item_build, "start_from", lambda model, *arguments: model.repeats.start_at(before))
+    monkeypatch.setattr(
+        next_item_build, "copy_earlier_weights", lambda model, *arguments: model.repeats.start_at(before)
+    )
     model = build_next_item_model(dataset, vectors, config, earlier=object())
     assert model.repeats.coefficients.numpy()[:2].tolist() == [expected, expected]
 
 
 @pytest.mark.slow
-def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_from_the_kinds(tmp_path):
+def test_biases_by_kind_learn_that_viewed_items_are_bought_and_bought_ones_are_not(tmp_path):
     """Two views, then one of the two is bought and another thing viewed, and so on."""
     rng, rows = np.random.default_rng(0), []
     for user in range(150):
@@ -214,5 +216,5 @@ def test_that_what_was_viewed_is_bought_and_what_was_bought_is_not_is_learnt_fro
         ["model.dim=16", "model.heads=2", "model.neighbours=0", "training.epochs=4", "training.batch_size=16"]
     )
     fitted = fit_next_item(dataset, None, config, workdir=tmp_path / "fit")
-    of_kind = dict(zip(dataset.event_kinds, fitted.model.repeats.coefficients.numpy()[3:], strict=True))
-    assert of_kind["view"] > of_kind["purchase"] + 1
+    kind_bias = dict(zip(dataset.event_kinds, fitted.model.repeats.coefficients.numpy()[3:], strict=True))
+    assert kind_bias["view"] > kind_bias["purchase"] + 1

@@ -17,7 +17,7 @@ from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.end_to_end_trainer import EndToEndTrainer
-from tfrec.models.next_item.fit_end_to_end import EndToEndFit, passes_of
+from tfrec.models.next_item.fit_end_to_end import EndToEndFit, build_microbatched_encoder
 from tfrec.models.next_item.input_pipeline import batches
 from tfrec.runs import Run, evaluate, train
 from tfrec.training.callbacks import BestWeights
@@ -55,7 +55,7 @@ def tuned(dataset, config, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_run_has_the_tuned_encoder_and_the_vectors_it_gives(dataset, tuned, config):
+def test_the_run_has_the_tuned_encoder_and_its_vectors(dataset, tuned, config):
     encoder = Run.load(tuned.path).encoder()
     before = load_encoder(config.encoder.name)
     assert encoder.hash == tuned.manifest["encoder_hash"] != before.hash
@@ -67,7 +67,7 @@ def test_the_run_has_the_tuned_encoder_and_the_vectors_it_gives(dataset, tuned, 
 
 
 @pytest.mark.slow
-def test_the_measured_model_is_the_one_that_validated(dataset, tuned):
+def test_the_evaluated_model_is_the_validated_one(dataset, tuned):
     found = evaluate(tuned, dataset, "valid")["ndcg@10"]
     assert_allclose(found, json.loads((tuned.path / "metrics_valid.json").read_text())["ndcg@10"], atol=1e-6)
 
@@ -84,7 +84,7 @@ def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_start_that_tuning_does_not_better_is_kept(dataset, config, tmp_path, monkeypatch):
+def test_the_weights_before_tuning_are_kept_if_they_are_better(dataset, config, tmp_path, monkeypatch):
     measured = iter([0.9, 0.1, 0.2])
     values = lambda *_: lambda: {"ndcg@10": next(measured), "recall@10": 0.0}  # noqa: E731
     monkeypatch.setattr("tfrec.models.next_item.fit_end_to_end.validation", values)
@@ -114,12 +114,12 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, t
 
 
 def spoiled(head, place):
-    """As `head`, but its loss (0) or its gradients for the text vectors (2) are not numbers."""
+    """As `head`, but with a loss (0) or gradients for the text vectors (2) that are NaN."""
     return lambda *inputs: [part * np.nan if at == place else part for at, part in enumerate(head(*inputs))]
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(dataset, config, tmp_path, monkeypatch):
     monkeypatch.setattr(EndToEndTrainer, "_head_gradients", spoiled(EndToEndTrainer._head_gradients, 0))
     with pytest.raises(TfrecError, match=r"became nan at step 1 of the epoch.*--resume"):
         train(dataset, tmp_path / "run", config)
@@ -128,17 +128,17 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_checkpoint(d
 
 @pytest.fixture(scope="module")
 def fit(dataset, config):
-    """Before its first step."""
+    """The second stage, before its first step."""
     encoder = load_encoder(config.encoder.name)
     recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
-    return EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
+    return EndToEndFit(dataset, build_microbatched_encoder(dataset, encoder, config), recommender, config)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "place", [0, pytest.param(2, marks=pytest.mark.nightly), pytest.param(None, marks=pytest.mark.nightly)]
 )
-def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monkeypatch, place):
+def test_a_step_whose_loss_or_gradient_is_not_finite_changes_no_weight(fit, monkeypatch, place):
     if place is not None:
         monkeypatch.setattr(fit.model, "_head", spoiled(fit.model._head, place))
     before = [weight.numpy() for weight in fit.model.trainable_weights]
@@ -152,24 +152,24 @@ def test_a_step_whose_loss_or_gradient_is_no_number_changes_no_weight(fit, monke
 
 
 @pytest.mark.slow
-def test_a_step_on_changed_sequences_and_shortened_texts_trains_and_is_the_same_when_it_is_done_again(dataset, config):
+def test_a_step_with_augmentation_and_shortened_texts_is_repeatable(dataset, config):
     changed = [f"training.augmentation.{name}=0.3" for name in ("crop", "drop", "mask", "substitute", "words")]
     config = config.with_values([*changed, "training.contrastive=0.5"])
     encoder = load_encoder(config.encoder.name)
     losses, read = [], []
     for _ in range(2):
         recommender = build_next_item_model(dataset, encoder.encode(dataset.texts), config)
-        fit = EndToEndFit(dataset, passes_of(dataset, encoder, config), recommender, config)
+        fit = EndToEndFit(dataset, build_microbatched_encoder(dataset, encoder, config), recommender, config)
         given = batches(fit.windows, config, 8, 0, 1, fit.augmentation)
         losses.append([float(fit.model.train_step(batch)["loss"]) for batch in given.take(2)])
-        read.append(fit.model.passes._current.lengths.sum())
+        read.append(fit.model.microbatched_encoder._current.lengths.sum())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and np.isfinite(losses).all()
-    assert read[0] == read[1] < fit.model.passes.tokens.lengths.sum()
+    assert read[0] == read[1] < fit.model.microbatched_encoder.tokens.lengths.sum()
 
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_run_starts_from_another_and_items_it_does_not_know_at_their_text(dataset, config, tuned, tmp_path):
+def test_a_warm_start_keeps_known_items_and_starts_new_ones_at_their_text(dataset, config, tuned, tmp_path):
     frozen = config.with_values(["encoder.trainable=false"])
     first = train(dataset, tmp_path / "first", frozen)
     still = [
@@ -207,20 +207,20 @@ def test_a_run_starts_from_another_and_items_it_does_not_know_at_their_text(data
         ("training.start_from=nowhere", "nowhere is not a run"),
     ],
 )
-def test_knobs_that_do_not_go_together_are_refused_and_leave_nothing(dataset, config, tmp_path, change, words):
+def test_options_that_cannot_be_combined_are_refused_and_no_folder_is_left(dataset, config, tmp_path, change, words):
     with pytest.raises(InvalidInput, match=words):
         train(dataset, tmp_path / "run", config.with_values([change]))
     assert not list(tmp_path.glob("run*"))
 
 
 @pytest.mark.slow
-def test_a_start_of_another_shape_is_refused(dataset, config, tuned, tmp_path):
+def test_starting_from_a_model_of_another_shape_is_refused(dataset, config, tuned, tmp_path):
     with pytest.raises(InvalidInput, match="dim 16 there and 8 here"):
         train(dataset, tmp_path / "run", config.with_values([f"training.start_from={tuned.path}", "model.dim=8"]))
 
 
 @pytest.mark.slow
-def test_a_run_from_before_a_knob_existed_can_be_started_from(dataset, config, tuned, tmp_path):
+def test_training_can_start_from_a_run_older_than_an_option(dataset, config, tuned, tmp_path):
     old = shutil.copytree(tuned.path, tmp_path / "old")
     manifest = json.loads((old / "manifest.json").read_text())
     del manifest["model"]["repeat_kinds"]
@@ -231,14 +231,14 @@ def test_a_run_from_before_a_knob_existed_can_be_started_from(dataset, config, t
 
 
 @pytest.mark.slow
-def test_a_pair_whose_layers_are_not_known_is_refused(dataset, config, tiny_encoder, tmp_path):
+def test_an_encoder_with_unknown_layers_is_refused(dataset, config, tiny_encoder, tmp_path):
     pair = f"encoder.name={tiny_encoder}/preprocessor|{tiny_encoder}/encoder"
     with pytest.raises(InvalidInput, match="layers are known"):
         train(dataset, tmp_path / "run", config.with_values([pair]))
 
 
 @pytest.mark.slow
-def test_frozen_stays_the_default_and_writes_no_encoder(dataset, config, tmp_path):
+def test_the_encoder_is_frozen_by_default_and_not_saved(dataset, config, tmp_path):
     assert not RunConfig().encoder.trainable
     run = train(dataset, tmp_path / "run", config.with_values(["encoder.trainable=false"]))
     assert not (run.path / "encoder").exists()

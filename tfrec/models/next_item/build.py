@@ -1,4 +1,4 @@
-"""A NextItemModel for a dataset, with what is computed from the data before any training."""
+"""Builds a NextItemModel for a dataset, initialised with the text vectors and statistics of the data."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.warm_start import start_from
+from tfrec.models.next_item.warm_start import copy_earlier_weights
 from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 from tfrec.retrieval.approximate.kmeans import neighbourhoods
 
-COMPARED = 100_000
-"""Items of which each text is compared with each other: three minutes. Of more, those in lists near to its own are."""
+MAX_EXACT_ITEMS = 100_000
+"""Up to this catalogue size, text neighbours are exact, which takes three minutes. In larger ones each text is only
+compared with those in the nearest clusters."""
 
 
 def build_next_item_model(
     dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: TrainedRun | None = None
 ) -> NextItemModel:
-    """A NextItemModel for the dataset, its text path started at the principal components of `text_vectors`.
+    """An untrained NextItemModel for the dataset.
+
+    Its item vectors start from the principal components of the text vectors. Neighbours, popularity and the repeat bias
+    are computed from the training sequences.
 
     Args:
-        dataset: The catalogue and the event kinds.
-        text_vectors: float32 `[num_items, text_dim]`; None builds a model of ids alone.
-        config: Its `model` section gives the sizes; a width above that of the text vectors is cut to it.
-        earlier: The run of `training.start_from`, whose weights are the first ones; None starts anew.
+        dataset: The catalogue, the event kinds and the training sequences.
+        text_vectors: float32 `[num_items, text_dim]`; None for a model of ids alone.
+        config: Sections `model` and `training`. A `model.dim` above the width of the text vectors is reduced to it.
+        earlier: The run of `training.start_from`, whose weights are copied; None for new weights.
+
+    Raises:
+        InvalidInput: `model.heads` does not divide the width, or the earlier run's model does not fit.
     """
     options = config.model
     text_dim = 0 if text_vectors is None else text_vectors.shape[1]
@@ -70,8 +77,8 @@ def build_next_item_model(
         repeats = min(0.0, repeat_log_odds(training, dataset.num_items))
         model.repeats.start_at(repeats)
     if model.popularity is not None:
-        wanted = training.items[training.is_target]
-        model.popularity.remember(np.bincount(wanted, minlength=dataset.num_items))
+        targets = training.items[training.is_target]
+        model.popularity.remember(np.bincount(targets, minlength=dataset.num_items))
     if model.memory is not None:
         near = alike = None
         counted = taken(training, dataset.event_kinds)
@@ -79,13 +86,13 @@ def build_next_item_model(
             near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window, counted)
         if model.memory.text_k and text_vectors is not None:
             texts = softly_whitened(text_vectors)
-            where = neighbourhoods(texts) if dataset.num_items > COMPARED else None
-            alike = text_neighbours(texts, model.memory.text_k, where)
+            clusters = neighbourhoods(texts) if dataset.num_items > MAX_EXACT_ITEMS else None
+            alike = text_neighbours(texts, model.memory.text_k, clusters)
         frequencies = np.bincount(training.items[counted], minlength=dataset.num_items)
         model.memory.remember(near, alike, frequencies)
     if earlier is not None:
-        start_from(model, dataset, earlier)
-        # No step leads out of a mask, so whether there is one is told by the data, not by the run before.
+        copy_earlier_weights(model, dataset, earlier)
+        # Training cannot undo a mask on repeats, so the data decide about it, not the earlier run.
         if model.repeats is not None and (float(model.repeats.coefficients[1]) < NEVER / 2) != (repeats == NEVER):
             model.repeats.start_at(repeats)
     return model

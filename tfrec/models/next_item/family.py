@@ -1,4 +1,4 @@
-"""NextItemModel as a family: what comes next, from a history."""
+"""The model family of NextItemModel, which predicts the next item of a history."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tfrec.training.fit_result import FitResult
 
 
 def hides_impressions(config: RunConfig, event_kinds: Sequence[str]) -> bool:
-    """Whether there are impressions, and histories are read without them."""
+    """Whether the data have impressions and the model does not read them."""
     return schema.IMPRESSION in event_kinds and not config.model.read_impressions
 
 
 class NextItemFamily(ModelFamily):
-    """Ranks the whole catalogue by the text, ids and neighbours of what was taken before."""
+    """Models that rank the whole catalogue by the texts, ids and neighbours of the items of a history."""
 
     name = "next-item"
     abilities = frozenset(
@@ -46,7 +46,7 @@ class NextItemFamily(ModelFamily):
     export_module = "tfrec.serving.exporting.export_next_item"
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
-        """New items need a model that reads text; tuning needs epochs that are told apart by NDCG@10."""
+        """Whether the model has the ability: new items need a model of texts, tuning needs validation by NDCG@10."""
         if ability is Ability.ADD_ITEMS:
             return config.model.use_text
         if ability is Ability.TUNE:
@@ -54,24 +54,27 @@ class NextItemFamily(ModelFamily):
         return super().can(ability, config)
 
     def reads_text(self, config: RunConfig) -> bool:
-        """As `model.use_text` says."""
+        """Whether `model.use_text` is on."""
         return config.model.use_text
 
     def reads_text_vectors(self, config: RunConfig) -> bool:
-        """As `model.use_text` says."""
+        """Whether `model.use_text` is on."""
         return config.model.use_text
 
     def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
-        """Without impressions, unless `model.read_impressions` asks for them."""
+        """The dataset, without impressions unless `model.read_impressions` is on."""
         if not hides_impressions(config, dataset.event_kinds):
             return dataset
         return DatasetWithoutKind(dataset, schema.IMPRESSION)
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
-        """On frozen text vectors, or, with `encoder.trainable`, with the encoder."""
+        """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder."""
         if config.encoder.trainable:
             if columns := embedding_columns(dataset):
-                raise InvalidInput(f"encoder.trainable reads text alone, the items have {columns}. Leave one out.")
+                raise InvalidInput(
+                    f"encoder.trainable=true works with text alone, but the items have {columns}. "
+                    "Set encoder.trainable=false or remove the columns."
+                )
             return fit_end_to_end(
                 dataset,
                 context.encoder,
@@ -97,13 +100,13 @@ class NextItemFamily(ModelFamily):
         )
 
     def build_model(self, run: TrainedRun) -> NextItemModel:
-        """From the manifest."""
+        """The model that the manifest describes, without its weights."""
         return NextItemModel.from_config(run.manifest["model"])
 
     def scorer(self, run: TrainedRun) -> NextItemScorer:
-        """Of the run's model."""
+        """A scorer with the run's model."""
         return NextItemScorer(run.model)
 
     def item_vectors(self, model: Any) -> np.ndarray:
-        """Of text and id together."""
+        """float32 `[num_items, dim]`: item vectors of text and id together."""
         return model.items.vectors().numpy()

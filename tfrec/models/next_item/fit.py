@@ -1,4 +1,4 @@
-"""Fits a NextItemModel: windows of histories, cosine schedule, validation, checkpoint after every epoch."""
+"""Trains a NextItemModel on a dataset."""
 
 from __future__ import annotations
 
@@ -41,21 +41,27 @@ def fit_next_item(
     shortened: np.ndarray | None = None,
     earlier: TrainedRun | None = None,
 ) -> FitResult:
-    """Fits on the training split, keeps the weights that validate best, and balances the parts of their score.
+    """Trains on the training split, keeps the weights with the best validation metric, and chooses the score weights.
 
-    Every random choice depends on the seed and the position in the run alone, and a checkpoint is written after every
-    epoch: a fit that is killed and resumed ends with the weights of one that was not.
+    All random numbers depend only on the seed and the position in the training, and a checkpoint is written after every
+    epoch. So a training that is killed and resumed ends with the same weights as an uninterrupted one.
 
     Args:
         dataset: Training sequences and validation queries.
-        text_vectors: float32 `[num_items, text_dim]`, or None.
-        config: Sections `model` and `training`.
+        text_vectors: float32 `[num_items, text_dim]`; None for a model of ids alone.
+        config: Sections `model`, `training` and `evaluation`.
         workdir: Folder for checkpoint, weights and history.
-        resume: Whether to go on from the checkpoint in `workdir`, if there is one.
-        after_epoch: Called with each epoch and its metrics, last of all; may raise to stop.
-        shortened: float32 `[versions, num_items, text_dim]`, of `shorter_texts`, read in training in turn with
-            `text_vectors`.
+        resume: bool. Whether to continue from the checkpoint in `workdir`, if there is one.
+        after_epoch: Called at the end of each epoch with its number, from 0, and its metrics; may raise to stop.
+        shortened: float32 `[versions, num_items, text_dim]`, vectors of shortened texts (`shorter_texts`), which
+            alternate with `text_vectors` in training. None for none.
         earlier: The run of `training.start_from`.
+
+    Returns:
+        The model, the history of its epochs and its validation metrics.
+
+    Raises:
+        InvalidInput: No user has two training events, or options do not fit the data or each other.
     """
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
     result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier)
@@ -73,7 +79,12 @@ def fit_frozen(
     shortened: np.ndarray | None = None,
     earlier: TrainedRun | None = None,
 ) -> FitResult:
-    """As `fit_next_item`, but for the balance: what training the encoder goes on from."""
+    """Trains as `fit_next_item` does, but keeps the learned score weights; `fit_end_to_end` continues from the result.
+
+    Args:
+        dataset, text_vectors, config, shortened, earlier: As for `fit_next_item`.
+        loop: Runs the epochs.
+    """
     options = config.training
     warn_of_unlearnt(dataset)
     shares = label_shares(dataset, options.behaviour_weights)
@@ -100,7 +111,7 @@ def fit_frozen(
         versions = None if shortened is None else TextVersions(shortened, options.seed)
         trainer = NextItemTrainer(model, sampler, options.loss, options.contrastive, versions)
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
-        trainer.optimizer.build(trainer.trainable_variables)  # else the first step is traced twice
+        trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice
     augmentation = build_augmentation(config, model, dataset.training())
     best = loop.run(
         Stage(
@@ -114,12 +125,13 @@ def fit_frozen(
             validate_from=int(options.validate_from * options.epochs),
         )
     )
-    chosen = NextItemModel.from_config(model.get_config())  # outside the strategy: one device reads it from here on
-    chosen.load_weights(str(best))
-    return FitResult(model=chosen, history=loop.rows, metrics_valid=loop.metrics)
+    trained = NextItemModel.from_config(model.get_config())  # outside the strategy, on one device
+    trained.load_weights(str(best))
+    return FitResult(model=trained, history=loop.rows, metrics_valid=loop.metrics)
 
 
 def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
+    """Adam with warm-up and cosine decay over `steps`, as section `training` describes it."""
     options = config.training
     schedule = warm_cosine(options.learning_rate, int(options.warmup * steps), steps)
     average = {"use_ema": True, "ema_momentum": options.ema} if options.ema else {}
@@ -127,6 +139,6 @@ def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:
         schedule,
         beta_2=0.98,
         clipnorm=5.0,
-        weight_decay=options.weight_decay or None,  # of 0, Keras would read and write every weight for nothing
+        weight_decay=options.weight_decay or None,  # with 0, Keras would still update every weight
         **average,
     )

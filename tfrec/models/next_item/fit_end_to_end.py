@@ -1,4 +1,4 @@
-"""Fits a NextItemModel and then its encoder with it; the run gets an encoder of its own."""
+"""Trains a NextItemModel, then its encoder with it; the run gets its own fine-tuned encoder."""
 
 from __future__ import annotations
 
@@ -46,44 +46,45 @@ def fit_end_to_end(
     resume: bool = False,
     earlier: TrainedRun | None = None,
 ) -> FitResult:
-    """Fits with the frozen encoder for `training.epochs`, then recommender and encoder for `training.encoder_epochs`.
+    """Trains with a frozen encoder for `training.epochs`, then recommender and encoder for `training.encoder_epochs`.
 
-    The first stage costs little, and its head does not spoil the encoder with its first gradients; with
-    `training.start_from` an earlier run stands in its place. The second goes on with the encoder at
-    `training.encoder_learning_rate` and the recommender at no more than ten times that. The catalogue is read anew
-    before each validation. The weights that validate best are kept, the frozen start among them: where tuning does not
-    help, the run is as good as without.
+    The first stage is cheap, and spares the encoder the large gradients of an untrained recommender; with
+    `training.start_from` an earlier run takes its place. In the second stage the encoder has the learning rate
+    `training.encoder_learning_rate`, and the recommender at most ten times as much. The catalogue is encoded again
+    before each validation. The weights with the best validation metric are kept. The weights before the second stage
+    are compared too, so a run is not worse on validation than without it.
 
     Args:
         dataset: Training sequences and validation queries.
-        encoder: What reads the texts; its layers have to be known.
-        text_vectors: float32 `[num_items, text_dim]`, of that encoder.
+        encoder: The text encoder; its layers must be known, so that they can be trained.
+        text_vectors: float32 `[num_items, text_dim]`, computed by this encoder.
         config: Sections `encoder`, `model` and `training`.
-        workdir: Folder for checkpoints, weights, history and the tuned encoder.
-        resume: Whether to go on from the checkpoints in `workdir`.
-        earlier: The run of `training.start_from`, in place of the first stage.
+        workdir: Folder for checkpoints, weights, history and the fine-tuned encoder.
+        resume: bool. Whether to continue from the checkpoints in `workdir`.
+        earlier: The run of `training.start_from`, which replaces the first stage.
 
     Returns:
-        The fit, with the hash of the tuned encoder, which is in `workdir`.
+        The model, its history and metrics, and the fine-tuned encoder, which is also saved in `workdir`.
 
     Raises:
-        InvalidInput: There is no encoder to train, or a option that does not go together with training it.
-        TfrecError: The loss or a gradient is not finite; the last epoch's checkpoint stays.
+        InvalidInput: There is no encoder to train, or an option cannot be combined with training it.
+        TfrecError: The loss or a gradient is not finite; the checkpoint of the last epoch is kept.
     """
     if encoder is None or text_vectors is None:
         raise InvalidInput("encoder.trainable=true needs a model that reads text. Set model.use_text=true.")
-    _refuse(config)
+    _check_options(config)
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget)
-    passes = passes_of(dataset, encoder, config)
+    microbatched_encoder = build_microbatched_encoder(dataset, encoder, config)
     if earlier is not None:
         recommender = build_next_item_model(dataset, text_vectors, config, earlier)
     else:
         recommender = fit_frozen(dataset, text_vectors, config, loop).model
-    result = EndToEndFit(dataset, passes, recommender, config).run(loop)
+    result = EndToEndFit(dataset, microbatched_encoder, recommender, config).run(loop)
 
     folder = workdir / ENCODER_FOLDER
-    merged, source = merge_lora(passes.model, passes.config), f"{Path(config.encoder.name).name}, tuned"
-    save_tuned(folder, encoder, merged, source=source, force=True)  # of the same run, before it was interrupted
+    merged = merge_lora(microbatched_encoder.model, microbatched_encoder.config)
+    source = f"{Path(config.encoder.name).name}, tuned"
+    save_tuned(folder, encoder, merged, source=source, force=True)  # over that of an interrupted attempt of this run
     tuned = load_encoder(folder, precision=config.encoder.precision)
     vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
@@ -95,7 +96,8 @@ def fit_end_to_end(
     return result
 
 
-def _refuse(config: RunConfig) -> None:
+def _check_options(config: RunConfig) -> None:
+    """Raises `InvalidInput` for options that do not work with a trainable encoder."""
     options = config.training
     for name, value, wanted in (("ema", options.ema, 0.0), ("strategy", options.strategy, "none")):
         if value != wanted:
@@ -104,8 +106,16 @@ def _refuse(config: RunConfig) -> None:
             )
 
 
-def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig) -> MicrobatchedEncoder:
-    """The encoder over the catalogue's texts as `config` wants it trained: precision, adapters, memory."""
+def build_microbatched_encoder(
+    dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig
+) -> MicrobatchedEncoder:
+    """The trainable encoder with the texts of the catalogue.
+
+    Args:
+        dataset: Its item texts.
+        encoder: The encoder to start from.
+        config: Sections `encoder` (sequence length, LoRA) and `training` (seed, precision, memory).
+    """
     options = config.training
     keras.utils.set_random_seed(options.seed)
     model, shape = trainable_model(encoder, "mixed_bfloat16" if options.mixed_bfloat16 else "float32")
@@ -116,19 +126,19 @@ def passes_of(dataset: PreparedDataset, encoder: TextEncoder, config: RunConfig)
 
 
 class EndToEndFit:
-    """The second stage: recommender and encoder together.
+    """The second stage, in which recommender and encoder are trained together.
 
     Args:
         dataset: Training sequences and validation queries.
-        passes: The encoder over the catalogue's texts.
-        recommender: Fitted already, or not.
+        microbatched_encoder: The trainable encoder with the texts of the catalogue.
+        recommender: The model, usually trained with the frozen encoder.
         config: Sections `model` and `training`.
     """
 
     def __init__(
         self,
         dataset: PreparedDataset,
-        passes: MicrobatchedEncoder,
+        microbatched_encoder: MicrobatchedEncoder,
         recommender: NextItemModel,
         config: RunConfig,
     ) -> None:
@@ -141,38 +151,42 @@ class EndToEndFit:
         total = self.steps * options.encoder_epochs
         counts = dataset.items[schema.TRAIN_COUNT].to_numpy()
         sampler = CandidateSampler(options.encoder_negatives, counts, options.encoder_sample, options.seed)
-        frozen = unfreezing(len(passes.groups), options.encoder_unfreeze * total)
         self.model = EndToEndTrainer(
-            recommender, passes, sampler, frozen, options.augmentation.words, options.contrastive
+            recommender,
+            microbatched_encoder,
+            sampler,
+            unfreezing_schedule(len(microbatched_encoder.groups), options.encoder_unfreeze * total),
+            options.augmentation.words,
+            options.contrastive,
         )
         self.augmentation = build_augmentation(config, recommender, dataset.training())
         slow, fast = options.encoder_learning_rate, min(options.learning_rate, 10 * options.encoder_learning_rate)
         schedule = warm_cosine(fast, int(options.warmup * total), total)
         head = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay, beta_2=0.98, clipnorm=5.0)
-        groups = [group.trainable_variables for group in passes.groups]
-        everything = passes.variables()
+        groups = [group.trainable_variables for group in microbatched_encoder.groups]
+        everything = microbatched_encoder.variables()
         groups[-1] = groups[-1] + everything[sum(map(len, groups)) :]
         rate = warm_cosine(slow, int(options.warmup * total), total)
         layerwise = LayerwiseOptimizer(
             groups, lambda step: float(rate(step)), options.encoder_layer_decay, options.weight_decay
         )
         self.model.compile(head, layerwise)
-        self._measure = validation(recommender, dataset, config)
+        self._validate = validation(recommender, dataset, config)
 
     def validate(self) -> dict[str, float]:
-        """The catalogue read anew, and measured."""
+        """The validation metrics, after the catalogue is encoded with the current encoder."""
         self.model.refresh("bfloat16" if self.config.training.mixed_bfloat16 else "float32")
-        return self._measure()
+        return self._validate()
 
     def measure_start(self) -> dict[str, float]:
-        """What the recommender is measured at before the encoder is trained."""
-        metrics = self._measure()
+        """The validation metrics before the encoder is trained, which are also printed."""
+        metrics = self._validate()
         if metrics:
             say("Before the encoder is trained: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
         return metrics
 
     def run(self, loop: FitLoop) -> FitResult:
-        """Fits; returns the recommender with the weights that validated best, the encoder having them too."""
+        """Trains both; on return, recommender and encoder have the weights with the best validation metric."""
         options = self.config.training
         best = loop.run(
             Stage(
@@ -194,14 +208,18 @@ class EndToEndFit:
         return FitResult(self.recommender, loop.rows, loop.metrics)
 
 
-def unfreezing(groups: int, steps: float) -> Callable[[int], int]:
-    """Step to how many of the lowest groups are frozen: all but the topmost at first, one less at a time, none from
-    `steps` on.
+def unfreezing_schedule(groups: int, steps: float) -> Callable[[int], int]:
+    """A function from the step to the number of lowest groups that are frozen: at first all but the topmost, then one
+    after the other fewer, and none from `steps` on (gradual unfreezing).
+
+    Args:
+        groups: int. Number of groups.
+        steps: float. Step from which no group is frozen.
 
     Example:
-        >>> [unfreezing(3, 10)(step) for step in (0, 4, 5, 9, 10)]
+        >>> [unfreezing_schedule(3, 10)(step) for step in (0, 4, 5, 9, 10)]
         [2, 2, 1, 1, 0]
-        >>> unfreezing(3, 0)(0)
+        >>> unfreezing_schedule(3, 0)(0)
         0
     """
 

@@ -1,4 +1,4 @@
-"""The weights of an earlier run as the first ones of a new training."""
+"""Warm start: the weights of an earlier run, copied into a new model before training."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.progress import say
 
-_FREE = (
+_MAY_DIFFER = (
     *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history", "popular"),
     *("seed", "dropout", "item_dropout", "id_dropout", "temperature", "dtype_policy", "name"),
 )
-"""What may differ between the two models: no weight that is taken over depends on it."""
+"""Options that may differ between the two models, because the shape of no copied weight depends on them."""
 
 
-def start_from(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
-    """Gives `model` the weights of a run: those of items by their ids, all others as they are.
+def copy_earlier_weights(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
+    """Copies the weights of an earlier run into `model`; the weights of items are matched by item id.
 
-    Items that the run does not know keep their start, at their text alone. Text vectors, neighbours and popularity stay
-    those of `dataset`. Items are read with the run's projection: another encoder may be used as long as its vectors lie
-    close to those of the run's.
+    Items that are new keep their initial weights, so their vectors depend on their text alone. Text vectors, neighbours
+    and popularity remain those of `dataset`. The projection of text vectors is copied, so another encoder may be used
+    only if its vectors are close to those of the run's encoder.
 
     Args:
-        model: Built for `dataset`.
+        model: A model built for `dataset`.
         dataset: The catalogue and the event kinds of the new training.
-        run: The earlier run, of a next-item model.
+        run: The earlier run, with a next-item model.
 
     Raises:
-        InvalidInput: Its model has another shape or other event kinds.
+        InvalidInput: The run's model has another shape or other event kinds.
     """
     theirs, ours = run.manifest["model"], model.get_config()
-    differ = [name for name in ours if name not in _FREE and theirs.get(name, ours[name]) != ours[name]]
+    differ = [name for name in ours if name not in _MAY_DIFFER and theirs.get(name, ours[name]) != ours[name]]
     if differ:
-        told = ", ".join(f"{name} {theirs[name]} there and {ours[name]} here" for name in differ)
+        differences = ", ".join(f"{name} {theirs[name]} there and {ours[name]} here" for name in differ)
         raise InvalidInput(
-            f"training.start_from: the model of {run.path} has another shape: {told}. Use its config.yaml."
+            f"training.start_from: the model of {run.path} has another shape: {differences}. Use its config.yaml."
         )
     if run.event_kinds != dataset.event_kinds:
         raise InvalidInput(
             f"training.start_from: {run.path} knows the event kinds {run.event_kinds}, the dataset has "
-            f"{dataset.event_kinds}. Train anew."
+            f"{dataset.event_kinds}. Train without training.start_from."
         )
     _copy(run, model, dataset)
 
@@ -67,4 +67,4 @@ def _copy(run: TrainedRun, model: NextItemModel, dataset: PreparedDataset) -> No
         ids = model.items.ids.numpy()
         ids[rows >= 0] = old.items.ids.numpy()[rows[rows >= 0]]
         model.items.ids.assign(ids)
-    say(f"Starting from {run.path}: {int((rows >= 0).sum())} of {len(rows)} items are known there")
+    say(f"Starting from {run.path}, which knows {int((rows >= 0).sum())} of {len(rows)} items")
