@@ -1,1 +1,1 @@
-"""NextItemModel: a history of items to scores of the whole catalogue."""
+"""NextItemModel: scores of the whole catalogue from a history."""

@@ -1,4 +1,4 @@
-"""NextItemModel: what people did, read through what items say, to the item they take next."""
+"""NextItemModel: scores of the next item, from a history of items with texts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from tfrec.models.shared.step_dropout import StepDropout
 class NextItemModel(keras.Model):
     """A causal transformer over a user's history, with a cosine softmax over the catalogue.
 
-    Item vector = P · text + id (`ItemTable`). A history of item vectors, event kinds and, when asked, time gaps goes
-    through a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score of an item
-    is the cosine to the newest position's output, divided by a learned temperature, plus what the history's neighbours
-    say (`NeighbourMemory`), plus a learned bias on items that are in the history already (`RepeatBias`), plus one on
-    the most popular items where validation asks for it (`PopularityBias`).
+    An item vector is P · text + id (`ItemTable`). The item vectors of a history, with event kinds and optionally time
+    gaps, are encoded by a causal transformer (SASRec, Kang & McAuley 2018, https://arxiv.org/abs/1808.09781). The score
+    of an item is the sum of
 
-    Called, it gives the transformer's states; `predict` gives what is wanted of a fitted model, the scores of the whole
-    catalogue, float32 `[histories, num_items]`. `NextItemTrainer` trains it.
+    - its cosine to the output at the newest position, divided by a learned temperature,
+    - the score of the neighbours of the history (`NeighbourMemory`),
+    - a learned bias if it is in the history already (`RepeatBias`),
+    - a bias if it is among the most popular items, should validation ask for one (`PopularityBias`).
+
+    A call returns the hidden states of the transformer; `predict` returns the scores of the whole catalogue, float32
+    `[histories, num_items]`. `NextItemTrainer` trains the model.
 
     Args:
         num_items: int. Items in the catalogue.
@@ -38,26 +41,26 @@ class NextItemModel(keras.Model):
         dim: int. Width of the model; must be divisible by `heads` and, with text, at most `text_dim`.
         layers: int. Transformer blocks.
         heads: int. Attention heads.
-        max_history: int. Events the transformer reads, the newest ones.
-        memory_history: int. Events that the bias on repeats reads, the newest ones; at least `max_history`. The memory
-            reads as many, but no more than 200. In training both read what the transformer reads.
+        max_history: int. Number of newest events that the transformer encodes.
+        memory_history: int. Number of newest events that the repeat bias uses; at least `max_history`. The neighbour
+            memory uses as many, but at most 200. In training, both use the events that the transformer encodes.
         dropout: float in [0, 1).
-        temperature: float. Where the learned temperature starts.
-        use_id: bool. Whether items have a vector of their own beside their text.
-        id_rate: float. Speed of that vector relative to the learning rate (`ItemTable`).
-        id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step.
-        item_dropout: float in [0, 1). Share of the numbers of all item vectors left out of a training step's scores.
-        repeat_bias: bool. Whether to learn the bias on items already in the history.
-        repeat_kinds: bool. Whether it differs by the kind of the newest event on the item.
-        neighbours: int. Neighbours of an item by shared histories that the memory keeps; 0 for none.
-        text_neighbours: int. Neighbours of an item by text; 0 for none.
-        neighbour_window: int. Distance within which two events were counted for them.
-        popular: int. Most popular items whose scores may be raised; 0 for none.
-        time_gaps: bool. Whether to read time gaps. Off by default: the served signatures carry no times, so a served
-            model reads every gap as 0.
-        seed: int. Of the initial weights and the dropout masks.
-        dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores stay float32.
-        name: str. Of the Keras model.
+        temperature: float. Initial value of the learned temperature.
+        use_id: bool. Whether items have a learned id vector in addition to their text.
+        id_rate: float. Learning rate of the id vectors relative to that of the other weights (`ItemTable`).
+        id_dropout: float in [0, 1). Share of the items whose id vector is 0 in a training step.
+        item_dropout: float in [0, 1). Dropout rate of the item vectors as candidates.
+        repeat_bias: bool. Whether to learn a bias on items that are in the history already.
+        repeat_kinds: bool. Whether this bias depends on the kind of the newest event on the item.
+        neighbours: int. Number of co-occurrence neighbours of an item in the neighbour memory; 0 for none.
+        text_neighbours: int. Number of text neighbours of an item in the neighbour memory; 0 for none.
+        neighbour_window: int. Maximum distance of two events whose co-occurrence was counted.
+        popular: int. Number of most popular items with a popularity bias; 0 for none.
+        time_gaps: bool. Whether to use time gaps. Off by default, because the served signatures have no times, so a
+            served model would read every gap as 0.
+        seed: int. Seed of the initial weights and the dropout masks.
+        dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores are always float32.
+        name: str. Name of the Keras model.
 
     Inputs (a dict, padded on the right):
         history_items: int32 `[batch, length]`, oldest first, −1 is padding.
@@ -65,8 +68,8 @@ class NextItemModel(keras.Model):
         history_gaps: float32 `[batch, length]`, log(1 + seconds since the event before).
 
     Returns:
-        float32 `[batch, length, dim]`: at each position the state after the prefix that ends there. `query` turns the
-        newest into a query; the query of an empty history is 0, so that all items score 0 beside their popularity.
+        float32 `[batch, length, dim]`, at each position the state after the prefix that ends there. `query` turns
+        the newest one into a query. The query of an empty history is 0, so popularity is the only part of its scores.
 
     Example:
         >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
@@ -136,24 +139,21 @@ class NextItemModel(keras.Model):
             "log_temperature", (), initializer=keras.initializers.Constant(float(np.log(temperature)))
         )
 
-        # What is added to the scores is built here, before weights are loaded or saved.
+        # The other parts of the score are built here, before weights are loaded or saved.
         no_item = tf.fill([1, 1], -1)
         self.repeats: RepeatBias | None = None
         if repeat_bias:
             self.repeats = RepeatBias(num_event_kinds if repeat_kinds else 0, name="repeat_bias")
-        remembers = bool(neighbours or text_neighbours)
-        self.memory = (
-            NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
-            if remembers
-            else None
-        )
+        self.memory: NeighbourMemory | None = None
+        if neighbours or text_neighbours:
+            self.memory = NeighbourMemory(num_items, neighbours, text_neighbours, neighbour_window, name="memory")
         self.popularity = PopularityBias(popular, name="popularity") if popular else None
         if self.repeats is not None:
             self.repeats(no_item)
         if self.memory is not None:
             self.memory(no_item)
 
-        # Items that training never sees are no negatives: they would be pushed away for being new.
+        # −1e9 for items without a training event. As negatives they would be pushed away just for being new.
         self.unseen = self.add_weight("unseen", shape=(num_items,), initializer="zeros", trainable=False)
 
         # === Config ===
@@ -162,50 +162,58 @@ class NextItemModel(keras.Model):
         self._init_config = config
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Query of each whole history, float32 `[batch, dim]`; its dot product with an item vector is a score."""
-        inputs = self._kept({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
-        return self._newest(self(inputs, training=False), inputs[schema.HISTORY_ITEMS] >= 0)
-
-    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor, kinds: tf.Tensor | None = None) -> tf.Tensor:
-        """Query of histories given as vectors: of `text_to_vector`, for items that the catalogue does not know, or rows
-        of `history_vectors`.
+        """The query of each history, float32 `[batch, dim]`; its dot product with `item_vectors` is the cosine score.
 
         Args:
-            vectors: float32 `[batch, length, dim]`, oldest first, padded on the right.
-            mask: bool `[batch, length]`, true at real events.
+            inputs: As the model's.
+        """
+        inputs = self._newest_events({name: tf.convert_to_tensor(value) for name, value in inputs.items()})
+        return self._newest_query(self(inputs, training=False), inputs[schema.HISTORY_ITEMS] >= 0)
+
+    def query_from_vectors(self, vectors: tf.Tensor, mask: tf.Tensor, kinds: tf.Tensor | None = None) -> tf.Tensor:
+        """The query of each history of vectors, such as those of `text_to_vector` for items outside the catalogue.
+
+        Args:
+            vectors: float32 `[batch, length, dim]`, oldest first, padded on the right; like rows of `history_vectors`.
+            mask: bool `[batch, length]`, true at events, false at padding.
             kinds: int32 `[batch, length]`, event kinds, −1 for an unknown one. None for all unknown.
 
         Returns:
-            float32 `[batch, dim]`; 0 where a history is empty.
+            float32 `[batch, dim]`; 0 for an empty history.
         """
         vectors = vectors * tf.cast(mask, vectors.dtype)[..., None]
         kinds = tf.fill(tf.shape(mask), -1) if kinds is None else kinds
-        return self._newest(self.body([vectors, kinds, tf.zeros(tf.shape(mask))], training=False), mask)
+        return self._newest_query(self.body([vectors, kinds, tf.zeros(tf.shape(mask))], training=False), mask)
 
     def item_vectors(self) -> tf.Tensor:
-        """All items as they are scored, float32 `[num_items, dim]`, of unit length."""
+        """The vectors of all items as candidates, float32 `[num_items, dim]`, of unit length."""
         return tf.math.l2_normalize(self.items.vectors(), axis=-1)
 
     def history_vectors(self) -> tf.Tensor:
-        """All items as a history reads them, float32 `[num_items, dim]`, of the length their text gives them."""
+        """The vectors of all items in a history, float32 `[num_items, dim]`, which are not normalised."""
         return self.items.vectors()
 
     def text_to_vector(self, text_vectors: tf.Tensor) -> tf.Tensor:
-        """Items known by their text alone, as a history reads them: float32 `[..., text_dim]` to `[..., dim]`."""
+        """The vectors in a history of items given by text alone, float32 `[..., dim]`.
+
+        Args:
+            text_vectors: float32 `[..., text_dim]`, vectors of the text encoder.
+        """
         return self.items.of_text(text_vectors)
 
     def adjustment(
         self, history_items: tf.Tensor, history_events: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """What to add to the scores of which items beside the cosine: repeats, neighbours and popularity.
+        """The parts of the scores other than the cosine (neighbours, repeats, popularity), as item indices and values.
 
         Args:
             history_items: int32 `[batch, length]`, −1 is padding.
             history_events: int32 `[batch, length]`, −1 is padding or an unknown kind. None for all unknown.
 
         Returns:
-            indices: int32 `[batch, m]`, 0 at padding. values: float32 `[batch, m]`, 0 at padding. Those of an item that
-            occurs several times add up; m is fixed by the length and the model.
+            indices: int32 `[batch, m]`, 0 at padding. values: float32 `[batch, m]`, to be added to the scores of these
+            items, 0 at padding. An item may occur several times, and its values add up. m depends only on the length
+            and the model.
         """
         history_items = tf.convert_to_tensor(history_items)
         parts = [] if self.repeats is None else [self.repeats(history_items, history_events)]
@@ -215,11 +223,12 @@ class NextItemModel(keras.Model):
         return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
 
     def scores(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
-        """Scores of the whole catalogue for each history, float32 `[batch, num_items]`.
+        """Scores of the whole catalogue, float32 `[batch, num_items]`.
 
         Args:
             inputs: As the model's.
-            vectors: `history_vectors()`, for a caller who asks often; None computes them.
+            vectors: float32 `[num_items, dim]`, `history_vectors()`, so that a caller with many batches computes them
+                once; None computes them here.
         """
         inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
         items = inputs[schema.HISTORY_ITEMS]
@@ -231,14 +240,18 @@ class NextItemModel(keras.Model):
         return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
-        """As `scores`, without what the memory and the biases on repeats and popularity add."""
-        kept = self._kept(inputs)
+        """The network's part of `scores` (cosines over the temperature), float32 `[batch, num_items]`.
+
+        Args:
+            inputs, vectors: As for `scores`.
+        """
+        newest = self._newest_events(inputs)
         vectors = self.history_vectors() if vectors is None else vectors
-        query = self._newest(self._read(vectors, kept, training=False), kept[schema.HISTORY_ITEMS] >= 0)
+        query = self._newest_query(self._encode(vectors, newest, training=False), newest[schema.HISTORY_ITEMS] >= 0)
         return tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        """Scores of one batch for `predict`; targets and weights that come with the inputs are not read."""
+        """The scores of a batch for `predict`; targets and sample weights are ignored."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.scores(inputs)
 
@@ -249,21 +262,22 @@ class NextItemModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NextItemModel:
         return cls(**config)
 
-    def _read(self, vectors: tf.Tensor, inputs: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-        """The model's output, given the vectors of all items."""
+    def _encode(self, vectors: tf.Tensor, inputs: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """The output of the model, from `history_vectors()`: float32 `[batch, length, dim]`."""
         history = lookup(vectors, inputs[schema.HISTORY_ITEMS])
         return self.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
 
-    def _kept(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The newest `max_history` events of longer histories."""
+    def _newest_events(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The inputs, cut to the newest `max_history` events."""
         places = newest_places(inputs[schema.HISTORY_ITEMS], self.max_history)
         return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
 
     def scaled(self, hidden: tf.Tensor) -> tf.Tensor:
-        """The transformer's output as unit vectors over the temperature: their dot products with items are scores."""
+        """Queries of hidden states: unit vectors divided by the temperature, float32 of the shape of `hidden`."""
         return tf.math.l2_normalize(hidden, axis=-1) * tf.exp(-self.log_temperature)
 
-    def _newest(self, positions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def _newest_query(self, positions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """The query at the last position where `mask` is true, float32 `[batch, dim]`; 0 where there is none."""
         length = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         newest = tf.gather(positions, tf.maximum(length - 1, 0), axis=1, batch_dims=1)
         return self.scaled(newest) * tf.cast(length > 0, tf.float32)[:, None]

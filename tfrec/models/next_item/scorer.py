@@ -1,4 +1,4 @@
-"""NextItemModel as a Scorer: histories in, NumPy scores of the whole catalogue out."""
+"""NextItemScorer: a NextItemModel as a `Scorer` of the whole catalogue."""
 
 from __future__ import annotations
 
@@ -12,35 +12,43 @@ from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.models.next_item.model import NextItemModel
 
-_KEPT = "_scores_as_a_graph"
+_TRACED_SCORES = "_scores_as_a_graph"
 
 
 class NextItemScorer:
-    """Scores with a NextItemModel, traced once a model, however many scorers it gets.
+    """Scores histories with a NextItemModel. All scorers of a model share one traced graph.
 
-    The item vectors are computed when the scorer is made; after more training, `refresh` computes them anew.
+    The item vectors are computed when the scorer is made, and again by `refresh`, which is needed after more training.
+
+    Args:
+        model: The model.
     """
 
     name = "next-item"
 
     def __init__(self, model: NextItemModel) -> None:
         self.model, self.num_items = model, model.num_items
-        self._scores = _graph_of(model)
+        self._scores = _traced_scores(model)
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes the item vectors from the model as it is now."""
+        """Computes the item vectors with the current weights of the model."""
         self._vectors = tf.convert_to_tensor(self.model.history_vectors())
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`: the score of every item for the given rows of `histories`."""
+        """Scores of all items, float32 `[len(rows), num_items]`.
+
+        Args:
+            histories: Histories in the indices of the model's catalogue.
+            rows: int `[n]`, rows of `histories` to score.
+        """
         return self._scores(history_batch(histories, rows, self.model.memory_history), self._vectors).numpy()
 
 
-def _graph_of(model: NextItemModel) -> Callable[[dict[str, np.ndarray], tf.Tensor], tf.Tensor]:
-    """`model.scores`, traced when it is first called; it reads the model's variables as they are then."""
-    kept = model.__dict__  # past Keras, which would track it
-    if _KEPT not in kept:
+def _traced_scores(model: NextItemModel) -> Callable[[dict[str, np.ndarray], tf.Tensor], tf.Tensor]:
+    """`model.scores` as a graph, traced at the first call. It uses the values that the variables have when called."""
+    attributes = model.__dict__  # not by setattr: Keras would track the function
+    if _TRACED_SCORES not in attributes:
         spec = {
             schema.HISTORY_ITEMS: tf.TensorSpec([None, None], tf.int32),
             schema.HISTORY_EVENTS: tf.TensorSpec([None, None], tf.int32),
@@ -48,5 +56,7 @@ def _graph_of(model: NextItemModel) -> Callable[[dict[str, np.ndarray], tf.Tenso
         }
         vectors = tf.TensorSpec([model.num_items, model.dim], tf.float32)
         graph = tf.function(lambda inputs, vectors: model.scores(inputs, vectors), input_signature=[spec, vectors])
-        kept[_KEPT] = lambda inputs, vectors: graph(inputs, vectors)  # not as it is: exports save what looks like one
-    return kept[_KEPT]
+        attributes[_TRACED_SCORES] = lambda inputs, vectors: graph(
+            inputs, vectors
+        )  # wrapped: exports would save a tf.function
+    return attributes[_TRACED_SCORES]

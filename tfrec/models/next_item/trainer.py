@@ -1,4 +1,4 @@
-"""NextItemTrainer: what a NextItemModel is trained with."""
+"""NextItemTrainer: trains a NextItemModel."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from tfrec.models.shared.text_dropout import TextVersions
 class NextItemTrainer(keras.Model):
     """Trains a NextItemModel to predict, after each event of a history, the item of the next.
 
-    Its weights are those of `backbone`, in their order, and `save_weights` writes what `backbone.load_weights` reads.
+    Its weights are those of `backbone`, in the same order, and its `save_weights` writes a file for
+    `backbone.load_weights`.
 
     Args:
-        backbone: The model to be trained.
-        sampler: What draws the candidates that a step scores; None scores the whole catalogue.
-        kind: "softmax"; with a sampler also "gbce" or "bpr".
-        contrastive: float. Weight of the loss that tells two views of a sequence from those of others.
-        versions: Shortened texts, used in turn with an item's own; None for none.
-        name: Name of the Keras model.
+        backbone: The model to train.
+        sampler: Draws the candidates that a step scores; None scores the whole catalogue.
+        kind: str. The loss: "softmax", or with a sampler also "gbce" or "bpr".
+        contrastive: float. Weight of the contrastive loss (`contrastive_term`); 0 leaves it out.
+        versions: Vectors of shortened texts, which alternate with those of the full texts; None for none.
+        name: str. Name of the Keras model.
 
-    `compile(optimizer)`, and with `jit_compile=True` the step is compiled by XLA. `fit` takes batches of (inputs,
-    labels): the inputs of `backbone`, and int32 `[batch, length]`, the item that followed each event, −1 where there is
-    none to learn.
+    `compile` takes the optimizer; with `jit_compile=True`, XLA compiles the training step. `fit` takes batches of
+    (inputs, labels): the inputs of `backbone`, and int32 `[batch, length]`, the item that followed each event, −1 at
+    positions without a label.
 
     Example:
         >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
@@ -66,20 +67,20 @@ class NextItemTrainer(keras.Model):
         return self.backbone(inputs, training=training)
 
     def batch_loss(self, inputs: dict[str, tf.Tensor], labels: tf.Tensor, training: bool = True) -> tf.Tensor:
-        """Mean loss of the next item; outside of training over the whole catalogue, and nothing else.
+        """The mean loss of a batch. Outside training it is the next-item loss over the whole catalogue alone.
 
         Args:
-            inputs: As the backbone's, and for the contrastive loss two views (`contrastive_term`).
-            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none to learn.
-            training: Whether dropout is on.
+            inputs: Inputs of the backbone, and for the contrastive loss the two views (`contrastive_term`).
+            labels: int32 `[batch, length]`, the item that followed each event; −1 at positions without a label.
+            training: bool. Whether dropout, sampling of candidates and the contrastive loss are on.
 
         Returns:
-            float32 scalar; 0 when no position has a label.
+            float32 scalar; 0 if no position has a label.
         """
         candidates = None
         if training and self.sampler is not None:
             candidates = step_candidates(self.sampler, inputs, labels, self._step, self.static_shapes)
-        # projected once a step, for the history and for the scores
+        # projected once, for the histories and for the scores
         vectors = self._item_vectors(None if candidates is None else tf.maximum(candidates.items, 0), training)
         loss = next_item_loss(
             self.backbone,
@@ -96,26 +97,26 @@ class NextItemTrainer(keras.Model):
         return loss
 
     def train_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimiser step on (inputs, labels); `fit` calls it."""
+        """One optimizer step on (inputs, labels), as `fit` calls it: the mean loss of the epoch so far."""
         inputs, labels = data
         with tf.GradientTape() as tape:
             loss = self.batch_loss(inputs, labels, training=True)
-            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # gradients of the replicas are summed
+            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # replicas sum their gradients
         gradients = tape.gradient(shared, self.trainable_variables)
-        if self.static_shapes:  # how many rows a sparse gradient has is decided by the batch
+        if self.static_shapes:  # the number of rows of a sparse gradient depends on the batch
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.loss_mean.update_state(loss)
         return {"loss": self.loss_mean.result()}
 
     def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The loss on (inputs, labels) without dropout; `evaluate` calls it."""
+        """The loss on (inputs, labels) without dropout, as `evaluate` calls it: the mean so far."""
         inputs, labels = data
         self.loss_mean.update_state(self.batch_loss(inputs, labels, training=False))
         return {"loss": self.loss_mean.result()}
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        """Scores, as the backbone's `predict`."""
+        """Scores of the whole catalogue, like `backbone.predict`."""
         return self.backbone.predict_step(data)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
@@ -133,7 +134,7 @@ class NextItemTrainer(keras.Model):
 
     @property
     def static_shapes(self) -> bool:
-        """Whether no shape of a step may depend on what is in its batch: where it is compiled by XLA."""
+        """Whether the shapes of a step must not depend on the values of its batch, because XLA compiles it."""
         return bool(self.jit_compile)
 
     @property
@@ -142,7 +143,7 @@ class NextItemTrainer(keras.Model):
         return getattr(getattr(self, "optimizer", None), "iterations", 0)
 
     def _item_vectors(self, rows: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """Vectors of all items, or of int32 `[m]`, float32 `[m, dim]`, as a step reads them."""
+        """The item vectors of a step, float32 `[m, dim]`, of the items `rows` (int32 `[m]`); None for all items."""
         table = self.backbone.items
         if self.versions is None or not training:
             return table.vectors(rows, training=training)

@@ -1,4 +1,4 @@
-"""The layers that read a history: what is added to an item vector, the causal transformer, repeatable dropout."""
+"""The layers that encode a history: event embedding and causal transformer block."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tfrec.models.shared.step_dropout import StepDropout
 
 
 class EventEmbedding(keras.layers.Layer):
-    """What is added to an item vector in a history: its position, event kind and time gap.
+    """Embeds the events of a history: the scaled item vector plus embeddings of position, event kind and time gap.
 
     Args:
-        max_history: int. Positions told apart; older ones share the last.
-        num_event_kinds: int. Kinds told apart; unknown ones (−1) add nothing.
-        time_gaps: bool. Whether time gaps are read; off, they are ignored.
-        scale: float. Where the learned factor of the item vectors starts.
+        max_history: int. Number of position embeddings; later positions use the last one.
+        num_event_kinds: int. Number of event kinds; unknown kinds (−1) add nothing.
+        time_gaps: bool. Whether time gaps are embedded; otherwise they are ignored.
+        scale: float. Initial value of the learned factor on the item vectors.
 
     Call arguments:
         vectors: float32 `[batch, length, dim]`.
@@ -63,15 +63,15 @@ class EventEmbedding(keras.layers.Layer):
 
 
 class CausalBlock(keras.layers.Layer):
-    """A pre-norm transformer block in which no position sees a later one.
+    """A pre-norm transformer block with causal self-attention.
 
-    Histories are padded on the right, so the causal mask is the padding mask too: padding stands after every real
-    event, and no real position looks at it.
+    Histories are padded on the right, so the causal mask is also the padding mask: all padding comes after the events,
+    and no event attends to it.
 
     Args:
-        heads: int. Must divide the width.
+        heads: int. Attention heads; must divide the width.
         dropout: float in [0, 1).
-        seed: int. Of the dropout masks.
+        seed: int. Seed of the dropout masks.
 
     Call arguments:
         inputs: float `[batch, length, dim]`.
@@ -87,7 +87,7 @@ class CausalBlock(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         dim = input_shape[-1]
         if dim % self.heads:
-            raise ValueError(f"Expected a width divisible by heads={self.heads}, received {dim}.")
+            raise ValueError(f"Expected a width divisible by heads={self.heads}; received {dim}.")
         policy = self.dtype_policy
         start = [keras.initializers.GlorotUniform(seed=self.seed + i) for i in range(4)]
         self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
@@ -111,8 +111,8 @@ class CausalBlock(keras.layers.Layer):
         qkv = tf.reshape(self.qkv(hidden), [batch, length, 3, self.heads, width])
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query, key, transpose_b=True) * width**-0.5
-        later = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
-        scores = tf.where(later, scores, tf.constant(-1e9, scores.dtype))
+        visible = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
+        scores = tf.where(visible, scores, tf.constant(-1e9, scores.dtype))
         mixed = tf.matmul(self.drops[3](tf.nn.softmax(scores), training=training), value)
         return self.output_projection(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, hidden.shape[-1]]))
 
