@@ -11,7 +11,7 @@ from tfrec.keras import keras
 from tfrec.training.lazy_adam import LazyAdam
 
 ROWS = 600_000  # of two numbers: a large table
-KNOBS = {"beta_2": 0.98, "clipnorm": 5.0}
+OPTIONS = {"beta_2": 0.98, "clipnorm": 5.0}
 
 
 def learn(optimizer, table, reads, wanted):
@@ -37,7 +37,7 @@ def adam(gradients, rate=0.1, beta_1=0.9, beta_2=0.98):
 def test_rows_read_at_every_step_move_as_with_keras_and_the_others_stay():
     rows = [3, ROWS - 1, 3]  # a row that is read twice has both its gradients
     tables = [tf.Variable(tf.zeros([ROWS, 2])) for _ in range(2)]
-    for table, optimizer in zip(tables, (LazyAdam(0.1, **KNOBS), keras.optimizers.Adam(0.1, **KNOBS)), strict=True):
+    for table, optimizer in zip(tables, (LazyAdam(0.1, **OPTIONS), keras.optimizers.Adam(0.1, **OPTIONS)), strict=True):
         learn(optimizer, table, [rows] * 5, [1.0, -2.0])
     assert_allclose(tables[0], tables[1], rtol=1e-5)
     assert np.flatnonzero(np.abs(tables[0]).sum(axis=1)).tolist() == [3, ROWS - 1]

@@ -121,7 +121,7 @@ def test_config_and_weights_come_back(multi_task, tmp_path):
     assert_array_equal(again.probabilities(given), model.probabilities(given))
 
 
-def test_judging_arrays_equals_calling_the_model(model):
+def test_predicting_from_arrays_equals_calling_the_model(model):
     flat = np.array([3, 5, 1, 8, 2, 2, 7], np.int32)
     histories = Histories(
         user_ids=np.array(["a", "b", "c"], object),

@@ -140,9 +140,9 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
         history_events=padded([["buy"]], 6),
         candidate_item_ids=padded([["i5", "nothing"]], 3),
     )
-    judged = ClickRankerPredictor(ranker.model).probabilities(story, [1], np.array([[5]]))[0, 0]
-    assert_allclose([ranked["probability_view"][0, 0], ranked["probability_buy"][0, 0]], judged, rtol=1e-4)
-    assert_allclose(ranked["scores"][0], [judged @ [0.5, 2.0], UNKNOWN_SCORE, UNKNOWN_SCORE], rtol=1e-4)
+    probabilities = ClickRankerPredictor(ranker.model).probabilities(story, [1], np.array([[5]]))[0, 0]
+    assert_allclose([ranked["probability_view"][0, 0], ranked["probability_buy"][0, 0]], probabilities, rtol=1e-4)
+    assert_allclose(ranked["scores"][0], [probabilities @ [0.5, 2.0], UNKNOWN_SCORE, UNKNOWN_SCORE], rtol=1e-4)
     assert "recommend_from_text" in loaded.signatures
     about = read_json(folder / "tfrec.json")
     assert about["ranker"] == {"behaviours": {"view": 0.5, "buy": 2.0}, "candidates": 5, "first_stage": weight}
@@ -176,10 +176,10 @@ def test_context_strings_are_parsed_like_in_the_library(ranker):
 
 
 def test_the_second_stage_orders_candidates_and_leaves_the_rest_below():
-    judged = tf.constant([[0.2, 0.9, 0.5, 0.0, 0.0]])
+    probabilities = tf.constant([[0.2, 0.9, 0.5, 0.0, 0.0]])
     first = tf.constant([[9.0, 7.0, 5.0, 3.0, -np.inf]])
     real = tf.constant([[True, True, True, True, False]])
-    found = merge_stages(judged, first, real, 2)
+    found = merge_stages(probabilities, first, real, 2)
     assert_allclose(found, [[0.2, 0.9, -0.8, -2.8, -np.inf]], rtol=1e-5)
-    only = merge_stages(judged, first, tf.constant([[True, False, False, False, False]]), 2, 1.0)
+    only = merge_stages(probabilities, first, tf.constant([[True, False, False, False, False]]), 2, 1.0)
     assert_allclose(only, [[0.4, -np.inf, -np.inf, -np.inf, -np.inf]], rtol=1e-5)

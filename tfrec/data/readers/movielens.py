@@ -1,7 +1,7 @@
 """MovieLens (GroupLens): ratings of films.
 
 100K and 1M are in Latin-1 and have no header; 1M separates by `::`. The newer sets are CSV with Windows line ends. Film
-ids of `links.csv` (imdbId 0114709) keep their zeros. People rate many films in one sitting, so that 64% of the users of
+ids of `links.csv` (imdbId 0114709) keep their zeros. People rate many films in one session, so that 64% of the users of
 100K have ties in time that decide their last film, and a split by time leaves most of them without a history: the split
 is leave-one-out. Every rating is a target, a 0.5 like a 5; `data.positive=4` makes those below negatives.
 Source: the README of each set (https://grouplens.org/datasets/movielens/).

@@ -128,7 +128,7 @@ class Explorer:
             history: Item ids, oldest first; unknown ids are ignored.
             events: The kind of each event; None if all are of the run's first kind.
             k: int. Number of items; fewer if the filters leave fewer.
-            diversity: float in 0…1, strength of `diversify`, which chooses from the best 3k items.
+            diversity: float in 0…1, the `strength` of `diversify`, which chooses from the best 3k items.
             exclude_seen: Whether to leave out items of the history.
             where: Allowed values for columns of `facets`; an item must have one of the values of each column.
 
