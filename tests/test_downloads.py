@@ -30,6 +30,7 @@ def pip(monkeypatch, tmp_path):
     class Pip:
         sha256, calls = hashlib.sha256(source.read_bytes()).hexdigest(), 0
         environment = None
+        contents = hashlib.sha256(f"data.txt\0{hashlib.sha256(b'words').hexdigest()}\n".encode()).hexdigest()
 
     def run(command, **kwargs):
         assert command[1:5] == ["-m", "pip", "download", "--no-deps"] and command[-1] == "thing==1"
@@ -44,15 +45,17 @@ def pip(monkeypatch, tmp_path):
 
 def test_a_wheels_files_are_kept_and_fetched_once(pip):
     for _ in range(2):
-        folder = assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "inner/data.txt"}, "thing")
-    assert (folder / "inner" / "data.txt").read_text() == "words"
+        folder = assets.fetch_wheel_members(
+            "thing==1", pip.sha256, pip.contents, {"thing/data.txt": "data.txt"}, "thing"
+        )
+    assert (folder / "data.txt").read_text() == "words"
     assert pip.calls == 1
 
 
 def test_constraints_of_what_is_installed_do_not_reach_what_is_fetched(pip, monkeypatch):
     monkeypatch.setenv("PIP_CONSTRAINT", "constraints.txt")
     monkeypatch.setenv("PIP_CACHE_DIR", "elsewhere")
-    assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "data.txt"}, "thing")
+    assets.fetch_wheel_members("thing==1", pip.sha256, pip.contents, {"thing/data.txt": "data.txt"}, "thing")
     assert "PIP_CONSTRAINT" not in pip.environment and pip.environment["PIP_CACHE_DIR"] == "elsewhere"
 
 
@@ -65,7 +68,7 @@ def test_concurrent_fetches_download_once(pip, monkeypatch):
 
     def fetch(_):
         both.wait()
-        return assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/data.txt": "data.txt"}, "thing")
+        return assets.fetch_wheel_members("thing==1", pip.sha256, pip.contents, {"thing/data.txt": "data.txt"}, "thing")
 
     monkeypatch.setattr(subprocess, "run", slowly)
     with ThreadPoolExecutor(2) as pool:
@@ -76,13 +79,13 @@ def test_concurrent_fetches_download_once(pip, monkeypatch):
 
 def test_a_wheel_with_another_hash_is_not_used(pip, cache):
     with pytest.raises(InvalidInput, match=f"0000.*{pip.sha256}"):
-        assets.fetch_wheel_members("thing==1", "0" * 64, {"thing/data.txt": "data.txt"}, "thing")
+        assets.fetch_wheel_members("thing==1", "0" * 64, pip.contents, {"thing/data.txt": "data.txt"}, "thing")
     assert not list(cache.rglob("data.txt"))
 
 
 def test_a_wheel_without_the_file_leaves_nothing(pip, cache):
     with pytest.raises(InvalidInput, match="thing/other.txt"):
-        assets.fetch_wheel_members("thing==1", pip.sha256, {"thing/other.txt": "other.txt"}, "thing")
+        assets.fetch_wheel_members("thing==1", pip.sha256, pip.contents, {"thing/other.txt": "other.txt"}, "thing")
     assert [path for path in cache.rglob("*") if path.name != "assets"] == []
 
 
@@ -94,3 +97,35 @@ def test_offline_without_a_cache_is_unavailable(monkeypatch, cache):
     for fetch in (assets.minilm_folder, assets.movielens_100k_folder, assets.complete_journey_folder):
         with pytest.raises(Unavailable, match=r"not in the cache .*No matching distribution found.*TFREC_CACHE"):
             fetch()
+
+
+@pytest.mark.parametrize("damage", [b"", b"word", b"Words"])
+def test_a_changed_file_in_the_cache_is_fetched_anew_by_the_next_use(pip, damage, capsys):
+    fetch = lambda: assets.fetch_wheel_members(  # noqa: E731
+        "thing==1", pip.sha256, pip.contents, {"thing/data.txt": "data.txt"}, "thing"
+    )
+    (fetch() / "data.txt").write_bytes(damage)
+    assert (fetch() / "data.txt").read_text() == "words" and pip.calls == 2
+    assert "has changed since it was downloaded" in capsys.readouterr().err
+    (fetch() / "another.txt").write_text("beside it")
+    assert [path.name for path in fetch().iterdir()] == ["data.txt"] and pip.calls == 3
+
+
+def test_a_changed_file_is_named_and_kept_where_nothing_can_be_fetched(pip, monkeypatch):
+    fetch = lambda: assets.fetch_wheel_members(  # noqa: E731
+        "thing==1", pip.sha256, pip.contents, {"thing/data.txt": "data.txt"}, "thing"
+    )
+    file = fetch() / "data.txt"
+    file.write_text("changed")
+    monkeypatch.setattr(subprocess, "run", lambda command, **kw: subprocess.CompletedProcess(command, 1, "", "offline"))
+    with pytest.raises(
+        Unavailable, match=rf"{file.parent} has changed since it was downloaded and is not used.*offline"
+    ):
+        fetch()
+    assert file.read_text() == "changed"
+
+
+def test_files_other_than_the_expected_ones_are_not_kept(pip, cache):
+    with pytest.raises(InvalidInput, match=f"checksum {'0' * 64}, received {pip.contents}"):
+        assets.fetch_wheel_members("thing==1", pip.sha256, "0" * 64, {"thing/data.txt": "data.txt"}, "thing")
+    assert not list(cache.rglob("data.txt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from functools import lru_cache
@@ -60,3 +61,9 @@ def checksums(folder: str | Path, leave_out: Iterable[str] = ()) -> dict[str, st
         name: path for name, path in files.items() if not skipped & {part.as_posix() for part in (name, *name.parents)}
     }
     return {name.as_posix(): sha256_of(path) for name, path in sorted(kept.items())}
+
+
+def folder_checksum(folder: str | Path) -> str:
+    """SHA-256 over the relative names and contents of all files below a folder, as hex."""
+    lines = (f"{name}\0{digest}\n" for name, digest in checksums(folder).items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
