@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfrec import schema
 from tfrec.config import DataConfig
-from tfrec.data.ingest.event_kinds import kind_of
+from tfrec.data.ingest.event_kinds import kinds_of, refuse_too_many
 from tfrec.data.reading.frames import collect, collect_all
 from tfrec.data.reading.identifiers import spelt_alike
 from tfrec.errors import InvalidInput
@@ -132,10 +132,13 @@ def _distinct(typed: pl.LazyFrame) -> dict[str, pl.Series]:
 
 def _kinds(raw: pl.Series, config: DataConfig) -> tuple[list[str], NDArray[np.int16]]:
     """The kinds, those of the schema first, and the code of each raw kind; the last code is that of null."""
-    named = [kind_of(text, config.event_map) or config.default_event for text in raw.to_list()] + [config.default_event]
+    named = [kind or config.default_event for kind in kinds_of(raw, config.event_map)]
+    refuse_too_many(sorted(set(named)))
+    named.append(config.default_event)
     present = set(named)
     kinds = [k for k in schema.EVENT_KINDS if k in present] + sorted(present - set(schema.EVENT_KINDS))
-    return kinds, np.array([kinds.index(text) for text in named], np.int16)
+    codes = {kind: code for code, kind in enumerate(kinds)}
+    return kinds, np.array([codes[kind] for kind in named], np.int16)
 
 
 def _place(name: str, values: pl.Series, dtype: type[pl.DataType]) -> pl.Expr:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tfrec import schema
 from tfrec.config import DataConfig
-from tfrec.data.ingest.event_kinds import kind_of
+from tfrec.data.ingest.event_kinds import kinds_of
 from tfrec.data.reading.notices import Notice
 from tfrec.errors import InvalidInput
 
@@ -66,7 +66,7 @@ def is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_u
     if config.targets is None:
         chosen = [kind for kind in kinds if kind not in schema.CONTEXT_ONLY_KINDS]
     else:  # named as in the file, or as we call them
-        chosen = [kind_of(name, config.event_map) for name in config.targets]
+        chosen = kinds_of(config.targets, config.event_map)
     if not set(chosen) & set(kinds):
         raise InvalidInput(f"No event has a target kind: expected one of {chosen}; found {kinds}. Set data.targets.")
     kind = log[schema.EVENT].to_numpy()
