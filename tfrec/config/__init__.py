@@ -22,6 +22,7 @@ from tfrec.config.retrain import RetrainConfig
 from tfrec.config.retrieval import RetrievalConfig
 from tfrec.config.tracking import TrackingConfig
 from tfrec.config.training import AugmentationConfig, TrainingConfig
+from tfrec.config.yaml_documents import read_yaml
 from tfrec.errors import InvalidInput
 from tfrec.files import write_text
 
@@ -76,17 +77,22 @@ class RunConfig(Section):
         return cls.model_validate(dict(values) if isinstance(values, Mapping) else values)
 
     @classmethod
-    def load(cls, path: str | Path) -> RunConfig:
-        """Reads a YAML file; raises `InvalidInput` when it is missing, not YAML, or not a mapping."""
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InvalidInput(f"Cannot read the configuration {path}: {error.strerror}.") from None
-        except yaml.YAMLError as error:
-            raise InvalidInput(f"{path} is not valid YAML: {error}") from None
-        if not isinstance(values or {}, dict):
+    def load(cls, path: str | Path, *, complete: bool = False) -> RunConfig:
+        """Reads a YAML file.
+
+        Args:
+            path: The file.
+            complete: Whether it is that of a run, which names the model; one that was emptied is refused then.
+
+        Raises:
+            InvalidInput: The file is missing, not UTF-8, not YAML, not a mapping, or has an invalid option.
+        """
+        values = read_yaml(path, "the configuration") or {}
+        if not isinstance(values, dict):
             raise InvalidInput(f"{path} must hold a mapping of sections, received a {type(values).__name__}.")
-        return cls.from_dict(values or {})
+        if complete and "model" not in values:
+            raise InvalidInput(f"{path} is not the configuration of a run: it has no section model. Restore the file.")
+        return cls.from_dict(values)
 
     def with_values(self, values: Values) -> RunConfig:
         """A copy with some options changed.

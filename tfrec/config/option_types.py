@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 
 from tfrec.config.base import Section
-from tfrec.errors import InvalidInput
+from tfrec.config.yaml_documents import load_yaml
 
 
 def type_of(section: type[Section], keys: Sequence[str]) -> Any:
@@ -59,10 +59,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 def _yaml(text: str, loader: Any) -> Any:
     """A value as YAML reads it; the base loader takes every entry for text."""
-    try:
-        return yaml.load(text, loader)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{text!r} is not a valid value: {error}") from None
+    return load_yaml(text, repr(text), loader)
 
 
 def _number_if_it_is_one(value: Any) -> Any:

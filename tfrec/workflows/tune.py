@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.config.invalid_values import option_names
+from tfrec.config.yaml_documents import read_yaml
 from tfrec.data.dataset import load_dataset
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.files import delete_folder, publish, read_json, sweep, write_json, write_text
@@ -39,12 +38,7 @@ def read_space(path: str | Path) -> dict[str, dict[str, Any]]:
     Raises:
         InvalidInput: the file cannot be read or is empty, or an option has neither a range nor choices.
     """
-    try:
-        space = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"Cannot read the search space {path}: {error.strerror}.") from None
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is not valid YAML: {error}") from None
+    space = read_yaml(path, "the search space")
     if not isinstance(space, dict) or not space:
         raise InvalidInput(
             f"{path} must map options to ranges, e.g. training.learning_rate: {{low: 1.0e-4, high: 0.01}}."

@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from tfrec.config.base import Section
 from tfrec.config.inputs import InputConfig
+from tfrec.config.yaml_documents import read_yaml
 from tfrec.data.reading.timestamps import EARLIEST
 from tfrec.errors import InvalidInput
 
@@ -102,12 +102,7 @@ class ExperimentSpec(Section):
     @classmethod
     def load(cls, path: str | Path) -> ExperimentSpec:
         """Reads a spec from a YAML file. Raises `InvalidInput` if the file is missing or invalid."""
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InvalidInput(f"Cannot read the experiment {path}: {error.strerror}.") from None
-        except yaml.YAMLError as error:
-            raise InvalidInput(f"{path} is not valid YAML: {error}") from None
+        values = read_yaml(path, "the experiment")
         if not isinstance(values, dict):
             raise InvalidInput(f"Expected {path} to contain a mapping, received a {type(values).__name__}.")
         return cls.from_dict(values)
