@@ -176,4 +176,4 @@ if __name__ == "__main__":
     try:
         main()
     except TfrecError as error:
-        st.error(str(error))
+        st.error(sidebar.plain(str(error)))

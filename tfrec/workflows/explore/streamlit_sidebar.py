@@ -66,7 +66,7 @@ def list_options(explorer: Explorer) -> dict[str, Any]:
     k = st.slider("Items", 1, 50, 10)
     diversity = st.slider("Diversity", 0.0, 1.0, 0.0, 0.05)
     exclude = st.toggle("Leave out items of the history", value=True)
-    where = {name: st.multiselect(f"Only {name}", facet.values) for name, facet in explorer.facets.items()}
+    where = {name: st.multiselect(f"Only {plain(name)}", facet.values) for name, facet in explorer.facets.items()}
     return {"k": k, "diversity": diversity, "exclude_seen": exclude, "where": where}
 
 
@@ -74,7 +74,8 @@ def web_pictures(pictures: Pictures) -> bool:
     """Whether the browser may load pictures from the web; asks only if the catalogue has web addresses."""
     if not pictures.on_the_web:
         return False
-    help_ = f"Your browser fetches them from the addresses in the column {pictures.column!r}. Off: nothing is fetched."
+    column = plain(str(pictures.column))
+    help_ = f"Your browser fetches them from the addresses in the column {column}. Off: nothing is fetched."
     return st.toggle("Load pictures from the web", value=False, help=help_)
 
 
