@@ -1,1 +1,1 @@
-"""What a fit of NextItemModel minimises: full, sampled, pairwise and contrastive losses."""
+"""The losses of NextItemModel: full and sampled softmax, pairwise and contrastive."""

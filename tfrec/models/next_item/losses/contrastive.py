@@ -1,4 +1,4 @@
-"""A loss that tells the state after one changed view of a sequence by the state after another."""
+"""The contrastive loss: pairs the two augmented views of each sequence among all views of the batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 VIEWS = 2
 TEMPERATURE = 0.1
-"""Of the cosines between views. A choice, not the result of a search; the term is off by default."""
+"""Temperature of the cosines between views. Chosen, not searched; the loss is off by default."""
 
 
 def view_name(number: int, name: str) -> str:
-    """What an input of the model is called in the batch for view `number`.
+    """The name in a batch of the model input `name` for view `number`.
 
     Example:
         >>> view_name(1, "history_items")
@@ -36,18 +36,21 @@ def contrastive_term(
     candidates: Candidates | None = None,
     training: bool = True,
 ) -> tf.Tensor:
-    """The loss of telling each sequence's second view among those of the batch, and back.
+    """The mean contrastive loss (`info_nce`) between the two views of each sequence.
 
-    The state of a view is the transformer's output at its newest event (CL4SRec, Xie et al. 2022,
+    A view is represented by the output of the transformer at its newest event (CL4SRec, Xie et al. 2022,
     https://arxiv.org/abs/2010.14395).
 
     Args:
-        model: Its transformer is read.
-        inputs: `view_users` int32 `[batch]`, and for both views the model's inputs under `view_name`; a view's events
-            are those whose kind is not −1.
-        vectors: float32 `[num_items, dim]`, or `[m, dim]` of the candidates, as a history reads them.
-        candidates: Those that `vectors` are of; None for the whole catalogue.
-        training: Whether dropout is on.
+        model: The model; only its transformer is used.
+        inputs: `view_users`, int32 `[batch]`, and for both views the inputs of the model, named by `view_name`. Padding
+            of a view has event kind −1; a masked event has item −1 and its kind.
+        vectors: float32 `[num_items, dim]`, or `[m, dim]` for candidates, item vectors as for `next_item_loss`.
+        candidates: The items of `vectors`; None for the whole catalogue.
+        training: bool. Whether dropout is on.
+
+    Returns:
+        float32 scalar.
     """
     columns = None if candidates is None else columns_of(candidates.items, model.num_items)
     states = []
@@ -61,16 +64,17 @@ def contrastive_term(
 
 
 def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: float = TEMPERATURE) -> tf.Tensor:
-    """Mean cross-entropy of finding each row's partner among all other rows of both views, by cosine (NT-Xent, Chen et
-    al. 2020, https://arxiv.org/abs/2002.05709).
+    """Mean cross-entropy of the other view of a sequence among all other views of the batch, with cosines over the
+    temperature as logits (NT-Xent, Chen et al. 2020, https://arxiv.org/abs/2002.05709).
 
     Args:
-        one, other: float32 `[batch, dim]`, a row a sequence.
-        users: int32 `[batch]`. Sequences of the same user are not told from each other; −1 is a row of padding.
+        one: float32 `[batch, dim]`, the first view of each sequence.
+        other: float32 `[batch, dim]`, the second view.
+        users: int32 `[batch]`. Sequences of the same user are no negatives of each other; −1 is a row of padding.
         temperature: float.
 
     Returns:
-        float32 scalar; 0 for a batch of one user.
+        float32 scalar; 0 if all sequences are of one user.
 
     Example:
         >>> states = tf.eye(2)
@@ -82,10 +86,10 @@ def info_nce(one: tf.Tensor, other: tf.Tensor, users: tf.Tensor, temperature: fl
     batch = tf.shape(one)[0]
     row = tf.range(2 * batch)
     partner = (row + batch) % (2 * batch)
-    whose = tf.concat([users, users], axis=0)
-    real = tf.cast(whose >= 0, logits.dtype)
-    same = (whose[:, None] == whose[None, :]) | (whose < 0)[None, :]
-    same &= partner[:, None] != row[None, :]
-    logits = tf.where(same, tf.constant(-1e9, logits.dtype), logits)
+    view_users = tf.concat([users, users], axis=0)
+    real = tf.cast(view_users >= 0, logits.dtype)
+    masked = (view_users[:, None] == view_users[None, :]) | (view_users < 0)[None, :]
+    masked &= partner[:, None] != row[None, :]
+    logits = tf.where(masked, tf.constant(-1e9, logits.dtype), logits)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(partner, logits)
     return tf.math.divide_no_nan(tf.reduce_sum(losses * real), tf.reduce_sum(real))
