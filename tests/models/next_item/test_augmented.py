@@ -1,4 +1,4 @@
-"""What the model does with sequences that are read otherwise than they were, with views, and with shortened texts."""
+"""The loss with augmented inputs, contrastive views and shortened texts."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -38,7 +38,7 @@ def inputs(items, **more):
     return {name: tf.constant(value) for name, value in {**found, **more}.items()}
 
 
-def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was(model):
+def test_the_transformer_reads_augmented_events_and_memory_and_repeats_the_recorded_ones(model):
     recorded, events, labels = [2, 9, 3, 9], [1, 0, 0, 1], [9, 3, 9, 7]
     read = [8, 3, 9]  # 2 read as 8, the first 9 not read
     places = [0, 0, 1, 2]
@@ -50,8 +50,8 @@ def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was
         indices, values = model.repeats(whole, tf.constant([events[:end]]))
         np.add.at(scores, indices[0].numpy(), values[0].numpy())
         losses.append(np.log(np.exp(scores).sum()) - scores[label])
-    as_it_was = {"recorded_items": recorded, "recorded_events": events, "read_places": places}
-    given = inputs([[*read, -1]], **{name: np.array([row], np.int32) for name, row in as_it_was.items()})
+    recorded_inputs = {"recorded_items": recorded, "recorded_events": events, "read_places": places}
+    given = inputs([[*read, -1]], **{name: np.array([row], np.int32) for name, row in recorded_inputs.items()})
     found = NextItemTrainer(model).batch_loss(given, tf.constant([labels]), training=False)
     assert_allclose(found, np.mean(losses), rtol=1e-4)
 
@@ -64,7 +64,7 @@ def test_the_transformer_reads_what_is_left_and_memory_and_repeats_read_what_was
     assert {2, 3, 7, 8, 9} <= set(drawn.items.numpy().tolist())
 
 
-def test_info_nce_is_the_cross_entropy_of_the_partner_among_the_sequences_of_others():
+def test_info_nce_is_the_cross_entropy_of_the_partner_among_views_of_other_users():
     rng = np.random.default_rng(1)
     one, other = rng.normal(size=(2, 4, 5))
     users = [0, 1, 1, 2]  # sequences 1 and 2 are of one user
@@ -104,7 +104,7 @@ def test_the_contrastive_term_compares_the_states_at_the_newest_events(model):
     assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_the_term_is_added_in_training_alone(model):
+def test_the_contrastive_loss_is_added_only_in_training(model):
     for layer in (model.drop_items, *model.body.layers):  # no dropout, so that training and not are the same
         for drop in (layer, *getattr(layer, "drops", [])):
             if hasattr(drop, "rate"):
@@ -121,7 +121,7 @@ def test_the_term_is_added_in_training_alone(model):
     assert_allclose(contrastive_term(model, given, backwards, Candidates(order, tf.zeros(20)), False), term, rtol=1e-5)
 
 
-def test_half_of_the_items_are_read_from_a_shortened_text_in_training_others_in_the_next_step(model):
+def test_in_training_half_of_the_items_have_a_shortened_text_drawn_in_every_step(model):
     shortened = np.stack([np.full((20, 10), 1.0), np.full((20, 10), 2.0)]).astype(np.float32)
     shortened += np.arange(20, dtype=np.float32)[:, None] / 100
     versions = TextVersions(shortened, seed=3)

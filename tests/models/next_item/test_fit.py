@@ -1,4 +1,4 @@
-"""What a fit of NextItemModel does with its validation queries, and with a catalogue too large to compare all texts."""
+"""Training a NextItemModel: initial values, learning rate, validation, score weights, large catalogues."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -48,7 +48,7 @@ def vectors():
     return np.random.default_rng(2).normal(size=(ITEMS, 20)).astype(np.float32)
 
 
-def test_what_training_never_sees_is_no_negative(config, vectors, tmp_path):
+def test_items_without_a_training_event_are_no_negatives(config, vectors, tmp_path):
     """i19 is seen once; i20 and i21 are in the catalogue alone, i22 is validated with and i23 tested with."""
     rows = [(f"u{u}", f"i{(u + step) % 19}", step) for u in range(20) for step in range(1, 6)]
     rows += [("u2", "i19", 0), ("u0", "i22", 7), ("u0", "i23", 8), ("u1", "i3", 7), ("u1", "i23", 8)]
@@ -66,7 +66,9 @@ def test_what_training_never_sees_is_no_negative(config, vectors, tmp_path):
     assert dataset.item_ids[moved == 0].tolist() == dataset.item_ids[never].tolist()
 
 
-def test_the_rate_rises_and_falls_along_a_cosine_and_weights_are_averaged(dataset, config, monkeypatch, tmp_path):
+def test_the_learning_rate_has_warm_up_and_cosine_decay_and_weights_are_averaged(
+    dataset, config, monkeypatch, tmp_path
+):
     found = []
     monkeypatch.setattr(NextItemTrainer, "fit", lambda model, *arguments, **options: found.append(model))
     monkeypatch.setattr(NextItemModel, "load_weights", lambda *arguments: None)
@@ -90,7 +92,7 @@ REPEATING = [
 ]
 
 
-def test_a_model_starts_at_what_training_counts(dataset, config, tmp_path):
+def test_a_model_is_initialised_with_the_statistics_of_the_training_data(dataset, config, tmp_path):
     """Repeats never start above 0, popularity counts targets alone, and the memory knows how rare an item is."""
     rows, step = [], 0
     for user, item, kind, times in REPEATING:

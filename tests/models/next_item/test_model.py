@@ -28,7 +28,7 @@ def model():
 
 
 def inputs(items):
-    """Histories whose events are of kind 1 where they are on the items 9 and 16."""
+    """Histories in which events on items 9 and 16 have kind 1."""
     items = np.array(items, np.int32)
     return {
         "history_items": tf.constant(items),
@@ -37,7 +37,7 @@ def inputs(items):
     }
 
 
-def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
+def test_scores_are_dot_products_plus_memory_plus_repeat_bias(model):
     history = inputs([[3, 9, 3, 5]])
     expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
     expected += model.memory.of_whole(history["history_items"])[0].numpy()
@@ -51,7 +51,7 @@ def test_scores_are_dot_products_plus_memory_plus_the_bias_on_repeats(model):
     assert_allclose(cosine + added, expected, atol=1e-4)
 
 
-def test_the_transformer_reads_the_newest_and_the_memory_reads_on():
+def test_the_memory_reads_further_back_than_the_transformer():
     rng = np.random.default_rng(1)
     made = NextItemModel(30, 1, dim=8, heads=2, max_history=3, memory_history=6, neighbours=2)
     made.memory.remember((rng.integers(0, 30, (30, 2)).astype(np.int32), np.full((30, 2), 50, np.float32)), None)
@@ -65,7 +65,7 @@ def test_the_transformer_reads_the_newest_and_the_memory_reads_on():
     assert np.abs(expected - made.scores(newest)[0]).max() > 6
 
 
-def test_the_most_popular_are_raised_by_the_logarithm_of_how_often_they_are_taken():
+def test_popular_items_get_a_bias_of_the_log_of_their_counts():
     made = NextItemModel(30, 1, dim=8, heads=2, repeat_bias=False, popular=3)
     counts = np.zeros(30, int)
     counts[[4, 9, 2, 7]] = [40, 10, 5, 5]  # of two that are taken as often, the first is kept
@@ -107,7 +107,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_prefix(model):
     assert_allclose(kept, (losses[1] + losses[3]) / 2, rtol=1e-4)
 
 
-def test_items_that_training_never_sees_are_no_negatives_and_get_no_gradient():
+def test_items_without_a_training_event_are_no_negatives_and_get_no_gradient():
     rng = np.random.default_rng(4)
     made = NextItemModel(12, 1, dim=8, heads=2, temperature=0.5)
     unseen = np.isin(np.arange(12), [2, 7, 11])
@@ -146,7 +146,7 @@ def test_a_history_of_vectors_equals_one_of_ids_of_unknown_kind(model):
     assert_allclose(found, model.query(history), atol=1e-4)
 
 
-def test_config_and_weights_come_back(model, tmp_path):
+def test_config_and_weights_can_be_saved_and_loaded(model, tmp_path):
     model.save_weights(str(tmp_path / "model.weights.h5"))
     again = NextItemModel.from_config(model.get_config())
     again.load_weights(str(tmp_path / "model.weights.h5"))
@@ -154,7 +154,7 @@ def test_config_and_weights_come_back(model, tmp_path):
     assert_array_equal(again.scores(history), model.scores(history))
 
 
-def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(model, monkeypatch):
+def test_the_loss_and_its_gradients_do_not_depend_on_the_chunk_size(model, monkeypatch):
     rng = np.random.default_rng(3)
     history = inputs(rng.integers(0, 30, (7, 5)))
     labels = tf.constant(rng.integers(-1, 30, (7, 5)), tf.int32)
@@ -170,7 +170,7 @@ def test_the_loss_and_its_gradients_do_not_depend_on_the_parts_it_is_taken_in(mo
     assert all(np.abs(tf.convert_to_tensor(gradient)).max() > 0 for gradient in found[0][1:])
 
 
-def test_scorers_of_a_model_trace_it_once_and_read_its_weights_as_they_are(monkeypatch):
+def test_scorers_of_a_model_share_one_trace_and_use_the_current_weights(monkeypatch):
     traced, scores = [], NextItemModel.scores
     monkeypatch.setattr(NextItemModel, "scores", lambda *arguments: (traced.append(1), scores(*arguments))[1])
     model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)

@@ -1,4 +1,4 @@
-"""Precision and distribution of a fit: what `training.mixed_bfloat16` and `training.strategy` change, and what not."""
+"""Training with `training.mixed_bfloat16` and `training.strategy`."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 

@@ -1,4 +1,4 @@
-"""What a NextItemTrainer computes, with XLA and without, and that batches filled up to fixed shapes teach the same."""
+"""NextItemTrainer with XLA and without, and training on batches that are padded to fixed shapes."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -91,7 +91,7 @@ def loss_and_gradients(trainer, batch):
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in LOSSES]
 )
-def test_a_step_that_xla_compiles_has_the_same_loss_and_gradients(name):
+def test_a_step_compiled_by_xla_has_the_same_loss_and_gradients(name):
     plain, compiled = trainer_of(**LOSSES[name]), trainer_of(**LOSSES[name], jit_compile=True)
     assert compiled.static_shapes and not plain.static_shapes
     # of the batch that is not full; its longest row is padded too
@@ -124,7 +124,7 @@ def spec(jit_compile):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("augmentation", [None, {"mask": 0.3, "drop": 0.2}], ids=["as it is", "changed"])
-def test_fixed_shapes_hold_the_same_targets_and_padding_beyond_them(augmentation):
+def test_batches_padded_to_fixed_shapes_have_the_same_labels(augmentation):
     changed = augmentation and Augmentation(RunConfig().training.augmentation.model_copy(update=augmentation))
     shapes = set()
     for (inputs, labels), (filled, wanted) in zip(
@@ -143,7 +143,7 @@ def test_fixed_shapes_hold_the_same_targets_and_padding_beyond_them(augmentation
     assert len(shapes) <= PADDED_LENGTHS and {shape[0][0] for shape in shapes} == {BATCH}
 
 
-def test_an_epoch_of_fixed_shapes_learns_each_target_once_in_as_many_steps():
+def test_an_epoch_of_padded_batches_has_each_label_once_and_as_many_steps():
     windows = windows_of()
     epoch = given(True)
     assert len(epoch) == windows.steps(BATCH)
@@ -155,7 +155,7 @@ def test_an_epoch_of_fixed_shapes_learns_each_target_once_in_as_many_steps():
 
 
 @pytest.mark.slow
-def test_what_is_saved_are_the_weights_of_the_model_alone(tmp_path):
+def test_only_the_weights_of_the_model_are_saved(tmp_path):
     trainer = trainer_of()
     names = [weight.name for weight in trainer.backbone.trainable_weights]
     assert [weight.name for weight in trainer.trainable_weights] == names  # the optimizer's order
@@ -167,7 +167,7 @@ def test_what_is_saved_are_the_weights_of_the_model_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_predict_gives_the_scores_of_the_catalogue():
+def test_predict_returns_the_scores_of_the_catalogue():
     trainer = trainer_of()
     model = trainer.backbone
     rng = np.random.default_rng(2)
@@ -179,6 +179,6 @@ def test_predict_gives_the_scores_of_the_catalogue():
 
 
 @pytest.mark.slow
-def test_a_loss_of_drawn_negatives_needs_a_sampler():
+def test_a_loss_with_sampled_negatives_needs_a_sampler():
     with pytest.raises(ValueError, match="sampler for the loss 'bpr'"):
         NextItemTrainer(NextItemModel(5, 1, dim=8, heads=2), kind="bpr")

@@ -1,4 +1,4 @@
-"""The layers of NextItemModel, against loops."""
+"""The layers of NextItemModel, compared with loops."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -26,7 +26,7 @@ def test_item_table_starts_at_the_principal_components():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_components_are_the_strongest_and_the_largest_number_of_each_is_positive(seed):
+def test_components_are_ordered_by_variance_and_their_largest_entry_is_positive(seed):
     texts = np.random.default_rng(seed).normal(size=(40, 7)) @ np.diag([1, 2, 3, 4, 5, 6, 7]) + 2.0
     table = ItemTable(num_items=40, text_dim=7, dim=5, use_id=False)
     table(tf.constant([0]))
@@ -37,7 +37,7 @@ def test_the_components_are_the_strongest_and_the_largest_number_of_each_is_posi
     assert_allclose(table.vectors(), np.array([[text @ row for row in directions] for text in centred]), atol=1e-3)
 
 
-def test_ids_and_projection_move_at_their_own_rate():
+def test_ids_and_projection_have_their_own_learning_rates():
     table = ItemTable(num_items=3, text_dim=4, dim=2, id_rate=0.5, projection_rate=0.1)
     table(tf.constant([0]))
     texts = np.arange(12, dtype=np.float32).reshape(3, 4) ** 2
@@ -54,12 +54,12 @@ def test_padding_has_the_zero_vector():
     assert_array_equal(table(tf.constant([[1, -1]]))[0, 1], np.zeros(4))
 
 
-def test_a_table_of_nothing_is_refused():
+def test_a_table_without_text_and_ids_is_refused():
     with pytest.raises(ValueError, match="text vectors, ids or both"):
         ItemTable(num_items=3, text_dim=0, dim=4, use_id=False)
 
 
-def test_no_position_sees_a_later_one():
+def test_no_position_attends_to_a_later_one():
     block = CausalBlock(heads=2)
     inputs = np.random.default_rng(0).normal(size=(1, 5, 8)).astype(np.float32)
     changed = inputs.copy()
@@ -84,7 +84,7 @@ def attention_by_loops(hidden, qkv, output, heads):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_the_causal_block_is_attention_and_a_feed_forward_each_on_normed_inputs(heads):
+def test_the_causal_block_is_pre_norm_attention_and_feed_forward(heads):
     rng = np.random.default_rng(heads)
     block, inputs = CausalBlock(heads), rng.normal(size=(2, 5, 8))
     block(inputs.astype(np.float32))
@@ -108,7 +108,7 @@ def test_the_causal_block_is_attention_and_a_feed_forward_each_on_normed_inputs(
 
 
 @pytest.mark.parametrize("part", ["attention", "feed-forward"])
-def test_training_drops_shares_of_attention_and_numbers_of_what_is_added(part):
+def test_dropout_in_training_applies_to_attention_and_to_residual_branches(part):
     """Both places of a part drop half and double the rest, so that what it adds is 0 or 4 times as much."""
     block, inputs = CausalBlock(heads=4, dropout=0.5, seed=1), tf.zeros([32, 1, 8])
     block(inputs)
@@ -129,7 +129,7 @@ def test_training_drops_shares_of_attention_and_numbers_of_what_is_added(part):
     assert 0.6 < dropped.mean() < 0.9
 
 
-def test_dropout_repeats_after_its_counter_is_put_back():
+def test_dropout_repeats_after_its_counter_is_reset():
     layer, ones = StepDropout(0.5, seed=7), tf.ones([64])
     first, second = layer(ones, training=True), layer(ones, training=True)
     layer.calls.assign(0)

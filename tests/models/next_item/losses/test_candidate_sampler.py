@@ -1,4 +1,4 @@
-"""The sampled softmax against the full one."""
+"""The sampled softmax, compared with the full one."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def denominators(sampler, label):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_denominator_is_right_on_average(source):
+def test_the_denominator_is_unbiased(source):
     sampler = CandidateSampler(source, COUNTS, size=6, seed=3)
     shares = (COUNTS + 1) / (COUNTS + 1).sum()
     rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_an_accidental_hit_is_no_negative():
     assert_allclose(found, [np.log(1 + np.exp(-1)), np.log(1 + 2 * np.exp(1))], rtol=1e-6)
 
 
-def test_what_nobody_drew_is_a_candidate_without_weight():
+def test_an_item_that_was_not_drawn_is_a_candidate_without_weight():
     sampler = CandidateSampler("in-batch", COUNTS)
     found = sampler.draw(tf.constant([2]), 0, also=tf.constant([5, 2]))
     assert_array_equal(found.items, [2, 5])
@@ -68,7 +68,7 @@ def test_the_gradient_at_a_candidate_without_weight_is_zero_and_no_gradient_is_n
     assert gradient[1] == 0 and np.isfinite(gradient).all() and gradient[2] > 0
 
 
-def test_a_step_draws_the_same_again_and_another_step_something_else():
+def test_draws_repeat_for_the_same_step_and_differ_between_steps():
     sampler = CandidateSampler("uniform", np.zeros(1000), size=20, seed=1)
     draws = [set(sampler.draw(tf.constant([], tf.int32), step).items.numpy()) for step in (5, 5, 6)]
     assert draws[0] == draws[1] != draws[2]
@@ -80,14 +80,14 @@ def test_every_item_can_be_drawn_and_none_beyond_the_catalogue():
     assert_allclose(np.exp(found.log_weights).sum(), 4, rtol=1e-5)
 
 
-def test_columns_lead_back_to_the_items():
+def test_columns_are_the_positions_of_the_items():
     items = tf.constant([4, 0, 2])
     assert_array_equal(columns_of(items, 6), [1, -1, 2, -1, 0, -1])
     assert_array_equal(columns_of(tf.constant([4, -1, 0]), 6), [2, -1, -1, -1, 0, -1])
     assert_array_equal(lookup_columns(columns_of(items, 6), tf.constant([[-1, 2], [3, 4]])), [[-1, 2], [-1, 0]])
 
 
-def test_candidates_of_a_fixed_number_are_the_same_and_places_without_an_item():
+def test_with_static_shapes_the_candidates_are_the_same_but_padded():
     sampler, labels, also = CandidateSampler("mixed", COUNTS, size=4), [2, -1, 5, 2], [7, -1]
     found = sampler.draw(tf.constant([2, 5, 2]), 3, tf.constant([7]))
     padded = sampler.draw(tf.constant(labels), 3, tf.constant(also), static_shapes=True)

@@ -1,4 +1,4 @@
-"""NextItemModel's loss over candidates against its loss over the catalogue."""
+"""NextItemModel's loss over candidates, compared with its loss over the catalogue."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -41,7 +41,7 @@ def batch():
     return {name: tf.constant(value) for name, value in inputs.items()}, tf.constant(labels)
 
 
-def test_every_item_as_a_candidate_gives_the_loss_and_gradients_of_the_whole_catalogue(model, batch):
+def test_with_every_item_as_candidate_loss_and_gradients_are_those_of_the_catalogue(model, batch):
     order = np.random.default_rng(2).permutation(ITEMS).astype(np.int32)
     every = Candidates(tf.constant(order), tf.zeros([ITEMS]))
     found = []
@@ -58,7 +58,7 @@ def test_every_item_as_a_candidate_gives_the_loss_and_gradients_of_the_whole_cat
         assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_fewer_candidates_are_the_catalogue_with_the_others_left_out(model, batch):
+def test_fewer_candidates_equal_the_catalogue_without_the_other_items(model, batch):
     some = np.array([11, *range(1, 11), 25, 17], np.int32)
     log_weights = np.random.default_rng(3).normal(size=len(some)).astype(np.float32)
     vectors = tf.gather(model.history_vectors(), some)
@@ -86,7 +86,7 @@ def test_fewer_candidates_are_the_catalogue_with_the_others_left_out(model, batc
 
 
 @pytest.mark.parametrize("of", ["catalogue", "candidates"])
-def test_in_training_numbers_of_the_item_vectors_are_left_out_of_the_scores(batch, of):
+def test_dropout_of_the_item_vectors_applies_in_training(batch, of):
     made = NextItemModel(ITEMS, 2, dim=8, heads=2, dropout=0.0, item_dropout=0.5, temperature=0.5, repeat_bias=False)
     made.items.ids.assign(np.random.default_rng(5).normal(size=(ITEMS, 8)))
     inputs, labels = batch
@@ -114,7 +114,7 @@ def test_a_batch_without_labels_has_loss_zero(model, batch):
     assert next_item_loss(model, inputs, tf.fill(labels.shape, -1), vectors, candidates) == 0.0
 
 
-def test_labels_histories_and_draws_are_all_candidates(batch):
+def test_labels_histories_and_sampled_items_are_all_candidates(batch):
     inputs, labels = batch
     found = step_candidates(CandidateSampler("mixed", np.ones(ITEMS), 8), inputs, labels, 0).items.numpy()
     needed = set(inputs["history_items"].numpy().ravel()) | set(labels.numpy().ravel())

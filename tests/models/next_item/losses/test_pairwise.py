@@ -1,4 +1,4 @@
-"""gBCE and BPR beside loops over candidates."""
+"""gBCE and BPR, compared with loops over candidates."""
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
@@ -41,7 +41,7 @@ def test_bpr_is_the_mean_over_the_negatives():
         assert found[row].numpy() == pytest.approx(expected, rel=1e-5)
 
 
-def test_nothing_drawn_is_no_loss_for_bpr_and_the_positive_alone_for_gbce():
+def test_without_negatives_bpr_is_zero_and_gbce_has_the_positive_alone():
     nothing = tf.fill([7], -np.float32(np.inf))
     assert_allclose(bpr(tf.constant(LOGITS), tf.constant(LABELS), nothing), np.zeros(5))
     found = generalised_bce(tf.constant(LOGITS), tf.constant(LABELS), nothing, 41, calibration=0.0)
