@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrec.keras import keras
 from tfrec.models.next_item.history_ops import newest_places, rows_at
 from tfrec.models.next_item.repeat_bias import last_occurrence
-from tfrec.models.next_item.sparse_ops import lookup_columns, scattered, summed_by_index
+from tfrec.models.next_item.sparse_ops import lookup_columns, scattered, spread, summed_by_index
 from tfrec.models.shared.neighbours import rarity
 
 READ = 200
@@ -187,58 +187,55 @@ class NeighbourMemory(keras.layers.Layer):
         return tf.add_n([getattr(self, name) * part for name, part in self.parts_of_whole(items).items()])
 
     def weights_used(self) -> list[tf.Tensor]:
-        """The learned scalars, in the order in which `at_every_position` takes them."""
+        """The learned scalars, in the order of `parts`."""
         return [getattr(self, name) for name in self.parts]
 
-    def add_at_labels(
+    def parts_at_labels(
         self,
-        logits: tf.Tensor,
         items: tf.Tensor,
         labels: tf.Tensor,
-        weights: list[tf.Tensor],
+        width: tf.Tensor,
         columns: tf.Tensor | None = None,
         every_place: bool = False,
-    ) -> tf.Tensor:
-        """Scores after each prefix that has a label, in training, with the memory added.
+    ) -> list[tf.Tensor]:
+        """What the weights multiply in training: as `parts_of_whole`, after each prefix that has a label.
 
         Args:
-            logits: float32 `[places, num_items]`, a row for each place that `rows_at` takes.
             items: int32 `[batch, length]`.
             labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
-            weights: `weights_used()`, handed in so that the caller can take gradients part by part.
-            columns: int32 `[num_items]`, the column of `logits` that each item has, −1 for none; None for a column an
-                item.
-            every_place: bool. Whether `logits` has a row for every place, label or not.
+            width: int32 scalar, how many items are scored.
+            columns: int32 `[num_items]`, the column of the scores that each item has, −1 for none; None for a column
+                an item.
+            every_place: bool. Whether a row is wanted for every place, label or not.
 
         Returns:
-            float32, of the shape of `logits`. What the sequence itself has put into the memory is not added; pairs
-            with an event outside `items` and `labels` (of a history cut into windows) are not known and stay.
+            float32 `[places, width]` for each of `parts`, a row for each place that `rows_at` takes. What the sequence
+            itself has put into the memory is left out; pairs with an event outside `items` and `labels` (of a history
+            cut into windows) are not known and stay.
         """
         batch, length = tf.unstack(tf.shape(items))
         age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
         fade = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
-        width = tf.shape(logits)[1]
 
-        def rows(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        def of_events(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
             """Values `[batch, length, n]` at items, as float32 `[batch, length, width]`."""
             found = tf.reshape(lookup_columns(columns, indices), [batch * length, -1])
-            spread = scattered(found, tf.reshape(values, [batch * length, -1]), tf.stack([batch * length, width]))
-            return tf.reshape(spread, [batch, length, width])
+            return tf.reshape(spread(found, tf.reshape(values, [batch * length, -1]), width), [batch, length, width])
 
         def after_prefixes(events: tf.Tensor) -> tf.Tensor:
-            """What each event adds, faded and summed up to the places that are scored: `[places, columns]`."""
+            """What each event adds, faded and summed up to the places that are scored: `[places, width]`."""
             return rows_at(tf.linalg.matmul(fade, events), labels >= 0, every_place)
 
-        real, known = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0)
-        if self.text_k:
-            alike = rows(tf.gather(self.alike, known), self._kernel_of(known) * real)
-            logits += weights[-1] * after_prefixes(alike)
+        real, known, found = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0), []
         if self.k:
             whole, own = self._own(items, labels)
             indices = tf.concat([tf.gather(self.near, known), tf.tile(whole[:, None], [1, length, 1])], axis=2)
-            near = rows(indices, tf.concat([self._counts_of(known) * real, -own], axis=2))
-            logits += weights[0] * tf.math.log1p(after_prefixes(near))
-        return logits
+            others = of_events(indices, tf.concat([self._counts_of(known) * real, -own], axis=2))
+            # below 0 is what the sequence has put there of a neighbour beyond the k-th, which is not in the memory
+            found.append(tf.math.log1p(after_prefixes(tf.nn.relu(others))))
+        if self.text_k:
+            found.append(after_prefixes(of_events(tf.gather(self.alike, known), self._kernel_of(known) * real)))
+        return found
 
     def _counts_of(self, items: tf.Tensor) -> tf.Tensor:
         """float32 `[..., k]`: the counts of items, all 0 or above, discounted."""
@@ -264,8 +261,8 @@ class NeighbourMemory(keras.layers.Layer):
         return tf.reshape(found, shape), tf.reshape(weighted, shape)
 
     def _own(self, items: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The items of each sequence, labels included, int32 `[batch, length + 1]`, and how much of each position's
-        counts of them comes from the sequence itself, float32 `[batch, length, length + 1]`."""
+        """The items of each sequence, labels included, int32 `[batch, length + 1]`, and what the sequence itself has
+        counted of them near each position's item, float32 `[batch, length, length + 1]`."""
         batch, length = tf.unstack(tf.shape(items))
         count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
         last = tf.gather(labels, tf.maximum(count - 1, 0), axis=1, batch_dims=1)
@@ -278,10 +275,6 @@ class NeighbourMemory(keras.layers.Layer):
         pairs = tf.linalg.matmul(tf.linalg.matmul(same, tf.broadcast_to(near, tf.shape(same))), same)[:, :length]
         pairs *= tf.cast(last_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
         pairs *= tf.cast(items >= 0, tf.float32)[:, :, None]
-        # a neighbour beyond the k-th is not in the memory
-        known = tf.gather(self.near, tf.maximum(items, 0))[:, :, None, :] == whole[:, None, :, None]
-        counts = tf.gather(self.counts, tf.maximum(items, 0))[:, :, None, :]
-        pairs = tf.minimum(pairs, tf.reduce_sum(tf.where(known, counts, 0.0), axis=3))
         return tf.maximum(whole, 0), pairs * self._discounts(tf.maximum(items, 0))[:, :, None]
 
     def get_config(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -9,6 +11,29 @@ def scattered(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Ten
     """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; what is at
     −1 is left out."""
     return tf.scatter_nd(cells_of(indices), tf.where(indices >= 0, values, 0.0), shape)
+
+
+def spread(indices: tf.Tensor, values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """`scattered` to `[rows, width]` for training steps: several times as fast on a processor, where `tf.scatter_nd`
+    adds one number after the other on one core. The values have a gradient.
+
+    Example:
+        >>> spread(tf.constant([[0, 2, 0], [1, -1, -1]]), tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), 3).numpy()
+        array([[4., 0., 2.],
+               [0., 4., 0.]], dtype=float32)
+    """
+
+    @tf.custom_gradient
+    def of(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        columns = tf.where(indices >= 0, indices, width)  # which is beyond the last, and left out
+        sums = tf.raw_ops.DenseBincount(input=columns, size=width, weights=values)
+
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.where(indices >= 0, tf.gather(upstream, tf.maximum(indices, 0), batch_dims=1), 0.0)
+
+        return sums, backward
+
+    return of(values)
 
 
 def add_at(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

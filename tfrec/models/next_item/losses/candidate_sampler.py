@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.models.next_item.losses.contrastive import VIEWS, view_name
+from tfrec.models.next_item.losses.softmax_loss import softmax_loss
 
 SOURCES = ("uniform", "popularity", "in-batch", "mixed")
 
@@ -153,4 +154,5 @@ def sampled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, log_weights: tf.
     """
     wanted = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
     corrected = tf.where(wanted, logits, logits + log_weights)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, corrected)
+    losses: tf.Tensor = softmax_loss(corrected, labels)
+    return losses

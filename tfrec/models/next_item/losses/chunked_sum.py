@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -48,28 +49,25 @@ def chunked_sum(
     def total(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor | None]]]:
         every, common = list(inputs[: len(rows)]), list(inputs[len(rows) :])
 
-        def body(start: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def body(start: tf.Tensor, value: tf.Tensor, *state: Any) -> tuple[Any, ...]:
             size = chunk if equal_parts else tf.minimum(chunk, batch - start)
             here = [_slice(row, start, size) for row in every]
             wanted = [here[place] for place in floating] + common
             with tf.GradientTape() as tape:
                 tape.watch(wanted)
-                value = part(*here, *common)
-            gradients = tape.gradient(value, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                found = part(*here, *common)
+            gradients = tape.gradient(found, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-            places = (start + tf.range(size))[:, None]
-            of_rows = zip(state[1:], gradients[: len(floating)], strict=False)
-            of_shared = zip(state[1 + len(floating) :], gradients[len(floating) :], strict=True)
-            put = [tf.tensor_scatter_nd_update(whole, places, gradient) for whole, gradient in of_rows]
-            return start + size, state[0] + value, *put, *[old + new for old, new in of_shared]
+            of_rows = zip(state[: len(floating)], gradients[: len(floating)], strict=True)
+            of_shared = zip(state[len(floating) :], gradients[len(floating) :], strict=True)
+            put = [parts.write(start // chunk, gradient) for parts, gradient in of_rows]
+            return start + size, value + found, *put, *[old + new for old, new in of_shared]
 
-        zeros = [tf.zeros_like(every[place]) for place in floating] + [tf.zeros_like(one) for one in common]
-        state = (tf.constant(0), tf.constant(0.0), *zeros)
-        shapes = [tensor.shape for tensor in state]
-        shapes[2:] = [every[place].shape for place in floating] + [one.shape for one in common]
-        _, value, *gradients = tf.while_loop(
-            lambda start, *_: start < batch, body, state, shape_invariants=tuple(shapes), parallel_iterations=1
-        )
+        number = -(-batch // chunk)
+        parts = [tf.TensorArray(every[place].dtype, number, infer_shape=equal_parts) for place in floating]
+        state = (tf.constant(0), tf.constant(0.0), *parts, *[tf.zeros_like(one) for one in common])
+        _, value, *gradients = tf.while_loop(lambda start, *_: start < batch, body, state, parallel_iterations=1)
+        gradients[: len(floating)] = [of_rows.concat() for of_rows in gradients[: len(floating)]]
 
         def backward(upstream: tf.Tensor) -> list[tf.Tensor | None]:
             given: list[tf.Tensor | None] = [None] * len(inputs)

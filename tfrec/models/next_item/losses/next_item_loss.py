@@ -12,14 +12,15 @@ from tfrec.models.next_item.history_ops import rows_at
 from tfrec.models.next_item.losses.candidate_sampler import Candidates, sampled_cross_entropy
 from tfrec.models.next_item.losses.chunked_sum import chunked_sum
 from tfrec.models.next_item.losses.pairwise import bpr, generalised_bce
-from tfrec.models.next_item.sparse_ops import add_at, columns_of, lookup_columns
+from tfrec.models.next_item.losses.softmax_loss import softmax_loss
+from tfrec.models.next_item.sparse_ops import columns_of, lookup_columns, spread
 from tfrec.models.shared.item_table import lookup
 
 if TYPE_CHECKING:
     from tfrec.models.next_item.model import NextItemModel
 
-LOGITS_AT_ONCE = 2**22
-"""Scores of a training step that exist at the same time: 16 MiB, a few times over, which mostly stay in a cache."""
+LOGITS_AT_ONCE = 2**21
+"""Scores of a training step that exist at the same time: 8 MiB, a few times over, which mostly stay in a cache."""
 
 
 def next_item_loss(
@@ -65,14 +66,17 @@ def next_item_loss(
         positions: tf.Tensor, items: tf.Tensor, events: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor
     ) -> tf.Tensor:
         real = labels >= 0
-        logits = tf.matmul(rows_at(positions, real, static_shapes), shared[0], transpose_b=True) + unseen
+        width = tf.shape(shared[0])[0]
+        states = rows_at(positions, real, static_shapes)
+        parts = [tf.nn.bias_add(tf.matmul(states, shared[0], transpose_b=True), unseen)]
         if model.memory is not None:
-            given = list(shared[1 + len(repeats) :])
-            logits = model.memory.add_at_labels(logits, items, labels, given, columns, static_shapes)
+            remembered = model.memory.parts_at_labels(items, labels, width, columns, static_shapes)
+            parts += [weight * part for weight, part in zip(shared[1 + len(repeats) :], remembered, strict=True)]
         if model.repeats is not None:
             found, values = model.repeats.at_every_position(items, events, shared[1])
             found = rows_at(lookup_columns(columns, found), real, static_shapes)
-            logits = add_at(logits, found, rows_at(values, real, static_shapes))
+            parts.append(spread(found, rows_at(values, real, static_shapes), width))
+        logits = tf.add_n(parts)
         wanted = rows_at(lookup_columns(columns, labels), real, static_shapes)
         losses = loss_at(logits, tf.maximum(wanted, 0))
         return tf.reduce_sum(tf.where(wanted >= 0, losses, 0.0) if static_shapes else losses)
@@ -85,7 +89,7 @@ def next_item_loss(
 def _loss_at(kind: str, candidates: Candidates | None, num_items: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The loss of logits `[n, columns]` and the columns wanted, int32 `[n]`: float32 `[n]`."""
     if candidates is None:
-        return lambda logits, wanted: tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+        return softmax_loss
     log_weights = candidates.log_weights
     if kind == "gbce":
         return lambda logits, wanted: generalised_bce(logits, wanted, log_weights, num_items)
