@@ -129,8 +129,9 @@ def _excel(path: Path, what: str, config: InputConfig) -> OpenFile:
 
 
 def _json(path: Path, packing: str, form: str, what: str) -> OpenFile:
+    kind = "JSON lines"
     if form == "python":
-        path, packing = _python_to_json(path, packing, what), ""
+        kind, path, packing = "lines of Python", _python_to_json(path, packing, what), ""
     elif form == "jsonl" and not _one_object_a_line(path, packing):
         form = "json"
     if form == "json":
@@ -140,7 +141,7 @@ def _json(path: Path, packing: str, form: str, what: str) -> OpenFile:
         path, _ = unpack.as_utf8(path, packing, "utf-8-sig")
     frame = pl.scan_ndjson(path, infer_schema_length=None)
     frame.collect_schema()
-    return OpenFile(frame, True, "JSON lines")
+    return OpenFile(frame, True, kind)
 
 
 def _one_object_a_line(path: Path, packing: str) -> bool:
