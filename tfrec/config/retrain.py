@@ -34,7 +34,7 @@ class RetrainConfig(Section):
     )
     min_users: int = Field(30, ge=1, description="Promote nothing when fewer users have targets in the test window.")
     max_shrink: float = Field(
-        0.2, ge=0, le=1, description="Largest share of the last run's items, or events, that may be missing."
+        0.2, ge=0, le=1, description="Largest share of the served run's items, or events, that may be missing."
     )
     max_unknown: float = Field(
         0.2, ge=0, le=1, description="Largest share of the new events whose items are in no catalogue."
