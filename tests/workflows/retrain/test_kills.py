@@ -2,7 +2,8 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-from importlib import import_module  # isort: skip
+import resource  # isort: skip
+from importlib import import_module
 
 import pytest
 
@@ -67,6 +68,17 @@ def test_a_version_that_another_export_took_is_left_to_it(quick, monkeypatch):
     monkeypatch.setattr(module, "export", overtaken)
     assert quick.retrain(12)["version"] == 3 and quick.served() == 3
     assert read_json(quick.out / "2" / "tfrec.json")["name"] == "theirs"
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_message_too(job):
+    """No file may grow, as on a full disk: neither the number in the lock nor the first state can be written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(InvalidInput, match="The disk is full; the served version is unchanged"):
+            job.retrain(10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_state_and_labels_reach_the_disk_before_they_count(tmp_path, monkeypatch):

@@ -40,9 +40,9 @@ def locked(home: str | Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise Busy(f"Process {file.read().strip()} is retraining in {folder} already. Wait for it.") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk only the message of `Busy` lacks the number
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
 
 

@@ -86,8 +86,8 @@ def retrain(
         champion = verify(state)
         config_now = config.model_dump(mode="json")
         choices = {"champion": state.current, "config": config_now, "reader": reader, "anew": anew, "force": force}
-        run = RetrainingRun(state, state.begin(**choices), champion, config)
         with _disk_full_explained(_SERVED_UNCHANGED):
+            run = RetrainingRun(state, state.begin(**choices), champion, config)
             status = run.do_steps({"events": events, "items": items, "users": users, "reader": reader}, now, force)
         version = (state.unfinished or {}).get("version")
         served = f"version {version} is served already" if status == "promoted" else _SERVED_UNCHANGED
