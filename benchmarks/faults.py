@@ -174,12 +174,14 @@ def plan(commands: Sequence[str], kills: int, rng: random.Random) -> list[tuple[
     return chosen
 
 
-def run(trials: Trials, planned: Sequence[tuple[str, str]], seed: int, jobs: int) -> list[dict[str, Any]]:
-    """Does the trials in `jobs` processes and returns their records."""
+def run(trials: Trials, planned: Sequence[tuple[str, str]], seed: int, jobs: int, end: float) -> list[dict[str, Any]]:
+    """Does the trials in `jobs` processes, but begins none after the time `end`, and returns their records."""
 
     def worker(number: int) -> None:
         with open(trials.work / f"records-{number}", "w", encoding="utf-8") as records:
             for at in range(number, len(planned), jobs):
+                if time.monotonic() > end:
+                    return
                 kind, name = planned[at]
                 faults = KINDS[kind](trials, name, random.Random(f"{seed}-{at}"))
                 for fault in faults:
@@ -229,19 +231,19 @@ def main() -> None:
     )
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="which are disturbed")
     parser.add_argument("--jobs", type=int, default=min(4, len(os.sched_getaffinity(0))), help="trials at a time")
+    parser.add_argument("--minutes", type=float, default=18.0, help="when to begin no more trials")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the choices; it is printed")
     options = parser.parse_args()
     preload(options.commands)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         trials = Trials(Path(work), options.commands)
-        records = run(
-            trials, plan(options.commands, options.kills, random.Random(options.seed)), options.seed, options.jobs
-        )
+        planned = plan(options.commands, options.kills, random.Random(options.seed))
+        records = run(trials, planned, options.seed, options.jobs, started + 60 * options.minutes)
     faults = [fault for record in records for fault in record["faults"]]
     by_kind = collections.Counter(fault.partition(": ")[2].partition(" ")[0] for fault in faults)
     figures = {
-        "trials": len(records),
+        "trials": len(records), "planned": len(planned),
         **{kind: sum(record["kind"] == kind for record in records) for kind in KINDS},
         "by_command": dict(collections.Counter(record["command"] for record in records)),
         "faults": len(faults), "faults_by_kind": dict(by_kind), "first_faults": faults[:5],
