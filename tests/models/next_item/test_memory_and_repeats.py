@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from tfrec.models import NextItemModel
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.repeat_bias import RepeatBias
+from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 
 ITEMS, WINDOW, DECAY, WEIGHT, TEXT_WEIGHT, DISCOUNT = 9, 2, 0.5, 1.5, 0.25, 0.4
 
@@ -200,6 +201,39 @@ def test_in_training_the_memory_is_that_of_the_other_people(k):
         for position in range(len(sequence) - 1):
             expected = remembered(sequence[: position + 1], np.where(inside, others, counts), kernel)
             assert_allclose(found[position], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_was_disliked_keeps_its_place_and_tells_nothing():
+    layer, _, kernel = memory_of(ITEMS, ITEMS)
+    sequence, disliked = [2, 8, 0, 3], 8
+    counts, own = pair_counts([*SEQUENCES, sequence]), pair_counts([sequence])
+    for table in (counts, own):
+        table[disliked] = table[:, disliked] = 0
+    kernel[disliked] = 0
+    layer.remember(strongest(counts, ITEMS), None, np.bincount(sum(SEQUENCES, []), minlength=ITEMS))
+    expected = remembered(sequence[:3], counts, kernel)
+    assert_allclose(layer.of_whole(tf.constant([[2, -1, 0, -1]]))[0], expected, rtol=1e-5, atol=1e-6)
+    # In training: what follows a dislike is learnt, the dislike is not.
+    items, labels = tf.constant([[2, -1, 0, -1]]), tf.constant([[-1, 0, 3, -1]])
+    found = added_at_labels(layer, items, labels)
+    others = np.where(np.isin(np.arange(ITEMS), [2, 0, 3]), np.maximum(counts - own, 0), counts)
+    for place, length in enumerate((2, 3)):
+        assert_allclose(found[place], remembered(sequence[:length], others, kernel), rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_that_knows_what_a_dislike_is_hides_it_from_the_memory_alone():
+    model = NextItemModel(ITEMS, 2, dim=4, heads=2, neighbours=ITEMS - 1, disliked=1)
+    model.memory.remember(strongest(pair_counts(SEQUENCES), ITEMS - 1), None)
+    inputs = {"history_items": tf.constant([[3, 1]]), "history_events": tf.constant([[0, 1]])}
+    inputs["history_gaps"] = tf.zeros([1, 2])
+    parts = catalogue_parts(model, inputs)
+    liked = model.memory.of_whole(tf.constant([[3, -1]]))
+    assert np.abs(liked).max() > 0
+    assert_allclose(parts["memory by history"], liked, rtol=1e-5)
+    assert_allclose(sum(parts.values()), model.scores(inputs), rtol=1e-5, atol=1e-6)
+    added = dense(*(part.numpy() for part in model.adjustment(inputs["history_items"], inputs["history_events"])))
+    assert_allclose(added, liked + parts["repeats"], rtol=1e-5, atol=1e-6)
+    assert NextItemModel(ITEMS, 2, dim=4, heads=2).remembered(inputs["history_items"], None) is inputs["history_items"]
 
 
 def test_only_places_with_a_label_are_scored_in_a_batch_of_unlike_lengths():

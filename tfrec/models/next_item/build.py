@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.impressions import taken
@@ -66,6 +67,7 @@ def build_next_item_model(
         text_neighbours=min(options.text_neighbours, dataset.num_items - 1) if text_dim else 0,
         neighbour_window=options.neighbour_window,
         popular=min(options.popular, dataset.num_items),
+        disliked=dataset.event_kinds.index(schema.DISLIKE) if schema.DISLIKE in dataset.event_kinds else -1,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
     )

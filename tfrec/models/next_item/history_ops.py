@@ -5,6 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 
+def used_columns(items: tf.Tensor) -> tf.Tensor:
+    """Columns of each row up to its last real item, int32 `[batch]`; −1 before it is an event that is left out."""
+    columns = tf.where(items >= 0, tf.range(tf.shape(items)[1]) + 1, 0)
+    return tf.maximum(tf.reduce_max(columns, axis=1), 0)  # of no columns at all, the highest is the lowest int
+
+
 def newest_item(items: tf.Tensor) -> tf.Tensor:
     """The newest item of each history, int32 `[batch]`; −1 for an empty one.
 
@@ -30,8 +36,7 @@ def newest_places(items: tf.Tensor, most: int) -> tf.Tensor:
         array([[1, 2],
                [0, 1]], dtype=int32)
     """
-    count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
-    return tf.maximum(count - most, 0)[:, None] + tf.range(tf.minimum(tf.shape(items)[1], most))
+    return tf.maximum(used_columns(items) - most, 0)[:, None] + tf.range(tf.minimum(tf.shape(items)[1], most))
 
 
 def rows_at(values: tf.Tensor, real: tf.Tensor, every_place: bool = False) -> tf.Tensor:

@@ -56,6 +56,7 @@ class NextItemModel(keras.Model):
         text_neighbours: int. Number of text neighbours of an item in the neighbour memory; 0 for none.
         neighbour_window: int. Maximum distance of two events whose co-occurrence was counted.
         popular: int. Number of most popular items with a popularity bias; 0 for none.
+        disliked: int. Event kind whose items the neighbour memory leaves out; −1 for none.
         time_gaps: bool. Whether to use time gaps. Off by default, because the served signatures have no times, so a
             served model would read every gap as 0.
         seed: int. Seed of the initial weights and the dropout masks.
@@ -100,6 +101,7 @@ class NextItemModel(keras.Model):
         text_neighbours: int = 0,
         neighbour_window: int = 10,
         popular: int = 0,
+        disliked: int = -1,
         time_gaps: bool = False,
         seed: int = 0,
         dtype_policy: str = "float32",
@@ -159,6 +161,7 @@ class NextItemModel(keras.Model):
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
+        self.disliked = disliked
         self._init_config = config
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -217,10 +220,17 @@ class NextItemModel(keras.Model):
         """
         history_items = tf.convert_to_tensor(history_items)
         parts = [] if self.repeats is None else [self.repeats(history_items, history_events)]
-        parts += [layer(history_items) for layer in (self.memory, self.popularity) if layer is not None]
+        parts += [] if self.memory is None else [self.memory(self.remembered(history_items, history_events))]
+        parts += [] if self.popularity is None else [self.popularity(history_items)]
         if not parts:
             return tf.maximum(history_items, 0), tf.zeros(tf.shape(history_items))
         return tf.concat([indices for indices, _ in parts], axis=1), tf.concat([values for _, values in parts], axis=1)
+
+    def remembered(self, history_items: tf.Tensor, history_events: tf.Tensor | None) -> tf.Tensor:
+        """The items of histories that the neighbour memory uses, int32 `[batch, length]`; −1 for disliked ones."""
+        if self.disliked < 0 or history_events is None:
+            return history_items
+        return tf.where(tf.equal(history_events, self.disliked), -1, history_items)
 
     def scores(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
         """Scores of the whole catalogue, float32 `[batch, num_items]`.
@@ -234,7 +244,7 @@ class NextItemModel(keras.Model):
         items = inputs[schema.HISTORY_ITEMS]
         scores = self.cosines(inputs, vectors)
         if self.memory is not None:
-            scores += self.memory.of_whole(items)
+            scores += self.memory.of_whole(self.remembered(items, inputs[schema.HISTORY_EVENTS]))
         if self.popularity is not None:
             scores += self.popularity.weight * self.popularity.catalogue_log_popularity(self.num_items)
         return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))

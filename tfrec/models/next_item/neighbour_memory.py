@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.history_ops import newest_places, rows_at
+from tfrec.models.next_item.history_ops import newest_places, rows_at, used_columns
 from tfrec.models.next_item.repeat_bias import last_occurrence
 from tfrec.models.next_item.sparse_ops import lookup_columns, scattered, spread, summed_by_index
 from tfrec.models.shared.neighbours import rarity
@@ -45,7 +45,8 @@ class NeighbourMemory(keras.layers.Layer):
         discount: float. How much the counts of a frequent item are discounted; kept with the weights.
 
     Call arguments:
-        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right). The newest 200 are read.
+        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right) or an event that is not read, as a
+            dislike. The newest 200 are read.
 
     Returns:
         indices: int32 `[batch, min(length, 200) * (k + text_k)]`, 0 where there is nothing. values: float32 of the same
@@ -252,7 +253,7 @@ class NeighbourMemory(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The neighbours of every event, weighted by its age: int32 and float32 `[batch, length * k]`; −1 for none."""
         real = items >= 0
-        length = tf.reduce_sum(tf.cast(real, tf.int32), axis=1, keepdims=True)
+        length = used_columns(items)[:, None]
         age = tf.cast(tf.maximum(length - 1 - tf.range(tf.shape(items)[1]), 0), tf.float32)
         found = tf.where(real[..., None], tf.gather(indices, tf.maximum(items, 0)), -1)
         weighted = values(tf.maximum(items, 0)) * tf.pow(self.decay, age)[..., None]
@@ -264,7 +265,7 @@ class NeighbourMemory(keras.layers.Layer):
         """The items of each sequence, labels included, int32 `[batch, length + 1]`, and what the sequence itself has
         counted of them near each position's item, float32 `[batch, length, length + 1]`."""
         batch, length = tf.unstack(tf.shape(items))
-        count = tf.reduce_sum(tf.cast(items >= 0, tf.int32), axis=1)
+        count = used_columns(tf.maximum(items, labels))  # what follows an event that is not read is known as a label
         last = tf.gather(labels, tf.maximum(count - 1, 0), axis=1, batch_dims=1)
         whole = tf.pad(items, [[0, 0], [0, 1]], constant_values=-1)
         whole = tf.tensor_scatter_nd_update(whole, tf.stack([tf.range(batch), count], axis=1), last)

@@ -70,7 +70,8 @@ def next_item_loss(
         states = rows_at(positions, real, static_shapes)
         parts = [tf.nn.bias_add(tf.matmul(states, shared[0], transpose_b=True), unseen)]
         if model.memory is not None:
-            remembered = model.memory.parts_at_labels(items, labels, width, columns, static_shapes)
+            liked = model.remembered(items, events)
+            remembered = model.memory.parts_at_labels(liked, labels, width, columns, static_shapes)
             parts += [weight * part for weight, part in zip(shared[1 + len(repeats) :], remembered, strict=True)]
         if model.repeats is not None:
             found, values = model.repeats.at_every_position(items, events, shared[1])

@@ -35,7 +35,8 @@ def catalogue_parts(
     items = inputs[schema.HISTORY_ITEMS]
     parts = {NETWORK: model.cosines(inputs, vectors)}
     if model.memory is not None:
-        for name, part in model.memory.parts_of_whole(items).items():
+        remembered = model.remembered(items, inputs[schema.HISTORY_EVENTS])
+        for name, part in model.memory.parts_of_whole(remembered).items():
             parts[MEMORY_PARTS[name]] = getattr(model.memory, name) * part
     zeros = tf.zeros_like(parts[NETWORK])
     if model.repeats is not None:

@@ -113,7 +113,8 @@ class _Block:
         popularity = np.zeros(model.num_items, np.float32)
         if model.popularity is not None:
             popularity = model.popularity.catalogue_log_popularity(model.num_items).numpy()
-        entries = {} if model.memory is None else model.memory.entries(self.items)
+        self.remembered = model.remembered(self.items, tf.constant(inputs[schema.HISTORY_EVENTS]))
+        entries = {} if model.memory is None else model.memory.entries(self.remembered)
         neighbours = {name: indices.numpy() for name, (indices, _) in entries.items()}
 
         is_cell = np.zeros(cosine.shape, bool)
@@ -140,7 +141,7 @@ class _Block:
     def compute_memory_parts(self, memory: NeighbourMemory) -> dict[str, np.ndarray]:
         """The memory's unweighted scores under its current decay and discount, float32 `[cells]`, by weight name."""
         parts = {}
-        for name, (_, values) in memory.entries(self.items).items():
+        for name, (_, values) in memory.entries(self.remembered).items():
             sums = np.bincount(self.neighbour_cells[name], values.numpy().ravel(), self.cell_offsets[-1] + 1)[:-1]
             parts[name] = memory.part_of(name, tf.constant(sums.astype(np.float32))).numpy()
         return parts
