@@ -16,8 +16,8 @@ from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.models.baselines.counting import LastItemText
 
 _ROUNDS = 3
-_SECONDS = 0.5  # about how long an encoder is timed in a round
-_FEWEST, _MOST = 64, 4096  # texts in a round
+_SECONDS = 0.25  # the least time that an encoder is timed in a round, if `_MOST` texts take as long
+_FEWEST, _MOST = 64, 16384  # texts in a round
 
 
 def rank_by_text(dataset: PreparedDataset, vectors: np.ndarray, split: str) -> list[RankingResult]:
@@ -61,15 +61,12 @@ def texts_per_second(encoders: Sequence[TextEncoder], texts: Sequence[str], seq_
 
 
 def _sample(encoder: TextEncoder, texts: Sequence[str], seq_length: int) -> list[str]:
-    """As many texts as the encoder encodes in about `_SECONDS`; a small catalogue is repeated."""
-    few = _repeated(texts, _FEWEST)
-    encoder.encode(few, seq_length=seq_length)  # traces its graphs
-    rate = len(few) / _seconds(encoder, few, seq_length)
-    return _repeated(texts, int(min(max(_SECONDS * rate, _FEWEST), _MOST)))
-
-
-def _repeated(texts: Sequence[str], count: int) -> list[str]:
-    return (list(texts) * -(-count // len(texts)))[:count]
+    """So many texts that encoding them takes `_SECONDS`, by doubling; a small catalogue is repeated."""
+    sample = (list(texts) * -(-_FEWEST // len(texts)))[:_FEWEST]
+    encoder.encode(sample, seq_length=seq_length)  # traces its graphs
+    while len(sample) < _MOST and _seconds(encoder, sample, seq_length) < _SECONDS:
+        sample = (list(texts) * -(-2 * len(sample) // len(texts)))[: 2 * len(sample)]
+    return sample
 
 
 def _seconds(encoder: TextEncoder, texts: list[str], seq_length: int) -> float:

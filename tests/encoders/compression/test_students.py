@@ -19,6 +19,8 @@ from tfrec.encoders.compression.parts import parse_parts
 from tfrec.encoders.compression.prune import prune_ffn, prune_heads
 from tfrec.encoders.compression.smaller_vocabulary import pieces_to_keep
 from tfrec.encoders.compression.student import Lesson, Student, tokenise
+from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
+from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BertConfig, GptConfig, StaticConfig, config_from_dict, config_to_dict
 from tfrec.encoders.transformers.fast_inference import build_inference
@@ -83,6 +85,19 @@ def test_small_weights_are_stored_in_small_and_cannot_be_trained(static_folder):
         trainable_model(encoder)
     with pytest.raises(InvalidInput, match="does not work for a static encoder"):
         load_encoder(static_folder, precision="bfloat16").encode(["a"])
+
+
+def test_a_static_student_with_float32_weights_can_be_trained(teacher, lesson, tmp_path):
+    student = build_student(teacher, parse_parts("static"), lesson)
+    save_encoder(tmp_path / "static", student.config, student.vocabulary, student.model, source="a test")
+    encoder = load_encoder(tmp_path / "static")
+    parts = MicrobatchedEncoder(*trainable_model(encoder), TokenTable(encoder, TEXTS[:8], 16))
+    rows, expected = np.arange(8), encoder.encode(TEXTS[:8])
+    assert_allclose(parts.forward(rows), expected, atol=1e-6)
+    (gradient,) = parts.backward(tf.constant(expected[::-1].copy()), parts.variables())
+    moved = np.flatnonzero(np.abs(tf.convert_to_tensor(gradient)).sum(axis=1))
+    assert set(moved) == set(parts.tokens.words[parts.tokens.words > 0])  # padding is token 0
+    assert_allclose(parts.encode_all(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "at_least"), [("bfloat16", 0.9999), ("int8", 0.999)])
