@@ -103,6 +103,7 @@ def test_an_export_that_is_overtaken_takes_the_next_version(run, tmp_path, witho
     without_model.append(lambda: written(shop / str(next_version(shop))))
     (shop / "1").mkdir(parents=True)
     (shop / "2").mkdir()
+    (shop / ".1.tmp-01234567").mkdir()  # of a killed export
     assert export(run, shop) == shop / "4"
     assert read_json(shop / "3" / "tfrec.json") == {"name": "theirs", "version": 0}
     about = read_json(shop / "4" / "tfrec.json")

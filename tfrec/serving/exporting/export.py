@@ -21,6 +21,7 @@ from tfrec.files import (
     publish,
     read_json,
     staged_folder,
+    sweep,
     write_json,
 )
 from tfrec.guard.servable_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
@@ -82,6 +83,7 @@ def export(
     if not 1 <= number <= MAX_VERSION:
         raise InvalidInput(f"Expected a positive integer up to {MAX_VERSION} as the version, received {number}.")
     check_model_name(out.name)
+    sweep(out)  # of all versions: another number may have been taken since an export of this one was killed
     check_output_folder(out / str(number), EXPORT_OUTPUT, force)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
     seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
