@@ -178,13 +178,18 @@ def test_a_hooks_tool_is_that_of_the_virtual_environment_where_there_is_one(tmp_
 
 @pytest.mark.slow
 def test_the_security_policy_names_the_limits_that_hold():
-    from tfrec.serving.local.batching import Limits
-    from tfrec.serving.local.server import ServerOptions
+    from tfrec.serving.local.limits import Limits
+    from tfrec.serving.local.options import ServerOptions
 
     policy, limits = text("SECURITY.md"), Limits()
     assert f"at most {limits.max_body_bytes // 2**20} MB" in policy
     assert f"{limits.max_request_rows:,} rows" in policy
     assert f"At most {limits.max_waiting:,} requests wait" in policy
+    assert f"At most {limits.max_connections:,} REST connections" in policy
+    times = "headers of a request may take {:g} s, its body {:g} s, and a connection may be idle for {:g} s"
+    times = times.format(limits.header_seconds, limits.body_seconds, limits.idle_seconds)
+    assert times in " ".join(policy.split())
+    assert f"for up to {ServerOptions().grace_seconds:g} s" in policy
     assert f"listens on {ServerOptions().host} unless" in policy
 
 

@@ -61,9 +61,10 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.serving.checking.check import check as check
     from tfrec.serving.exporting.build_index import IndexReport as IndexReport
     from tfrec.serving.exporting.export import export as export
-    from tfrec.serving.local.batching import Limits as Limits
+    from tfrec.serving.local.access import Access as Access
+    from tfrec.serving.local.limits import Limits as Limits
+    from tfrec.serving.local.options import ServerOptions as ServerOptions
     from tfrec.serving.local.server import ModelServer as ModelServer
-    from tfrec.serving.local.server import ServerOptions as ServerOptions
     from tfrec.serving.saved_model.size_report import SizeReport as SizeReport
     from tfrec.workflows.compare_encoders import compare_encoders as compare_encoders
     from tfrec.workflows.compress_encoder import compress_encoder as compress_encoder
@@ -94,6 +95,7 @@ _PUBLIC = {
     "InvalidInput": "tfrec.errors",
     "Unavailable": "tfrec.errors",
     # What the rooms' functions take and return.
+    "Access": "tfrec.serving",
     "AnalysisResult": "tfrec.experiments",
     "BackboneConfig": "tfrec.encoders.transformers.config",
     "BertConfig": "tfrec.encoders",

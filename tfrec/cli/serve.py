@@ -1,4 +1,4 @@
-"""`tfrec serve`: a local server with TF Serving's routes, for development and machines without docker."""
+"""`tfrec serve`: a server with TF Serving's routes, for development and machines without docker."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import typer
 from tfrec.cli.load_tensorflow import load_tensorflow
 
 
-def serve(
+def serve(  # noqa: PLR0913  a command's options are its parameters
     folders: Annotated[list[Path], typer.Argument(metavar="saved_models/NAME…", help="Model folders.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need TLS and a token or client CA.")
+    ] = "127.0.0.1",
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the REST API; 0 for any free port.")] = 8501,
     grpc_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the gRPC services; 0 for any free port.")
@@ -26,14 +28,30 @@ def serve(
     grace_seconds: Annotated[
         float, typer.Option(help="Seconds that requests in flight get to finish at shutdown.")
     ] = 10.0,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file with the server's certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file with the certificate's key.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with one token a line; clients must send one of them.")
+    ] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="PEM file with the CA that must have signed clients' certificates (mutual TLS).")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name that REST clients or a proxy may use as the Host; may be repeated.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS, tokens or client certificates.")
+    ] = False,
 ) -> None:
     """Serve models over REST and gRPC until stopped. New versions are loaded as they appear."""
     from tfrec.errors import Unavailable
 
     load_tensorflow()
     try:
-        from tfrec.serving.local.batching import Limits
-        from tfrec.serving.local.server import ModelServer, ServerOptions
+        from tfrec.serving.local.access import Access
+        from tfrec.serving.local.limits import Limits
+        from tfrec.serving.local.options import ServerOptions
+        from tfrec.serving.local.server import ModelServer
         from tfrec.serving.local.server import serve as serve_models
     except ImportError as error:
         raise Unavailable(f"{error}. Serving needs: pip install 'tfrec-bert[serve]'") from None
@@ -41,11 +59,18 @@ def serve(
     def print_addresses(server: ModelServer) -> None:
         for name, model in server.models.items():
             typer.echo(f"{name}: version {', '.join(map(str, sorted(model.loaded)))}")
-        typer.echo(f"REST on http://{host}:{server.rest_port}/v1/models/NAME, gRPC on {host}:{server.grpc_port}")
+        scheme = "https" if tls_cert else "http"
+        typer.echo(f"REST on {scheme}://{host}:{server.rest_port}/v1/models/NAME, gRPC on {host}:{server.grpc_port}")
 
     limits = Limits(max_batch_rows=max_batch_rows, max_waiting=max_waiting, max_body_bytes=max_body_mb * 2**20)
-    serve_models(
-        folders,
-        ServerOptions(host, rest_port, grpc_port, poll_seconds, grace_seconds, limits=limits),
-        print_addresses,
+    options = ServerOptions(
+        host,
+        rest_port,
+        grpc_port,
+        poll_seconds,
+        grace_seconds,
+        limits=limits,
+        access=Access(tls_cert, tls_key, token_file, client_ca, insecure),
+        allowed_hosts=tuple(allow_host or ()),
     )
+    serve_models(folders, options, print_addresses)

@@ -10,13 +10,14 @@ from tfrec.serving.checking.check import CheckReport, check
 from tfrec.serving.exporting.export import export, next_version
 
 _LAZY = {
+    "Access": "tfrec.serving.local.access",
     "Client": "tfrec.serving.client.client",
-    "Limits": "tfrec.serving.local.batching",
+    "Limits": "tfrec.serving.local.limits",
     "SizeReport": "tfrec.serving.saved_model.size_report",
     "LocalServer": "tfrec.serving.local.server",
     "ModelServer": "tfrec.serving.local.server",
     "ServerError": "tfrec.serving.client.transport",
-    "ServerOptions": "tfrec.serving.local.server",
+    "ServerOptions": "tfrec.serving.local.options",
     "BehaviourTextServing": "tfrec.serving.modules.behaviour_text",
     "Catalogue": "tfrec.serving.modules.item_index",
     "ClickRankerServing": "tfrec.serving.modules.click_ranker",

@@ -6,7 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from tfrec.serving.local.batching import Batcher, Limits
+from tfrec.serving.local.batching import Batcher
+from tfrec.serving.local.limits import Limits
 from tfrec.serving.local.status_codes import Code, RequestError
 
 
@@ -58,11 +59,47 @@ def test_requests_that_wait_share_a_call_and_each_gets_its_own_rows():
     assert signature.sizes == [1, 4]
 
 
-def test_a_call_takes_no_more_rows_than_allowed_but_a_large_request_runs_alone():
+def test_a_call_takes_no_more_rows_than_allowed():
     signature = Doubling()
-    answers = run(signature, [[1, 2], [3, 4], [5, 6, 7, 8, 9], [10]], Limits(max_batch_rows=4))
-    assert answers == [[2, 4], [6, 8], [10, 12, 14, 16, 18], [20]]
-    assert signature.sizes == [1, 4, 5, 1]
+    assert run(signature, [[1, 2], [3, 4], [5]], Limits(max_batch_rows=4)) == [[2, 4], [6, 8], [10]]
+    assert signature.sizes == [1, 4, 1]
+
+
+def test_a_large_request_runs_in_pieces_and_small_ones_overtake_it():
+    signature = Doubling()
+    large = list(range(1, 21))
+    answers = run(signature, [large, [21], [22]], Limits(max_batch_rows=8))
+    assert answers == [[2 * x for x in large], [42], [44]]
+    assert signature.sizes == [1, 2, 2, *[2] * 9]  # a piece, both small ones in one call, the other pieces
+
+
+def test_large_requests_take_turns():
+    called = []
+
+    class Noting(Doubling):
+        def __call__(self, inputs):
+            called.append(int(inputs["x"][0]))
+            return super().__call__(inputs)
+
+    run(Noting(), [[1] * 5, [2] * 5], Limits(max_batch_rows=4))
+    assert called == [0, *[1, 2] * 5]
+
+
+def test_a_large_request_stops_at_the_piece_that_fails():
+    signature = Doubling()
+    (bad,) = run(signature, [[1, -1, 1, 1, 1]], Limits(max_batch_rows=4))
+    assert isinstance(bad, RequestError) and signature.sizes == [1, 1, 1]
+
+
+def test_a_large_request_to_a_model_that_mixes_rows_is_one_call():
+    class Summing(Doubling):
+        def __call__(self, inputs):
+            super().__call__(inputs)
+            return {"y": np.array([inputs["x"].sum()])}
+
+    signature = Summing()
+    assert run(signature, [[1, 2, 3, 4, 5, 6, 7, 8, 9]], Limits(max_batch_rows=8)) == [[45]]
+    assert signature.sizes == [1, 2, 9]
 
 
 def test_a_bad_request_does_not_fail_the_others_of_its_batch():
@@ -133,11 +170,14 @@ def test_requests_of_different_widths_run_separately():
 
 def test_every_failure_reaches_the_waiting_requests():
     class Broken(Doubling):
-        batched = True
+        def check(self, inputs):
+            if len(inputs["x"]) == 2:
+                raise MemoryError("no room")
+            return super().check(inputs)
 
-        @property
-        def inputs(self):
-            raise MemoryError("no room")
+        def __call__(self, inputs):
+            super().__call__(inputs)
+            return {"y": inputs["x"]} if inputs["x"][0] == 0 else None
 
-    problems = run(Broken(), [[1], [2]])
-    assert [type(problem) for problem in problems] == [MemoryError, MemoryError]
+    problems = run(Broken(), [[1], [2], [3, 4]])
+    assert [type(problem) for problem in problems] == [AttributeError, AttributeError, MemoryError]

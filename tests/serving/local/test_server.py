@@ -15,7 +15,7 @@ import pytest
 
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.serving import Client, LocalServer, ServerOptions, label_versions, serve
-from tfrec.serving.local.batching import Limits
+from tfrec.serving.local.limits import Limits
 
 ONE = {"x": [[1.0, 1.0]], "s": ["a"]}
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Self
 
 from tfrec import schema
 from tfrec.errors import InvalidInput, Unavailable
+from tfrec.serving.client.credentials import Credentials
 from tfrec.serving.client.transport import Arrays, Grpc, Rest, ServerError, Transport, TryAgain
 
 _FIRST_WAIT: Final = 0.05
@@ -24,12 +26,16 @@ class Client:
     server. A client may be shared by threads.
 
     Args:
-        address: "http://host:8501" for REST, "host:8500" for gRPC (which needs the extra `serve`).
+        address: "http://host:8501" or "https://host:8501" for REST, "host:8500" or, with TLS, "grpcs://host:8500" for
+            gRPC (which needs the extra `serve`).
         model: Name of the model.
         version: Version to call; None for the newest.
         label: Label of the version to call, e.g. "stable". Give a version or a label, not both.
         deadline: Seconds that a call may take, retries included.
         retries: Most retries of a call.
+        token: Bearer token that the server asks for. It is sent with TLS only, or to this machine.
+        ca: PEM file with the certificates to trust; None for those of the system (over gRPC, those that it brings).
+        cert: PEM files of this client's certificate and key, if the server asks for one.
 
     Example:
         >>> Client("http://127.0.0.1:8501", "shop", label="stable", deadline=0.2).url
@@ -45,14 +51,19 @@ class Client:
         label: str | None = None,
         deadline: float = 5.0,
         retries: int = 3,
+        token: str | None = None,
+        ca: str | Path | None = None,
+        cert: tuple[str | Path, str | Path] | None = None,
     ) -> None:
         if version is not None and label is not None:
             raise InvalidInput(f"Expected a version or a label, received both: {version} and {label!r}.")
         if deadline <= 0 or retries < 0:
             raise InvalidInput(f"Expected deadline > 0 and retries ≥ 0, received {deadline} and {retries}.")
         self.model, self.deadline, self.retries = model, deadline, retries
-        kind = Rest if "://" in address else Grpc
-        self._transport: Transport = kind(address, model, version, label)
+        scheme, separator, _ = address.partition("://")
+        credentials = Credentials(address, scheme in ("https", "grpcs"), token, ca, cert)
+        kind = Rest if separator and scheme != "grpcs" else Grpc
+        self._transport: Transport = kind(address, model, version, label, credentials)
         self._shapes: dict[str, dict[str, list[int]]] | None = None
 
     @property

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import ssl
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
+from tfrec.serving.client.credentials import Credentials
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -56,12 +59,17 @@ class Transport(Protocol):
 class Rest:
     """TF Serving's REST routes, with a persistent connection for each thread."""
 
-    def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
+    def __init__(
+        self, address: str, model: str, version: int | None, label: str | None, credentials: Credentials
+    ) -> None:
         parsed = urllib.parse.urlsplit(address)
         if parsed.scheme not in ("http", "https") or not parsed.hostname:
             raise InvalidInput(f"Expected an address like http://host:8501 or host:8500, received {address!r}.")
         self._host, self._port = parsed.hostname, parsed.port
-        self._kind = http.client.HTTPSConnection if parsed.scheme == "https" else http.client.HTTPConnection
+        self._kind: Callable[..., http.client.HTTPConnection] = http.client.HTTPConnection
+        if credentials.secure:
+            self._kind = partial(http.client.HTTPSConnection, context=credentials.ssl_context())
+        self._headers = {"Content-Type": "application/json", **credentials.headers}
         suffix = f"/versions/{version}" if version is not None else ""
         suffix = f"/labels/{urllib.parse.quote(label, safe='')}" if label is not None else suffix
         self._path = f"{parsed.path.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}{suffix}"
@@ -100,12 +108,17 @@ class Rest:
         if connection.sock is not None:
             connection.sock.settimeout(left)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, self._headers)
             response = connection.getresponse()
             status, data = response.status, response.read()
         except TimeoutError:
             self.close()
             raise Unavailable(f"No answer from {self.url} within {left:.3g} s.") from None
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise Unavailable(
+                f"The certificate of {self.url} is not trusted: {error.verify_message}. Pass ca=FILE of who signed it."
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise TryAgain(error) from None
@@ -124,7 +137,9 @@ class Grpc:
         Unavailable: the extra `serve` is not installed.
     """
 
-    def __init__(self, address: str, model: str, version: int | None, label: str | None) -> None:
+    def __init__(
+        self, address: str, model: str, version: int | None, label: str | None, credentials: Credentials
+    ) -> None:
         try:
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
@@ -134,7 +149,12 @@ class Grpc:
         # gRPC's default back-off of a second and more would exceed short deadlines.
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 1000)]
         options.append(("grpc.max_receive_message_length", -1))  # no limit
-        self._channel = grpc.insecure_channel(address, options=options)
+        if credentials.secure:
+            target = address.partition("://")[2]
+            self._channel = grpc.secure_channel(target, credentials.grpc_credentials(), options=options)
+        else:
+            self._channel = grpc.insecure_channel(address, options=options)
+        self._headers = list(credentials.headers.items())
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._definitions: Any = None
 
@@ -186,7 +206,7 @@ class Grpc:
         import grpc
 
         try:
-            return getattr(self._stub, method)(request, timeout=left)
+            return getattr(self._stub, method)(request, timeout=left, metadata=self._headers)
         except grpc.RpcError as error:
             code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:

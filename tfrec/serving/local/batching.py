@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tfrec.errors import InvalidInput
-from tfrec.serving.local.loaded_version import Arrays, Signature
-from tfrec.serving.local.status_codes import Code, RequestError, invalid
+from tfrec.serving.local.inputs import Arrays, rows_of
+from tfrec.serving.local.limits import Limits
+from tfrec.serving.local.loaded_version import Signature
+from tfrec.serving.local.pieces import Piece, cut, joined
+from tfrec.serving.local.status_codes import Code, RequestError
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a server.
-
-    Args:
-        max_batch_rows: Most rows in one call of the model; a request with more rows runs alone.
-        max_request_rows: Most rows of a request; larger ones are refused (INVALID_ARGUMENT).
-        max_waiting: Most requests that wait or run; further ones are refused (UNAVAILABLE).
-        max_body_bytes: Largest REST body or gRPC message.
-        workers: Calls of models that run at the same time.
-
-    Raises:
-        InvalidInput: A limit is below 1.
-    """
-
-    max_batch_rows: int = 64
-    max_request_rows: int = 1024
-    max_waiting: int = 1000
-    max_body_bytes: int = 16 * 2**20
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise InvalidInput(f"Expected {name} of at least 1, received {value}.")
+_Lane = tuple[Signature, bool]
+"""A queue of its own for the small requests, and for the pieces of the large ones, of each signature."""
 
 
 @dataclass
@@ -56,14 +37,17 @@ class Batcher:
     the next call takes as many of them as fit. So batches grow with the load, and no request waits to fill a batch. If
     a shared call fails, each of its requests is run again alone, so that only the faulty one fails.
 
+    A request with more rows than a batch runs piece by piece, in a lane of its own: small requests wait for one piece
+    of it at most, and large ones take turns.
+
     Args:
         limits: Limits of the server.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._queues: dict[Signature, deque[_Request]] = {}
-        self._turns: deque[Signature] = deque()
+        self._queues: dict[_Lane, deque[_Request]] = {}
+        self._turns: deque[_Lane] = deque()
         self._running = 0
         self._waiting = 0
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="model")
@@ -81,43 +65,69 @@ class Batcher:
         Raises:
             RequestError: the request does not fit the signature or exceeds a limit.
         """
-        rows = signature.check(inputs)
-        if rows > self.limits.max_request_rows:
-            raise invalid(f"Expected at most {self.limits.max_request_rows} rows in a request, received {rows}")
-        if self._waiting >= self.limits.max_waiting:
-            raise RequestError(Code.UNAVAILABLE, f"{self._waiting} requests are waiting already; try again later")
-        request = _Request(inputs, rows, asyncio.get_running_loop().create_future())
-        self._waiting += 1
-        try:
-            if signature not in self._queues:
-                self._queues[signature] = deque()
-                self._turns.append(signature)
-            self._queues[signature].append(request)
-            self._start_batches()
-            return await request.answer
-        finally:
-            self._waiting -= 1
+        pieces = cut(inputs, signature.check(inputs), signature.batched, self.limits)
+        return joined(await self.run_pieces(signature, [partial(dict, piece) for piece in pieces]))
+
+    async def run_pieces(self, signature: Signature, pieces: Sequence[Piece]) -> list[Arrays]:
+        """Runs a request that comes in pieces and returns the outputs of each.
+
+        A model whose answer to a piece has not as many rows as the piece is called once, with all of them.
+
+        Raises:
+            RequestError: a piece does not fit the signature, or too many requests wait.
+        """
+        with self._counted():
+            answers: list[Arrays] = []
+            large = len(pieces) > 1
+            for piece in pieces:
+                inputs = piece()
+                rows = signature.check(inputs)
+                answers.append(await self._answer_to((signature, large), inputs, rows))
+                if large and not _has_rows(answers[-1], rows):
+                    whole = joined([piece() for piece in pieces])
+                    return [await self._answer_to((signature, large), whole, signature.check(whole))]
+            return answers
 
     def close(self) -> None:
         """Waits until the running calls are done, and ends the threads."""
         self._threads.shutdown(wait=True)
 
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._waiting >= self.limits.max_waiting:
+            raise RequestError(Code.UNAVAILABLE, f"{self._waiting} requests are waiting already; try again later")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _answer_to(self, lane: _Lane, inputs: Arrays, rows: int) -> Arrays:
+        request = _Request(inputs, rows, asyncio.get_running_loop().create_future())
+        if lane not in self._queues:
+            self._queues[lane] = deque()
+            self._turns.append(lane)
+        self._queues[lane].append(request)
+        self._start_batches()
+        return await request.answer
+
     def _start_batches(self) -> None:
         while self._running < self.limits.workers and self._turns:
-            signature = self._turns.popleft()
-            batch = self._take_batch(signature)
-            if not self._queues[signature]:
-                del self._queues[signature]  # drops the last reference to a version that was replaced
+            lane = self._turns.popleft()
+            batch = self._take_batch(lane)
+            if not self._queues[lane]:
+                del self._queues[lane]  # drops the last reference to a version that was replaced
             else:
-                self._turns.append(signature)
+                self._turns.append(lane)
             if batch:
                 self._running += 1
-                asyncio.get_running_loop().create_task(self._answer(signature, batch))
+                asyncio.get_running_loop().create_task(self._answer(lane[0], batch))
 
-    def _take_batch(self, signature: Signature) -> list[_Request]:
-        queue, rows = self._queues[signature], 0
+    def _take_batch(self, lane: _Lane) -> list[_Request]:
+        queue, (signature, large), rows = self._queues[lane], lane, 0
+        most = 0 if large or not signature.batched else self.limits.max_batch_rows  # 0: one at a time
         batch: list[_Request] = []
-        while queue and (not batch or (signature.batched and rows + queue[0].rows <= self.limits.max_batch_rows)):
+        while queue and (not batch or rows + queue[0].rows <= most):
             request = queue.popleft()
             if not request.answer.done():  # else the client has hung up
                 batch.append(request)
@@ -151,7 +161,7 @@ class Batcher:
         if answer is None:
             return [_result_or_error(signature, request.inputs) for request in batch]
         ends = np.cumsum([request.rows for request in batch])
-        return [{k: v[end - r.rows : end] for k, v in answer.items()} for r, end in zip(batch, ends, strict=True)]
+        return [rows_of(answer, end - request.rows, end) for request, end in zip(batch, ends, strict=True)]
 
 
 def _run_together(signature: Signature, batch: list[_Request]) -> Arrays | None:
@@ -159,13 +169,14 @@ def _run_together(signature: Signature, batch: list[_Request]) -> Arrays | None:
     rows = [{key: value.shape[1:] for key, value in request.inputs.items()} for request in batch]
     if any(shapes != rows[0] for shapes in rows):
         return None
-    answer = _result_or_error(
-        signature, {key: np.concatenate([r.inputs[key] for r in batch]) for key in signature.inputs}
-    )
-    total = sum(request.rows for request in batch)
-    if isinstance(answer, Exception) or any(value.shape[:1] != (total,) for value in answer.values()):
+    answer = _result_or_error(signature, joined([request.inputs for request in batch]))
+    if isinstance(answer, Exception) or not _has_rows(answer, sum(request.rows for request in batch)):
         return None
     return answer
+
+
+def _has_rows(outputs: Arrays, rows: int) -> bool:
+    return all(value.shape[:1] == (rows,) for value in outputs.values())
 
 
 def _result_or_error(signature: Signature, inputs: Arrays) -> Arrays | Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,19 +14,45 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tfrec.serving.local.gate import Gate
 from tfrec.serving.local.model_server import Core
+from tfrec.serving.local.rate_limited_log import LOGGER
 from tfrec.serving.local.rest_routes import wrong_method_error
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.local.tensor_protos import to_array, to_proto
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_log = logging.getLogger("tfrec.serving")
 
 
-def add_services(server: Any, core: Core) -> None:
-    """Adds both services to a `grpc.aio` server."""
+def grpc_server(core: Core, gate: Gate) -> Any:
+    """A `grpc.aio` server with both services, without a port yet."""
+    limits = core.limits
+    options = {
+        "grpc.max_receive_message_length": limits.max_body_bytes,
+        "grpc.so_reuseport": 0,
+        "grpc.server_handshake_timeout_ms": int(1000 * limits.header_seconds),
+        "grpc.max_connection_idle_ms": int(1000 * limits.idle_seconds),
+    }
+    server = grpc.aio.server(
+        interceptors=[gate], options=list(options.items()), maximum_concurrent_rpcs=limits.max_connections
+    )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(core), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Model(core), server)
+    return server
+
+
+async def stop_grpc(server: Any, core: Core, quiet_seconds: float, grace_seconds: float) -> None:
+    """Turns new calls away as UNAVAILABLE, answers those in flight, and stops the server.
+
+    `grpc.aio` answers CANCELLED to calls that come in while it stops, as if their clients had hung up. So it is stopped
+    only when clients have had some time to learn that they are turned away.
+    """
+    core.stopping, loop = True, asyncio.get_running_loop()
+    end = loop.time() + grace_seconds
+    while core.in_flight and loop.time() < end:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(quiet_seconds)
+    await server.stop(max(end - loop.time(), 0.0))
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -88,13 +114,15 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
 @asynccontextmanager
 async def _errors_as_statuses(core: Core, model: str, context: Any) -> AsyncIterator[None]:
     """Turns errors into gRPC statuses and counts the request."""
+    if core.stopping:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "The server is stopping; ask another")
     try:
         with core.counted(model, "GRPC"):
             yield
     except RequestError as error:
         await context.abort(_CODES[error.code.number], error.message)
     except Exception as error:
-        _log.exception("a request to %s failed", model)
+        LOGGER.exception("a request to %s failed", model)
         await context.abort(grpc.StatusCode.INTERNAL, f"Internal failure: {type(error).__name__}")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,10 @@ import tensorflow_text  # noqa: F401  registers the ops
 
 from tfrec.guard.servable_ops import read_saved_model, refuse_unservable, used_ops
 from tfrec.guard.unsafe_ops import refuse_unsafe
-from tfrec.serving.local.status_codes import Code, RequestError, invalid
+from tfrec.serving.local.inputs import Arrays, Declared, Input, check_inputs, unknown_signature
+from tfrec.serving.local.status_codes import Code, RequestError
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
 from tfrec.serving.version_folders import refuse_special_files
-
-Arrays = dict[str, "np.ndarray[Any, Any]"]
-
-
-@dataclass(frozen=True)
-class Input:
-    """Dtype and shape of an input. `shape` has None for any size, and is None if any shape is accepted."""
-
-    dtype: tf.DType
-    shape: tuple[int | None, ...] | None
 
 
 class Signature:
@@ -60,28 +50,13 @@ class Signature:
             raise RequestError(code, error.message) from None
         return dict(zip(self.outputs, values, strict=True))
 
-    def check(self, inputs: Mapping[str, Any]) -> int:
+    def check(self, inputs: Arrays) -> int:
         """Checks the inputs of a request and returns its number of rows (the first dimension of all inputs).
 
         Raises:
             RequestError: INVALID_ARGUMENT for missing or unknown inputs, or a dtype, rank or size that is not declared.
         """
-        if set(inputs) != set(self.inputs):
-            raise invalid(
-                f"input size does not match signature: {len(inputs)}!={len(self.inputs)} "
-                f"received {sorted(inputs)}, expected {sorted(self.inputs)}"
-            )
-        rows = None
-        for key, value in inputs.items():
-            declared = self.inputs[key]
-            check_shape(key, tuple(value.shape), declared)
-            if _dtype(value) != declared.dtype:
-                raise invalid(f"{key}: expected {declared.dtype.name}, received {_dtype(value).name}")
-            if self.batched and value.shape:
-                if rows is not None and rows != value.shape[0]:
-                    raise invalid(f"{key}: expected {rows} rows as the other inputs have, received {value.shape[0]}")
-                rows = value.shape[0]
-        return 1 if rows is None else rows
+        return check_inputs(inputs, self.inputs, self.batched)
 
 
 class LoadedVersion:
@@ -117,11 +92,16 @@ class LoadedVersion:
             self._session.close()
             raise
 
+    @cached_property
+    def declared(self) -> dict[str, Declared]:
+        """What each signature takes, by name."""
+        return {name: Declared(s.inputs, s.batched) for name, s in self.signatures.items()}
+
     def signature(self, name: str) -> Signature:
         """The signature called `name`; "" means `serving_default`."""
         name = name or "serving_default"
         if name not in self.signatures:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
+            raise unknown_signature(name)
         return self.signatures[name]
 
     def _warm_up(self) -> int:
@@ -134,23 +114,9 @@ class LoadedVersion:
         return len(requests)
 
 
-def check_shape(key: str, shape: tuple[int, ...], declared: Input) -> None:
-    """Raises INVALID_ARGUMENT unless `shape` fits what the input declares."""
-    if declared.shape is None:
-        return
-    fits = len(shape) == len(declared.shape) and all(d is None or d == s for d, s in zip(declared.shape, shape))
-    if not fits:
-        expected = [-1 if size is None else size for size in declared.shape]
-        raise invalid(f"{key}: expected shape {expected}, received {list(shape)}")
-
-
 def as_input(info: Any) -> Input:
     """Dtype and shape of a TensorInfo."""
     shape = None
     if not info.tensor_shape.unknown_rank:
         shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-    return Input(tf.dtypes.as_dtype(info.dtype), shape)
-
-
-def _dtype(value: np.ndarray[Any, Any]) -> tf.DType:
-    return tf.string if value.dtype.kind in "OSU" else tf.dtypes.as_dtype(value.dtype)
+    return Input(np.dtype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype), shape)

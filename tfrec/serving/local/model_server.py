@@ -12,6 +12,8 @@ from google.protobuf import any_pb2  # type: ignore[import-untyped]
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from tfrec.serving.local.batching import Batcher
+from tfrec.serving.local.json_worker import JsonWorker
+from tfrec.serving.local.limits import Limits
 from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.prometheus_metrics import Metrics
 from tfrec.serving.local.status_codes import Code, RequestError
@@ -23,12 +25,29 @@ class Core:
 
     Args:
         models: Versions of each model, by name.
-        batcher: Runs requests.
-        metrics: Counts requests.
+        limits: Limits of requests.
     """
 
-    def __init__(self, models: Mapping[str, Versions], batcher: Batcher, metrics: Metrics) -> None:
-        self.models, self.batcher, self.metrics = models, batcher, metrics
+    def __init__(self, models: Mapping[str, Versions], limits: Limits) -> None:
+        self.models, self.limits = models, limits
+        self.batcher, self.json, self.metrics = Batcher(limits), JsonWorker(limits), Metrics()
+        self.in_flight = 0
+        """Requests that `counted` has seen begin and not end."""
+        self.stopping = False
+        """Whether gRPC calls are turned away. REST connections are told by a header instead."""
+
+    def close(self) -> None:
+        """Ends threads and processes, and drops the models."""
+        self.json.close()
+        self.batcher.close()
+        for model in self.models.values():
+            model.close()
+
+    def metrics_text(self) -> bytes:
+        """The metrics in the Prometheus text format."""
+        self.metrics.waiting.set(self.batcher.waiting)
+        self.metrics.calls.set(self.batcher.calls)
+        return self.metrics.text()
 
     def find(self, model: str, version: int | None, label: str) -> LoadedVersion:
         """The version that answers a request; raises NOT_FOUND for unknown models and versions."""
@@ -71,6 +90,7 @@ class Core:
     def counted(self, model: str, entrypoint: str) -> Any:
         """Counts a request, with the status that the body's exception stands for."""
         started, status = time.perf_counter(), "OK"
+        self.in_flight += 1
         try:
             yield
         except RequestError as error:
@@ -83,5 +103,6 @@ class Core:
             status = Code.INTERNAL.name
             raise
         finally:
+            self.in_flight -= 1
             known = model if model in self.models else ""
             self.metrics.record(known, status, entrypoint, time.perf_counter() - started)

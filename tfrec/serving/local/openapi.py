@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import tensorflow as tf
 
-from tfrec.serving.local.loaded_version import Input, LoadedVersion, Signature, as_input
+from tfrec.serving.local.inputs import Input
+from tfrec.serving.local.loaded_version import LoadedVersion, Signature, as_input
 from tfrec.serving.local.version_manager import Versions
 
 Schema = dict[str, Any]
@@ -42,8 +43,14 @@ _METADATA: Final[Schema] = {
     "required": ["model_spec", "metadata"],
 }
 _ERROR: Final[Schema] = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
-_REFUSED: Final = {"400": "the request does not fit the signature", "404": "no such model, version or label"}
+_REFUSED: Final = {
+    "400": "the request does not fit the signature",
+    "401": "the request has no token that the server knows",
+    "403": "the Host is not the server's",
+    "404": "no such model, version or label",
+}
 _BUSY: Final = {
+    "408": "the body does not come",
     "413": "the body exceeds the limit",
     "429": "the call needs more memory than is available",
     "503": "too many requests are waiting",
@@ -143,7 +150,7 @@ def _value(about: Input, skip: int, least: int = 0) -> Schema:
     """
     if about.shape is None:
         return {}
-    schema = _scalar(about.dtype)
+    schema = _scalar(tf.dtypes.as_dtype(about.dtype))
     for size in reversed(about.shape[skip:]):
         schema = {"type": "array", "items": schema, **({} if size is None else {"minItems": size, "maxItems": size})}
     return {**schema, "minItems": least} if least else schema

@@ -5,17 +5,42 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from tfrec.serving.local.loaded_version import Arrays, Input
+from tfrec.serving.local.inputs import Arrays, Declared, Input, check_inputs, type_name, unknown_signature
+from tfrec.serving.local.limits import Limits
+from tfrec.serving.local.pieces import cut
 from tfrec.serving.local.status_codes import RequestError, invalid
 
 _BYTES_SUFFIX: Final = "_bytes"
 _DEEPEST: Final = 32
 """Most dimensions of a tensor: NumPy before version 2 takes no more."""
+
+
+class ReadRequest(NamedTuple):
+    """A request that was read: the name of its signature, its format, and its inputs in pieces."""
+
+    signature: str
+    row_format: bool
+    pieces: list[Arrays]
+
+
+def read_request(body: bytes, signatures: Mapping[str, Declared], limits: Limits) -> ReadRequest:
+    """Reads the body of a request to a model with these signatures.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT for whatever is wrong with the request.
+    """
+    document = parse_body(body)
+    name = document.get("signature_name") or "serving_default"
+    if name not in signatures:
+        raise unknown_signature(name)
+    declared = signatures[name]
+    inputs, row_format = read_inputs(document, declared.inputs)
+    rows = check_inputs(inputs, declared.inputs, declared.batched)
+    return ReadRequest(name, row_format, cut(inputs, rows, declared.batched, limits))
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
@@ -175,20 +200,20 @@ def _flatten(value: Any, shape: list[int], level: int, flat: list[Any]) -> None:
         _flatten(item, shape, level + 1, flat)
 
 
-def _typed(flat: list[Any], dtype: tf.DType) -> np.ndarray[Any, Any]:
-    if dtype == tf.string:
+def _typed(flat: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    if dtype.kind == "O":
         array = np.empty(len(flat), object)
         array[:] = [_bytes(value) for value in flat]
         return array
-    kinds: tuple[type, ...] = (bool,) if dtype.is_bool else (int,) if dtype.is_integer else (int, float)
+    kinds: tuple[type, ...] = {"b": (bool,), "i": (int,), "u": (int,)}.get(dtype.kind, (int, float))
     for value in flat:
-        if not isinstance(value, kinds) or (isinstance(value, bool) and not dtype.is_bool):
+        if not isinstance(value, kinds) or (isinstance(value, bool) and dtype.kind != "b"):
             kind = type(value).__name__
-            raise invalid(f"JSON Value: {value!r:.100} Type: {kind} is not of expected type: {dtype.name}")
+            raise invalid(f"JSON Value: {value!r:.100} Type: {kind} is not of expected type: {type_name(dtype)}")
     try:
-        return np.array(flat, dtype.as_numpy_dtype)
+        return np.array(flat, dtype)
     except OverflowError as error:
-        raise invalid(f"{error} ({dtype.name})") from None
+        raise invalid(f"{error} ({type_name(dtype)})") from None
 
 
 def _bytes(value: Any) -> bytes:

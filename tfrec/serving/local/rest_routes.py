@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from tfrec.serving.local.gate import Gate
+from tfrec.serving.local.http_server import Handler
 from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.openapi import openapi
-from tfrec.serving.local.rest_json import parse_body, read_inputs, write_outputs
+from tfrec.serving.local.rate_limited_log import LOGGER
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.version_folders import MAX_VERSION
 
@@ -24,53 +25,65 @@ _ABOUT: Final = re.compile(rf"/v1/models/{_WHICH}(/metadata)?", re.IGNORECASE)
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
 SCHEMA_PATH: Final = "/openapi.json"
 
-_log = logging.getLogger("tfrec.serving")
+
+def rest_handler(core: Core, gate: Gate) -> Handler:
+    """Answers REST requests. All answers except the metrics are JSON; errors are `{"error": message}`."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            gate.check(request.headers.get("Host"), request.headers.get("Authorization", ""))
+            return await _route(core, request)
+        except RequestError as error:
+            return _json({"error": error.message}, error.http)
+        except Exception as error:
+            LOGGER.exception("%s %s failed", request.method, request.path)
+            return _json({"error": f"Internal failure: {type(error).__name__}"}, 500)
+
+    return answer
 
 
-def rest_app(core: Core, max_body_bytes: int) -> web.Application:
-    """The aiohttp application. All answers except the metrics are JSON; errors are `{"error": message}`."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if request.path == METRICS_PATH and request.method == "GET":
-            core.metrics.waiting.set(core.batcher.waiting)
-            core.metrics.calls.set(core.batcher.calls)
-            return web.Response(body=core.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
-        if request.path == SCHEMA_PATH and request.method == "GET":
-            return _json(openapi(core.models))
-        if not request.path.lower().startswith("/v1/"):
-            raise RequestError(Code.NOT_FOUND, f"Not found: {request.path}")
-        if request.method == "POST" and (match := _CALL.fullmatch(request.path)):
-            return await _call(core, request, match)
-        if request.method == "GET" and (match := _ABOUT.fullmatch(request.path)):
-            return _about(core, match)
-        raise invalid(f"Malformed request: {request.method} {request.path}")
-
-    app = web.Application(client_max_size=max_body_bytes, middlewares=[_errors])
-    app.router.add_route("*", "/{path:.*}", handle)
-    return app
+async def _route(core: Core, request: web.BaseRequest) -> web.StreamResponse:
+    if request.path == METRICS_PATH and request.method == "GET":
+        return web.Response(body=core.metrics_text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    if request.path == SCHEMA_PATH and request.method == "GET":
+        return _json(openapi(core.models))
+    if not request.path.lower().startswith("/v1/"):
+        raise RequestError(Code.NOT_FOUND, f"Not found: {request.path}")
+    if request.method == "POST" and (match := _CALL.fullmatch(request.path)):
+        return await _call(core, request, match)
+    if request.method == "GET" and (match := _ABOUT.fullmatch(request.path)):
+        return _about(core, match)
+    raise invalid(f"Malformed request: {request.method} {request.path}")
 
 
-async def _call(core: Core, request: web.Request, match: re.Match[str]) -> web.Response:
+async def _call(core: Core, request: web.BaseRequest, match: re.Match[str]) -> web.Response:
     model, version, label, method = match.groups()
     with core.counted(model, "REST"):
         loaded = core.find(model, _version(version), label or "")
-        document = parse_body(await _body(request))
+        body = await _body(request, core.limits.body_seconds)
         if method.lower() != "predict":
             raise wrong_method_error(method.lower())
-        signature = loaded.signature(document.get("signature_name", ""))
-        inputs, row_format = read_inputs(document, signature.inputs)
-        outputs = await core.batcher.run(signature, inputs)
-        return _json(write_outputs(outputs, row_format))
+        name, row_format, pieces = await core.json.read(body, loaded.declared)
+        outputs = await core.batcher.run_pieces(loaded.signature(name), pieces)
+        return _json(await core.json.write(outputs, row_format))
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.BaseRequest, seconds: float) -> bytes:
     """The body of a request, decompressed."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what is counted is the answer
     try:
-        return await request.read()
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise RequestError(Code.DEADLINE_EXCEEDED, f"The body did not come within {seconds:g} s", 408) from None
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(Code.RESOURCE_EXHAUSTED, error.text or error.reason, error.status) from None
     except web.RequestPayloadError as error:
         raise invalid(f"The body cannot be read: {error}") from None
+    except ConnectionError:
+        raise RequestError(Code.CANCELLED, "The client has hung up") from None
 
 
 def wrong_method_error(method: str) -> RequestError:
@@ -107,19 +120,5 @@ def _as_dict(message: Any) -> Any:
 
 def _json(body: Any, status: int = 200) -> web.Response:
     data = body if isinstance(body, bytes) else json.dumps(body, indent=1).encode()
-    return web.Response(body=data, status=status, content_type="application/json")
-
-
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except RequestError as error:
-        return _json({"error": error.message}, error.http)
-    except web.HTTPException as error:
-        return _json({"error": error.text or error.reason}, error.status)
-    except Exception as error:
-        _log.exception("%s %s failed", request.method, request.path)
-        return _json({"error": f"Internal failure: {type(error).__name__}"}, 500)
+    headers = {"WWW-Authenticate": "Bearer"} if status == Code.UNAUTHENTICATED.http else None
+    return web.Response(body=data, status=status, content_type="application/json", headers=headers)

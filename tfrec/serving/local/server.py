@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import grpc
-from aiohttp import web
-
 from tfrec.errors import InvalidInput, Unavailable
-from tfrec.serving.local.batching import Batcher, Limits
-from tfrec.serving.local.grpc_services import add_services
+from tfrec.serving.local.gate import Gate
+from tfrec.serving.local.grpc_services import grpc_server, stop_grpc
+from tfrec.serving.local.http_server import HttpServer
 from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.model_server import Core
-from tfrec.serving.local.prometheus_metrics import Metrics
-from tfrec.serving.local.rest_routes import rest_app
+from tfrec.serving.local.options import ServerOptions
+from tfrec.serving.local.rate_limited_log import LOGGER, RateLimit
+from tfrec.serving.local.rest_routes import rest_handler
 from tfrec.serving.local.version_manager import Versions, read_version_policy
-
-_log = logging.getLogger("tfrec.serving")
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """Address, timing and limits of a server.
-
-    Args:
-        host: Address to listen on. There is no authentication, so put a proxy in front of any other than loopback.
-        rest_port: Port of the REST API; 0 for any free port, None for no REST.
-        grpc_port: Port of the gRPC services; 0 for any free port, None for no gRPC.
-        poll_seconds: Seconds between two looks for new versions.
-        grace_seconds: Seconds that requests in flight get to finish when the server stops.
-        threads: Threads that TensorFlow uses for one op; 0 for one for each core.
-        limits: Limits of requests and batches.
-
-    Raises:
-        InvalidInput: A port is not one, or a time is negative or, for `poll_seconds`, 0.
-    """
-
-    host: str = "127.0.0.1"
-    rest_port: int | None = 8501
-    grpc_port: int | None = 8500
-    poll_seconds: float = 2.0
-    grace_seconds: float = 10.0
-    threads: int = 0
-    limits: Limits = field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        for name, port in (("rest_port", self.rest_port), ("grpc_port", self.grpc_port)):
-            if port is not None and not 0 <= port < 2**16:
-                raise InvalidInput(f"Expected {name} in 0 to 65535, received {port}.")
-        if self.poll_seconds <= 0 or self.grace_seconds < 0:
-            raise InvalidInput(
-                f"Expected poll_seconds above 0 and grace_seconds of at least 0, received {self.poll_seconds} and "
-                f"{self.grace_seconds}."
-            )
 
 
 class ModelServer:
@@ -84,11 +42,12 @@ class ModelServer:
             raise InvalidInput(f"Expected folders of different names, received {', '.join(p.name for p in paths)}.")
         load = partial(LoadedVersion, threads=self.options.threads)
         self.models = {path.name: Versions(path, load) for path in paths}
-        self.core = Core(self.models, Batcher(self.options.limits), Metrics())
+        self.core = Core(self.models, self.options.limits)
         self.rest_port = self.grpc_port = 0
-        self._watcher: asyncio.Task[None] | None = None
-        self._runner: web.AppRunner | None = None
+        self._watchers: list[asyncio.Task[None]] = []
+        self._http: HttpServer | None = None
         self._grpc: Any = None
+        self._log_filter = RateLimit()
 
     async def start(self) -> None:
         """Loads the models, then opens the ports.
@@ -97,73 +56,66 @@ class ModelServer:
             InvalidInput: no version of a model can be loaded; the message says why.
             Unavailable: a port is in use.
         """
+        LOGGER.addFilter(self._log_filter)
         for model in self.models.values():
             await model.refresh()
             if not model.loaded:
                 reasons = "; ".join(f"{n}: {s.error}" for n, s in model.states.items()) or "there is none"
                 raise InvalidInput(f"Expected a version that loads in {model.folder}; {reasons}")
-        limits, host = self.options.limits, self.options.host
         if self.options.rest_port is not None:
-            self._runner = web.AppRunner(
-                rest_app(self.core, limits.max_body_bytes), access_log=None, shutdown_timeout=0.1
-            )
-            await self._runner.setup()
-            try:
-                site = web.TCPSite(self._runner, host, self.options.rest_port)
-                await site.start()
-            except OSError as error:
-                raise Unavailable(f"Cannot listen on {host}:{self.options.rest_port}: {error.strerror}.") from None
-            self.rest_port = self._runner.addresses[0][1]
+            await self._start_rest(self.options.host, self.options.rest_port)
         if self.options.grpc_port is not None:
-            size = ("grpc.max_receive_message_length", limits.max_body_bytes)
-            self._grpc = grpc.aio.server(options=[size, ("grpc.so_reuseport", 0)])
-            add_services(self._grpc, self.core)
-            try:
-                named = f"[{host}]" if ":" in host else host
-                self.grpc_port = self._grpc.add_insecure_port(f"{named}:{self.options.grpc_port}")
-            except RuntimeError:
-                raise Unavailable(f"Cannot listen on {host}:{self.options.grpc_port}: the port is in use.") from None
-            await self._grpc.start()
-        self._watcher = asyncio.create_task(self._watch())
+            await self._start_grpc(self.options.host, self.options.grpc_port)
+        self._watchers = [asyncio.create_task(self._watch(model)) for model in self.models.values()]
 
-    async def stop(self) -> None:
-        """Closes the ports, waits up to `grace_seconds` for requests in flight, and unloads the models."""
-        if self._watcher:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
-        if self._runner:
-            for site in list(self._runner.sites):
-                await site.stop()
-        stopping = [self._grpc.stop(self.options.grace_seconds)] if self._grpc else []
-        await asyncio.gather(self._drain(), *stopping)
-        if self._runner:
-            await self._runner.cleanup()
-        self.core.batcher.close()
-        for model in self.models.values():
-            model.close()
+    async def stop(self, quiet_seconds: float = 0.5) -> None:
+        """Takes no new work, answers within `grace_seconds` what is in flight, and unloads the models.
 
-    async def _drain(self) -> None:
-        deadline = asyncio.get_running_loop().time() + self.options.grace_seconds
-        while self.core.batcher.waiting and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0)  # lets the last answers be written
+        Args:
+            quiet_seconds: How long to wait, once all is answered, for what may be on its way.
+        """
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        times = quiet_seconds, self.options.grace_seconds
+        rest = [self._http.stop(*times)] if self._http else []
+        grpc = [stop_grpc(self._grpc, self.core, *times)] if self._grpc else []
+        await asyncio.gather(*rest, *grpc)
+        self.core.close()
+        LOGGER.removeFilter(self._log_filter)
 
-    async def _watch(self) -> None:
+    async def _start_rest(self, host: str, port: int) -> None:
+        self._http = HttpServer(rest_handler(self.core, Gate(self.options)), self.options.limits)
+        try:
+            self.rest_port = await self._http.listen(host, port, self.options.access.ssl_context())
+        except OSError as error:
+            raise Unavailable(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+
+    async def _start_grpc(self, host: str, port: int) -> None:
+        self._grpc = grpc_server(self.core, Gate(self.options))
+        try:
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            credentials = self.options.access.grpc_credentials()
+            secure = partial(self._grpc.add_secure_port, server_credentials=credentials)
+            self.grpc_port = (secure if credentials else self._grpc.add_insecure_port)(address)
+        except RuntimeError:
+            raise Unavailable(f"Cannot listen on {host}:{port}: the port is in use.") from None
+        await self._grpc.start()
+
+    async def _watch(self, model: Versions) -> None:
         while True:
             await asyncio.sleep(self.options.poll_seconds)
-            for model in self.models.values():
-                before = {n: s.error for n, s in model.states.items()}
-                try:
-                    changed = await model.refresh()
-                except Exception:
-                    _log.exception("cannot look for versions of %s", model.name)
-                    continue
-                for number, state in model.states.items():
-                    if state.error and state.error != before.get(number):
-                        _log.error("%s/%d does not load, the old version stays: %s", model.name, number, state.error)
-                if changed:
-                    _log.warning("%s: serving %s", model.name, sorted(model.loaded))
+            before = {n: s.error for n, s in model.states.items()}
+            try:
+                changed = await model.refresh()
+            except Exception:
+                LOGGER.exception("cannot look for versions of %s", model.name)
+                continue
+            for number, state in model.states.items():
+                if state.error and state.error != before.get(number):
+                    LOGGER.error("%s/%d does not load, the old version stays: %s", model.name, number, state.error)
+            if changed:
+                LOGGER.warning("%s: serving %s", model.name, sorted(model.loaded))
 
 
 def serve(
@@ -217,7 +169,7 @@ class LocalServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self.server.stop())
+        self._run(self.server.stop(quiet_seconds=0.05))  # whoever asks is in this process too
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -225,12 +177,14 @@ class LocalServer:
     @property
     def rest(self) -> str:
         """Address of the REST API, e.g. "http://127.0.0.1:8501"."""
-        return f"http://{self.server.options.host}:{self.server.rest_port}"
+        scheme = "https" if self.server.options.access.tls_cert else "http"
+        return f"{scheme}://{self.server.options.host}:{self.server.rest_port}"
 
     @property
     def grpc(self) -> str:
-        """Address of the gRPC services, e.g. "127.0.0.1:8500"."""
-        return f"{self.server.options.host}:{self.server.grpc_port}"
+        """Address of the gRPC services, e.g. "127.0.0.1:8500", or with TLS "grpcs://127.0.0.1:8500"."""
+        scheme = "grpcs://" if self.server.options.access.tls_cert else ""
+        return f"{scheme}{self.server.options.host}:{self.server.grpc_port}"
 
     def refresh(self) -> None:
         """Looks for new versions at once, without waiting for the next poll."""

@@ -14,11 +14,13 @@ class Code(Enum):
     INVALID_ARGUMENT = (3, 400)
     DEADLINE_EXCEEDED = (4, 504)
     NOT_FOUND = (5, 404)
+    PERMISSION_DENIED = (7, 403)
     RESOURCE_EXHAUSTED = (8, 429)
     FAILED_PRECONDITION = (9, 400)
     UNIMPLEMENTED = (12, 501)
     INTERNAL = (13, 500)
     UNAVAILABLE = (14, 503)
+    UNAUTHENTICATED = (16, 401)
 
     @property
     def number(self) -> int:
@@ -47,6 +49,10 @@ class RequestError(Exception):
     def __init__(self, code: Code, message: str, http: int | None = None) -> None:
         super().__init__(message)
         self.code, self.message, self.http = code, message, http or code.http
+
+    def __reduce__(self) -> tuple[type[RequestError], tuple[Code, str, int]]:
+        """Pickles it with all its arguments; an exception pickles its message alone."""
+        return RequestError, (self.code, self.message, self.http)
 
 
 def invalid(message: str) -> RequestError:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
 
-from tfrec.serving.local.loaded_version import Input, check_shape
+from tfrec.serving.local.inputs import Input, check_shape
 from tfrec.serving.local.status_codes import invalid
 
 
@@ -31,8 +31,8 @@ def to_array(key: str, proto: Any, declared: Input | None) -> np.ndarray[Any, An
         raise invalid(f"{key}: expected a tensor of known shape")
     if declared is not None:
         check_shape(key, shape, declared)
-        if proto.dtype != declared.dtype.as_datatype_enum:
-            raise invalid(f"{key}: expected {declared.dtype.name}, received the type {proto.dtype}")
+        if proto.dtype != tf.dtypes.as_dtype(declared.dtype).as_datatype_enum:
+            raise invalid(f"{key}: expected {declared.type_name}, received the type {proto.dtype}")
     size = int(np.prod(shape, dtype=object)) if shape else 1
     given = len(proto.tensor_content) + sum(len(getattr(proto, field)) for field in _FIELDS)
     value_bytes = len(proto.string_val[0]) if given == len(proto.string_val) == 1 else 1
