@@ -25,6 +25,7 @@ TOKENS = 40_000
 _ROUNDS = 8  # hidden units leave in so many groups; after each the others are fitted anew
 _DAMPING = 1e-4  # added to the variances, relative to their mean
 _ROWS = 64  # texts at a time
+_SEED = np.zeros(2, np.int32)  # of dropout, which is off
 
 
 def prune_ffn(student: Student, lesson: Lesson, share: float) -> Student:
@@ -62,9 +63,6 @@ def _pruned(student: Student, lesson: Lesson, config: BackboneConfig, prune: Any
         new.set_weights(prune(old, batches, config))
         batches = [(new(hidden, mask_ids=mask, seed=_SEED), mask) for hidden, mask in batches]
     return Student(config, student.vocabulary, model)
-
-
-_SEED = tf.zeros([2], tf.int32)
 
 
 def _embedded(student: Student, lesson: Lesson) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
