@@ -1,9 +1,14 @@
-"""Is `tfrec serve` stable under mixed REST and gRPC load while versions are added and removed?
+"""Is `tfrec serve` stable under load: while versions are added and removed, and when it is stopped?
 
 Four clients (two over REST, two over gRPC) call a small model without pause and without retries. A new version is added
 every few seconds, every tenth of them corrupt, and versions that are no longer served are deleted. Prints one JSON line
 with requests, errors (the aim is 0), reloads, and the resident memory of the process (which also runs the clients) at
-each quarter of the run; growth is from the first quarter to the end. There is no peer, so there are no ratios.
+each quarter of the run; growth is from the first quarter to the end.
+
+Then six clients (four over REST, two over gRPC) ask servers of their own process, which get SIGTERM at a random instant
+and are started again, until 50 of them have stopped and 10,000 requests were asked (`soak_stops.py`). A request that
+was sent and not answered is lost (the aim is 0); one that the server turned away, so that it can be sent elsewhere, is
+refused. `--stops 0` leaves this out, `--minutes 0` the first part. There is no peer, so there are no ratios.
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ import threading
 import time
 from importlib import metadata
 from pathlib import Path
+
+import soak_stops
 
 ROOT = Path(__file__).resolve().parents[1]
 LENGTH, CORRUPT_EVERY, KEPT = 20, 10, 3
@@ -119,13 +126,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15.0, help="duration")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between new versions")
+    parser.add_argument("--stops", type=int, default=50, help="servers to stop under load")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests to ask them")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    figures = soak(60 * options.minutes, options.pause)
+    figures: dict[str, object] = {"errors": 0, "lost": 0}
+    if options.minutes:
+        figures |= soak(60 * options.minutes, options.pause)
+    if options.stops:
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work, "m")
+            write_version(folder / "1", 1.0)
+            figures |= soak_stops.stops(folder, LENGTH, options.stops, options.requests)
     versions = {name: metadata.version(name) for name in ("tensorflow", "aiohttp", "grpcio")}
     machine = {"cpus": os.cpu_count(), "platform": platform.platform(), "load": os.getloadavg()[0]}
     print(json.dumps({"benchmark": "soak", "ratios": {}, "figures": figures, "machine": machine, "versions": versions}))
-    if figures["errors"]:
+    if figures["errors"] or figures["lost"]:
         raise SystemExit(1)
 
 
