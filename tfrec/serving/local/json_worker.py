@@ -1,8 +1,8 @@
 """Large JSON is read and written by a process of its own.
 
-Reading 15 MB of JSON takes a second or more, most of it under Python's lock (which orjson holds too, and it refuses the
-NaN that TF Serving takes), so in a thread it would stop the server as well. Arrays come back in pieces that are
-unpickled one by one, for the same reason.
+Reading 15 MB of numbers takes a second, all of it under Python's lock, so in a thread it would stop the server as well.
+(orjson holds the lock too, takes as long for strings, and refuses the NaN that TF Serving takes.) Arrays come back in
+pieces that are unpickled one by one, for the same reason.
 """
 
 from __future__ import annotations
