@@ -94,7 +94,7 @@ class Trials:
             how = Disturbance(kill_after=rng.uniform(0, alone.seconds))
         shop = self._copy()
         Process(COMMANDS[name].line, shop, how).end()
-        return self._faults(name, shop, f"{how}", resume=rng.random() < 0.5)
+        return _told(self._faults(name, shop, resume=rng.random() < 0.5), name, how)
 
     def fill(self, name: str, rng: random.Random) -> list[str]:
         """Faults after a full disk."""
@@ -105,8 +105,8 @@ class Trials:
         shop = self._copy()
         code, output = Process(COMMANDS[name].line, shop, how).end()
         # A write that may fail, as of a record for TensorBoard, stops no command: success is as good as a refusal.
-        wrong = [] if code in (2, *COMMANDS[name].codes) else [f"exit code {code} on a full disk: {output[-300:]}"]
-        return wrong + self._faults(name, shop, f"{how}", resume=rng.random() < 0.5)
+        wrong = [] if code in (2, *COMMANDS[name].codes) else [f"exit code: {code} on a full disk: {output[-300:]}"]
+        return _told(wrong + self._faults(name, shop, resume=rng.random() < 0.5), name, how)
 
     def pair(self, name: str, rng: random.Random) -> list[str]:
         """Faults of two at once."""
@@ -116,13 +116,13 @@ class Trials:
         codes = sorted(each.end()[0] for each in (first, Process(COMMANDS[name].line, shop)))
         succeeded = sum(code in COMMANDS[name].codes for code in codes)
         wrong = (
-            [] if succeeded and {*codes} <= {2, 4, *COMMANDS[name].codes} else [f"exit codes {codes} of two at once"]
+            [] if succeeded and {*codes} <= {2, 4, *COMMANDS[name].codes} else [f"exit code: {codes} of two at once"]
         )
         if name in ("export", "index") and len(self._outputs(name, shop)) != before + 2:
-            wrong.append("two exports at once made no two versions")
-        return wrong + self._faults(name, shop, "two at once", resume=False)
+            wrong.append("lost: two exports at once made no two versions")
+        return _told(wrong + self._faults(name, shop, resume=False), name, "two at once")
 
-    def _faults(self, name: str, shop: Path, how: str, resume: bool) -> list[str]:
+    def _faults(self, name: str, shop: Path, resume: bool) -> list[str]:
         """The promises that are broken, now and after the command has run again."""
         faults = self._not_whole(name, shop) + self._changed(name, shop)
         line = COMMANDS[name].line
@@ -130,12 +130,12 @@ class Trials:
             line += " --resume"
         code, output = Process(line, shop).end()
         if code not in COMMANDS[name].codes:
-            faults.append(f"the next run exits with {code}: {output[-500:]}")
+            faults.append(f"next run: exit code {code}: {output[-500:]}")
         else:
             faults += self._not_whole(name, shop) + self._changed(name, shop)
             faults += [f"left over: {path}" for path in leftovers(shop)]
         shutil.rmtree(shop.parent)
-        return [f"{name}, {how}: {fault}" for fault in faults]
+        return faults
 
     def _not_whole(self, name: str, shop: Path) -> list[str]:
         found = self._outputs(name, shop)
@@ -154,6 +154,10 @@ class Trials:
         there = [o for o in keep if (self.shop / o).exists()]
         changed = [o for o in there if not (shop / o).exists() or digest(shop / o) != digest(self.shop / o)]
         return [f"changed: {changed}"] if changed else []
+
+
+def _told(faults: list[str], name: str, how: object) -> list[str]:
+    return [f"{fault} ({name}, {how})" for fault in faults]
 
 
 KINDS: dict[str, Callable[[Trials, str, random.Random], list[str]]] = {
@@ -241,7 +245,7 @@ def main() -> None:
         planned = plan(options.commands, options.kills, random.Random(options.seed))
         records = run(trials, planned, options.seed, options.jobs, started + 60 * options.minutes)
     faults = [fault for record in records for fault in record["faults"]]
-    by_kind = collections.Counter(fault.partition(": ")[2].partition(" ")[0] for fault in faults)
+    by_kind = collections.Counter(fault.partition(":")[0] for fault in faults)
     figures = {
         "trials": len(records), "planned": len(planned),
         **{kind: sum(record["kind"] == kind for record in records) for kind in KINDS},
