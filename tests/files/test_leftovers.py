@@ -104,6 +104,13 @@ def test_a_deletion_that_was_cut_off_is_finished_and_never_undone(tmp_path, monk
     assert os.listdir(tmp_path) == []
 
 
+def test_writing_a_file_clears_away_what_a_killed_writer_of_it_left(tmp_path):
+    for name in (".value.json.tmp-01234567", ".other.json.tmp-01234567"):
+        (tmp_path / name).touch()
+    write_json(tmp_path / "value.json", 1)
+    assert sorted(os.listdir(tmp_path)) == [".other.json.tmp-01234567", "value.json"]
+
+
 def test_other_names_are_left_alone(tmp_path):
     names = [
         ".out.tmp-notes",
