@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tfrec.checksums import folder_checksum
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.files import OutputKind, atomic_folder, cache_dir, file_sha256, folder_lock
+from tfrec.files.checksums import folder_checksum
 from tfrec.progress import say
 
 _DOWNLOAD = OutputKind("a download", {})

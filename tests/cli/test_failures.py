@@ -110,3 +110,8 @@ def test_errors_that_only_the_user_can_fix_exit_with_2(tfrec, broken, error, exp
 def test_every_command_has_help(tfrec, arguments):
     code, out, _ = tfrec(*arguments.split(), "--help")
     assert code == 0 and "Usage: tfrec" in out
+
+
+def test_a_full_disk_that_nobody_told_of_is_the_person_s_to_mend(tfrec, broken):
+    code, _, err = tfrec(*broken(RuntimeError("cannot write; No space left on device")))
+    assert code == 2 and err.startswith("tfrec: No space left: cannot write")

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.damage import outcomes, passed
 from tfrec import InvalidInput, RunConfig, prepare
 from tfrec.evaluation import evaluate_ranking
 from tfrec.workflows.run_report import run_report
@@ -94,3 +95,11 @@ def test_a_run_without_metrics_is_refused(evaluated):
     (run / "history.csv").unlink()
     with pytest.raises(InvalidInput, match="tfrec evaluate --run"):
         run_report(run, data)
+
+
+def test_each_damaged_file_is_told_with_its_path_and_a_cure(evaluated, tmp_path):
+    run, data, _ = evaluated
+    found = outcomes(run, lambda folder: run_report(folder, data), tmp_path / "scratch")
+    assert {name for name, _ in passed(found)} <= {"config.yaml", "history.csv"}  # shown line by line, as they are
+    for (name, _), message in found.items():
+        assert message is None or (name in message and "again" in message), (name, message)

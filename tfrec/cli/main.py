@@ -30,6 +30,7 @@ from tfrec.cli import (
     tune,
 )
 from tfrec.errors import TfrecError
+from tfrec.files.disk_full import is_disk_full
 
 # Without rich markup, rich is not imported and `tfrec --help` stays quick.
 app = typer.Typer(
@@ -57,7 +58,7 @@ app.command("serve")(serve.serve)
 app.command("explore")(explore.explore)
 app.command("retrain")(retrain.retrain)
 
-_USER_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_USER_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 """Errors of the file system that only the user can fix; they count as bad input (exit code 2)."""
 
 
@@ -73,8 +74,10 @@ def main() -> None:
     except TfrecError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(str(error), 2 if error.errno in _USER_ERRNOS else 1)
+        _fail(str(error), 2 if error.errno in _USER_ERRNOS or is_disk_full(error) else 1)
     except Exception as error:
+        if is_disk_full(error):
+            _fail(f"No space left: {error}", 2)
         _fail(f"Internal failure: {type(error).__name__}: {error}\nSet TFREC_DEBUG=1 to see the traceback.", 1)
 
 

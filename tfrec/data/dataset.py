@@ -12,7 +12,8 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.histories import Histories, Queries
 from tfrec.errors import InvalidInput
-from tfrec.files import OutputKind, read_json
+from tfrec.files import OutputKind
+from tfrec.files.stored_folder import StoredFolder, read_object
 
 ITEMS_FILE = "items.parquet"
 SEQUENCES_FILE = "sequences.parquet"
@@ -22,17 +23,21 @@ MANIFEST_FILE = "manifest.json"
 DATASET_OUTPUT = OutputKind("prepared data", {MANIFEST_FILE: ("fingerprint", "split")})
 REPORT_FILE = "report.json"
 FORMAT = 1
+CURE = "Prepare the data again."
+_MANIFEST = {"fingerprint": str, "split": str, "clock": bool, "event_kinds": list, "counts": dict}
+_PER_EVENT = (schema.ITEMS, schema.EVENTS, schema.TIMESTAMPS, schema.VALUES, schema.IS_TARGET)
 SLICES = ("warm", "cold_items", "cold_users")
 
 
 class PreparedDataset:
-    """A folder written by `prepare`. Its files are read on first use.
+    """A folder written by `prepare`. Its files are read on first use, and must be as they were written.
 
     Args:
         path: The folder.
 
     Raises:
-        InvalidInput: The folder is not a prepared dataset, or has another format version.
+        InvalidInput: The folder is not a prepared dataset, has another format version, or was changed; a changed file
+            is found out when it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,11 +47,13 @@ class PreparedDataset:
             raise InvalidInput(
                 f"{self.path} is not a prepared dataset: it has no {lacking[0]}. Make one with: tfrec prepare."
             )
-        self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
+        self.manifest = read_object(self.path / MANIFEST_FILE, {}, CURE)
         if self.manifest.get("format") != FORMAT:
             raise InvalidInput(
                 f"{self.path} has format {self.manifest.get('format')!r}, expected {FORMAT}. Prepare it again."
             )
+        read_object(self.path / MANIFEST_FILE, _MANIFEST, CURE)
+        self.stored = StoredFolder(self.path, self.manifest, CURE)
 
     @classmethod
     def load(cls, path: str | Path) -> PreparedDataset:
@@ -56,13 +63,13 @@ class PreparedDataset:
     @cached_property
     def report(self) -> dict[str, Any]:
         """The report of `prepare`: counts, and examples of the rows that were dropped."""
-        report: dict[str, Any] = read_json(self.path / REPORT_FILE)
+        report: dict[str, Any] = self.stored.json(REPORT_FILE)
         return report
 
     @cached_property
     def items(self) -> pl.DataFrame:
         """The catalogue: item_id, text, train_count and the given columns. The row number is the item index."""
-        return pl.read_parquet(self.path / ITEMS_FILE)
+        return self.stored.parquet(ITEMS_FILE, [schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT])
 
     @property
     def num_items(self) -> int:
@@ -82,8 +89,7 @@ class PreparedDataset:
     @cached_property
     def users(self) -> pl.DataFrame | None:
         """The given user columns, one row per user in the order of `histories()`; None if none were given."""
-        file = self.path / USERS_FILE
-        return pl.read_parquet(file) if file.is_file() else None
+        return self.stored.parquet(USERS_FILE, [schema.USER_ID]) if self.stored.has(USERS_FILE) else None
 
     @property
     def event_kinds(self) -> list[str]:
@@ -97,14 +103,14 @@ class PreparedDataset:
 
     @cached_property
     def _sequences(self) -> Histories:
-        frame = pl.read_parquet(self.path / SEQUENCES_FILE)
+        frame = self.stored.parquet(SEQUENCES_FILE, [schema.USER_ID, *_PER_EVENT])
         lengths = frame[schema.ITEMS].list.len().to_numpy()
 
         def flat(name: str, dtype: Any = None) -> np.ndarray:
             values = frame[name].explode(empty_as_null=False).to_numpy()
             return values if dtype is None else values.astype(dtype, copy=False)
 
-        return Histories(
+        histories = Histories(
             user_ids=frame[schema.USER_ID].to_numpy(),
             offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
             items=flat(schema.ITEMS, np.int32),
@@ -115,6 +121,9 @@ class PreparedDataset:
             clock=self.clock,
             context={name: flat(name) for name in frame.columns if name.startswith(schema.CONTEXT_PREFIX)},
         )
+        self._refuse_outside(SEQUENCES_FILE, "items", histories.items, self.num_items)
+        self._refuse_outside(SEQUENCES_FILE, "event kinds", histories.events, len(self.event_kinds))
+        return histories
 
     def histories(self) -> Histories:
         """The complete event sequence of every user."""
@@ -160,9 +169,21 @@ class PreparedDataset:
         )
 
     def _split(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.path / SPLITS_FOLDER / f"{name}.parquet").with_columns(
-            pl.col(schema.USER, schema.HISTORY_LENGTH).cast(pl.Int64)
-        )
+        file = f"{SPLITS_FOLDER}/{name}.parquet"
+        targets = [] if name == schema.TRAIN else [schema.TARGET_ITEMS, schema.COLD_TARGET_ITEMS]
+        frame = self.stored.parquet(file, [schema.USER, schema.HISTORY_LENGTH, *targets])
+        users = frame[schema.USER].to_numpy()
+        self._refuse_outside(file, "users", users, len(self._sequences))
+        lengths = self._sequences.lengths[users]
+        self._refuse_outside(file, "history lengths", frame[schema.HISTORY_LENGTH].to_numpy(), lengths + 1)
+        for column in targets:
+            self._refuse_outside(file, "items", frame[column].explode(empty_as_null=False).to_numpy(), self.num_items)
+        return frame.with_columns(pl.col(schema.USER, schema.HISTORY_LENGTH).cast(pl.Int64))
+
+    def _refuse_outside(self, file: str, what: str, numbers: np.ndarray, end: int | np.ndarray) -> None:
+        """Raises `InvalidInput` unless all numbers are from 0 to below `end`."""
+        if outside := int(np.count_nonzero((numbers < 0) | (numbers >= end))):
+            raise InvalidInput(f"{self.path / file} is damaged: {outside} {what} are out of range. {CURE}")
 
 
 def load_dataset(path: PreparedDataset | str | Path) -> PreparedDataset:

@@ -26,7 +26,9 @@ from tfrec.data.reading import Input, Notice, Source, collect, read_input, requi
 from tfrec.data.reading.column_types import with_types, without_unstorable
 from tfrec.data.reading.identifiers import as_id, refuse_unusable_ids, spelt_alike
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_folder, check_output_folder, file_sha256, write_json
+from tfrec.files import atomic_folder, check_output_folder, write_json
+from tfrec.files.checksums import checksums
+from tfrec.files.stored_folder import FILES
 from tfrec.progress import say
 from tfrec.version import __version__
 
@@ -266,8 +268,9 @@ def _manifest(
 ) -> dict[str, Any]:
     settings = config.data.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps([split, settings], sort_keys=True).encode())
-    for file in sorted(folder.rglob("*.parquet")):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file_sha256(file)}\n".encode())
+    files = checksums(folder)
+    for name in (name for name in files if name.endswith(".parquet")):
+        digest.update(f"{name}\0{files[name]}\n".encode())
     h = log.histories
     return {
         "format": FORMAT,
@@ -279,4 +282,5 @@ def _manifest(
         "counts": {"users": len(h), "items": report["items"]["catalogue"], "events": len(h.items), **report["splits"]},
         "config": settings,
         "versions": {"tfrec": __version__, "polars": pl.__version__, "numpy": np.__version__},
+        FILES: files,
     }

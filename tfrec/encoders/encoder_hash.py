@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.checksums import checksums
 from tfrec.encoders.folder_layout import VOCABULARY
 from tfrec.errors import InvalidInput
+from tfrec.files.checksums import checksums
 
 _FINGERPRINT = "fingerprint.pb"  # TensorFlow's random name for one act of saving; it determines no vector
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfrec.errors import InvalidInput
+from tfrec.files.disk_full import disk_full_is_told
 from tfrec.files.leftovers import delete_folder, name_beside, sweep
 from tfrec.files.locks import lock
 from tfrec.files.outputs import AlreadyExists, OutputKind, check_output_folder, check_replaceable
@@ -49,7 +49,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
         InvalidInput: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as held, _disk_full_explained(path):
+    with contextlib.ExitStack() as held, disk_full_is_told(path):
         work = _locked_beside(path, Path.mkdir, held)
         try:
             yield work
@@ -168,13 +168,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextlib.contextmanager
-def _disk_full_explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise InvalidInput(f"No space left while writing {path}; nothing was written.") from error
-        raise

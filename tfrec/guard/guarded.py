@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from tfrec.checksums import FileState, file_state
 from tfrec.errors import InvalidInput
+from tfrec.files.checksums import FileState, file_state
 from tfrec.guard.servable_ops import read_saved_model
 from tfrec.guard.unsafe_ops import refuse_unsafe
 

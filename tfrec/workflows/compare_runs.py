@@ -12,10 +12,11 @@ import polars as pl
 from tfrec.config import RunConfig
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import compare_systems
-from tfrec.files import read_json
+from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import forest
 
+_CURE = "Evaluate the run again."
 ALPHA = 0.05
 """Significance level of the verdicts, by convention."""
 
@@ -62,7 +63,7 @@ def compare_runs(
                 )
     systems: dict[str, list[pl.DataFrame]] = {}
     for name, members in _group_seeds(folders).items():
-        systems[name] = [pl.read_parquet(folder / "predictions.parquet") for folder in members]
+        systems[name] = [read_table(folder / "predictions.parquet", _CURE) for folder in members]
     return compare_systems(systems, metrics=metrics, correction=correction, resamples=resamples, flips=flips, seed=seed)
 
 
@@ -71,7 +72,7 @@ def _protocol(folder: Path) -> dict[str, Any]:
         raise InvalidInput(
             f"{folder} has no metrics.json with predictions.parquet. Run: tfrec evaluate --run {folder}."
         )
-    protocol = read_json(folder / "metrics.json").get("protocol", {})
+    protocol = read_object(folder / "metrics.json", {}, _CURE).get("protocol") or {}
     if "part" not in protocol:
         raise InvalidInput(f"{folder} has no ranking metrics (a sigmoid head?). Only runs that rank can be compared.")
     return {key: protocol.get(key) for key in ("split", "part", "ranking", "exclude_seen", "targets")}

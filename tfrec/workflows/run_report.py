@@ -13,7 +13,8 @@ from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
-from tfrec.files import check_output_file, read_json, write_text
+from tfrec.files import check_output_file, write_text
+from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
 
@@ -23,6 +24,7 @@ EXAMPLES = 4
 SHOWN = 6
 """Items shown of each history and list."""
 
+_CURE = "Evaluate the run again, or train it again."
 _LONGEST_TEXT = 80
 """Characters shown of an item text."""
 
@@ -49,13 +51,12 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
     file = Path(metrics_file) if metrics_file else folder / "metrics.json"
     if not file.is_file():
         raise InvalidInput(f"{folder} has no metrics.json. Measure it first: tfrec evaluate --run {folder}.")
-    metrics = read_json(file)
+    metrics = read_object(file, {"protocol": dict}, _CURE)
     sections = [_metrics(metrics), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
     sections += _slices(metrics.get("slices", {}))
     predictions = folder / "predictions.parquet"
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
-        table = pl.read_parquet(predictions)
-        items = pl.read_parquet(folder / "items.parquet")
+        table, items = read_table(predictions, _CURE), read_table(folder / "items.parquet", _CURE)
         sections += [_lists(table, items, metrics.get("beyond", {})), _examples(table, items, dataset)]
     sections += [_quality(dataset.report), *_setup(folder)]
     return render_report(f"Run {folder.name}", sections)
@@ -131,7 +132,7 @@ def _learning(folder: Path) -> list[Section]:
     file = folder / "history.csv"
     if not file.is_file():
         return []
-    history = pl.read_csv(file, infer_schema_length=None)
+    history = read_table(file, _CURE)
     if "epoch" not in history.columns or not history.height:
         return []
     curves = {
@@ -249,8 +250,8 @@ def _quality(report: Mapping[str, Any]) -> Section:
 
 
 def _setup(folder: Path) -> list[Section]:
-    manifest = read_json(folder / "manifest.json")
-    config = (folder / "config.yaml").read_text(encoding="utf-8").splitlines()
+    manifest = read_object(folder / "manifest.json", {}, _CURE)
+    config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace").splitlines()
     facts = [[name, str(value)] for name, value in manifest.items() if not isinstance(value, (dict, list))]
     versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
     return [

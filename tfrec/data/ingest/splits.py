@@ -184,15 +184,13 @@ def check_leakage(dataset: PreparedDataset) -> None:
     Raises:
         InvalidInput: There is leakage; the message gives the number of users or items, with examples.
     """
-    import polars as pl
-
     h = dataset.histories()
-    train = pl.read_parquet(dataset.path / "splits" / "train.parquet")
+    train = dataset.stored.parquet("splits/train.parquet")
     length = np.zeros(len(h), np.int64)
     length[train[schema.USER].to_numpy()] = train[schema.HISTORY_LENGTH].to_numpy()
     before = length
     for name in (schema.VALID, schema.TEST):
-        frame = pl.read_parquet(dataset.path / "splits" / f"{name}.parquet")
+        frame = dataset.stored.parquet(f"splits/{name}.parquet")
         users, lengths = frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy()
         late = users[before[users] > lengths]
         _raise_if_any(h, late, f"the {name} history is shorter than the training history")
