@@ -42,7 +42,7 @@ def whole_catalogue(model: Any, queries: Any, rows: np.ndarray) -> Callable[[Any
     inputs = {name: tf.constant(value) for name, value in history_batch(queries.history, rows, 200).items()}
     items = inputs[schema.HISTORY_ITEMS]
     cosine = model.cosines(inputs).numpy()
-    remembered = {name: part.numpy() for name, part in model.memory.parts_of_whole(items).items()}
+    remembered = {name: part.numpy() for name, part in model.memory.unweighted_catalogue_scores(items).items()}
     last, count = occurrences(items)
     row, column = tf.where(last).numpy().T
     taken, log_count = items.numpy()[row, column], np.log(tf.boolean_mask(count, last).numpy())

@@ -35,9 +35,9 @@ def batch(given, seed=0, substitutes=None, **chances):
 
 def prefixes(inputs, labels):
     """Row, items read before each label, and the label, by a loop."""
-    places = inputs.get("read_places")
+    read_positions = inputs.get("read_positions")
     for row, column in zip(*np.nonzero(labels >= 0), strict=True):
-        stop = column if places is None else places[row, column]
+        stop = column if read_positions is None else read_positions[row, column]
         yield row, inputs["history_items"][row, : stop + 1].tolist(), int(labels[row, column])
 
 
@@ -104,7 +104,7 @@ def test_a_masked_event_keeps_its_position_kind_and_label():
     assert_array_equal(inputs["history_items"][~hidden], plain["history_items"][~hidden])
     assert_array_equal(inputs["history_events"], plain["history_events"])
     assert_array_equal(inputs["recorded_items"], plain["history_items"])
-    assert_array_equal(inputs["read_places"][0], np.arange(29))
+    assert_array_equal(inputs["read_positions"][0], np.arange(29))
     assert_array_equal(found, labels)
 
 

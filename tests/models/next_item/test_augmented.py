@@ -46,11 +46,11 @@ def test_the_transformer_reads_augmented_events_and_memory_and_repeats_the_recor
     for end, (place, label) in enumerate(zip(places, labels, strict=True), start=1):
         scores = model.cosines(inputs([read[: place + 1]]))[0].numpy().astype(float)
         whole = inputs([recorded[:end]])["history_items"]
-        scores += model.memory.of_whole(whole)[0].numpy()
+        scores += model.memory.catalogue_scores(whole)[0].numpy()
         indices, values = model.repeats(whole, tf.constant([events[:end]]))
         np.add.at(scores, indices[0].numpy(), values[0].numpy())
         losses.append(np.log(np.exp(scores).sum()) - scores[label])
-    recorded_inputs = {"recorded_items": recorded, "recorded_events": events, "read_places": places}
+    recorded_inputs = {"recorded_items": recorded, "recorded_events": events, "read_positions": places}
     given = inputs([[*read, -1]], **{name: np.array([row], np.int32) for name, row in recorded_inputs.items()})
     found = NextItemTrainer(model).batch_loss(given, tf.constant([labels]), training=False)
     assert_allclose(found, np.mean(losses), rtol=1e-4)

@@ -40,7 +40,7 @@ def inputs(items):
 def test_scores_are_dot_products_plus_memory_plus_repeat_bias(model):
     history = inputs([[3, 9, 3, 5]])
     expected = (model.query(history) @ tf.transpose(model.item_vectors())).numpy()[0]
-    expected += model.memory.of_whole(history["history_items"])[0].numpy()
+    expected += model.memory.catalogue_scores(history["history_items"])[0].numpy()
     expected[[3, 9]] += [1.5 + 0.5 * np.log(2) + 0.25, 1.5 - 0.75]
     expected[5] += -3.0 + 0.25
     assert_allclose(model.scores(history)[0], expected, atol=1e-4)
@@ -59,7 +59,7 @@ def test_the_memory_reads_further_back_than_the_transformer():
     long, newest = inputs([[1, 2, 4, 8, 16]]), inputs([[4, 8, 16]])
     assert_allclose(made.cosines(long), made.cosines(newest), atol=1e-5)
     assert_allclose(made.query(long), made.query(newest), atol=1e-5)
-    expected = made.cosines(newest) + made.memory.of_whole(long["history_items"])
+    expected = made.cosines(newest) + made.memory.catalogue_scores(long["history_items"])
     expected = expected.numpy()[0] + 7.0 * np.isin(np.arange(30), [1, 2, 4, 8]) - 3.0 * (np.arange(30) == 16)
     assert_allclose(made.scores(long)[0], expected, atol=1e-4)
     assert np.abs(expected - made.scores(newest)[0]).max() > 6

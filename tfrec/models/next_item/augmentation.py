@@ -85,8 +85,8 @@ class Augmentation:
 
         Returns:
             inputs: The three inputs as the transformer reads them; `recorded_items` and `recorded_events`, int32
-                `[batch, length]`, as they were; and `read_places`, int32 `[batch, length]`, for each recorded position
-                the position in the transformer's input from which its label is predicted.
+                `[batch, length]`, as they were; and `read_positions`, int32 `[batch, length]`, for each recorded
+                position the position in the transformer's input from which its label is predicted.
             labels: int32 `[batch, length]`, without the labels that have no event left before them.
         """
         items = inputs[schema.HISTORY_ITEMS]
@@ -108,10 +108,10 @@ class Augmentation:
             for name, padding in ((schema.HISTORY_ITEMS, -1), (schema.HISTORY_EVENTS, -1), (schema.HISTORY_GAPS, 0)):
                 moved = np.take_along_axis(changed[name], order, axis=1)
                 changed[name] = np.where(is_kept, moved, moved.dtype.type(padding))
-        places = np.cumsum(kept, axis=1, dtype=np.int32) - 1
+        read_positions = np.cumsum(kept, axis=1, dtype=np.int32) - 1
         changed |= {schema.RECORDED_ITEMS: items, schema.RECORDED_EVENTS: inputs[schema.HISTORY_EVENTS]}
-        changed[schema.READ_PLACES] = np.maximum(places, 0)
-        return changed, np.where(places >= 0, labels, schema.PADDING).astype(np.int32)
+        changed[schema.READ_POSITIONS] = np.maximum(read_positions, 0)
+        return changed, np.where(read_positions >= 0, labels, schema.PADDING).astype(np.int32)
 
     def _substituted(
         self, items: np.ndarray, labels: np.ndarray, chosen: np.ndarray, rng: np.random.Generator

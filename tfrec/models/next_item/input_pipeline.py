@@ -68,7 +68,7 @@ def batches(
     history = {schema.HISTORY_ITEMS: integers, schema.HISTORY_EVENTS: integers, schema.HISTORY_GAPS: floats}
     inputs = dict(history)
     if augmentation is not None and augmentation.changes_inputs:
-        inputs |= {name: integers for name in (schema.RECORDED_ITEMS, schema.RECORDED_EVENTS, schema.READ_PLACES)}
+        inputs |= {name: integers for name in (schema.RECORDED_ITEMS, schema.RECORDED_EVENTS, schema.READ_POSITIONS)}
     if options.contrastive:
         inputs[schema.VIEW_USERS] = tf.TensorSpec([rows], tf.int32)
         for number in range(NUMBER_OF_VIEWS):
@@ -103,7 +103,7 @@ def pad_batch(
 
     def padded(name: str, values: np.ndarray) -> np.ndarray:
         missing = [(0, rows - len(values)), *[(0, length - width) for width in values.shape[1:]]]
-        fill = 0 if values.dtype.kind == "f" or name == schema.READ_PLACES else schema.PADDING
+        fill = 0 if values.dtype.kind == "f" or name == schema.READ_POSITIONS else schema.PADDING
         return np.pad(values, missing, constant_values=fill)
 
     return {name: padded(name, values) for name, values in inputs.items()}, padded("labels", labels)

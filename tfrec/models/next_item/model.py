@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
-from tfrec.models.next_item.history_ops import newest_places
+from tfrec.models.next_item.history_ops import newest_positions
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.popularity_bias import PopularityBias
 from tfrec.models.next_item.repeat_bias import RepeatBias
-from tfrec.models.next_item.sparse_ops import add_at
+from tfrec.models.next_item.sparse_ops import scatter_add
 from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable, lookup
 from tfrec.models.shared.step_dropout import StepDropout
@@ -244,10 +244,12 @@ class NextItemModel(keras.Model):
         items = inputs[schema.HISTORY_ITEMS]
         scores = self.cosines(inputs, vectors)
         if self.memory is not None:
-            scores += self.memory.of_whole(self.remembered(items, inputs[schema.HISTORY_EVENTS]))
+            scores += self.memory.catalogue_scores(self.remembered(items, inputs[schema.HISTORY_EVENTS]))
         if self.popularity is not None:
             scores += self.popularity.weight * self.popularity.catalogue_log_popularity(self.num_items)
-        return scores if self.repeats is None else add_at(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
+        return (
+            scores if self.repeats is None else scatter_add(scores, *self.repeats(items, inputs[schema.HISTORY_EVENTS]))
+        )
 
     def cosines(self, inputs: dict[str, tf.Tensor], vectors: tf.Tensor | None = None) -> tf.Tensor:
         """The network's part of `scores` (cosines over the temperature), float32 `[batch, num_items]`.
@@ -279,8 +281,8 @@ class NextItemModel(keras.Model):
 
     def _newest_events(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The inputs, cut to the newest `max_history` events."""
-        places = newest_places(inputs[schema.HISTORY_ITEMS], self.max_history)
-        return {name: tf.gather(value, places, batch_dims=1) for name, value in inputs.items()}
+        positions = newest_positions(inputs[schema.HISTORY_ITEMS], self.max_history)
+        return {name: tf.gather(value, positions, batch_dims=1) for name, value in inputs.items()}
 
     def scaled(self, hidden: tf.Tensor) -> tf.Tensor:
         """Queries of hidden states: unit vectors divided by the temperature, float32 of the shape of `hidden`."""

@@ -1,4 +1,4 @@
-"""What is added to the scores of the neighbours of a history: what people take near its items, and what reads alike."""
+"""The neighbour memory: scores from co-occurrence neighbours and text neighbours of the items of a history."""
 
 from __future__ import annotations
 
@@ -9,49 +9,48 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.history_ops import newest_places, rows_at, used_columns
+from tfrec.models.next_item.history_ops import newest_positions, select_rows, used_columns
 from tfrec.models.next_item.repeat_bias import last_occurrence
-from tfrec.models.next_item.sparse_ops import lookup_columns, scattered, spread, summed_by_index
+from tfrec.models.next_item.sparse_ops import bincount_scatter_sum, gather_columns, scatter_sum, sum_duplicates
 from tfrec.models.shared.neighbours import rarity
 
-READ = 200
-"""Events of a history that are read, the newest; the next one would weigh 0.13 at the slowest decay of the balance."""
+MAX_EVENTS = 200
+"""Number of newest events used. At the slowest decay of the search (0.99), the next one would have weight 0.13."""
 
 _WEIGHT_RATE = 5.0
 
 
 class NeighbourMemory(keras.layers.Layer):
-    """Adds to the scores what stands near the history's items in training sequences, and what reads like them.
+    """Scores the neighbours of the items of a history: those that co-occur with them, and those with similar texts.
 
-    The score of item j gets `a · log(1 + Σ_t decay^t · r[i_t] · C[i_t, j]) + b · Σ_t decay^t · T[i_t, j]`, where t = 0
-    is the newest event of the history, C counts how often j is near i in training (`history_neighbours`), T is a kernel
-    of their texts' cosine (`text_neighbours`), both kept for the strongest few dozen neighbours of each item, and a and
-    b are learned. The model then learns what the counts don't say. (Blending a memory with a network is an old idea:
-    cache language models, kNN-LM, https://arxiv.org/abs/1911.00172.)
+    The score of item j is `a · log(1 + Σ_t decay^t · r[i_t] · C[i_t, j]) + b · Σ_t decay^t · T[i_t, j]`, where i_t is
+    the item of the event t steps before the newest one, C counts how often j is near i in training sequences
+    (`history_neighbours`), and T is a kernel of the cosine of their texts (`text_neighbours`). Both are kept for the
+    best few dozen neighbours of each item; a and b are learned. The network then learns what the counts do not say.
+    (Cache language models and kNN-LM also interpolate a memory with a network, https://arxiv.org/abs/1911.00172.)
 
-    `r[i] = (typical frequency / frequency of i)^discount`: a pair counted with a rare item tells more than one with an
-    item that everybody takes. 0 takes counts as they are, 1 shares of the item's events (item-based top-N, Deshpande &
-    Karypis 2004, https://doi.org/10.1145/963770.963776).
+    `r[i] = (typical frequency / frequency of i)^discount`: co-occurrence with a rare item says more than with an item
+    that everybody takes. Discount 0 uses plain counts, discount 1 shares of the item's events (item-based top-N,
+    Deshpande & Karypis 2004, https://doi.org/10.1145/963770.963776).
 
-    In training the counts hold the very event that is to be predicted, which would make the memory look better than it
-    is. So the pairs of the sequence itself are taken out again: the memory is that of all other people.
+    During training the counts include the event to predict, which would make the memory look better than it is. So the
+    pairs of the sequence itself are subtracted: each sequence sees the counts of all others.
 
     Args:
         num_items: int. Items in the catalogue.
-        k: int. Neighbours an item that share a history with it; 0 for none.
-        text_k: int. Neighbours an item that read like it; 0 for none.
-        window: int. Distance within which two events were counted.
-        decay: float in (0, 1]. Weight of an event relative to the one after it; kept with the weights.
-        discount: float. How much the counts of a frequent item are discounted; kept with the weights.
+        k: int. Number of co-occurrence neighbours of an item; 0 for none.
+        text_k: int. Number of text neighbours of an item; 0 for none.
+        window: int. Maximum distance of two events whose co-occurrence was counted.
+        decay: float in (0, 1]. Weight of an event relative to the next one; initial value, saved with the weights.
+        discount: float. Exponent of the discount of frequent items; initial value, saved with the weights.
 
     Call arguments:
-        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right) or an event that is not read, as a
-            dislike. The newest 200 are read.
+        items: int32 `[batch, length]`, oldest first, −1 is padding (on the right) or an event that is left out, such as
+            a dislike. The newest 200 are used.
 
     Returns:
-        indices: int32 `[batch, min(length, 200) * (k + text_k)]`, 0 where there is nothing. values: float32 of the same
-            shape, to be added to the scores at `indices`, where those of an item that occurs twice add up; 0 where
-            there is nothing.
+        indices: int32 `[batch, min(length, 200) * (k + text_k)]`, items, 0 at padding. values: float32 of the same
+        shape, to be added to the scores of these items, 0 at padding. Values of the same item add up.
     """
 
     def __init__(
@@ -92,12 +91,12 @@ class NeighbourMemory(keras.layers.Layer):
 
     @property
     def weight(self) -> tf.Tensor:
-        """float32 scalar: a, of the neighbours in histories."""
+        """float32 scalar: a, the weight of the co-occurrence neighbours."""
         return self.scaled_weight * _WEIGHT_RATE
 
     @property
     def text_weight(self) -> tf.Tensor:
-        """float32 scalar: b, of the neighbours by text."""
+        """float32 scalar: b, the weight of the text neighbours."""
         return self.scaled_text_weight * _WEIGHT_RATE
 
     def assign(
@@ -107,7 +106,14 @@ class NeighbourMemory(keras.layers.Layer):
         decay: float | None = None,
         discount: float | None = None,
     ) -> None:
-        """Sets a, b, the decay and the discount; None leaves one as it is."""
+        """Sets the score weights; None keeps a weight as it is.
+
+        Args:
+            weight: float. a, of the co-occurrence neighbours.
+            text_weight: float. b, of the text neighbours.
+            decay: float in (0, 1]. Weight of an event relative to the next one.
+            discount: float. Exponent of the discount of frequent items.
+        """
         if weight is not None:
             self.scaled_weight.assign(weight / _WEIGHT_RATE)
         if text_weight is not None:
@@ -123,9 +129,12 @@ class NeighbourMemory(keras.layers.Layer):
         alike: tuple[np.ndarray, np.ndarray] | None,
         frequencies: np.ndarray | None = None,
     ) -> None:
-        """Sets the neighbours: what `history_neighbours` and `text_neighbours` return; None where k or text_k is 0.
+        """Sets the neighbours.
 
-        `frequencies`, int `[num_items]`, is how often each item was taken in training; None discounts nothing.
+        Args:
+            near: The result of `history_neighbours`: int32 and float32 `[num_items, k]`. None if k is 0.
+            alike: The result of `text_neighbours`: int32 and float32 `[num_items, text_k]`. None if text_k is 0.
+            frequencies: int `[num_items]`, how often each item was taken in training. None discounts no item.
         """
         if near is not None:
             self.near.assign(near[0])
@@ -137,146 +146,164 @@ class NeighbourMemory(keras.layers.Layer):
 
     def call(self, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parts = []
-        for name, (indices, values) in self.entries(items).items():
-            if name == "weight":  # its part is not linear in the sum
-                indices, values = summed_by_index(indices, values)
-            parts.append((tf.maximum(indices, 0), getattr(self, name) * self.part_of(name, values)))
+        for name, (indices, values) in self.neighbour_entries(items).items():
+            if name == "weight":  # its score is not linear in the sum
+                indices, values = sum_duplicates(indices, values)
+            parts.append((tf.maximum(indices, 0), getattr(self, name) * self.unweighted_scores(name, values)))
         return tf.concat([i for i, _ in parts], axis=1), tf.concat([v for _, v in parts], axis=1)
 
     @property
-    def parts(self) -> list[str]:
-        """Names of the strengths there are: "weight" with history neighbours, "text_weight" with text neighbours."""
+    def weight_names(self) -> list[str]:
+        """Names of the learned weights: "weight" with co-occurrence neighbours, "text_weight" with text neighbours."""
         return [*(["weight"] if self.k else []), *(["text_weight"] if self.text_k else [])]
 
     @property
-    def strengths(self) -> list[tf.Variable]:
-        """The variables behind `assign`."""
+    def score_weight_variables(self) -> list[tf.Variable]:
+        """The variables that `assign` sets."""
         fixed = [self.decay, *([self.discount] if self.k else [])]
         scaled = [*([self.scaled_weight] if self.k else []), *([self.scaled_text_weight] if self.text_k else [])]
         return [*fixed, *scaled]
 
-    def entries(self, items: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """What each event of a history tells about its neighbours, by the name of the strength.
+    def neighbour_entries(self, items: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """The neighbours of each event of a history, with their counts or kernel values after decay.
 
         Args:
-            items: int32 `[batch, length]`.
+            items: int32 `[batch, length]`, oldest first, −1 is padding.
 
         Returns:
-            For each of `parts`: indices, int32 `[batch, min(length, 200) * k]`, −1 for none, which the history alone
-            decides, and float32 values of the same shape, weighted by age. `part_of` their sums by item is what the
-            strength multiplies.
+            For each of `weight_names`: indices, int32 `[batch, min(length, 200) * k]`, −1 at padding, which do not
+            depend on the score weights; and values, float32 of the same shape. `unweighted_scores` takes their sums by
+            item.
         """
-        items, found = _read(items), {}
+        items, entries = _newest_items(items), {}
         if self.k:
-            found["weight"] = self._entries(items, self.near, self._counts_of)
+            entries["weight"] = self._weighted_neighbours(items, self.near, self._discounted_counts)
         if self.text_k:
-            found["text_weight"] = self._entries(items, self.alike, self._kernel_of)
-        return found
+            entries["text_weight"] = self._weighted_neighbours(items, self.alike, self._kernel_values)
+        return entries
 
     @staticmethod
-    def part_of(name: str, sums: tf.Tensor) -> tf.Tensor:
-        """What the strength `name` multiplies, of the sums of `entries`, float32 of any shape."""
+    def unweighted_scores(name: str, sums: tf.Tensor) -> tf.Tensor:
+        """The scores that the weight `name` multiplies, from sums by item of `neighbour_entries`: float32."""
         return tf.math.log1p(sums) if name == "weight" else sums
 
-    def parts_of_whole(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What "weight" and "text_weight" multiply, for the whole catalogue: float32 `[batch, num_items]` each."""
+    def unweighted_catalogue_scores(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The scores that each of `weight_names` multiplies: float32 `[batch, num_items]` each."""
         shape = tf.stack([tf.shape(items)[0], self.num_items])
-        return {name: self.part_of(name, scattered(*found, shape)) for name, found in self.entries(items).items()}
+        return {
+            name: self.unweighted_scores(name, scatter_sum(*entries, shape))
+            for name, entries in self.neighbour_entries(items).items()
+        }
 
-    def of_whole(self, items: tf.Tensor) -> tf.Tensor:
-        """What is added to the scores of the whole catalogue, float32 `[batch, num_items]`."""
-        return tf.add_n([getattr(self, name) * part for name, part in self.parts_of_whole(items).items()])
+    def catalogue_scores(self, items: tf.Tensor) -> tf.Tensor:
+        """The memory's scores of the whole catalogue, float32 `[batch, num_items]`."""
+        return tf.add_n([getattr(self, name) * part for name, part in self.unweighted_catalogue_scores(items).items()])
 
-    def weights_used(self) -> list[tf.Tensor]:
-        """The learned scalars, in the order of `parts`."""
-        return [getattr(self, name) for name in self.parts]
+    def learned_weights(self) -> list[tf.Tensor]:
+        """The learned weights, float32 scalars in the order of `weight_names`."""
+        return [getattr(self, name) for name in self.weight_names]
 
-    def parts_at_labels(
+    def unweighted_scores_at_labels(
         self,
         items: tf.Tensor,
         labels: tf.Tensor,
         width: tf.Tensor,
         columns: tf.Tensor | None = None,
-        every_place: bool = False,
+        every_position: bool = False,
     ) -> list[tf.Tensor]:
-        """What the weights multiply in training: as `parts_of_whole`, after each prefix that has a label.
+        """The scores that the weights multiply in training, after each prefix that has a label.
+
+        The pairs of the sequence itself are not counted. Pairs with events outside `items` and `labels`, as when a long
+        history is cut into windows, are not known here and are counted.
 
         Args:
-            items: int32 `[batch, length]`.
-            labels: int32 `[batch, length]`, the item that followed each position; −1 where there is none.
-            width: int32 scalar, how many items are scored.
-            columns: int32 `[num_items]`, the column of the scores that each item has, −1 for none; None for a column
-                an item.
-            every_place: bool. Whether a row is wanted for every place, label or not.
+            items: int32 `[batch, length]`, oldest first, −1 is padding.
+            labels: int32 `[batch, length]`, the item that followed each position; −1 at positions without a label.
+            width: int32 scalar. Number of scored items.
+            columns: int32 `[num_items]`, from items to columns of the scores (`item_columns`). None scores the whole
+                catalogue.
+            every_position: bool. Whether there is a row for every position (`select_rows`).
 
         Returns:
-            float32 `[places, width]` for each of `parts`, a row for each place that `rows_at` takes. What the sequence
-            itself has put into the memory is left out; pairs with an event outside `items` and `labels` (of a history
-            cut into windows) are not known and stay.
+            float32 `[rows, width]` for each of `weight_names`.
         """
         batch, length = tf.unstack(tf.shape(items))
         age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
-        fade = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
+        decays = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
 
-        def of_events(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-            """Values `[batch, length, n]` at items, as float32 `[batch, length, width]`."""
-            found = tf.reshape(lookup_columns(columns, indices), [batch * length, -1])
-            return tf.reshape(spread(found, tf.reshape(values, [batch * length, -1]), width), [batch, length, width])
+        def event_scores(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+            """Scores by each event alone, float32 `[batch, length, width]`; arguments `[batch, length, n]`."""
+            flat = tf.reshape(gather_columns(columns, indices), [batch * length, -1])
+            return tf.reshape(
+                bincount_scatter_sum(flat, tf.reshape(values, [batch * length, -1]), width), [batch, length, width]
+            )
 
-        def after_prefixes(events: tf.Tensor) -> tf.Tensor:
-            """What each event adds, faded and summed up to the places that are scored: `[places, width]`."""
-            return rows_at(tf.linalg.matmul(fade, events), labels >= 0, every_place)
+        def prefix_scores(scores: tf.Tensor) -> tf.Tensor:
+            """Sums over each prefix after decay, float32 `[rows, width]`, of the scores by each event."""
+            return select_rows(tf.linalg.matmul(decays, scores), labels >= 0, every_position)
 
-        real, known, found = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0), []
+        real, known, parts = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0), []
         if self.k:
-            whole, own = self._own(items, labels)
-            indices = tf.concat([tf.gather(self.near, known), tf.tile(whole[:, None], [1, length, 1])], axis=2)
-            others = of_events(indices, tf.concat([self._counts_of(known) * real, -own], axis=2))
-            # below 0 is what the sequence has put there of a neighbour beyond the k-th, which is not in the memory
-            found.append(tf.math.log1p(after_prefixes(tf.nn.relu(others))))
+            sequence, own = self._own_pair_counts(items, labels)
+            indices = tf.concat([tf.gather(self.near, known), tf.tile(sequence[:, None], [1, length, 1])], axis=2)
+            others = event_scores(indices, tf.concat([self._discounted_counts(known) * real, -own], axis=2))
+            # negative where a pair of the sequence was not among the k neighbours, and so not in the counts
+            parts.append(tf.math.log1p(prefix_scores(tf.nn.relu(others))))
         if self.text_k:
-            found.append(after_prefixes(of_events(tf.gather(self.alike, known), self._kernel_of(known) * real)))
-        return found
+            parts.append(prefix_scores(event_scores(tf.gather(self.alike, known), self._kernel_values(known) * real)))
+        return parts
 
-    def _counts_of(self, items: tf.Tensor) -> tf.Tensor:
-        """float32 `[..., k]`: the counts of items, all 0 or above, discounted."""
+    def _discounted_counts(self, items: tf.Tensor) -> tf.Tensor:
+        """float32 `[..., k]`: discounted counts of the neighbours of items, int32 of any shape; never negative."""
         return tf.gather(self.counts, items) * self._discounts(items)[..., None]
 
-    def _kernel_of(self, items: tf.Tensor) -> tf.Tensor:
+    def _kernel_values(self, items: tf.Tensor) -> tf.Tensor:
+        """float32 `[..., text_k]`: kernel values of the text neighbours of items."""
         return tf.gather(self.kernel, items)
 
     def _discounts(self, items: tf.Tensor) -> tf.Tensor:
+        """float32 of the shape of `items`: r, the factor on the counts of an item."""
         return tf.exp(self.discount * tf.gather(self.rarity, items))
 
-    def _entries(
+    def _weighted_neighbours(
         self, items: tf.Tensor, indices: tf.Tensor, values: Callable[[tf.Tensor], tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The neighbours of every event, weighted by its age: int32 and float32 `[batch, length * k]`; −1 for none."""
+        """Neighbours of all events, int32 `[batch, length * k]`, and their values after decay, float32. −1 is padding.
+
+        Args:
+            items: int32 `[batch, length]`.
+            indices: int32 `[num_items, k]`, neighbours of each item.
+            values: From items to the values of their neighbours.
+        """
         real = items >= 0
         length = used_columns(items)[:, None]
         age = tf.cast(tf.maximum(length - 1 - tf.range(tf.shape(items)[1]), 0), tf.float32)
-        found = tf.where(real[..., None], tf.gather(indices, tf.maximum(items, 0)), -1)
+        neighbours = tf.where(real[..., None], tf.gather(indices, tf.maximum(items, 0)), -1)
         weighted = values(tf.maximum(items, 0)) * tf.pow(self.decay, age)[..., None]
-        weighted = tf.where(found >= 0, weighted, 0.0)
+        weighted = tf.where(neighbours >= 0, weighted, 0.0)
         shape = tf.stack([tf.shape(items)[0], tf.shape(items)[1] * indices.shape[1]])
-        return tf.reshape(found, shape), tf.reshape(weighted, shape)
+        return tf.reshape(neighbours, shape), tf.reshape(weighted, shape)
 
-    def _own(self, items: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The items of each sequence, labels included, int32 `[batch, length + 1]`, and what the sequence itself has
-        counted of them near each position's item, float32 `[batch, length, length + 1]`."""
+    def _own_pair_counts(self, items: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The discounted co-occurrences that come from each sequence itself.
+
+        Returns:
+            sequence: int32 `[batch, length + 1]`, the items of each sequence with its last label; 0 at padding.
+            counts: float32 `[batch, length, length + 1]`, how often it has them near the item of each position.
+        """
         batch, length = tf.unstack(tf.shape(items))
-        count = used_columns(tf.maximum(items, labels))  # what follows an event that is not read is known as a label
+        count = used_columns(tf.maximum(items, labels))  # the event after a left-out one is known as its label
         last = tf.gather(labels, tf.maximum(count - 1, 0), axis=1, batch_dims=1)
-        whole = tf.pad(items, [[0, 0], [0, 1]], constant_values=-1)
-        whole = tf.tensor_scatter_nd_update(whole, tf.stack([tf.range(batch), count], axis=1), last)
-        same = tf.cast((whole[:, :, None] == whole[:, None, :]) & (whole >= 0)[:, :, None], tf.float32)
-        place = tf.range(length + 1)
-        distance = tf.abs(place[:, None] - place[None, :])
+        sequence = tf.pad(items, [[0, 0], [0, 1]], constant_values=-1)
+        sequence = tf.tensor_scatter_nd_update(sequence, tf.stack([tf.range(batch), count], axis=1), last)
+        same = tf.cast((sequence[:, :, None] == sequence[:, None, :]) & (sequence >= 0)[:, :, None], tf.float32)
+        position = tf.range(length + 1)
+        distance = tf.abs(position[:, None] - position[None, :])
         near = tf.cast((distance > 0) & (distance <= self.window), tf.float32)
         pairs = tf.linalg.matmul(tf.linalg.matmul(same, tf.broadcast_to(near, tf.shape(same))), same)[:, :length]
-        pairs *= tf.cast(last_occurrence(whole), tf.float32)[:, None, :] * (1 - same[:, :length])
+        pairs *= tf.cast(last_occurrence(sequence), tf.float32)[:, None, :] * (1 - same[:, :length])
         pairs *= tf.cast(items >= 0, tf.float32)[:, :, None]
-        return tf.maximum(whole, 0), pairs * self._discounts(tf.maximum(items, 0))[:, :, None]
+        return tf.maximum(sequence, 0), pairs * self._discounts(tf.maximum(items, 0))[:, :, None]
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_items": self.num_items, "k": self.k, "text_k": self.text_k}
@@ -289,6 +316,6 @@ class NeighbourMemory(keras.layers.Layer):
         }
 
 
-def _read(items: tf.Tensor) -> tf.Tensor:
-    """The newest `READ` of int32 `[batch, length]`."""
-    return tf.gather(items, newest_places(items, READ), batch_dims=1)
+def _newest_items(items: tf.Tensor) -> tf.Tensor:
+    """The items of the newest `MAX_EVENTS` events, int32 `[batch, min(length, MAX_EVENTS)]`."""
+    return tf.gather(items, newest_positions(items, MAX_EVENTS), batch_dims=1)

@@ -74,7 +74,7 @@ class RepeatBias(keras.layers.Layer):
         values += 0.0 if events is None else self.kind_bias(events, coefficients)
         return tf.maximum(items, 0), tf.where(last, values, 0.0)
 
-    def at_every_position(
+    def prefix_biases(
         self, items: tf.Tensor, events: tf.Tensor, coefficients: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The biases after every prefix of the histories.

@@ -1,4 +1,4 @@
-"""Values at a few columns of each row: indices and values `[rows, n]`."""
+"""Sparse operations on rows that are given by indices and values `[rows, n]`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
-def scattered(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Zeros of `shape` `[rows, columns]` with values float32 `[rows, n]` added at indices int32 `[rows, n]`; what is at
-    −1 is left out."""
-    return tf.scatter_nd(cells_of(indices), tf.where(indices >= 0, values, 0.0), shape)
+def scatter_sum(indices: tf.Tensor, values: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Sums of the values by index, a dense tensor of `shape`.
+
+    Args:
+        indices: int32 `[rows, n]`, columns; −1 is ignored.
+        values: float32 `[rows, n]`.
+        shape: int32 `[2]`: rows, columns.
+    """
+    return tf.scatter_nd(cell_indices(indices), tf.where(indices >= 0, values, 0.0), shape)
 
 
-def spread(indices: tf.Tensor, values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """`scattered` to `[rows, width]` for training steps: several times as fast on a processor, where `tf.scatter_nd`
-    adds one number after the other on one core. The values have a gradient.
+def bincount_scatter_sum(indices: tf.Tensor, values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """As `scatter_sum` with shape `[rows, width]`, several times as fast on a processor: `tf.scatter_nd` adds one value
+    at a time on one core, a weighted bincount uses all. Has a gradient for the values.
+
+    Args:
+        indices: int32 `[rows, n]`, columns; −1 is ignored.
+        values: float32 `[rows, n]`.
+        width: int32 scalar. Number of columns.
+
+    Returns:
+        float32 `[rows, width]`.
 
     Example:
-        >>> spread(tf.constant([[0, 2, 0], [1, -1, -1]]), tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), 3).numpy()
+        >>> indices, values = tf.constant([[0, 2, 0], [1, -1, -1]]), tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        >>> bincount_scatter_sum(indices, values, 3).numpy()
         array([[4., 0., 2.],
                [0., 4., 0.]], dtype=float32)
     """
 
     @tf.custom_gradient
-    def of(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        columns = tf.where(indices >= 0, indices, width)  # which is beyond the last, and left out
+    def summed(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        columns = tf.where(indices >= 0, indices, width)  # beyond the last column, where bincount ignores it
         sums = tf.raw_ops.DenseBincount(input=columns, size=width, weights=values)
 
         def backward(upstream: tf.Tensor) -> tf.Tensor:
@@ -33,23 +47,33 @@ def spread(indices: tf.Tensor, values: tf.Tensor, width: tf.Tensor) -> tf.Tensor
 
         return sums, backward
 
-    return of(values)
+    return summed(values)
 
 
-def add_at(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Adds values `[rows, n]` to scores `[rows, num_items]` at indices `[rows, n]`; those of one index add up, and what
-    is at −1 is left out."""
-    return tf.tensor_scatter_nd_add(scores, cells_of(indices), tf.where(indices >= 0, values, 0.0))
+def scatter_add(scores: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Scores with the values added: float32 `[rows, num_items]`.
+
+    Args:
+        scores: float32 `[rows, num_items]`.
+        indices: int32 `[rows, n]`, items; −1 is ignored.
+        values: float32 `[rows, n]`. Values of the same index add up.
+    """
+    return tf.tensor_scatter_nd_add(scores, cell_indices(indices), tf.where(indices >= 0, values, 0.0))
 
 
-def cells_of(indices: tf.Tensor) -> tf.Tensor:
-    """(row, index) of int32 `[rows, n]`, int32 `[rows, n, 2]`; −1 is read as 0."""
+def cell_indices(indices: tf.Tensor) -> tf.Tensor:
+    """(row, column) of each of the indices int32 `[rows, n]`: int32 `[rows, n, 2]`. −1 becomes column 0."""
     rows = tf.broadcast_to(tf.range(tf.shape(indices)[0])[:, None], tf.shape(indices))
     return tf.stack([rows, tf.maximum(indices, 0)], axis=-1)
 
 
-def summed_by_index(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sums the values of each index within a row; the shapes stay, what is left over is index 0 and value 0."""
+def sum_duplicates(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Distinct indices of each row with the sums of their values, in the same shape; the rest is index 0 and value 0.
+
+    Args:
+        indices: int32 `[rows, n]`.
+        values: float32 `[rows, n]`.
+    """
     batch, width = tf.unstack(tf.shape(indices))
     order = tf.argsort(indices, axis=1, stable=True)
     indices, values = tf.gather(indices, order, batch_dims=1), tf.gather(values, order, batch_dims=1)
@@ -61,18 +85,26 @@ def summed_by_index(indices: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, t
     return tf.reshape(tf.maximum(item, 0), [batch, width]), tf.reshape(summed, [batch, width])
 
 
-def columns_of(items: tf.Tensor, num_items: int) -> tf.Tensor:
-    """int32 `[num_items]`: the place of each item among distinct `items` int32 `[m]`, of which −1 is none; −1 where it
-    is not there.
+def item_columns(items: tf.Tensor, num_items: int) -> tf.Tensor:
+    """The position of each item of the catalogue in `items`, int32 `[num_items]`; −1 for items that are not in it.
+
+    Args:
+        items: int32 `[m]`, distinct items; −1 is padding.
+        num_items: int. Items in the catalogue.
 
     Example:
-        >>> columns_of(tf.constant([3, 1]), 5).numpy()
+        >>> item_columns(tf.constant([3, 1]), 5).numpy()
         array([-1,  1, -1,  0, -1], dtype=int32)
     """
-    places = tf.where(items >= 0, tf.range(tf.size(items)), -1)
-    return tf.tensor_scatter_nd_max(tf.fill([num_items], -1), tf.maximum(items, 0)[:, None], places)
+    positions = tf.where(items >= 0, tf.range(tf.size(items)), -1)
+    return tf.tensor_scatter_nd_max(tf.fill([num_items], -1), tf.maximum(items, 0)[:, None], positions)
 
 
-def lookup_columns(columns: tf.Tensor | None, items: tf.Tensor) -> tf.Tensor:
-    """Columns of items int32 of any shape, by `columns_of`; −1 for −1. None is a column an item."""
+def gather_columns(columns: tf.Tensor | None, items: tf.Tensor) -> tf.Tensor:
+    """The columns of items, int32 of any shape; −1 for −1.
+
+    Args:
+        columns: The result of `item_columns`; None if the column of an item is the item.
+        items: int32, any shape.
+    """
     return items if columns is None else tf.where(items >= 0, tf.gather(columns, tf.maximum(items, 0)), -1)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.models.next_item.losses.candidate_sampler import SOURCES, CandidateSampler, sampled_cross_entropy
-from tfrec.models.next_item.sparse_ops import columns_of, lookup_columns
+from tfrec.models.next_item.sparse_ops import gather_columns, item_columns
 
 COUNTS = np.array([50, 20, 9, 12, 0, 3, 1, 30])
 SCORES = np.array([1.0, -2.0, 0.5, 3.0, 0.0, -1.0, 2.0, -0.5])
@@ -82,9 +82,9 @@ def test_every_item_can_be_drawn_and_none_beyond_the_catalogue():
 
 def test_columns_are_the_positions_of_the_items():
     items = tf.constant([4, 0, 2])
-    assert_array_equal(columns_of(items, 6), [1, -1, 2, -1, 0, -1])
-    assert_array_equal(columns_of(tf.constant([4, -1, 0]), 6), [2, -1, -1, -1, 0, -1])
-    assert_array_equal(lookup_columns(columns_of(items, 6), tf.constant([[-1, 2], [3, 4]])), [[-1, 2], [-1, 0]])
+    assert_array_equal(item_columns(items, 6), [1, -1, 2, -1, 0, -1])
+    assert_array_equal(item_columns(tf.constant([4, -1, 0]), 6), [2, -1, -1, -1, 0, -1])
+    assert_array_equal(gather_columns(item_columns(items, 6), tf.constant([[-1, 2], [3, 4]])), [[-1, 2], [-1, 0]])
 
 
 def test_with_static_shapes_the_candidates_are_the_same_but_padded():

@@ -1,4 +1,4 @@
-"""Softmax over a sample of the catalogue: who is drawn, and what each of them stands for."""
+"""Sampled softmax: draws the candidates of a training step, with weights that make their loss right on average."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Candidates(NamedTuple):
     """The items that a training step scores.
 
     Attributes:
-        items: int32 `[m]`, distinct catalogue positions, and −1 for places that are not needed.
-        log_weights: float32 `[m]`: log of how many items of the catalogue each stands for; −inf for one that was not
-            drawn and is here for another reason (as a label, or in a history).
+        items: int32 `[m]`, distinct item indices; −1 is padding.
+        log_weights: float32 `[m]`, log of the number of catalogue items that each one represents in the denominator;
+            −inf for an item that was not drawn, but is needed as a label or in a history.
     """
 
     items: tf.Tensor
@@ -28,26 +28,26 @@ class Candidates(NamedTuple):
 
 
 class CandidateSampler:
-    """Draws the candidates of a step so that their weighted sum is right on average.
+    """Draws the candidates of a step, with weights by which they estimate the softmax denominator without bias.
 
-    With c_j the times that item j is expected among the candidates and k_j the times it is there, the sum of
-    `k_j / c_j · exp(s_j)` has the softmax's whole denominator as its expectation: this is the log-Q correction
-    (Bengio & Senécal 2008; Yi et al. 2019, https://doi.org/10.1145/3298689.3346996). Its sign: what is drawn more
-    often than its share counts less. Candidates that come from two sources at once have the sum of both expectations
-    (the balance heuristic of Veach & Guibas 1995), so that mixing needs no further weights.
+    If item j is drawn k_j times and c_j times are expected, the expectation of the sum of `k_j / c_j · exp(s_j)` is the
+    denominator over the whole catalogue. This is the log-Q correction (Bengio & Senécal 2008; Yi et al. 2019,
+    https://doi.org/10.1145/3298689.3346996): items that are drawn more often count less. With two sources, c_j is the
+    sum of both expectations (the balance heuristic of Veach & Guibas 1995), so mixing needs no further weights.
 
     Args:
-        source: "uniform" and "popularity" draw `size` items with replacement; "in-batch" takes the other labels of the
-            batch, which come by popularity; "mixed" takes both these and `size` uniform ones (Yang et al. 2020,
+        source: str. "uniform" and "popularity" draw `size` items with replacement. "in-batch" uses the other labels of
+            the batch, which follow popularity. "mixed" uses these and `size` uniform ones (Yang et al. 2020,
             https://doi.org/10.1145/3366424.3386195).
-        counts: int `[num_items]`: how often each item is a label in training. 1 is added, so none is impossible.
-        size: int. How many are drawn; not used by "in-batch".
+        counts: int `[num_items]`, how often each item is a label in training. 1 is added, so that every item can be
+            drawn.
+        size: int. Number of items to draw; unused with "in-batch".
         seed: int.
 
     Example:
         >>> sampler = CandidateSampler("in-batch", [3, 1, 0, 0])
-        >>> found = sampler.draw(tf.constant([0, 1, 0]), step=0)
-        >>> found.items.numpy(), np.exp(found.log_weights).round(2)
+        >>> candidates = sampler.draw(tf.constant([0, 1, 0]), step=0)
+        >>> candidates.items.numpy(), np.exp(candidates.log_weights).round(2)
         (array([0, 1], dtype=int32), array([2., 2.], dtype=float32))
     """
 
@@ -67,34 +67,36 @@ class CandidateSampler:
         self,
         labels: tf.Tensor,
         step: tf.Tensor | int,
-        also: tf.Tensor | None = None,
+        required: tf.Tensor | None = None,
         static_shapes: bool = False,
     ) -> Candidates:
-        """The candidates of one step, which depend on the labels, the seed and the step alone.
+        """The candidates of a step. They depend only on the arguments and the seed.
 
         Args:
-            labels: int32 `[n]`, what is to be predicted; all of it is among the candidates. −1 is none.
-            step: int scalar.
-            also: int32 `[k]`: items that have to be among the candidates though nobody drew them; −1 is none.
-            static_shapes: Whether m is to follow from n and k alone: as many as there might be.
+            labels: int32 `[n]`, the labels of the step, which are all candidates; −1 is padding.
+            step: int scalar. Number of the step.
+            required: int32 `[k]`, further items that must be candidates, drawn or not; −1 is padding.
+            static_shapes: bool. Whether the number of candidates depends on n and k alone; it is then the largest
+                possible one, with padding.
         """
         in_batch = self.source in ("in-batch", "mixed")
-        drawn = self._random(step)
-        times = _times(drawn, self.num_items)
+        drawn = self._draw_items(step)
+        counts = _counts(drawn, self.num_items)
         expected = self.size * self._drawn
         if in_batch:
-            others = tf.reduce_sum(tf.cast(labels >= 0, tf.float32)) - 1  # a label is no candidate for itself
-            times += _times(labels, self.num_items)
+            others = tf.reduce_sum(tf.cast(labels >= 0, tf.float32)) - 1  # a label is no negative of its own position
+            counts += _counts(labels, self.num_items)
             expected += tf.maximum(others, 0.0) * self._popularity
-        wanted = tf.concat([labels, drawn, *([] if also is None else [also])], axis=0)
-        items = _padded_distinct(wanted, self.num_items) if static_shapes else _distinct(wanted)
+        needed = tf.concat([labels, drawn, *([] if required is None else [required])], axis=0)
+        items = _padded_distinct(needed, self.num_items) if static_shapes else _distinct(needed)
         real = items >= 0
-        times, expected = tf.gather(times, tf.maximum(items, 0)), tf.gather(expected, tf.maximum(items, 0))
-        usable = (times > 0) & (expected > 0) & real
-        weights = tf.math.log(tf.where(usable, times / tf.where(usable, expected, 1.0), 0.0))
+        counts, expected = tf.gather(counts, tf.maximum(items, 0)), tf.gather(expected, tf.maximum(items, 0))
+        usable = (counts > 0) & (expected > 0) & real
+        weights = tf.math.log(tf.where(usable, counts / tf.where(usable, expected, 1.0), 0.0))
         return Candidates(items, weights)
 
-    def _random(self, step: tf.Tensor | int) -> tf.Tensor:
+    def _draw_items(self, step: tf.Tensor | int) -> tf.Tensor:
+        """`size` items, drawn with replacement: int32 `[size]`."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
         points = tf.random.stateless_uniform([self.size], seed)
         return tf.searchsorted(self._cumulative, points, side="right")
@@ -107,44 +109,52 @@ def step_candidates(
     step: tf.Tensor | int,
     static_shapes: bool = False,
 ) -> Candidates:
-    """What a step has to have at hand: the labels, the histories, and what the sampler draws."""
+    """The candidates of a training step: its labels, the items of its histories, and those that the sampler draws.
+
+    Args:
+        sampler: Draws the negatives.
+        inputs: Inputs of the model, with augmented and contrastive ones if there are any.
+        labels: int32 `[batch, length]`, −1 at positions without a label.
+        step: int scalar. Number of the step.
+        static_shapes: bool. As for `CandidateSampler.draw`.
+    """
     names = [schema.HISTORY_ITEMS, schema.RECORDED_ITEMS, *(view_name(i, schema.HISTORY_ITEMS) for i in range(VIEWS))]
     read = [tf.reshape(inputs[name], [-1]) for name in names if name in inputs]
     return sampler.draw(tf.reshape(labels, [-1]), step, tf.concat(read, axis=0), static_shapes)
 
 
-def _times(items: tf.Tensor, num_items: int) -> tf.Tensor:
-    """How often each item of the catalogue is among int32 `[n]`, float32 `[num_items]`; −1 is none."""
+def _counts(items: tf.Tensor, num_items: int) -> tf.Tensor:
+    """How often each item of the catalogue is among `items`, int32 `[n]`: float32 `[num_items]`; −1 is ignored."""
     return tf.math.unsorted_segment_sum(tf.ones_like(items, tf.float32), items, num_items)
 
 
 def _distinct(items: tf.Tensor) -> tf.Tensor:
-    """The items of int32 `[n]` without −1 and repetitions, in the order of their first places."""
+    """The distinct items of int32 `[n]` without −1, in the order in which they first occur."""
     return tf.unique(tf.boolean_mask(items, items >= 0))[0]
 
 
 def _padded_distinct(items: tf.Tensor, num_items: int) -> tf.Tensor:
-    """The same in rising order, int32 `[min(n, num_items)]` with −1 at the end."""
-    there = _times(items, num_items) > 0
-    place = tf.cumsum(tf.cast(there, tf.int32)) - 1
+    """The distinct items in ascending order, with −1 as padding at the end: int32 `[min(n, num_items)]`."""
+    occurs = _counts(items, num_items) > 0
+    position = tf.cumsum(tf.cast(occurs, tf.int32)) - 1
     padding = tf.fill([tf.minimum(tf.size(items), num_items)], -1)
-    item = tf.where(there, tf.range(num_items), -1)
-    return tf.tensor_scatter_nd_max(padding, tf.where(there, place, 0)[:, None], item)
+    item = tf.where(occurs, tf.range(num_items), -1)
+    return tf.tensor_scatter_nd_max(padding, tf.where(occurs, position, 0)[:, None], item)
 
 
 def sampled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, log_weights: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of the labels under a softmax whose denominator is estimated from the candidates.
 
-    A label counts as itself, once, whether it was drawn or not: a candidate that happens to be the label (an
-    accidental hit) is no negative. With every weight 0 this is the plain cross-entropy.
+    The label itself always has weight 1, whether it was drawn or not, so a drawn candidate that equals the label (an
+    accidental hit) is no negative. With all log weights 0 this is the plain cross-entropy.
 
     Args:
-        logits: float32 `[n, m]`, one column a candidate, not corrected.
-        labels: int32 `[n]`, the column of what is to be predicted.
+        logits: float32 `[n, m]`, one column a candidate, without log-Q correction.
+        labels: int32 `[n]`, the column of each row's label.
         log_weights: float32 `[m]`, `Candidates.log_weights`.
 
     Returns:
-        float32 `[n]`; 0 where there is no other candidate.
+        float32 `[n]`; 0 for a row without negatives.
 
     Example:
         >>> logits = tf.math.log([[1.0, 2.0, 5.0]])
@@ -152,7 +162,7 @@ def sampled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, log_weights: tf.
         >>> np.exp(-sampled_cross_entropy(logits, tf.constant([0]), halves))
         array([0.5], dtype=float32)
     """
-    wanted = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
-    corrected = tf.where(wanted, logits, logits + log_weights)
+    is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
+    corrected = tf.where(is_label, logits, logits + log_weights)
     losses: tf.Tensor = softmax_loss(corrected, labels)
     return losses

@@ -1,4 +1,4 @@
-"""A loss over parts of a batch, so that what it needs in between never exists for the whole batch at once."""
+"""The sum of a loss over chunks of a batch, with the intermediate results of one chunk at a time in memory."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import tensorflow as tf
 
 
 def chunked_sum(
-    part: Callable[..., tf.Tensor],
+    chunk_loss: Callable[..., tf.Tensor],
     rows: Sequence[tf.Tensor],
     shared: Sequence[tf.Tensor],
     chunk: tf.Tensor,
-    equal_parts: bool = False,
+    equal_chunks: bool = False,
 ) -> tf.Tensor:
-    """The sum of `part` over the rows, a few at a time, with gradients for `rows` and `shared`.
+    """The sum of `chunk_loss` over the chunks of a batch, with gradients for `rows` and `shared`.
 
-    Each part's gradient is taken as soon as its value is known, so only one part's intermediate results are alive. (The
-    idea behind fused cross-entropy kernels, as in Liger, https://arxiv.org/abs/2410.10989.)
+    The gradient of a chunk is computed together with its value, so only the intermediate results of one chunk are in
+    memory. (Fused cross-entropy kernels such as Liger's do the same, https://arxiv.org/abs/2410.10989.)
 
     Args:
-        part: Called with slices of each of `rows`, then `shared`; returns a scalar sum. Must use no other variable.
-        rows: Tensors `[batch, ...]`. Only floating ones get gradients.
-        shared: Tensors that every part reads, such as the item vectors.
-        chunk: int32 scalar, rows a part; at least 1.
-        equal_parts: bool. XLA wants all parts of one size: the last is filled up with rows of −1 (of 0 where floating),
-            which `part` must not count. Off, the last is what is left.
+        chunk_loss: Called with a slice of each of `rows`, then with `shared`; returns a scalar sum. It must not use
+            other variables, as these would get no gradient.
+        rows: Tensors `[batch, ...]`. Only floating-point ones get gradients.
+        shared: Tensors that every chunk uses whole, such as the item vectors.
+        chunk: int32 scalar. Rows of a chunk; at least 1.
+        equal_chunks: bool. Whether the last chunk is padded to the same size, as XLA requires, with rows of −1 (0 if
+            floating-point), which `chunk_loss` must ignore. Otherwise it has the remaining rows.
 
     Returns:
         float32 scalar.
@@ -39,10 +40,10 @@ def chunked_sum(
         >>> [float(loss)] + [gradient.numpy().tolist() for gradient in tape.gradient(loss, [x, w])]
         [28.0, [[4.0], [8.0], [12.0]], 14.0]
     """
-    rows, shared = [tf.convert_to_tensor(row) for row in rows], [tf.convert_to_tensor(one) for one in shared]
-    if equal_parts:
-        rows = _filled_up(rows, chunk)
-    floating = [place for place, row in enumerate(rows) if row.dtype.is_floating]
+    rows, shared = [tf.convert_to_tensor(row) for row in rows], [tf.convert_to_tensor(tensor) for tensor in shared]
+    if equal_chunks:
+        rows = _padded_to_chunks(rows, chunk)
+    floating = [index for index, row in enumerate(rows) if row.dtype.is_floating]
     batch = tf.shape(rows[0])[0]
 
     @tf.custom_gradient
@@ -50,29 +51,29 @@ def chunked_sum(
         every, common = list(inputs[: len(rows)]), list(inputs[len(rows) :])
 
         def body(start: tf.Tensor, value: tf.Tensor, *state: Any) -> tuple[Any, ...]:
-            size = chunk if equal_parts else tf.minimum(chunk, batch - start)
+            size = chunk if equal_chunks else tf.minimum(chunk, batch - start)
             here = [_slice(row, start, size) for row in every]
-            wanted = [here[place] for place in floating] + common
+            sources = [here[index] for index in floating] + common
             with tf.GradientTape() as tape:
-                tape.watch(wanted)
-                found = part(*here, *common)
-            gradients = tape.gradient(found, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                tape.watch(sources)
+                loss = chunk_loss(*here, *common)
+            gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
             of_rows = zip(state[: len(floating)], gradients[: len(floating)], strict=True)
             of_shared = zip(state[len(floating) :], gradients[len(floating) :], strict=True)
-            put = [parts.write(start // chunk, gradient) for parts, gradient in of_rows]
-            return start + size, value + found, *put, *[old + new for old, new in of_shared]
+            written = [parts.write(start // chunk, gradient) for parts, gradient in of_rows]
+            return start + size, value + loss, *written, *[old + new for old, new in of_shared]
 
         number = -(-batch // chunk)
-        parts = [tf.TensorArray(every[place].dtype, number, infer_shape=equal_parts) for place in floating]
-        state = (tf.constant(0), tf.constant(0.0), *parts, *[tf.zeros_like(one) for one in common])
+        parts = [tf.TensorArray(every[index].dtype, number, infer_shape=equal_chunks) for index in floating]
+        state = (tf.constant(0), tf.constant(0.0), *parts, *[tf.zeros_like(tensor) for tensor in common])
         _, value, *gradients = tf.while_loop(lambda start, *_: start < batch, body, state, parallel_iterations=1)
         gradients[: len(floating)] = [of_rows.concat() for of_rows in gradients[: len(floating)]]
 
         def backward(upstream: tf.Tensor) -> list[tf.Tensor | None]:
             given: list[tf.Tensor | None] = [None] * len(inputs)
-            for place, gradient in zip([*floating, *range(len(rows), len(inputs))], gradients, strict=True):
-                given[place] = upstream * gradient
+            for index, gradient in zip([*floating, *range(len(rows), len(inputs))], gradients, strict=True):
+                given[index] = upstream * gradient
             return given
 
         return value, backward
@@ -82,12 +83,13 @@ def chunked_sum(
 
 
 def _slice(row: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Rows from `start` on; XLA can cut at an unknown place, but no unknown number of rows."""
+    """`size` rows from `start` on. XLA can compile an unknown start, but not an unknown number of rows."""
     shape = tf.shape(row)
     return tf.slice(row, tf.concat([[start], tf.zeros_like(shape[1:])], 0), tf.concat([[size], shape[1:]], 0))
 
 
-def _filled_up(rows: Sequence[tf.Tensor], chunk: tf.Tensor) -> list[tf.Tensor]:
+def _padded_to_chunks(rows: Sequence[tf.Tensor], chunk: tf.Tensor) -> list[tf.Tensor]:
+    """The rows, padded to a multiple of `chunk` with −1, or 0 if floating-point."""
     missing = -tf.shape(rows[0])[0] % chunk
     return [
         tf.pad(

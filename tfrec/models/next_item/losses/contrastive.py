@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfrec import schema
-from tfrec.models.next_item.sparse_ops import columns_of, lookup_columns
+from tfrec.models.next_item.sparse_ops import gather_columns, item_columns
 from tfrec.models.shared.item_table import lookup
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def contrastive_term(
     Returns:
         float32 scalar.
     """
-    columns = None if candidates is None else columns_of(candidates.items, model.num_items)
+    columns = None if candidates is None else item_columns(candidates.items, model.num_items)
     states = []
     for number in range(VIEWS):
         names = (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.HISTORY_GAPS)
         items, kinds, gaps = (inputs[view_name(number, name)] for name in names)
-        hidden = model.body([lookup(vectors, lookup_columns(columns, items)), kinds, gaps], training=training)
+        hidden = model.body([lookup(vectors, gather_columns(columns, items)), kinds, gaps], training=training)
         last = tf.reduce_sum(tf.cast(kinds >= 0, tf.int32), axis=1) - 1
         states.append(tf.gather(hidden, tf.maximum(last, 0), axis=1, batch_dims=1))
     return info_nce(states[0], states[1], inputs[schema.VIEW_USERS])

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 
 @tf.custom_gradient
-def softmax_loss(logits: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[Any]]]:
-    """As `tf.nn.sparse_softmax_cross_entropy_with_logits`, which computes the exponentials on a processor without its
-    wide registers; `tf.nn.softmax` uses them, and its result is most of the gradient.
+def softmax_loss(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[Any]]]:
+    """As `tf.nn.sparse_softmax_cross_entropy_with_logits`, but built on `tf.nn.softmax`, whose exponentials use the
+    vector instructions of the processor and whose result is most of the gradient.
 
     Args:
         logits: float32 `[n, m]`.
-        wanted: int32 `[n]`, the right column of each row.
+        labels: int32 `[n]`, the column of each row's label.
 
     Returns:
         float32 `[n]`.
@@ -25,13 +25,13 @@ def softmax_loss(logits: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, Calla
         array([1.3862944], dtype=float32)
     """
     shares = tf.nn.softmax(logits)
-    # the highest logit less the log of its share: the share of what is wanted may be too small for a number
+    # log-sum-exp from the largest share, as the share of the label may underflow
     total = tf.reduce_max(logits, axis=1) - tf.math.log(tf.reduce_max(shares, axis=1))
-    rows = tf.range(tf.shape(wanted)[0])
-    with tf.control_dependencies([total]):  # nobody else reads the shares then, and they become the gradient in place
-        gradient = tf.tensor_scatter_nd_sub(shares, tf.stack([rows, wanted], axis=1), tf.ones_like(total))
+    rows = tf.range(tf.shape(labels)[0])
+    with tf.control_dependencies([total]):  # no other op reads the shares after it, so they are updated in place
+        gradient = tf.tensor_scatter_nd_sub(shares, tf.stack([rows, labels], axis=1), tf.ones_like(total))
 
     def backward(upstream: tf.Tensor) -> list[Any]:
         return [upstream[:, None] * gradient, None]
 
-    return total - tf.gather(logits, wanted, batch_dims=1), backward
+    return total - tf.gather(logits, labels, batch_dims=1), backward

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.sparse_ops import add_at
+from tfrec.models.next_item.sparse_ops import scatter_add
 
 NETWORK = "network"
 MEMORY_PARTS = {"weight": "memory by history", "text_weight": "memory by text"}
@@ -36,11 +36,11 @@ def catalogue_parts(
     parts = {NETWORK: model.cosines(inputs, vectors)}
     if model.memory is not None:
         remembered = model.remembered(items, inputs[schema.HISTORY_EVENTS])
-        for name, part in model.memory.parts_of_whole(remembered).items():
+        for name, part in model.memory.unweighted_catalogue_scores(remembered).items():
             parts[MEMORY_PARTS[name]] = getattr(model.memory, name) * part
     zeros = tf.zeros_like(parts[NETWORK])
     if model.repeats is not None:
-        parts[REPEATS] = add_at(zeros, *model.repeats(items, inputs[schema.HISTORY_EVENTS]))
+        parts[REPEATS] = scatter_add(zeros, *model.repeats(items, inputs[schema.HISTORY_EVENTS]))
     if model.popularity is not None:
         parts[POPULARITY] = zeros + model.popularity.weight * model.popularity.catalogue_log_popularity(model.num_items)
     return parts

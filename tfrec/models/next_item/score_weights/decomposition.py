@@ -53,7 +53,7 @@ class ScoreParts:
         self.memory = model.memory
         self.names = ["cosine"]
         if model.memory is not None:
-            self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.parts]
+            self.names += ["decay", *(["discount"] if model.memory.k else []), *model.memory.weight_names]
         self.names += ["newest", "others", "slope"] if model.repeats is not None else []
         self.names += ["popularity"] if model.popularity is not None else []
         self.decay_and_discount = (np.nan, np.nan)
@@ -77,7 +77,7 @@ class ScoreParts:
             block.memory_parts = block_parts
 
     def _compute_memory_parts(self, memory: NeighbourMemory, weights: ScoreWeights) -> list[dict[str, np.ndarray]]:
-        with restored(memory.strengths):
+        with restored(memory.score_weight_variables):
             memory.assign(decay=weights.decay, discount=weights.discount if memory.k else None)
             return [block.compute_memory_parts(memory) for block in self.blocks]
 
@@ -114,7 +114,7 @@ class _Block:
         if model.popularity is not None:
             popularity = model.popularity.catalogue_log_popularity(model.num_items).numpy()
         self.remembered = model.remembered(self.items, tf.constant(inputs[schema.HISTORY_EVENTS]))
-        entries = {} if model.memory is None else model.memory.entries(self.remembered)
+        entries = {} if model.memory is None else model.memory.neighbour_entries(self.remembered)
         neighbours = {name: indices.numpy() for name, (indices, _) in entries.items()}
 
         is_cell = np.zeros(cosine.shape, bool)
@@ -141,9 +141,9 @@ class _Block:
     def compute_memory_parts(self, memory: NeighbourMemory) -> dict[str, np.ndarray]:
         """The memory's unweighted scores under its current decay and discount, float32 `[cells]`, by weight name."""
         parts = {}
-        for name, (_, values) in memory.entries(self.remembered).items():
+        for name, (_, values) in memory.neighbour_entries(self.remembered).items():
             sums = np.bincount(self.neighbour_cells[name], values.numpy().ravel(), self.cell_offsets[-1] + 1)[:-1]
-            parts[name] = memory.part_of(name, tf.constant(sums.astype(np.float32))).numpy()
+            parts[name] = memory.unweighted_scores(name, tf.constant(sums.astype(np.float32))).numpy()
         return parts
 
     def ndcg(self, weights: ScoreWeights) -> np.ndarray:

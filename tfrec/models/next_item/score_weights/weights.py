@@ -47,7 +47,7 @@ class ScoreWeights:
         if model.memory is not None:
             values["decay"] = float(model.memory.decay.numpy())
             values |= {"discount": float(model.memory.discount.numpy())} if model.memory.k else {}
-            values |= {name: float(getattr(model.memory, name)) for name in model.memory.parts}
+            values |= {name: float(getattr(model.memory, name)) for name in model.memory.weight_names}
         if model.repeats is not None:
             values |= dict(zip(("newest", "others", "slope"), map(float, model.repeats.coefficients), strict=False))
         if model.popularity is not None:
@@ -59,7 +59,7 @@ class ScoreWeights:
         model.log_temperature.assign_sub(np.log(self.cosine))
         if model.memory is not None:
             discount = self.discount if model.memory.k else None
-            parts = {name: getattr(self, name) for name in model.memory.parts}
+            parts = {name: getattr(self, name) for name in model.memory.weight_names}
             model.memory.assign(decay=self.decay, discount=discount, **parts)
         if model.repeats is not None:
             model.repeats.assign([self.newest, self.others, self.slope])
@@ -71,7 +71,7 @@ class ScoreWeights:
 def temporary_score_weights(model: NextItemModel, weights: ScoreWeights) -> Iterator[None]:
     """Gives the model other score weights; on exit, restores the exact values that it had on entry."""
     variables = [model.log_temperature]
-    variables += [] if model.memory is None else model.memory.strengths
+    variables += [] if model.memory is None else model.memory.score_weight_variables
     variables += [] if model.repeats is None else [model.repeats.scaled]
     variables += [] if model.popularity is None else [model.popularity.weight]
     with restored(variables):
