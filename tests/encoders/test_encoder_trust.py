@@ -6,6 +6,7 @@ import shutil
 import pytest
 import tensorflow as tf
 
+from tests.damage import emptied, outcomes, passed, truncated, without_checksums
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.encoders.embedding_store.store import EmbeddingStore
 from tfrec.encoders.encoder_hash import encoder_sha256
@@ -15,8 +16,8 @@ from tfrec.models.behaviour_text.model import BehaviourTextModel
 
 @pytest.fixture
 def encoder_folder(tiny_encoder, tmp_path):
-    """A copy that a test may change."""
-    return shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    """A copy that a test may change, as an older version wrote it: without hashes of its files."""
+    return without_checksums(shutil.copytree(tiny_encoder, tmp_path / "encoder"), "tfrec_encoder.json")
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,16 @@ def test_a_folder_and_a_pair_pass_the_guard_before_they_are_loaded(encoder_folde
             load_encoder(name)
 
 
-def test_a_cached_preset_passes_the_guard(tiny_encoder, reads_a_file, tmp_path, monkeypatch):
+def test_a_cached_preset_passes_the_guard(encoder_folder, reads_a_file, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
     monkeypatch.setitem(load_encoder.__globals__["PRESETS"], "tiny", None)  # it is in the cache already
-    cached = shutil.copytree(tiny_encoder, tmp_path / "encoders" / "tiny-2")
+    cached = shutil.copytree(encoder_folder, tmp_path / "encoders" / "tiny-3")
     load_encoder("tiny")
     put_in_place(reads_a_file, cached / "preprocessor")
     with pytest.raises(InvalidInput, match="ReadFile"):
+        load_encoder("tiny")
+    (cached / "tfrec_encoder.json").write_text("[]")
+    with pytest.raises(InvalidInput, match=f"received a list. Delete {cached}: it is the cached tiny, made anew then."):
         load_encoder("tiny")
 
 
@@ -91,3 +95,23 @@ def test_pairs_with_one_preprocessor_do_not_share_vectors(tiny_encoder, encoder_
     ]
     one, other = (TextEncoder("", "", dim=8, max_seq_length=8, hash=each) for each in hashes)
     assert EmbeddingStore()._shard_folder(one, 64) != EmbeddingStore()._shard_folder(other, 64)
+
+
+def test_every_damaged_file_of_a_folder_is_refused_with_its_path_and_a_cure(tiny_encoder, tmp_path):
+    found = outcomes(tiny_encoder, load_encoder, tmp_path)
+    assert passed(found) == []
+    for (name, _), message in found.items():
+        assert name in message and "Import the encoder again" in message, (name, message)
+
+
+def test_damaged_programs_and_weights_of_an_older_folder_are_refused(encoder_folder, tmp_path):
+    names = [
+        "tfrec_encoder.json",
+        "encoder/saved_model.pb",
+        "preprocessor/saved_model.pb",
+        "encoder/variables/variables.index",
+    ]
+    found = outcomes(
+        encoder_folder, lambda folder: load_encoder(folder).encode(["red"]), tmp_path, (truncated, emptied), names
+    )
+    assert passed(found) == []

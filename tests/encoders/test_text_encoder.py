@@ -33,6 +33,8 @@ def test_a_loaded_encoder_has_the_metadata_of_the_import(encoder, tiny_hf_bert, 
     expected = {"dim": 32, "max_seq_length": 128, "pooling": "mean", "normalised": False, "source": "tiny-bert"}
     config = read_checkpoint(tiny_hf_bert, "mean").config
     assert about.pop("backbone") == {"family": "bert", **config.to_dict()}
+    stored = {path.relative_to(tiny_encoder).as_posix() for path in tiny_encoder.rglob("*") if path.is_file()}
+    assert about.pop("files").keys() == stored - {"tfrec_encoder.json"}
     assert about == {**expected, "sha256": read_checkpoint(tiny_hf_bert, "mean").sha256}
     assert (encoder.dim, encoder.max_seq_length, encoder.recorded_hash) == (32, 128, about["sha256"])
 
@@ -227,11 +229,14 @@ def test_the_error_of_the_hub_is_reported(monkeypatch):
     [
         (lambda folder: (folder / "encoder" / "saved_model.pb").unlink(), "no SavedModel named encoder"),
         (lambda folder: shutil.rmtree(folder / "preprocessor"), "no SavedModel named preprocessor"),
-        (lambda folder: (folder / "tfrec_encoder.json").write_text("{}"), "sha256"),
+        (lambda folder: (folder / "tfrec_encoder.json").write_text("{}"), "expected 'dim' of type int"),
         (lambda folder: (folder / "tfrec_encoder.json").write_text("{"), "not valid JSON"),
         (lambda folder: (folder / "tfrec_encoder.json").unlink(), "has no tfrec_encoder.json"),
         (lambda folder: (folder / "encoder" / "saved_model.pb").write_bytes(b"\xffno"), "encoder"),
-        (lambda folder: (folder / "preprocessor" / "saved_model.pb").write_bytes(b"\xffno"), "is not a SavedModel"),
+        (
+            lambda folder: (folder / "preprocessor" / "saved_model.pb").write_bytes(b"\xffno"),
+            "has changed since it was written",
+        ),
     ],
 )
 def test_a_folder_with_the_wrong_files_is_refused(tiny_encoder, tmp_path, damage, words):
@@ -264,4 +269,4 @@ def test_a_preset_is_converted_once_and_cached(tiny_hf_bert, tmp_path, monkeypat
     monkeypatch.setitem(load_encoder.__globals__["PRESETS"], "tiny", lambda: fetched.append(1) or tiny_hf_bert)
     first, second = load_encoder("tiny"), load_encoder("tiny")
     assert fetched == [1] and first.hash == second.hash
-    assert (tmp_path / "encoders" / "tiny-2" / "tfrec_encoder.json").is_file()
+    assert (tmp_path / "encoders" / "tiny-3" / "tfrec_encoder.json").is_file()

@@ -170,9 +170,8 @@ def test_a_complete_run_needs_only_its_name_and_takes_none_that_appeared(dataset
     def finished(folder, seed):
         folder.mkdir()
         config.with_values([f"training.seed={seed}"]).save(folder / "config.yaml")
-        write_json(
-            folder / "manifest.json", {"kind": "next-item", "data": dataset.manifest["fingerprint"], "seed": seed}
-        )
+        manifest = {"kind": "next-item", "event_kinds": ["view"], "data": dataset.manifest["fingerprint"]}
+        write_json(folder / "manifest.json", {**manifest, "seed": seed})
 
     finished(partial, 1)
     assert train(dataset, out, config, resume=True).manifest["seed"] == 1

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
 
-from tfrec.errors import TfrecError
+from tests.damage import emptied, of_another_type, truncated
+from tfrec.errors import InvalidInput, TfrecError
 from tfrec.keras import keras
 from tfrec.training import callbacks, checkpoint_folder
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, TimeBudget
@@ -316,7 +317,7 @@ def test_a_checkpoint_of_another_model_is_not_taken_for_this_ones(tmp_path):
     FitLoop(tmp_path).run(stage(toy_model(), epochs=1))
     wider = keras.Sequential([keras.layers.Dense(1, input_shape=(2,)), keras.layers.Dense(1)])
     wider.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
-    with pytest.raises(AssertionError):
+    with pytest.raises(InvalidInput, match="cannot be read .*Start again with --force"):
         FitLoop(tmp_path, resume=True).run(stage(wider, epochs=2))
 
 
@@ -328,3 +329,16 @@ def test_curves_are_drawn_for_each_stage(tmp_path):
         "one",
         "two",
     }
+
+
+@pytest.mark.parametrize("damage", [truncated, emptied, of_another_type])
+def test_a_damaged_checkpoint_is_told_from_none_and_says_what_to_do(tmp_path, damage):
+    checkpoint = checkpoint_folder.CheckpointFolder(tmp_path, value=tf.Variable([1.0, 2.0]))
+    checkpoint.write("epoch-1", {"epoch": 1})
+    for name in ("state.json", "epoch-1.index", "epoch-1.data-00000-of-00001"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(damage(content))
+        with pytest.raises(InvalidInput, match="Start again with --force"):
+            checkpoint.read()
+        (tmp_path / name).write_bytes(content)
+    assert checkpoint.read()["epoch"] == 1

@@ -66,7 +66,7 @@ def _export(
     import tfrec
     from tfrec.files import read_json
     from tfrec.serving import IndexReport, with_new_items
-    from tfrec.serving.exporting.export import EXPORT_FILE
+    from tfrec.serving.saved_model.guarded_export import EXPORT_FILE
 
     trained, new = tfrec.load_run(run).with_values(assignments), list[str]()
     if items is not None:

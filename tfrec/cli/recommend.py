@@ -26,7 +26,7 @@ def recommend(
     load_tensorflow(pool=True)
     import tfrec
 
-    trained = tfrec.load_run(run).with_values(assignments or [])
+    trained = tfrec.load_run(run).with_values(assignments) if assignments else run
     frame = tfrec.recommend(trained, data, k, users=users, ranker=ranker, out=out, force=force)
     typer.echo(f"Wrote {frame.height} rows for {frame['user_id'].n_unique()} users to {_shown(out)}")
 

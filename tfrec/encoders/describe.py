@@ -8,6 +8,7 @@ from typing import Any
 from tfrec.encoders.folder_layout import ABOUT
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
+from tfrec.files.stored_folder import FILES
 
 
 def describe_encoder(folder: str | Path) -> dict[str, Any]:
@@ -24,5 +25,7 @@ def describe_encoder(folder: str | Path) -> dict[str, Any]:
         raise InvalidInput(
             f"{folder} is not an encoder folder: it has no {file.name}. Make one with `tfrec encoder import`."
         )
-    about: dict[str, Any] = read_json(file)
-    return about
+    about = read_json(file)
+    if not isinstance(about, dict):
+        raise InvalidInput(f"{file} must hold a JSON object, received a {type(about).__name__}. Import it again.")
+    return {name: value for name, value in about.items() if name != FILES}

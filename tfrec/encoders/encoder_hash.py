@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfrec.encoders.folder_layout import VOCABULARY
-from tfrec.errors import InvalidInput
 from tfrec.files.checksums import checksums
+from tfrec.guard.finite_weights import saved_variables
 
 _FINGERPRINT = "fingerprint.pb"  # TensorFlow's random name for one act of saving; it determines no vector
 
@@ -48,22 +47,8 @@ def weights_sha256(preprocessor: Path, encoder: Path, backbone: Mapping[str, Any
     vocabulary = encoder.parent / VOCABULARY
     digest.update(vocabulary.read_bytes() if vocabulary.is_file() else b"")
     for folder in (preprocessor, encoder):
-        for name, value in _variables(folder):
-            digest.update(f"{name}\0{value.dtype}\0{value.shape}\0".encode())
-            digest.update(value.tobytes() if value.dtype != object else repr(value.tolist()).encode())
+        for name, value in saved_variables(folder):
+            array = np.asarray(value)
+            digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
+            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
     return digest.hexdigest()
-
-
-def _variables(folder: Path) -> list[tuple[str, np.ndarray]]:
-    """Name and value of each variable, in name order; none for a model without variables."""
-    prefix = folder / "variables" / "variables"
-    if not prefix.with_suffix(".index").is_file():
-        return []
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        names = sorted(name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECKPOINTABLE"))
-        return [(name, np.asarray(reader.get_tensor(name))) for name in names]
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise InvalidInput(
-            f"The weights in {prefix.parent} cannot be read: {error}. Import the encoder again."
-        ) from None

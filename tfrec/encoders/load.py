@@ -12,7 +12,7 @@ from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, folder_lock
 
-_LAYOUT = 2  # version of converted presets in the cache; increase it when a checkpoint would be written differently
+_LAYOUT = 3  # version of converted presets in the cache; increase it when a checkpoint would be written differently
 
 
 def load_encoder(
@@ -35,7 +35,10 @@ def load_encoder(
     """
     name = str(name_or_folder_or_handle)
     if name in PRESETS:
-        return load_folder(_preset_folder(name), trainable, precision)
+        folder = _preset_folder(name)
+        return load_folder(
+            folder, trainable, precision, cure=f"Delete {folder}: it is the cached {name}, made anew then."
+        )
     if PAIR_SIGN in name:
         return load_pair(name, trainable, precision)
     folder = Path(name)

@@ -11,6 +11,7 @@ from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.errors import InvalidInput
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS, POOLED_OUTPUT
 
@@ -67,6 +68,8 @@ def restore_backbone(layer: Any, config: BackboneConfig) -> keras.Model:
     weights = [variable.numpy() for variable in layer.resolved_object.variables]
     if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in model.weights]:
         raise InvalidInput("The encoder's SavedModel does not match its tfrec_encoder.json. Import it again.")
+    names = [weight.name for weight in model.weights]
+    refuse_not_finite(zip(names, weights), "The encoder's weights", "Import the encoder again.")
     model.set_weights(weights)
     return model
 

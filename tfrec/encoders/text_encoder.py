@@ -18,7 +18,9 @@ from tfrec.encoders.hub_handles import resolve_handle, split_pair
 from tfrec.encoders.runtimes import PRECISIONS, EncoderRuntime, select_runtime
 from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
 from tfrec.errors import InvalidInput
-from tfrec.files import folder_sha256, read_json
+from tfrec.files import folder_sha256
+from tfrec.files.stored_folder import StoredFolder, read_object
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.guard.guarded import guarded_model
 from tfrec.progress import track
 from tfrec.schema import POOLED_OUTPUT
@@ -200,23 +202,25 @@ def as_utf8(text: Any, position: int) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def load_folder(folder: Path, trainable: bool = False, precision: str = "float32") -> TextEncoder:
+def load_folder(
+    folder: Path, trainable: bool = False, precision: str = "float32", cure: str = "Import the encoder again."
+) -> TextEncoder:
     """Loads the encoder from a folder that `import_encoder` wrote.
 
     Args:
         folder: The encoder folder.
         trainable: As in `load_encoder`.
         precision: As in `load_encoder`.
+        cure: What to do about a damaged folder, as the last sentence of the message.
 
     Raises:
-        InvalidInput: A file is missing or invalid.
+        InvalidInput: A file is missing, invalid or not as it was written, or a SavedModel could do harm.
     """
-    about = read_json(folder / ABOUT)
-    if not isinstance(about, dict) or not _REQUIRED.items() <= {k: type(v) for k, v in about.items()}.items():
-        raise InvalidInput(f"Expected {', '.join(_REQUIRED)} in {folder / ABOUT}. Import the encoder again.")
+    about = read_object(folder / ABOUT, _REQUIRED, cure)
     for part in (PREPROCESSOR, ENCODER):
         if not (folder / part / "saved_model.pb").is_file():
-            raise InvalidInput(f"{folder} has no SavedModel named {part}. Import the encoder again.")
+            raise InvalidInput(f"{folder} has no SavedModel named {part}. {cure}")
+    StoredFolder(folder, about, cure).check()
     parts = guarded_model(folder / PREPROCESSOR), guarded_model(folder / ENCODER)
     return TextEncoder(
         *map(str, parts),
@@ -225,16 +229,16 @@ def load_folder(folder: Path, trainable: bool = False, precision: str = "float32
         hash=encoder_sha256(*parts, about.get("backbone")),
         trainable=trainable,
         precision=precision,
-        backbone=_backbone(about.get("backbone"), folder),
+        backbone=_backbone(about.get("backbone"), folder, cure),
         recorded_hash=about["sha256"],
     )
 
 
-def _backbone(values: Any, folder: Path) -> BackboneConfig | None:
+def _backbone(values: Any, folder: Path, cure: str) -> BackboneConfig | None:
     try:
         return config_from_dict(values) if values else None
     except (TypeError, KeyError, ValueError, InvalidInput) as error:
-        raise InvalidInput(f"The backbone in {folder / ABOUT} is invalid: {error}. Import the encoder again.") from None
+        raise InvalidInput(f"The backbone in {folder / ABOUT} is invalid: {error}. {cure}") from None
 
 
 def load_pair(handles: str, trainable: bool = False, precision: str = "float32") -> TextEncoder:
@@ -264,6 +268,7 @@ def load_pair(handles: str, trainable: bool = False, precision: str = "float32")
         ) from None
     if not isinstance(outputs, dict) or POOLED_OUTPUT not in outputs:
         raise InvalidInput(f"Expected a TF2 text encoder with the output {POOLED_OUTPUT} in {handles!r}; it has none.")
+    refuse_not_finite([(POOLED_OUTPUT, outputs[POOLED_OUTPUT].numpy())], handles, "Get the encoder again.")
     pair.dim = int(outputs[POOLED_OUTPUT].shape[-1])
     return pair
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,3 +45,13 @@ def disk_full_is_told(path: str | Path, kept: str | Callable[[], str] = "nothing
             raise
         left = kept if isinstance(kept, str) else kept()
         raise InvalidInput(f"No space left while writing {path}; {left}") from error
+
+
+def check_space(path: Path, size: int) -> None:
+    """Raises OSError unless `size` bytes can be written to a new file at `path`, of which nothing is left."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, max(size, 1))
+    finally:
+        os.close(descriptor)
+        path.unlink()

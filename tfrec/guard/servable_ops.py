@@ -79,7 +79,7 @@ def read_saved_model(folder: str | Path) -> Any:
 
     path = Path(folder) / "saved_model.pb"
     try:
-        return SavedModel.FromString(path.read_bytes())
+        saved_model = SavedModel.FromString(path.read_bytes())
     except OSError as error:
         raise InvalidInput(
             f"Expected a version folder with a saved_model.pb, e.g. saved_models/NAME/1; "
@@ -87,6 +87,9 @@ def read_saved_model(folder: str | Path) -> Any:
         ) from None
     except DecodeError as error:
         raise InvalidInput(f"{path} is not a SavedModel: {error}. Export it again.") from None
+    if not saved_model.meta_graphs:
+        raise InvalidInput(f"{path} is not a SavedModel: it has no graph. Export it again.")
+    return saved_model
 
 
 def refuse_unservable(ops: Iterable[str]) -> None:

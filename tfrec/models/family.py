@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -16,9 +16,11 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import TextEncoder
 from tfrec.errors import InvalidInput
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.retrieval.scorer import Scorer
 from tfrec.training.fit_result import FitResult
 from tfrec.training.run_layout import WEIGHTS_FILE
+from tfrec.training.weights_file import save_weights
 
 
 class Ability(Enum):
@@ -91,6 +93,12 @@ class FitContext:
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None
 
 
+def named_weights(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields name and value of each weight of a Keras model; none of an object that is no Keras model."""
+    for weight in getattr(model, "weights", ()):
+        yield weight.name, weight.numpy()
+
+
 class ModelFamily(ABC):
     """One kind of model: how to fit, save, load, query and evaluate it.
 
@@ -142,17 +150,19 @@ class ModelFamily(ABC):
 
     def save_model(self, model: Any, folder: Path) -> None:
         """Writes the fitted model to a run's folder."""
-        (folder / WEIGHTS_FILE).parent.mkdir(parents=True, exist_ok=True)
-        model.save_weights(str(folder / WEIGHTS_FILE))
+        save_weights(model, folder / WEIGHTS_FILE)
 
     def load_model(self, run: TrainedRun) -> Any:
         """The trained model.
 
         Raises:
-            TypeError, ValueError, KeyError: The run was trained with a version whose model differs.
+            TypeError, ValueError, KeyError, OSError: The weights cannot be read, or are of a version whose model
+                differs.
+            InvalidInput: A weight is not finite.
         """
         model = self.build_model(run)
         model.load_weights(str(run.path / WEIGHTS_FILE))
+        refuse_not_finite(named_weights(model), run.path / WEIGHTS_FILE, "Train again.")
         return model
 
     def build_model(self, run: TrainedRun) -> Any:

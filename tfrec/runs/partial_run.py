@@ -76,6 +76,10 @@ class PartialRun(PartialFolder):
             raise InvalidInput(f"{dataset.path} is not the dataset that {self.folder} was trained on. Pass that one.")
         return RunConfig.load(self.folder / CONFIG_FILE)
 
+    def what_is_kept(self) -> str:
+        """What a failure leaves behind, in words."""
+        return "continue with --resume once there is some." if self.can_resume else "nothing was written."
+
     def discard_if_nothing_to_resume(self) -> None:
         """Deletes the folder if the run failed before its first checkpoint."""
         if not self.can_resume:

@@ -12,6 +12,7 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.reading import read_ids
 from tfrec.data.reading.databases import check_table, is_database, write_table
 from tfrec.errors import InvalidInput
+from tfrec.files.disk_full import disk_full_is_told
 from tfrec.models.registry import family_of
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
@@ -84,5 +85,6 @@ def recommend(
     if is_database(out):
         write_table(frame, url, table, force)
     elif out is not None:
-        write_frame(frame, out, force)
+        with disk_full_is_told(out):
+            write_frame(frame, out, force)
     return frame

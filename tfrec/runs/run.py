@@ -14,7 +14,8 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.config.assignments import Values
 from tfrec.errors import InvalidInput
-from tfrec.files import read_json
+from tfrec.files.stored_folder import StoredFolder, read_object
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.models.registry import family_of
 from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.training.run_layout import (
@@ -25,6 +26,7 @@ from tfrec.training.run_layout import (
     SEGMENTS_FILE,
     TEXT_VECTORS_FILE,
     UNTUNED_VECTORS_FILE,
+    WEIGHTS_FOLDER,
 )
 
 if TYPE_CHECKING:
@@ -32,15 +34,20 @@ if TYPE_CHECKING:
     from tfrec.encoders import TextEncoder
     from tfrec.retrieval.scorer import Scorer
 
+CURE = "Restore the run from a copy, or train again."
+
 
 class Run:
     """A finished training run: its configuration, catalogue and model.
+
+    Its files are read on first use, and must be as they were written.
 
     Args:
         path: The run's folder.
 
     Raises:
-        InvalidInput: The folder is not a run, or its training has not finished.
+        InvalidInput: The folder is not a run, its training has not finished, or it was changed; a changed file is found
+            out when it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,8 +57,9 @@ class Run:
             partial = self.path.with_name(self.path.name + ".partial")
             hint = " Its training was interrupted: train with --resume." if partial.is_dir() else ""
             raise InvalidInput(f"{self.path} is not a run: it has no {lacking[0]}.{hint}")
-        self.manifest: dict[str, Any] = read_json(self.path / MANIFEST_FILE)
-        self.config = RunConfig.load(self.path / CONFIG_FILE)
+        self.manifest = read_object(self.path / MANIFEST_FILE, {"event_kinds": list}, CURE)
+        self.stored = StoredFolder(self.path, self.manifest, CURE)
+        self.config = RunConfig.load(self.stored.file(CONFIG_FILE), complete=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -71,7 +79,7 @@ class Run:
     @cached_property
     def items(self) -> pl.DataFrame:
         """The catalogue; row numbers are item indices."""
-        return pl.read_parquet(self.path / ITEMS_FILE)
+        return self.stored.parquet(ITEMS_FILE, [schema.ITEM_ID, schema.TEXT, schema.TRAIN_COUNT])
 
     @property
     def item_ids(self) -> np.ndarray:
@@ -86,20 +94,28 @@ class Run:
     @cached_property
     def segments(self) -> pl.DataFrame | None:
         """The `segment_counts` of `retrieval.segment`; None if the run was trained without it."""
-        path = self.path / SEGMENTS_FILE
-        return pl.read_parquet(path) if path.is_file() else None
+        return self.stored.parquet(SEGMENTS_FILE) if self.stored.has(SEGMENTS_FILE) else None
 
     @cached_property
     def text_vectors(self) -> np.ndarray | None:
         """float32 `[num_items, text_dim]`; None for a model without text."""
-        path = self.path / TEXT_VECTORS_FILE
-        return np.load(path, allow_pickle=False) if path.is_file() else None
+        return self._vectors(TEXT_VECTORS_FILE) if self.stored.has(TEXT_VECTORS_FILE) else None
 
     @cached_property
     def untuned_text_vectors(self) -> np.ndarray | None:
         """Like `text_vectors`, but from the encoder before it was fine-tuned; the untrained baselines use them."""
-        path = self.path / UNTUNED_VECTORS_FILE
-        return np.load(path, allow_pickle=False) if path.is_file() else self.text_vectors
+        untuned = self.stored.has(UNTUNED_VECTORS_FILE)
+        return self._vectors(UNTUNED_VECTORS_FILE) if untuned else self.text_vectors
+
+    def _vectors(self, name: str) -> np.ndarray:
+        vectors = self.stored.array(name)
+        if vectors.ndim != 2 or len(vectors) != self.items.height:
+            raise InvalidInput(
+                f"{self.path / name}: expected a vector for each of {self.items.height} items, received an array of "
+                f"shape {vectors.shape}. {CURE}"
+            )
+        refuse_not_finite([(name, vectors)], self.path, CURE)
+        return vectors
 
     def encoder(self) -> TextEncoder:
         """The model's text encoder, in the configured precision.
@@ -111,9 +127,8 @@ class Run:
         """
         from tfrec.encoders import load_encoder
 
-        fine_tuned = self.path / ENCODER_FOLDER
-        options = self.config.encoder
-        encoder = load_encoder(fine_tuned if fine_tuned.is_dir() else options.name, precision=options.precision)
+        options, fine_tuned = self.config.encoder, self.stored.folder(ENCODER_FOLDER)
+        encoder = load_encoder(fine_tuned or options.name, precision=options.precision)
         expected = self.manifest.get("encoder_hash")
         if expected and not self._trained_with(encoder):
             raise InvalidInput(
@@ -132,8 +147,14 @@ class Run:
     @cached_property
     def model(self) -> Any:
         """The trained model; a Keras model for all built-in families."""
+        self.stored.folder(WEIGHTS_FOLDER)
         try:
             return family_of(self.kind).load_model(self)
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise InvalidInput(
+                f"The weights in {self.path / WEIGHTS_FOLDER} cannot be read ({reason}). {CURE}"
+            ) from None
         except (TypeError, ValueError, KeyError) as error:
             raise self._version_mismatch(error) from None
 

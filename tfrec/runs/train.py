@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.encoders import TextEncoder, load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.files import check_output_folder, write_json
+from tfrec.files.checksums import checksums
+from tfrec.files.disk_full import disk_full_is_told
+from tfrec.files.stored_folder import FILES, read_table
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.models.baselines.segment_popularity import segment_counts
-from tfrec.models.family import Ability, FitContext, ModelFamily
+from tfrec.models.family import Ability, FitContext, ModelFamily, named_weights
 from tfrec.models.registry import families_with, family_of
 from tfrec.models.shared.item_features import text_vectors_of
 from tfrec.progress import say
@@ -28,6 +31,8 @@ from tfrec.runs.run import Run
 from tfrec.runs.tensorboard_projector import write_projector
 from tfrec.training.fit_result import FitResult
 from tfrec.training.run_layout import (
+    CHECKPOINT_FOLDER,
+    DATA_FILE,
     HISTORY_FILE,
     ITEMS_FILE,
     MANIFEST_FILE,
@@ -37,6 +42,9 @@ from tfrec.training.run_layout import (
     TENSORBOARD_FOLDER,
     TEXT_VECTORS_FILE,
 )
+
+_NOT_OF_THE_RUN = (MANIFEST_FILE, DATA_FILE, CHECKPOINT_FOLDER, TENSORBOARD_FOLDER)
+"""What the manifest of a run does not list: itself, what publishing removes, and logs that nothing reads back."""
 
 
 def train(
@@ -79,7 +87,10 @@ def train(
         settings = as_run_config(config)
         partial.refuse_existing(force)
     store = mlflow_store(settings.tracking)
-    with partial.locked() if resume else partial.begun_with(dataset, settings, force):
+    with (
+        disk_full_is_told(partial.folder, partial.what_is_kept),
+        partial.locked() if resume else partial.begun_with(dataset, settings, force),
+    ):
         if not partial.is_complete:
             try:
                 _train(dataset, partial.folder, settings, resume, after_epoch)
@@ -110,7 +121,7 @@ def _train(
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
     _save(folder, dataset, config, family, result)
     manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
-    manifest |= {"epochs": len(result.history), "timings": timings}
+    manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
     write_json(folder / MANIFEST_FILE, manifest)
 
 
@@ -148,6 +159,11 @@ def _encoded_texts(
 
 
 def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:
+    refuse_not_finite(
+        named_weights(result.model),
+        "The trained model",
+        "Lower training.learning_rate, or look for wrong values in the data.",
+    )
     family.save_model(result.model, folder)
     dataset.items.write_parquet(folder / ITEMS_FILE)
     write_json(folder / METRICS_VALID_FILE, result.metrics_valid)
@@ -160,5 +176,5 @@ def _history(run: Path) -> list[dict[str, Any]]:
     """One row of metrics per epoch; empty for a model that is fitted without epochs."""
     if not (run / HISTORY_FILE).is_file():
         return []
-    rows = pl.read_csv(run / HISTORY_FILE, infer_schema_length=None).to_dicts()
+    rows = read_table(run / HISTORY_FILE, "Train again.").to_dicts()
     return [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -15,6 +15,7 @@ from tfrec.errors import TfrecError
 from tfrec.keras import keras
 from tfrec.progress import say
 from tfrec.training.ema_weights import averaged
+from tfrec.training.weights_file import save_weights
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -76,7 +77,7 @@ class BestWeights(keras.callbacks.Callback):
             model.save_weights(str(self.path))  # TensorFlow's own format, which is written atomically
             return
         temporary = self.path.with_name(f".{self.path.name}")
-        model.save_weights(str(temporary))
+        save_weights(model, temporary)
         os.replace(temporary, self.path)
 
     def state(self) -> dict[str, Any]:

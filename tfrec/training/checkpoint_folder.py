@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from tfrec.errors import InvalidInput
 from tfrec.files import write_json
+from tfrec.files.stored_folder import read_object
 
 STATE_FILE = "state.json"
+_CURE = "Start again with --force, without --resume."
 
 
 class CheckpointFolder:
@@ -50,10 +52,18 @@ class CheckpointFolder:
         """Restores the variables from the checkpoint and returns its state, or None if there is no checkpoint.
 
         Variables created later, such as those of an optimizer at its first step, are restored on creation.
+
+        Raises:
+            InvalidInput: The checkpoint is damaged.
         """
         path = self.folder / STATE_FILE
         if not path.is_file():
             return None
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        self._checkpoint.read(str(self.folder / state["name"])).assert_existing_objects_matched()
+        state = read_object(path, {"name": str}, _CURE)
+        prefix = self.folder / state["name"]
+        try:
+            self._checkpoint.read(str(prefix)).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, ValueError, RuntimeError, LookupError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InvalidInput(f"The checkpoint {prefix} cannot be read ({reason}). {_CURE}") from None
         return state

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.damage import without_checksums
 from tfrec.errors import InvalidInput
 from tfrec.serving import check
 from tfrec.serving.checking import c_loader as native
@@ -51,8 +52,7 @@ def test_text_ops_come_from_the_libraries_alone(exported, program):
     ],
 )
 def test_an_answer_that_changed_is_reported(exported, tmp_path, output, change, message):
-    copy = tmp_path / "1"
-    shutil.copytree(exported, copy)
+    copy = without_checksums(shutil.copytree(exported, tmp_path / "1"), "tfrec.json")
     path = copy / "assets.extra/examples.json"
     examples = json.loads(path.read_text())
     examples[0]["outputs"][output]["values"] = change(examples[0]["outputs"][output]["values"])
@@ -94,16 +94,6 @@ def test_a_foreign_saved_model_without_examples_is_loaded(tmp_path):
     tf.saved_model.save(Twice(), str(tmp_path))
     report = check(tmp_path)
     assert report.examples == 0 and "No answers were compared" in str(report)
-
-
-@needs_compiler
-def test_a_damaged_export_does_not_pass(exported, tmp_path):
-    copy = tmp_path / "1"
-    shutil.copytree(exported, copy)
-    for file in (copy / "variables").glob("*.data*"):
-        file.write_bytes(b"")
-    with pytest.raises(InvalidInput, match="cannot serve"):
-        check(copy)
 
 
 @needs_compiler

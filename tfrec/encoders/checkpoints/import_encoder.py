@@ -13,6 +13,8 @@ from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_pair
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, check_output_folder, write_json
+from tfrec.files.checksums import checksums
+from tfrec.files.stored_folder import FILES
 from tfrec.progress import say
 
 
@@ -66,7 +68,8 @@ def _copy_pair(handles: str, out: Path, pooling: str, force: bool) -> Path:
         for handle, name in zip(handles.split(PAIR_SIGN), (PREPROCESSOR, ENCODER)):
             shutil.copytree(resolve_handle(handle), work / name)
         about = {"dim": pair.dim, "max_seq_length": pair.max_seq_length, "pooling": "hub", "normalised": None}
-        write_json(work / ABOUT, {**about, "sha256": pair.hash, "source": _last_parts(handles)})
+        origin = {"sha256": pair.hash, "source": _last_parts(handles)}
+        write_json(work / ABOUT, {**about, **origin, FILES: checksums(work)})
     return out
 
 

@@ -16,6 +16,8 @@ from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
 from tfrec.encoders.transformers.config import BackboneConfig, config_to_dict
 from tfrec.files import atomic_folder, write_json
+from tfrec.files.checksums import checksums
+from tfrec.files.stored_folder import FILES
 from tfrec.keras import keras
 from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
@@ -50,8 +52,9 @@ def save_encoder(
     about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source)
     with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         save_pair(preprocessor, model, work)
-        for name, value in {ABOUT: about, VOCABULARY: vocabulary.to_dict(), **(extra or {})}.items():
+        for name, value in {VOCABULARY: vocabulary.to_dict(), **(extra or {})}.items():
             write_json(work / name, value)
+        write_json(work / ABOUT, about | {FILES: checksums(work)})
 
 
 def about_encoder(config: BackboneConfig, sha256: str, source: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, write_json
+from tfrec.files.checksums import checksums
+from tfrec.files.stored_folder import FILES
 from tfrec.keras import keras
 
 
@@ -76,5 +78,6 @@ def save_tuned(
         save_encoder_part(model, work / ENCODER)
         if vocabulary.is_file():
             shutil.copy(vocabulary, work / VOCABULARY)
-        for name, value in {ABOUT: about, **(extra or {})}.items():
+        for name, value in (extra or {}).items():
             write_json(work / name, value)
+        write_json(work / ABOUT, about | {FILES: checksums(work)})

@@ -12,6 +12,7 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import load_encoder
+from tfrec.files.stored_folder import read_arrays
 from tfrec.models.behaviour_text.input_pipeline import Batches, TrainingExamples
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
 from tfrec.models.behaviour_text.optimizers import joint_optimizer
@@ -170,8 +171,7 @@ class _Fit:
         """
         path = self.workdir / CHECKPOINT_FOLDER / "read.npz"
         if self.resume and path.is_file():
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(stored)
+            return read_arrays(path, "Start again with --force, without --resume.")
         size = self.config.encoder.batch_size
         encoder = self.model.behaviour_encoder
         texts = self.examples.texts(self.model, np.arange(len(self.examples.sampled)))

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from tfrec.errors import InvalidInput, Unavailable
 from tfrec.files import read_json
-from tfrec.guard.servable_ops import MINIMUM_SERVER, read_saved_model, refuse_unservable, used_ops
-from tfrec.guard.unsafe_ops import refuse_unsafe
+from tfrec.guard.servable_ops import MINIMUM_SERVER
 from tfrec.serving.checking import c_loader
 from tfrec.serving.checking.minimum_server import minimum_server
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Example, Tensor, differences, to_json
+from tfrec.serving.saved_model.guarded_export import guarded_export
 from tfrec.serving.saved_model.size_report import SizeReport, size_report
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
-from tfrec.serving.version_folders import refuse_special_files
 
 C_API: Final = "TensorFlow's C API, without Python"
 CLEAN_PYTHON: Final = "a Python process that imports only tensorflow and tensorflow_text"
@@ -73,11 +72,11 @@ class CheckReport:
 def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow: str | None = None) -> CheckReport:
     """Loads an export the way TF Serving does and compares its answers with those stored at export.
 
-    Before anything is loaded, the graph is inspected: a model with ops that TF Serving lacks, or that touch files or
-    Python (`tfrec/guard/unsafe_ops.py`), is refused. Then a small C program (`c_loader.c`, compiled on first use) loads
-    TF Text's op libraries and the SavedModel, repeats the requests of `assets.extra/examples.json` and replays the
-    warm-up requests. Without a working C compiler, a Python process that imports only TensorFlow and TF Text does the
-    same, and the report says so.
+    Before anything is loaded, the export is inspected: one that was changed, whose weights are not finite, or that has
+    ops that TF Serving lacks or that touch files or Python (`tfrec/guard/unsafe_ops.py`), is refused. Then a small C
+    program (`c_loader.c`, compiled on first use) loads TF Text's op libraries and the SavedModel, repeats the requests
+    of `assets.extra/examples.json` and replays the warm-up requests. Without a working C compiler, a Python process
+    that imports only TensorFlow and TF Text does the same, and the report says so.
 
     Args:
         version_folder: `saved_models/NAME/VERSION`.
@@ -86,18 +85,14 @@ def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow
             for the installed ones.
 
     Raises:
-        InvalidInput: the folder is no export, is unsafe, has ops that TF Serving lacks, does not load, gives other
-            answers than at export, or has warm-up requests that fail.
+        InvalidInput: the folder is no export, was changed, is unsafe, has ops that TF Serving lacks, does not load,
+            gives other answers than at export, or has warm-up requests that fail.
         Unavailable: with `tensorflow`: its libraries cannot be fetched, or there is no C compiler.
     """
     if tensorflow not in (None, MINIMUM_SERVER):
         raise InvalidInput(f"Expected {MINIMUM_SERVER} as the TensorFlow to check with, received {tensorflow!r}.")
     folder = Path(version_folder).resolve()
-    refuse_special_files(folder)
-    saved_model = read_saved_model(folder)
-    refuse_unsafe(saved_model, version_folder)
-    ops = used_ops(folder)
-    refuse_unservable(ops)
+    saved_model, ops = guarded_export(folder)
     stored = folder / "assets.extra" / EXAMPLES_FILE
     examples: list[Example] = read_json(stored) if stored.is_file() else []
     warmup = _warmup_requests(folder)

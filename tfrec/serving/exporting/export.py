@@ -19,15 +19,19 @@ from tfrec.files import (
     OutputKind,
     check_output_folder,
     publish,
-    read_json,
     staged_folder,
     sweep,
     write_json,
 )
+from tfrec.files.checksums import checksums
+from tfrec.files.disk_full import disk_full_is_told
+from tfrec.files.stored_folder import FILES, read_object
+from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.guard.servable_ops import MINIMUM_SERVER, TEXT_OPS, refuse_unservable, used_ops
 from tfrec.serving.exporting.servable import ExportOptions, Servable
 from tfrec.serving.exporting.server_config_files import check_model_name, write_serving_files
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, to_json
+from tfrec.serving.saved_model.guarded_export import CURE, EXPORT_FILE
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 from tfrec.serving.version_folders import MAX_VERSION, version_folders
 from tfrec.version import __version__
@@ -36,7 +40,6 @@ if TYPE_CHECKING:
     from tfrec.data.dataset import PreparedDataset
     from tfrec.runs import Run
 
-EXPORT_FILE: Final = "tfrec.json"
 EXPORT_OUTPUT: Final = OutputKind("an exported version", {EXPORT_FILE: ("name", "version")})
 PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
 WARMUP_BATCHES: Final = (1, 5)
@@ -95,8 +98,9 @@ def export(
         _write(work, out.name, served)
         ops = used_ops(work)
         refuse_unservable(ops)
+        facts = served.facts | {FILES: checksums(work)}
         while True:
-            write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **served.facts})
+            write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
             try:
                 publish(work, out / str(number), EXPORT_OUTPUT, force)
                 break
@@ -104,7 +108,8 @@ def export(
                 if version is not None:
                     raise
                 number = next_version(out)
-    write_serving_files(out)
+    with disk_full_is_told(out / "serving", f"{out / str(number)} is whole."):
+        write_serving_files(out)
     return out / str(number)
 
 
@@ -122,7 +127,7 @@ def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None)
 def is_export_of(version: Path, run: Run) -> bool:
     """Whether `version` is an export of `run`, or of a copy of it with other options or more items."""
     path = version / EXPORT_FILE
-    return path.is_file() and read_json(path).get("run") == _run_id(run)
+    return path.is_file() and read_object(path, {}, CURE).get("run") == _run_id(run)
 
 
 def _run_id(run: Run) -> str:
@@ -170,6 +175,7 @@ def _write(work: Path, name: str, served: Servable) -> None:
     import tensorflow as tf
 
     module, requests = served.module, served.requests
+    refuse_not_finite(((v.name, v.numpy()) for v in module.variables), f"The export of {name}", "Train the run again.")
     tf.saved_model.save(module, str(work), signatures=module.functions)
     extra = work / "assets.extra"
     extra.mkdir()
@@ -197,8 +203,8 @@ def _exclude_seen(run: Run) -> bool:
     if "exclude_seen" in run.manifest:
         return bool(run.manifest["exclude_seen"])
     metrics = run.path / "metrics.json"
-    protocol = read_json(metrics).get("protocol", {}) if metrics.is_file() else {}
-    return bool(protocol.get("exclude_seen_served", True))
+    protocol = read_object(metrics, {}, "Evaluate the run again.").get("protocol") if metrics.is_file() else None
+    return bool((protocol or {}).get("exclude_seen_served", True))
 
 
 def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:

@@ -10,12 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops
 
-from tfrec.guard.servable_ops import read_saved_model, refuse_unservable, used_ops
-from tfrec.guard.unsafe_ops import refuse_unsafe
 from tfrec.serving.local.inputs import Arrays, Declared, Input, check_inputs, unknown_signature
 from tfrec.serving.local.status_codes import Code, RequestError
+from tfrec.serving.saved_model.guarded_export import guarded_export
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, read_warmup
-from tfrec.serving.version_folders import refuse_special_files
 
 
 class Signature:
@@ -72,10 +70,7 @@ class LoadedVersion:
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        refuse_special_files(folder)
-        saved_model = read_saved_model(folder)
-        refuse_unsafe(saved_model, folder)
-        refuse_unservable(used_ops(folder))
+        guarded_export(folder)
         self.folder, self.number = folder, int(folder.name)
         options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads)
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options)

@@ -1,0 +1,26 @@
+"""Weights in an HDF5 file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tfrec.files.disk_full import check_space
+
+_OF_A_WEIGHT = 4096
+"""Bytes of HDF5's own for each weight, at most."""
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Writes the model's weights to `path`, a name that Keras knows as HDF5.
+
+    The space is asked for first: where a file cannot grow, h5py 3 ends the process instead of raising an error.
+
+    Raises:
+        OSError: There is no space for the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    numbers = sum(math.prod(weight.shape) * weight.dtype.size for weight in model.weights)
+    check_space(path.with_name(f".{path.name}.space"), numbers + _OF_A_WEIGHT * (len(model.weights) + 1))
+    model.save_weights(str(path))
