@@ -269,4 +269,6 @@ def test_a_preset_is_converted_once_and_cached(tiny_hf_bert, tmp_path, monkeypat
     monkeypatch.setitem(load_encoder.__globals__["PRESETS"], "tiny", lambda: fetched.append(1) or tiny_hf_bert)
     first, second = load_encoder("tiny"), load_encoder("tiny")
     assert fetched == [1] and first.hash == second.hash
-    assert (tmp_path / "encoders" / "tiny-3" / "tfrec_encoder.json").is_file()
+    assert (tmp_path / "encoders" / "tiny-4" / "tfrec_encoder.json").is_file()
+    with pytest.raises(InvalidInput, match="encoder.tokens exact or tf-text; received 'other'"):
+        load_encoder("tiny", tokens="other")

@@ -27,13 +27,16 @@ def import_(
     pooling: Annotated[
         str, typer.Option(metavar="auto|mean|cls|last", help="How token vectors become one text vector.")
     ] = "auto",
+    tokens: Annotated[
+        str, typer.Option(metavar="exact|tf-text", help="Hugging Face's tokens, or those of tf-text as in old folders.")
+    ] = "exact",
     force: Force = False,
 ) -> None:
     """Convert a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) to a TF-Hub preprocessor and encoder."""
     load_tensorflow()
     import tfrec
 
-    typer.echo(f"Wrote {tfrec.import_encoder(source, out, pooling=pooling, force=force)}")
+    typer.echo(f"Wrote {tfrec.import_encoder(source, out, pooling=pooling, tokens=tokens, force=force)}")
 
 
 @app.command()

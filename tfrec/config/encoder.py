@@ -33,6 +33,11 @@ class EncoderConfig(Section):
         description="Arithmetic of the encoder. bfloat16 is faster on processors with instructions for it; int8 also "
         "makes the encoder a quarter of the size.",
     )
+    tokens: Literal["exact", "tf-text"] = Field(
+        "exact",
+        description="Tokens of a preset: those of Hugging Face's tokeniser, or those of tf-text, for the numbers of "
+        "earlier versions. An encoder folder has its own.",
+    )
     storage: Literal["float32", "float16", "int8"] = Field(
         "float32", description="Type in which text vectors are cached on disk. Smaller types lose some precision."
     )

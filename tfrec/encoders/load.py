@@ -12,11 +12,17 @@ from tfrec.encoders.text_encoder import TextEncoder, load_folder, load_pair
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir, folder_lock
 
-_LAYOUT = 3  # version of converted presets in the cache; increase it when a checkpoint would be written differently
+# Versions of converted presets in the cache, by the kind of tokens; increase one when a checkpoint would be written
+# differently.
+_LAYOUTS = {"exact": 4, "tf-text": 3}
 
 
 def load_encoder(
-    name_or_folder_or_handle: str | Path, *, trainable: bool = False, precision: str = "float32"
+    name_or_folder_or_handle: str | Path,
+    *,
+    trainable: bool = False,
+    precision: str = "float32",
+    tokens: str = "exact",
 ) -> TextEncoder:
     """Loads an encoder.
 
@@ -25,6 +31,8 @@ def load_encoder(
             folder written by `import_encoder`, or "PREPROCESSOR|ENCODER", two handles for `hub.KerasLayer`.
         trainable: Whether the weights can be trained.
         precision: Precision of `encode`: "float32", "bfloat16" or "int8" (see `TextEncoder`).
+        tokens: For a preset: "exact", the tokens of Hugging Face's tokeniser, or "tf-text", those that presets had
+            before. Folders and handles have their own.
 
     Returns:
         The encoder.
@@ -35,7 +43,7 @@ def load_encoder(
     """
     name = str(name_or_folder_or_handle)
     if name in PRESETS:
-        folder = _preset_folder(name)
+        folder = _preset_folder(name, tokens)
         return load_folder(
             folder, trainable, precision, cure=f"Delete {folder}: it is the cached {name}, made anew then."
         )
@@ -55,10 +63,12 @@ def load_encoder(
     )
 
 
-def _preset_folder(name: str) -> Path:
-    folder = cache_dir() / "encoders" / f"{name}-{_LAYOUT}"
+def _preset_folder(name: str, tokens: str) -> Path:
+    if tokens not in _LAYOUTS:
+        raise InvalidInput(f"Expected encoder.tokens {' or '.join(_LAYOUTS)}; received {tokens!r}.")
+    folder = cache_dir() / "encoders" / f"{name}-{_LAYOUTS[tokens]}"
     if not (folder / ABOUT).is_file():
         with folder_lock(folder.parent):
             if not (folder / ABOUT).is_file():  # otherwise another process wrote it while this one waited
-                import_encoder(name, folder, force=True)
+                import_encoder(name, folder, tokens=tokens, force=True)
     return folder

@@ -120,16 +120,21 @@ class Run:
     def encoder(self) -> TextEncoder:
         """The model's text encoder, in the configured precision.
 
-        If the encoder was fine-tuned, it is loaded from the run's folder, otherwise as the configuration says.
+        If the encoder was fine-tuned, it is loaded from the run's folder, otherwise as the configuration says. A run
+        from before exact tokens gets its preset with the tokens of that time.
 
         Raises:
             InvalidInput: The encoder differs from the one that the run was trained with.
         """
         from tfrec.encoders import load_encoder
+        from tfrec.encoders.presets import PRESETS
 
         options, fine_tuned = self.config.encoder, self.stored.folder(ENCODER_FOLDER)
-        encoder = load_encoder(fine_tuned or options.name, precision=options.precision)
+        source = fine_tuned or options.name
+        encoder = load_encoder(source, precision=options.precision, tokens=options.tokens)
         expected = self.manifest.get("encoder_hash")
+        if expected and not self._trained_with(encoder) and source in PRESETS:
+            encoder = load_encoder(source, precision=options.precision, tokens="tf-text")
         if expected and not self._trained_with(encoder):
             raise InvalidInput(
                 f"The encoder {options.name!r} is not the one this run was trained with (hash "

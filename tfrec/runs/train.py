@@ -147,7 +147,7 @@ def _encoded_texts(
     """The encoder and the catalogue's text vectors, which are saved with the run; None if the model needs none."""
     if not family.reads_text(config):
         return None, None
-    encoder = load_encoder(config.encoder.name, precision=config.encoder.precision)
+    encoder = load_encoder(config.encoder.name, precision=config.encoder.precision, tokens=config.encoder.tokens)
     if not family.reads_text_vectors(config):
         return encoder, None
     say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")

@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
+from tests.encoders.tokenization.tokenizer_files import bert_tokenizer, write_tokenizer
 from tfrec.encoders import import_encoder
 from tfrec.encoders.checkpoints.huggingface import expected_shapes, load_weights, read_checkpoint
 from tfrec.errors import InvalidInput
@@ -200,9 +202,38 @@ def test_the_case_follows_the_tokenizers_config(folder, values, expected):
     assert read_checkpoint(folder).vocabulary.lower_case is expected
 
 
-def test_strip_accents_that_differs_from_the_case_is_refused(folder):
+def test_accents_may_stay_where_the_case_does_not(folder):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "strip_accents": false}')
-    refused(folder, "strip_accents")
+    rules = read_checkpoint(folder).vocabulary.rules
+    assert (rules.normalisation.lowercase, rules.normalisation.strip_accents) == (True, False)
+
+
+def test_a_tokenizer_json_takes_the_place_of_vocab_txt(folder):
+    words = (folder / "vocab.txt").read_text().split()
+    content = bert_tokenizer()
+    content["model"]["vocab"] = {word: number for number, word in enumerate(words)}
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] in words]
+    for token in content["added_tokens"]:
+        token["id"] = words.index(token["content"])
+    for token in content["post_processor"]["special_tokens"].values():
+        token["ids"] = [words.index(token["id"])]
+    before = read_checkpoint(folder)
+    (folder / "vocab.txt").unlink()
+    after = read_checkpoint(write_tokenizer(folder, content))
+    assert after.vocabulary.vocabulary == before.vocabulary.vocabulary
+    assert after.vocabulary.frame == before.vocabulary.frame
+
+
+def test_the_tokens_of_earlier_versions_can_be_kept(folder):
+    exact, before = (read_checkpoint(folder, tokens=tokens) for tokens in ("exact", "tf-text"))
+    assert before.vocabulary.to_dict() == {"lower_case": True, "vocabulary": exact.vocabulary.vocabulary}
+    assert before.sha256 != exact.sha256
+    texts = tf.constant(["ＲＥＤ shoe"])
+    assert exact.vocabulary.preprocessor(8).tokenize(texts).to_list() != (
+        before.vocabulary.preprocessor(8).tokenize(texts).to_list()
+    )
+    with pytest.raises(InvalidInput, match="Expected tokens exact or tf-text; received 'other'"):
+        read_checkpoint(folder, tokens="other")
 
 
 def test_the_hash_depends_on_everything_that_determines_the_vectors(folder, tiny_hf_bert):

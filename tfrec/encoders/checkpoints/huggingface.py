@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,8 @@ import numpy as np
 from tfrec.encoders.checkpoints import huggingface_bert as hf_bert
 from tfrec.encoders.checkpoints import huggingface_gpt as hf_gpt
 from tfrec.encoders.checkpoints.safetensors_file import Tensors, read_tensors, select_tensors
+from tfrec.encoders.tokenization.tokenizer_json import FILE as TOKENIZER_FILE
+from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces, read_byte_pairs, read_word_pieces
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
@@ -22,6 +24,9 @@ from tfrec.files import read_json
 from tfrec.keras import keras
 
 _WEIGHTS = "model.safetensors"
+
+TOKENS = ("exact", "tf-text")
+"""Whose tokens a WordPiece encoder gets; `read_checkpoint` explains them."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,18 @@ class Checkpoint:
         return model
 
 
-def read_checkpoint(folder: str | Path, pooling: str = "auto") -> Checkpoint:
+def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "exact") -> Checkpoint:
     """Reads and validates a Hugging Face folder of BERT, DistilBERT or GPT-2.
 
     Args:
-        folder: Folder with config.json, model.safetensors, and vocab.txt (BERT) or vocab.json and merges.txt (GPT-2).
-            If present, tokenizer_config.json (case) and modules.json and 1_Pooling/config.json (pooling and
-            normalisation of sentence-transformers) are read too.
+        folder: Folder with config.json, model.safetensors, and tokenizer.json, or as older folders vocab.txt (BERT) or
+            vocab.json and merges.txt (GPT-2). If present, tokenizer_config.json (case) and modules.json and
+            1_Pooling/config.json (pooling and normalisation of sentence-transformers) are read too.
         pooling: "mean"; "last" (the last token); "cls" (the first token, through the pooler if the checkpoint has one
             and no sentence-transformers files); or "auto": the pooling of the sentence-transformers files, without them
             the pooler of the checkpoint, otherwise the mean (for GPT-2 the last token).
+        tokens: "exact" gives the tokens of Hugging Face's tokenisers; "tf-text" those of tf-text's BERT tokeniser, as
+            encoders had before exact tokens.
 
     Raises:
         InvalidInput: A file is missing or invalid, the model is not supported, tensors are missing, superfluous or of
@@ -80,13 +87,20 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto") -> Checkpoint:
             f"{folder / 'config.json'}: expected model_type bert, distilbert or gpt2; received {kind!r}."
         )
     names = hf_gpt if kind == "gpt2" else hf_bert
-    _require(folder, *([] if kind == "gpt2" else ["vocab.txt"]))
+    _require(folder, *([] if kind == "gpt2" or (folder / TOKENIZER_FILE).is_file() else ["vocab.txt"]))
     tensors = read_tensors(folder / _WEIGHTS, names.rename)
     config = _config(folder, values, kind, pooling, "pooler.dense.weight" in tensors)
     tensors = select_tensors(tensors, names.expected_shapes(config), names.HEADS, folder / _WEIGHTS)
-    vocabulary = read_byte_pairs(folder) if kind == "gpt2" else read_word_pieces(folder)
+    vocabulary = read_byte_pairs(folder) if kind == "gpt2" else _word_pieces(folder, tokens)
     _check_vocabulary(len(vocabulary), config.vocab_size, folder)
     return Checkpoint(config, tensors, vocabulary)
+
+
+def _word_pieces(folder: Path, tokens: str) -> WordPieces:
+    if tokens not in TOKENS:
+        raise InvalidInput(f"Expected tokens {' or '.join(TOKENS)}; received {tokens!r}.")
+    exact = read_tokenizer_json(folder) if (folder / TOKENIZER_FILE).is_file() else read_word_pieces(folder)
+    return exact if tokens == "exact" else replace(exact, rules=None)
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
@@ -127,7 +141,7 @@ def _require(folder: Path, *names: str) -> None:
     elif _WEIGHTS in missing and (folder / f"{_WEIGHTS}.index.json").is_file():
         advice = "The weights are in several files: save the model as one file."
     elif missing == ["vocab.txt"]:
-        advice = "Only WordPiece vocabularies in a vocab.txt are supported."
+        advice = "Save the tokeniser beside the model: tokenizer.save_pretrained(FOLDER)."
     raise InvalidInput(f"{folder} has no {' and no '.join(missing)}; found {present}. {advice}")
 
 

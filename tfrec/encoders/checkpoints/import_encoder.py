@@ -18,7 +18,9 @@ from tfrec.files.stored_folder import FILES
 from tfrec.progress import say
 
 
-def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto", force: bool = False) -> Path:
+def import_encoder(
+    source: str | Path, out: str | Path, *, pooling: str = "auto", tokens: str = "exact", force: bool = False
+) -> Path:
     """Converts an encoder and writes it as an encoder folder.
 
     The folder contains `preprocessor/` and `encoder/` (TF2 SavedModels for `hub.KerasLayer`) and `tfrec_encoder.json`
@@ -26,11 +28,13 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
 
     Args:
         source: A preset ("minilm-l6"), a Hugging Face folder of BERT, DistilBERT or GPT-2 (config.json,
-            model.safetensors and the vocabulary), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
+            model.safetensors and the tokeniser), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
             are copied.
         out: Folder to write, atomically.
         pooling: "auto", "mean", "cls" or "last"; `read_checkpoint` describes how auto chooses. It must be "auto" for a
             pair of handles.
+        tokens: "exact" for the tokens of Hugging Face's tokenisers, or "tf-text" for those that BERT encoders had
+            before; see `read_checkpoint`.
         force: Whether to replace an existing `out`.
 
     Returns:
@@ -52,7 +56,7 @@ def import_encoder(source: str | Path, out: str | Path, *, pooling: str = "auto"
             f"Expected a preset ({', '.join(PRESETS)}), a Hugging Face folder or PREPROCESSOR{PAIR_SIGN}ENCODER; "
             f"{name!r} is none of them. Check the name."
         )
-    checkpoint = read_checkpoint(folder, pooling)
+    checkpoint = read_checkpoint(folder, pooling, tokens)
     config = checkpoint.config
     say(f"Converting {name}: {config.layers} layers of width {config.width}")
     model, digest = checkpoint.model(), checkpoint.sha256

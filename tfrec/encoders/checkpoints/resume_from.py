@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tfrec.encoders.checkpoints.huggingface import load_weights, read_checkpoint
 from tfrec.encoders.checkpoints.save_fine_tuned import trainable_model
 from tfrec.encoders.folder_layout import ABOUT, VOCABULARY
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_folder
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
+from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces, vocabulary_from_dict
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.errors import InvalidInput
@@ -41,14 +40,8 @@ def load_starting_point(
                 "pre-train it again."
             )
         model, config = trainable_model(load_folder(folder), dtype)
-        return config, _vocabulary(read_json(folder / VOCABULARY)), model
+        return config, vocabulary_from_dict(read_json(folder / VOCABULARY)), model
     checkpoint = read_checkpoint(PRESETS[source]() if source in PRESETS else folder)
     model = build_backbone(checkpoint.config, dtype)
     load_weights(model, checkpoint.config, checkpoint.tensors)
     return checkpoint.config, checkpoint.vocabulary, model
-
-
-def _vocabulary(about: dict[str, Any]) -> WordPieces | BytePairs:
-    if "merges" in about:
-        return BytePairs(about["vocabulary"], [(left, right) for left, right in about["merges"]])
-    return WordPieces(about["vocabulary"], about["lower_case"])

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR, VOCABULARY
-from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH
 from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
 from tfrec.encoders.transformers.config import BackboneConfig, config_to_dict
 from tfrec.files import atomic_folder, write_json

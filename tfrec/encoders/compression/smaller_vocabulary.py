@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tfrec.encoders.compression.student import Lesson, Student, tokenise
-from tfrec.encoders.tokenization.bert_preprocessor import SPECIAL_TOKENS
 from tfrec.encoders.tokenization.vocabulary import WordPieces
+from tfrec.encoders.tokenization.word_piece_rules import SPECIAL_TOKENS
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.errors import InvalidInput
 
@@ -34,13 +34,12 @@ def trim_vocabulary(student: Student, lesson: Lesson) -> Student:
             f"vocabulary works for WordPiece only; this encoder has {type(vocabulary).__name__}. Leave it out."
         )
     ids, _ = tokenise(student.preprocessor, lesson.texts, student.config.max_positions)
-    kept = pieces_to_keep(vocabulary.vocabulary, ids)
+    kept = pieces_to_keep(vocabulary.vocabulary, np.concatenate([ids, vocabulary.special_ids]))
     config = replace(student.config, vocab_size=len(kept))
     model = build_backbone(config)
     table = student.model.get_layer("embeddings").word.weights[0]
     model.set_weights([w.numpy()[kept] if w is table else w.numpy() for w in student.model.weights])
-    smaller = replace(vocabulary, vocabulary=[vocabulary.vocabulary[place] for place in kept])
-    return Student(config, smaller, model)
+    return Student(config, vocabulary.subset(kept.tolist()), model)
 
 
 def pieces_to_keep(pieces: list[str], used: np.ndarray) -> np.ndarray:

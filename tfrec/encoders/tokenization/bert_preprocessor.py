@@ -1,4 +1,4 @@
-"""BertPreprocessor: turns strings into the inputs of a BERT encoder, inside the graph."""
+"""BertPreprocessor: turns strings into the inputs of a BERT encoder, with tf-text's own rules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from tfrec.encoders.tokenization.frame import Frame
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor
+from tfrec.encoders.tokenization.word_piece_rules import SPECIAL_TOKENS
 from tfrec.errors import InvalidInput
-from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-DEFAULT_LENGTH = 128  # the default of TF-Hub's BERT preprocessors
 
 
-class BertPreprocessor(tf.Module):
-    """A WordPiece tokeniser with packing, which can be saved as a TF-Hub text preprocessor.
+class BertPreprocessor(Preprocessor):
+    """A WordPiece tokeniser with the rules of tf-text's FastBertTokenizer, as encoder folders had before exact tokens.
+
+    `WordPiecePreprocessor` follows Hugging Face's tokenisers instead. `Preprocessor` describes call and methods.
 
     Args:
         vocabulary: The word pieces by id, including [PAD], [UNK], [CLS] and [SEP].
@@ -40,12 +41,11 @@ class BertPreprocessor(tf.Module):
     """
 
     def __init__(self, vocabulary: Sequence[str], lower_case: bool, seq_length: int = DEFAULT_LENGTH) -> None:
-        super().__init__(name="bert_preprocessor")
         missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
         if missing:
             raise InvalidInput(f"Expected {', '.join(SPECIAL_TOKENS)} in the vocabulary; {missing} are missing.")
-        self.seq_length = seq_length
-        self._pad, _, self._start, self._end = (list(vocabulary).index(token) for token in SPECIAL_TOKENS)
+        pad, _, start, end = (list(vocabulary).index(token) for token in SPECIAL_TOKENS)
+        super().__init__(Frame((start,), (end,), pad), seq_length, "bert_preprocessor")
         try:
             self._tokenizer = tf_text.FastBertTokenizer(
                 vocab=list(vocabulary),
@@ -54,39 +54,6 @@ class BertPreprocessor(tf.Module):
             )
         except (RuntimeError, ValueError) as error:
             raise InvalidInput(f"The vocabulary of {len(vocabulary)} word pieces cannot be used: {error}") from None
-        ragged = tf.RaggedTensorSpec([None, None], tf.int32)
-        length = tf.TensorSpec([], tf.int32, name="seq_length")
-        for segments in (1, 2):
-            self.bert_pack_inputs.get_concrete_function([ragged] * segments, seq_length=length)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
-    def __call__(self, texts: Any) -> dict[str, Any]:
-        """See the class."""
-        return self._pack([self.tokenize(texts)], self.seq_length)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
-    def tokenize(self, texts: Any) -> Any:
-        """Tokenises string `[batch]` → ragged int32 `[batch, (tokens)]`, without [CLS] and [SEP]."""
+    def _tokens(self, texts: Any) -> Any:
         return self._tokenizer.tokenize(texts)
-
-    @tf.function
-    def bert_pack_inputs(self, inputs: list[Any], seq_length: Any) -> dict[str, Any]:
-        """Packs one or two segments into the encoder's inputs.
-
-        Args:
-            inputs: One or two ragged int32 `[batch, (tokens)]`. Two segments that do not fit are truncated token by
-                token, the longer one first.
-            seq_length: int32 scalar. Length of the result.
-
-        Returns:
-            The dict of `__call__`, int32 `[batch, seq_length]` each.
-        """
-        return self._pack(inputs, seq_length)
-
-    def _pack(self, segments: list[Any], seq_length: Any) -> dict[str, Any]:
-        room = tf.maximum(seq_length - len(segments) - 1, 0)
-        trimmed = tf_text.RoundRobinTrimmer(room).trim(segments)
-        tokens, types = tf_text.combine_segments(trimmed, self._start, self._end)
-        word_ids, mask = tf_text.pad_model_inputs(tokens, seq_length, pad_value=self._pad)
-        type_ids, _ = tf_text.pad_model_inputs(types, seq_length)
-        return {INPUT_WORD_IDS: word_ids, INPUT_MASK: tf.cast(mask, tf.int32), INPUT_TYPE_IDS: type_ids}

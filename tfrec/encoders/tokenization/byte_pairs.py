@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfrec.encoders.tokenization.bert_preprocessor import DEFAULT_LENGTH
+from tfrec.encoders.tokenization.frame import Frame
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor
 from tfrec.errors import InvalidInput
-from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -40,7 +40,7 @@ def byte_characters() -> list[str]:
     return [chr(moved.get(byte, byte)) for byte in range(256)]
 
 
-class GptPreprocessor(tf.Module):
+class GptPreprocessor(Preprocessor):
     """A byte-level BPE tokeniser with packing, which can be saved as a TF-Hub text preprocessor.
 
     The tokens are those of GPT-2's tokeniser (Radford et al., 2019), followed by <|endoftext|>. Words are truncated to
@@ -71,32 +71,22 @@ class GptPreprocessor(tf.Module):
     def __init__(
         self, vocabulary: Sequence[str], merges: Sequence[tuple[str, str]], seq_length: int = DEFAULT_LENGTH
     ) -> None:
-        super().__init__(name="gpt_preprocessor")
         ids = {token: number for number, token in enumerate(vocabulary)}
         merged = [(left, right, left + right) for left, right in merges]
         needed = [END_OF_TEXT, *byte_characters(), *(token for merge in merged for token in merge)]
         missing = [token for token in needed if token not in ids]
         if missing:
             raise InvalidInput(f"The vocabulary of {len(ids)} tokens lacks {len(missing)}, such as {missing[0]!r}.")
-        self.seq_length, self._end, self._size = seq_length, ids[END_OF_TEXT], len(vocabulary)
+        end = ids[END_OF_TEXT]
+        super().__init__(Frame((), (end,), end), seq_length, "gpt_preprocessor")
+        self._size = len(vocabulary)
         self._byte_ids = tf.constant([ids[character] for character in byte_characters()], tf.int32)
         self._results = tf.constant([ids[both] for _, _, both in merged] or [0], tf.int32)
         keys = np.array([ids[left] * self._size + ids[right] for left, right, _ in merged] or [-1], np.int64)
         ranks = np.arange(len(keys), dtype=np.int64)
         self._ranks = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ranks), default_value=-1)
-        ragged = tf.RaggedTensorSpec([None, None], tf.int32)
-        length = tf.TensorSpec([], tf.int32, name="seq_length")
-        for segments in (1, 2):
-            self.bert_pack_inputs.get_concrete_function([ragged] * segments, seq_length=length)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
-    def __call__(self, texts: Any) -> dict[str, Any]:
-        """See the class."""
-        return self._pack([self.tokenize(texts)], self.seq_length)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
-    def tokenize(self, texts: Any) -> Any:
-        """Tokenises string `[batch]` → ragged int32 `[batch, (tokens)]`, without <|endoftext|>."""
+    def _tokens(self, texts: Any) -> Any:
         clean = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
         clean = tf.strings.regex_replace(clean, r"\x00", "\ufffd")  # regex_split would stop at a NUL
         marked = tf.strings.regex_replace(clean, _SPACES_BEFORE_WORD, rb"\1" + _MARK + rb"\2")
@@ -105,20 +95,6 @@ class GptPreprocessor(tf.Module):
         distinct, place = tf.unique(words.flat_values)
         tokens = self._merge(tf.strings.substr(distinct, 0, _WORD_BYTES))
         return words.with_flat_values(tf.gather(tokens, place)).merge_dims(1, 2)
-
-    @tf.function
-    def bert_pack_inputs(self, inputs: list[Any], seq_length: Any) -> dict[str, Any]:
-        """Packs one or two segments into the encoder's inputs; each segment ends with <|endoftext|>.
-
-        Args:
-            inputs: One or two ragged int32 `[batch, (tokens)]`. Two segments that do not fit are truncated token by
-                token, the longer one first.
-            seq_length: int32 scalar. Length of the result.
-
-        Returns:
-            The dict of `__call__`, int32 `[batch, seq_length]` each.
-        """
-        return self._pack(inputs, seq_length)
 
     def _merge(self, words: Any) -> Any:
         """Merges string `[words]` → ragged int32 `[words, (tokens)]`.
@@ -146,15 +122,6 @@ class GptPreprocessor(tf.Module):
         more = tf.size(ids) > 1
         ids, rows, _ = tf.while_loop(lambda a, b, more: more & (tf.size(a) > 1), step, (ids, rows, more), shapes)
         return tf.RaggedTensor.from_value_rowids(ids, rows, count)
-
-    def _pack(self, segments: list[Any], seq_length: Any) -> dict[str, Any]:
-        trimmed = tf_text.RoundRobinTrimmer(tf.maximum(seq_length - len(segments), 0)).trim(segments)
-        ends = tf.fill([trimmed[0].nrows(), 1], self._end)
-        ended = [tf.concat([segment, ends], 1) for segment in trimmed]
-        types = tf.concat([tf.ones_like(segment) * number for number, segment in enumerate(ended)], 1)
-        word_ids, mask = tf_text.pad_model_inputs(tf.concat(ended, 1), seq_length, pad_value=self._end)
-        type_ids, _ = tf_text.pad_model_inputs(types, seq_length)
-        return {INPUT_WORD_IDS: word_ids, INPUT_MASK: tf.cast(mask, tf.int32), INPUT_TYPE_IDS: type_ids}
 
 
 def _every_second(chosen: Any) -> Any:

@@ -8,8 +8,7 @@ from itertools import islice
 import tensorflow as tf
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
-from tfrec.encoders.tokenization.bert_preprocessor import SPECIAL_TOKENS
-from tfrec.encoders.tokenization.whole_word_masking import MASK
+from tfrec.encoders.tokenization.word_piece_rules import MASK, SPECIAL_TOKENS
 from tfrec.errors import InvalidInput
 
 RESERVED = (*SPECIAL_TOKENS, MASK)

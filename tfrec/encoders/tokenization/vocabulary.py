@@ -1,12 +1,15 @@
-"""Vocabularies from Hugging Face folders: word pieces (BERT) and byte pairs (GPT-2)."""
+"""Vocabularies of encoders, and how the files of older Hugging Face folders are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tfrec.encoders.tokenization.bert_characters import BertNormalisation
+from tfrec.encoders.tokenization.frame import Frame
+from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 
@@ -18,23 +21,54 @@ class WordPieces:
     Args:
         vocabulary: Word pieces by id.
         lower_case: Whether to lower-case texts and strip accents.
+        rules: How texts become words, and words pieces. None: the rules of tf-text, as in encoder folders from before
+            exact tokens; they differ from Hugging Face's on some texts.
     """
 
     vocabulary: list[str]
     lower_case: bool
+    rules: WordPieceRules | None = None
 
     def __len__(self) -> int:
         return len(self.vocabulary)
 
+    @property
+    def frame(self) -> Frame:
+        """The tokens around a text."""
+        return (self.rules or WordPieceRules.bert(self.vocabulary)).frame
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids of the frame and of the unknown token, which no subset can do without."""
+        unknown = self.vocabulary.index(self.rules.unknown if self.rules else "[UNK]")
+        return [*self.frame.start, *self.frame.end, self.frame.pad, unknown]
+
+    def subset(self, kept: Sequence[int]) -> WordPieces:
+        """The vocabulary with some of its pieces only.
+
+        Args:
+            kept: Ids, among them `special_ids`; the place of an id here is its new id.
+        """
+        pieces = [self.vocabulary[number] for number in kept]
+        if self.rules is None:
+            return replace(self, vocabulary=pieces)
+        frame = self.frame.renumbered({old: new for new, old in enumerate(kept)})
+        return replace(self, vocabulary=pieces, rules=replace(self.rules, frame=frame))
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, for JSON and for hashing."""
-        return {"lower_case": self.lower_case, "vocabulary": self.vocabulary}
+        about: dict[str, Any] = {"lower_case": self.lower_case, "vocabulary": self.vocabulary}
+        return about if self.rules is None else {**about, "rules": self.rules.to_dict()}
 
     def preprocessor(self, seq_length: int) -> Any:
-        """A `BertPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
-        from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor
+        """A preprocessor whose `__call__` returns tensors of length `seq_length`."""
+        if self.rules is None:
+            from tfrec.encoders.tokenization.bert_preprocessor import BertPreprocessor
 
-        return BertPreprocessor(self.vocabulary, self.lower_case, seq_length)
+            return BertPreprocessor(self.vocabulary, self.lower_case, seq_length)
+        from tfrec.encoders.tokenization.word_pieces import WordPiecePreprocessor
+
+        return WordPiecePreprocessor(self.vocabulary, self.rules, seq_length)
 
 
 @dataclass(frozen=True)
@@ -63,14 +97,32 @@ class BytePairs:
         return GptPreprocessor(self.vocabulary, self.merges, seq_length)
 
 
+def vocabulary_from_dict(about: dict[str, Any]) -> WordPieces | BytePairs:
+    """The vocabulary from the output of `to_dict`, also after it was written as JSON."""
+    if "merges" in about:
+        return BytePairs(about["vocabulary"], [(left, right) for left, right in about["merges"]])
+    rules = WordPieceRules.from_dict(about["rules"]) if "rules" in about else None
+    return WordPieces(about["vocabulary"], about["lower_case"], rules)
+
+
 def read_word_pieces(folder: Path) -> WordPieces:
     """Reads vocab.txt, and tokenizer_config.json if there is one.
 
     Raises:
-        InvalidInput: The file is not UTF-8, or strip_accents differs from do_lower_case.
+        InvalidInput: The file is not UTF-8, or lacks a special token.
     """
     lines = _text(folder / "vocab.txt").rstrip("\n").split("\n")
-    return WordPieces([line.rstrip("\r") for line in lines], _lower_case(folder))
+    vocabulary = [line.rstrip("\r") for line in lines]
+    path = folder / "tokenizer_config.json"
+    values = read_json(path) if path.is_file() else {}
+    lower = bool(values.get("do_lower_case", True))
+    accents = values.get("strip_accents")
+    normalisation = BertNormalisation(
+        handle_chinese_chars=bool(values.get("tokenize_chinese_chars", True)),
+        strip_accents=lower if accents is None else bool(accents),
+        lowercase=lower,
+    )
+    return WordPieces(vocabulary, lower, WordPieceRules.bert(vocabulary, normalisation))
 
 
 def read_byte_pairs(folder: Path) -> BytePairs:
@@ -103,15 +155,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text: {error}. Download it again.") from None
-
-
-def _lower_case(folder: Path) -> bool:
-    path = folder / "tokenizer_config.json"
-    values = read_json(path) if path.is_file() else {}
-    lower = bool(values.get("do_lower_case", True))
-    accents = values.get("strip_accents")
-    if accents is not None and bool(accents) != lower:
-        raise InvalidInput(
-            f"{path}: expected strip_accents to be null or equal to do_lower_case ({lower}); received {accents}."
-        )
-    return lower

@@ -8,10 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfrec.encoders.tokenization.bert_preprocessor import SPECIAL_TOKENS
+from tfrec.encoders.tokenization.word_piece_rules import MASK, SPECIAL_TOKENS
 from tfrec.errors import InvalidInput
-
-MASK = "[MASK]"
 
 
 class WholeWordMasking:

@@ -77,7 +77,7 @@ class _Fit:
 
     def _build(self) -> BehaviourTextModel:
         head = self.config.model.head
-        encoder = load_encoder(self.config.encoder.name)
+        encoder = load_encoder(self.config.encoder.name, tokens=self.config.encoder.tokens)
         return build_behaviour_text_model(encoder, head, self.dataset.texts, self.config)
 
     def _sync_weights(self) -> None:

@@ -1,0 +1,115 @@
+"""Reads tokenizer.json, the file in which Hugging Face's `tokenizers` saves a whole tokeniser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfrec.encoders.tokenization.bert_characters import BertNormalisation
+from tfrec.encoders.tokenization.frame import Frame
+from tfrec.encoders.tokenization.vocabulary import WordPieces
+from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
+from tfrec.errors import InvalidInput
+from tfrec.files import read_json
+
+FILE = "tokenizer.json"
+_PADS = ("[PAD]", "<pad>")
+
+
+def read_tokenizer_json(folder: Path) -> WordPieces:
+    """Reads the tokeniser of a Hugging Face folder from its tokenizer.json.
+
+    Raises:
+        InvalidInput: The file has a part that the graph cannot express, or its ids are not 0, 1, 2, ….
+    """
+    path = folder / FILE
+    try:
+        return _TokenizerFile(path, read_json(path)).vocabulary()
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InvalidInput(f"{path} is not a tokeniser that can be read: {error!r}. Download it again.") from None
+
+
+class _TokenizerFile:
+    """The parsed content of a tokenizer.json."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path, self.content, self.model = path, content, content["model"]
+        self.added: list[dict[str, Any]] = content.get("added_tokens") or []
+
+    def vocabulary(self) -> WordPieces:
+        """The vocabulary with its rules."""
+        kind = self.model.get("type")
+        if kind == "WordPiece":
+            return self._word_pieces()
+        raise self._refuse("model", kind, "WordPiece")
+
+    def _word_pieces(self) -> WordPieces:
+        tokens = self._tokens(self.model["vocab"])
+        self._expect("pre_tokenizer", "BertPreTokenizer")
+        values = self._expect("normalizer", "BertNormalizer")
+        self._refuse_added_words()
+        lower, accents = bool(values["lowercase"]), values.get("strip_accents")
+        normalisation = BertNormalisation(
+            bool(values["clean_text"]),
+            bool(values["handle_chinese_chars"]),
+            lower if accents is None else bool(accents),
+            lower,
+        )
+        rules = WordPieceRules(
+            self._frame(tokens),
+            normalisation,
+            unknown=self.model["unk_token"],
+            special=tuple(token["content"] for token in self.added),
+            continuing_prefix=self.model["continuing_subword_prefix"],
+            max_characters=self.model["max_input_chars_per_word"],
+        )
+        return WordPieces(tokens, lower, rules)
+
+    def _tokens(self, ids: dict[str, int]) -> list[str]:
+        """All tokens by id, with those that were added to the model."""
+        ids = {**ids, **{token["content"]: token["id"] for token in self.added}}
+        tokens = sorted(ids, key=ids.__getitem__)
+        if [ids[token] for token in tokens] != list(range(len(tokens))):
+            raise InvalidInput(f"{self.path} does not number its tokens 0, 1, 2, …. Download it again.")
+        return tokens
+
+    def _expect(self, part: str, *kinds: str) -> dict[str, Any]:
+        values: dict[str, Any] = self.content.get(part) or {"type": None}
+        if values["type"] not in kinds:
+            raise self._refuse(part, values["type"], *kinds)
+        return values
+
+    def _refuse_added_words(self) -> None:
+        words = [token["content"] for token in self.added if not token.get("special")]
+        if words:
+            raise self._refuse("added_tokens", words[0], "special tokens only")
+
+    def _refuse(self, part: str, received: Any, *expected: str) -> InvalidInput:
+        return InvalidInput(
+            f"{self.path}: expected {part} {' or '.join(expected)}; received {received!r}, which cannot be "
+            "expressed in the graph. Use another encoder, or a pair of TF-Hub handles."
+        )
+
+    def _frame(self, tokens: list[str]) -> Frame:
+        """The tokens that the post-processor puts around a text, and the padding."""
+        start, end = self._around(self.content.get("post_processor") or {"type": None}, tokens)
+        padding = self.content.get("padding") or {}
+        pads = [tokens.index(pad) for pad in _PADS if pad in tokens]
+        return Frame(start, end, int(padding.get("pad_id", pads[0] if pads else 0)))
+
+    def _around(self, values: dict[str, Any], tokens: list[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        kind = values["type"]
+        if kind in (None, "ByteLevel"):
+            return (), ()
+        if kind == "Sequence":
+            parts = [self._around(part, tokens) for part in values["processors"]]
+            return tuple(i for start, _ in parts for i in start), tuple(i for _, end in parts for i in end)
+        if kind in ("BertProcessing", "RobertaProcessing"):
+            return (int(values["cls"][1]),), (int(values["sep"][1]),)
+        if kind != "TemplateProcessing":
+            raise self._refuse("post_processor", kind, "TemplateProcessing", "BertProcessing", "RobertaProcessing")
+        template = [next(iter(piece.items())) for piece in values["single"]]
+        place = [name for name, _ in template].index("Sequence")
+        ids = [values["special_tokens"].get(piece["id"], {}).get("ids", []) for _, piece in template]
+        start, end = ids[:place], ids[place + 1 :]
+        return tuple(i for part in start for i in part), tuple(i for part in end for i in part)

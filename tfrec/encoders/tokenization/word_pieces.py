@@ -1,0 +1,87 @@
+"""WordPiecePreprocessor: the tokens of Hugging Face's BERT tokenisers, inside the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from tfrec.encoders.tokenization.bert_characters import BertNormalisation, bert_characters
+from tfrec.encoders.tokenization.character_map import compile_character_map
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor
+from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
+from tfrec.errors import InvalidInput
+
+_UTF8_BYTES = 4  # of a character, at most
+
+
+class WordPiecePreprocessor(Preprocessor):
+    """A WordPiece tokeniser equal to `tokenizers`' BertNormalizer, BertPreTokenizer and WordPiece.
+
+    tf-text's own BERT tokeniser folds compatibility characters (™, ½, full width), counts the length of a word in bytes
+    instead of characters, and replaces control characters by spaces; this one does not. `Preprocessor` describes the
+    call and the methods.
+
+    Args:
+        vocabulary: Word pieces by id.
+        rules: How texts become words, and words pieces.
+        seq_length: int. Length of the tensors that `__call__` returns.
+
+    Raises:
+        InvalidInput: The vocabulary lacks the unknown token, or tf-text cannot use it.
+
+    Example:
+        >>> from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
+        >>> pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b", "½"]
+        >>> preprocess = WordPiecePreprocessor(pieces, WordPieceRules.bert(pieces), seq_length=7)
+        >>> preprocess(tf.constant(["Ab ½ ü"]))["input_word_ids"].numpy()
+        array([[2, 4, 5, 6, 1, 3, 0]], dtype=int32)
+    """
+
+    def __init__(self, vocabulary: Sequence[str], rules: WordPieceRules, seq_length: int = DEFAULT_LENGTH) -> None:
+        super().__init__(rules.frame, seq_length, "word_piece_preprocessor")
+        if rules.unknown not in vocabulary:
+            raise InvalidInput(f"Expected {rules.unknown} in the vocabulary; it is missing. Use files of one model.")
+        self._rules, self._unknown_id = rules, list(vocabulary).index(rules.unknown)
+        self._normalizer = tf_text.FastBertNormalizer(model_buffer=_character_map(rules.normalisation))
+        # No word has a space, so that with one in front a special token is never found in a text.
+        special = {rules.unknown, *rules.special}
+        pieces = [f" {piece}" if piece in special else piece for piece in vocabulary]
+        self._unknown = f" {rules.unknown}"
+        try:
+            self._tokenizer = tf_text.FastWordpieceTokenizer(
+                vocab=pieces,
+                suffix_indicator=rules.continuing_prefix,
+                max_bytes_per_word=_UTF8_BYTES * rules.max_characters,
+                token_out_type=tf.int32,
+                unknown_token=self._unknown,
+                no_pretokenization=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise InvalidInput(f"The vocabulary of {len(vocabulary)} word pieces cannot be used: {error}") from None
+
+    def _tokens(self, texts: Any) -> Any:
+        words = tf.strings.split(self._normalizer.normalize(_valid(texts)))
+        flat = words.flat_values
+        too_long = tf.strings.length(flat, "UTF8_CHAR") > self._rules.max_characters
+        pieces = self._tokenizer.tokenize(tf.where(too_long, self._unknown, flat))
+        tokens = words.with_values(pieces).merge_dims(1, 2)
+        if self._rules.drop_unknown:
+            tokens = tf.ragged.boolean_mask(tokens, tokens != self._unknown_id)
+        return tokens
+
+
+@cache
+def _character_map(normalisation: BertNormalisation) -> Any:
+    with tf.init_scope():
+        return tf.constant(np.frombuffer(compile_character_map(bert_characters(normalisation)), np.uint8))
+
+
+def _valid(texts: Any) -> Any:
+    """Texts with U+FFFD for what is not UTF-8. Looking for such bytes is much faster than replacing them."""
+    valid = tf.reduce_all(tf.strings.regex_full_match(texts, r"(?s).*"))
+    return tf.cond(valid, lambda: texts, lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8"))
