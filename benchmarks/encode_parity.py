@@ -1,9 +1,9 @@
 """Do imported checkpoints compute the same hidden states as `transformers`?
 
-Random BERT, DistilBERT and GPT-2 models (seeded, width 96, 3 layers), written by transformers, and all-MiniLM-L6-v2 as
-published get the same padded token ids on both sides. The hidden states of every layer are compared at the real tokens,
-and so are the tokens of the GPT-2 tokenizer. transformers has its own environment (see encode.py). Prints one JSON line
-without ratios, as nothing is timed.
+Random BERT, DistilBERT, GPT-2, XLM-R and MPNet models (seeded, width 96, 3 layers), written by transformers, and
+all-MiniLM-L6-v2 as published get the same padded token ids on both sides. The hidden states of every layer are
+compared at the real tokens, and so are the tokens of the GPT-2 tokenizer. transformers has its own environment (see
+encode.py). Prints one JSON line without ratios, as nothing is timed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-MODELS = ("bert", "distilbert", "gpt2", "minilm")
+MODELS = ("bert", "distilbert", "gpt2", "xlm-roberta", "mpnet", "minilm")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(195))]
 TEXTS = ["A red shoe, it's 10% off!", "two   spaces\n\nand lines ", "Grün, 日本 and 😀", "don't", "   x", "aaaa aaaa"]
 
@@ -37,6 +37,8 @@ def write_models(root: Path) -> None:
         "bert": hf.BertModel(hf.BertConfig(**size, **wide)),
         "distilbert": hf.DistilBertModel(hf.DistilBertConfig(**size, dim=96, n_layers=3, n_heads=4, hidden_dim=200)),
         "gpt2": hf.GPT2Model(hf.GPT2Config(vocab_size=257, n_positions=64, n_embd=96, n_layer=3, n_head=4)),
+        "xlm-roberta": hf.XLMRobertaModel(hf.XLMRobertaConfig(**_offset(size), **wide), add_pooling_layer=False),
+        "mpnet": hf.MPNetModel(hf.MPNetConfig(**_offset(size), **wide), add_pooling_layer=False),
         "minilm": hf.BertModel.from_pretrained(root / "minilm"),
     }
     rng = np.random.default_rng(0)
@@ -52,7 +54,7 @@ def write_models(root: Path) -> None:
             inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
             states = model.eval()(**inputs, output_hidden_states=True).hidden_states[1:]
         np.savez(root / f"{name}.npz", ids=ids, mask=mask, states=np.stack([state.numpy() for state in states]))
-    for name in ("bert", "distilbert"):
+    for name in ("bert", "distilbert", "xlm-roberta", "mpnet"):
         (root / name / "vocab.txt").write_text("\n".join(PIECES) + "\n")
     tokens = [*_bytes(), "<|endoftext|>"]
     (root / "gpt2" / "vocab.json").write_text(json.dumps({token: at for at, token in enumerate(tokens)}))
@@ -62,9 +64,48 @@ def write_models(root: Path) -> None:
     print(json.dumps({"transformers": hf.__version__, "torch": torch.__version__}))
 
 
+def _offset(size: dict[str, int]) -> dict[str, int]:
+    """XLM-R and MPNet have two positions that no text uses."""
+    return {**size, "max_position_embeddings": size["max_position_embeddings"] + 2, "pad_token_id": 1}
+
+
+def write_golden(root: Path) -> None:
+    """Writes what the tests expect for the folders below `root`. Runs in the environment of transformers."""
+    import torch
+    import transformers as hf
+
+    rng, golden = np.random.default_rng(0), {}
+    for folder in sorted(root.iterdir()):
+        model = hf.AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
+        ids = rng.integers(5, 90, (3, 40))
+        mask = (np.arange(40) < np.array([[40], [25], [3]])).astype(np.int64)
+        with torch.no_grad():
+            inputs = {"input_ids": torch.tensor(np.where(mask, ids, 1)), "attention_mask": torch.tensor(mask)}
+            states = model(**inputs, output_hidden_states=True).hidden_states[1:]
+        places = [(0, 0), (0, 39), (1, 7), (2, 2)]
+        kept = {f"{n},{r},{p}": state[r, p].tolist() for n, state in enumerate(states) for r, p in places}
+        rounded = {place: [round(value, 5) for value in values] for place, values in kept.items()}
+        about = {"ids": np.where(mask, ids, 1).tolist(), "mask": mask.tolist(), "places": places}
+        golden[folder.name] = {**about, "states": rounded}
+    (root / "golden.json").write_text(json.dumps(golden) + "\n")
+
+
 def _bytes() -> list[str]:
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(byte) for byte in shown] + [chr(256 + at) for at in range(256 - len(shown))]
+
+
+def golden_states(root: Path, python: str) -> None:
+    """Writes golden_states.json of the tests."""
+    from tests.encoders.checkpoints.random_checkpoints import write_family_folder
+    from tests.encoders.tokenization.tokenizer_files import bert_tokenizer, unigram_tokenizer
+
+    for kind, tokenizer in {"xlm-roberta": unigram_tokenizer, "mpnet": bert_tokenizer}.items():
+        write_family_folder(root / kind, kind, tokenizer())
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([python, __file__, "--write-golden", str(root)], env=environment, check=True)
+    target = Path(__file__).resolve().parents[1] / "tests" / "encoders" / "transformers" / "golden_states.json"
+    target.write_text((root / "golden.json").read_text())
 
 
 def largest_difference(root: Path, name: str) -> float:
@@ -89,7 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="path of a Python with the peers")
     parser.add_argument("--write", help=argparse.SUPPRESS)
+    parser.add_argument("--golden", action="store_true", help="write the hidden states that the tests expect")
+    parser.add_argument("--write-golden", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.write_golden:
+        write_golden(Path(options.write_golden))
+        return
     if options.write:
         write_models(Path(options.write))
         return
@@ -101,6 +147,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
+        if options.golden:
+            golden_states(root, peers_python(options.peers))
+            return
         (root / "minilm").symlink_to(minilm_folder().resolve())
         python = peers_python(options.peers)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

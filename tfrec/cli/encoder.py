@@ -32,7 +32,7 @@ def import_(
     ] = "exact",
     force: Force = False,
 ) -> None:
-    """Convert a preset or a Hugging Face folder (BERT, DistilBERT, GPT-2) to a TF-Hub preprocessor and encoder."""
+    """Convert a preset or a Hugging Face folder (BERT and kin, GPT-2, Model2Vec) to a TF-Hub pair."""
     load_tensorflow()
     import tfrec
 

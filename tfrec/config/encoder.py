@@ -38,6 +38,19 @@ class EncoderConfig(Section):
         description="Tokens of a preset: those of Hugging Face's tokeniser, or those of tf-text, for the numbers of "
         "earlier versions. An encoder folder has its own.",
     )
+    dim: int | None = Field(
+        None,
+        ge=1,
+        description="Leading values of each text vector to keep, which is then scaled to unit length. For Matryoshka "
+        "encoders, whose first values mean most. null keeps all.",
+    )
+    item_prompt: str | None = Field(
+        None,
+        description="Written before each text of an item, such as 'passage: '. null: what the encoder folder says.",
+    )
+    query_prompt: str | None = Field(
+        None, description="Written before each text of a query, such as 'query: '. null: what the encoder folder says."
+    )
     storage: Literal["float32", "float16", "int8"] = Field(
         "float32", description="Type in which text vectors are cached on disk. Smaller types lose some precision."
     )

@@ -74,7 +74,7 @@ class MicrobatchedEncoder:
         """
         self._current = tokens or self.tokens
         self._parts, self._frozen, kept = [], frozen, 0
-        vectors = np.empty((len(rows), self.config.width), np.float32)
+        vectors = np.empty((len(rows), self.config.dim), np.float32)
         per_token = self._bytes_per_token()
         for positions in self._current.parts(rows, self.part_tokens):
             part = rows[positions]
@@ -115,7 +115,7 @@ class MicrobatchedEncoder:
         """
         encode = build_inference(merge_lora(self.model, self.config), self.config, precision)
         rows = np.arange(len(self.tokens.lengths))
-        vectors = np.empty((len(rows), self.config.width), np.float32)
+        vectors = np.empty((len(rows), self.config.dim), np.float32)
         for positions in self.tokens.parts(rows, self.part_tokens):
             vectors[positions] = encode(*self._ids(positions, self.tokens)).numpy()
         return vectors

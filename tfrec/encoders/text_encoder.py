@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _CHUNK = 16384  # texts tokenised at a time: enough to sort by length, few enoug
 _HUB_LENGTH = 512  # TF-Hub encoders do not state their maximum length; this is BERT's
 _REQUIRED = {"dim": int, "max_seq_length": int, "sha256": str}  # in tfrec_encoder.json
 _SPECIAL = 2  # [CLS] and [SEP] around one segment
+IMPORT_AGAIN = "Import the encoder again."
 _STATIC_BATCH = 2048  # texts at a time for static encoders, whose memory does not depend on the length of the texts
 
 
@@ -48,6 +50,7 @@ class TextEncoder:
         backbone: Shape of such an encoder, otherwise None.
         recorded_hash: The hash that its folder claims, or that older versions computed. It only finds out whether a run
             of an older version was trained with this encoder.
+        prompts: What is written before texts: "item" and "query", where there is something.
     """
 
     def __init__(
@@ -62,13 +65,18 @@ class TextEncoder:
         precision: str = "float32",
         backbone: BackboneConfig | None = None,
         recorded_hash: str | None = None,
+        prompts: Mapping[str, str] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise InvalidInput(f"Expected encoder.precision {', '.join(PRECISIONS)}; received {precision!r}.")
         self.precision, self.backbone = precision, backbone
         self._runtimes: dict[int, EncoderRuntime] = {}
+        self._prompt_lengths: dict[str, int] = {}
         self.preprocessor_handle, self.encoder_handle = preprocessor_handle, encoder_handle
-        self.dim, self.max_seq_length, self.hash, self.trainable = dim, max_seq_length, hash, trainable
+        self.dim, self.max_seq_length, self.trainable = dim, max_seq_length, trainable
+        self.prompts = {kind: prompt for kind, prompt in (prompts or {}).items() if prompt}
+        item = self.prompts.get("item")
+        self.hash = hash if item is None else hashlib.sha256(f"{hash}\0{item}".encode()).hexdigest()
         self.recorded_hash = recorded_hash
 
     @cached_property
@@ -100,7 +108,7 @@ class TextEncoder:
             ) from None
 
     def inputs(self, texts: Any, seq_length: int) -> dict[str, Any]:
-        """Tokenises texts for `encoder`; usable inside a graph.
+        """Tokenises texts of items for `encoder`, after their prompt; usable inside a graph.
 
         Args:
             texts: string `[batch]`. An empty text becomes [CLS] [SEP].
@@ -110,10 +118,15 @@ class TextEncoder:
             The encoder's dict of inputs, int32 `[batch, seq_length]` each.
         """
         self._check_length(seq_length)
-        tokens = self.preprocessor.tokenize(tf.convert_to_tensor(texts, tf.string))
+        texts = tf.convert_to_tensor(texts, tf.string)
+        if "item" in self.prompts:
+            texts = tf.strings.join([self.prompts["item"], texts])
+        tokens = self.preprocessor.tokenize(texts)
         return self.preprocessor.bert_pack_inputs([tokens], seq_length=tf.constant(seq_length, tf.int32))
 
-    def encode(self, texts: Sequence[str], *, batch_size: int = 64, seq_length: int = 64) -> np.ndarray:
+    def encode(
+        self, texts: Sequence[str], *, batch_size: int = 64, seq_length: int = 64, kind: str = "item"
+    ) -> np.ndarray:
         """Encodes texts.
 
         Texts of similar length are batched together and padded to the longest of their batch. This makes encoding
@@ -123,6 +136,7 @@ class TextEncoder:
             texts: Strings of any length and script; they may be empty.
             batch_size: int. Number of texts per batch; static encoders take at least 2,048.
             seq_length: int. Maximum number of tokens per text, including [CLS] and [SEP]; longer texts are truncated.
+            kind: Whose prompt is written before the texts, "item" or "query".
 
         Returns:
             float32 `[len(texts), dim]`, in the order of the texts.
@@ -130,14 +144,17 @@ class TextEncoder:
         Raises:
             InvalidInput: A text is not a string, or the encoder does not support `seq_length`.
         """
-        self._check_length(seq_length)
+        self._check_length(seq_length, kind)
+        prompt = self.prompts.get(kind, "")
         if batch_size < 1:
             raise InvalidInput(f"Expected a batch_size of at least 1; received {batch_size}.")
         if self.backbone is not None and self.backbone.family == "static":
             batch_size = max(batch_size, _STATIC_BATCH)
         vectors = np.empty((len(texts), self.dim), np.float32)
         starts = range(0, len(texts), _CHUNK)
-        batches = ((start, *batch) for start in starts for batch in self._batches(texts, start, batch_size, seq_length))
+        batches = (
+            (start, *batch) for start in starts for batch in self._batches(texts, start, batch_size, seq_length, prompt)
+        )
         total = sum(-(-min(_CHUNK, len(texts) - start) // batch_size) for start in starts)
         run = self._runtime(batch_size)
         for start, rows, inputs in track(batches, "Encoding texts", total) if total > 1 else batches:
@@ -152,9 +169,10 @@ class TextEncoder:
             )
         return self._runtimes[key]
 
-    def _batches(self, texts: Sequence[str], start: int, batch_size: int, seq_length: int) -> Any:
+    def _batches(self, texts: Sequence[str], start: int, batch_size: int, seq_length: int, prompt: str) -> Any:
         """Yields rows (within the chunk at `start`) and the encoder's inputs, shortest texts first."""
-        chunk = [as_utf8(text, start + row) for row, text in enumerate(texts[start : start + _CHUNK])]
+        before = prompt.encode()
+        chunk = [before + as_utf8(text, start + row) for row, text in enumerate(texts[start : start + _CHUNK])]
         tokens = self._tokenize(chunk, seq_length)
         lengths = tokens.row_lengths().numpy()
         order = np.argsort(lengths, kind="stable")
@@ -177,12 +195,24 @@ class TextEncoder:
             pieces.append(tokens[:, :seq_length])
         return tf.concat(pieces, 0)
 
-    def _check_length(self, seq_length: int) -> None:
+    def _check_length(self, seq_length: int, kind: str = "item") -> None:
         if not _SPECIAL < seq_length <= self.max_seq_length:
             raise InvalidInput(
                 f"Expected a seq_length from {_SPECIAL + 1} to {self.max_seq_length}; received {seq_length}. "
                 "Set encoder.seq_length."
             )
+        if kind in self.prompts and self._prompt_tokens(kind) + _SPECIAL >= seq_length:
+            raise InvalidInput(
+                f"Expected encoder.{kind}_prompt to leave room for a text; its {self._prompt_tokens(kind)} tokens fill "
+                f"encoder.seq_length={seq_length}. Raise encoder.seq_length, or shorten the prompt."
+            )
+
+    def _prompt_tokens(self, kind: str) -> int:
+        if kind not in self._prompt_lengths:
+            with tf.init_scope():  # also where a graph is being traced
+                tokens = self._tokenize([self.prompts[kind].encode()], self.max_seq_length)
+                self._prompt_lengths[kind] = int(tokens.row_lengths()[0])
+        return self._prompt_lengths[kind]
 
 
 def as_utf8(text: Any, position: int) -> bytes:
@@ -203,7 +233,11 @@ def as_utf8(text: Any, position: int) -> bytes:
 
 
 def load_folder(
-    folder: Path, trainable: bool = False, precision: str = "float32", cure: str = "Import the encoder again."
+    folder: Path,
+    trainable: bool = False,
+    precision: str = "float32",
+    prompts: Mapping[str, str] | None = None,
+    cure: str = IMPORT_AGAIN,
 ) -> TextEncoder:
     """Loads the encoder from a folder that `import_encoder` wrote.
 
@@ -211,6 +245,7 @@ def load_folder(
         folder: The encoder folder.
         trainable: As in `load_encoder`.
         precision: As in `load_encoder`.
+        prompts: "item" and "query"; they replace those of the folder.
         cure: What to do about a damaged folder, as the last sentence of the message.
 
     Raises:
@@ -231,6 +266,7 @@ def load_folder(
         precision=precision,
         backbone=_backbone(about.get("backbone"), folder, cure),
         recorded_hash=about["sha256"],
+        prompts={**about.get("prompts", {}), **(prompts or {})},
     )
 
 
@@ -241,13 +277,16 @@ def _backbone(values: Any, folder: Path, cure: str) -> BackboneConfig | None:
         raise InvalidInput(f"The backbone in {folder / ABOUT} is invalid: {error}. {cure}") from None
 
 
-def load_pair(handles: str, trainable: bool = False, precision: str = "float32") -> TextEncoder:
+def load_pair(
+    handles: str, trainable: bool = False, precision: str = "float32", prompts: Mapping[str, str] | None = None
+) -> TextEncoder:
     """Loads an encoder from two TF-Hub handles, and calls it once to verify it.
 
     Args:
         handles: "PREPROCESSOR|ENCODER".
         trainable: As in `load_encoder`.
         precision: As in `load_encoder`.
+        prompts: "item" and "query".
 
     Raises:
         InvalidInput: There is no SavedModel at a handle, or the two do not fit together or do not follow TF-Hub's text
@@ -258,8 +297,9 @@ def load_pair(handles: str, trainable: bool = False, precision: str = "float32")
     folders = resolve_handle(preprocessor), resolve_handle(encoder)
     digest, earlier = encoder_sha256(*folders, None), "".join(map(folder_sha256, folders))
     about: dict[str, Any] = {"trainable": trainable, "precision": precision, "recorded_hash": earlier}
+    about["prompts"] = prompts
     pair = TextEncoder(*map(str, folders), dim=0, max_seq_length=_HUB_LENGTH, hash=digest, **about)
-    inputs = pair.inputs(["a text"], 8)
+    inputs = pair.inputs(["a text"], _HUB_LENGTH if pair.prompts else 8)
     try:
         outputs = pair.encoder(inputs, training=False)
     except (ValueError, TypeError, tf.errors.OpError) as error:

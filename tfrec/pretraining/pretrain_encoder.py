@@ -13,7 +13,7 @@ from tfrec.encoders.checkpoints.resume_from import load_starting_point
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
 from tfrec.encoders.folder_layout import ENCODER_OUTPUT
 from tfrec.encoders.tokenization.learn_wordpieces import learn_word_pieces
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
+from tfrec.encoders.tokenization.vocabulary import Vocabulary, WordPieces
 from tfrec.encoders.tokenization.whole_word_masking import WholeWordMasking
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig, BertConfig, GptConfig
@@ -119,6 +119,10 @@ def _train(
         )
     masking = None
     if shape.family == "bert":
+        if not isinstance(vocabulary, WordPieces):
+            raise InvalidInput(
+                f"Masked words need a WordPiece vocabulary; {source} has another. Start from another BERT."
+            )
         masking = WholeWordMasking(vocabulary.vocabulary, options.mask_rate)
     preprocessor = vocabulary.preprocessor(min(128, shape.max_positions))
     model = LanguageModel(encoder, shape)
@@ -154,7 +158,7 @@ def _train(
 
 def _initial_encoder(
     options: PretrainingConfig, corpus: Corpus, source: str | None, partial: Path
-) -> tuple[BackboneConfig, WordPieces | BytePairs, keras.Model]:
+) -> tuple[BackboneConfig, Vocabulary, keras.Model]:
     """Config, vocabulary and model to start from."""
     dtype = "mixed_bfloat16" if options.mixed_bfloat16 else "float32"
     if source is not None:

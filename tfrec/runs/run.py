@@ -126,15 +126,14 @@ class Run:
         Raises:
             InvalidInput: The encoder differs from the one that the run was trained with.
         """
-        from tfrec.encoders import load_encoder
+        from tfrec.encoders.load import load_configured
         from tfrec.encoders.presets import PRESETS
 
         options, fine_tuned = self.config.encoder, self.stored.folder(ENCODER_FOLDER)
-        source = fine_tuned or options.name
-        encoder = load_encoder(source, precision=options.precision, tokens=options.tokens)
+        encoder = load_configured(options, fine_tuned)
         expected = self.manifest.get("encoder_hash")
-        if expected and not self._trained_with(encoder) and source in PRESETS:
-            encoder = load_encoder(source, precision=options.precision, tokens="tf-text")
+        if expected and not self._trained_with(encoder) and fine_tuned is None and options.name in PRESETS:
+            encoder = load_configured(options, tokens="tf-text")
         if expected and not self._trained_with(encoder):
             raise InvalidInput(
                 f"The encoder {options.name!r} is not the one this run was trained with (hash "

@@ -11,7 +11,8 @@ import numpy as np
 
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset, load_dataset
-from tfrec.encoders import TextEncoder, load_encoder
+from tfrec.encoders import TextEncoder
+from tfrec.encoders.load import load_configured
 from tfrec.errors import InvalidInput
 from tfrec.files import check_output_folder, write_json
 from tfrec.files.checksums import checksums
@@ -147,7 +148,7 @@ def _encoded_texts(
     """The encoder and the catalogue's text vectors, which are saved with the run; None if the model needs none."""
     if not family.reads_text(config):
         return None, None
-    encoder = load_encoder(config.encoder.name, precision=config.encoder.precision, tokens=config.encoder.tokens)
+    encoder = load_configured(config.encoder)
     if not family.reads_text_vectors(config):
         return encoder, None
     say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")

@@ -1,4 +1,4 @@
-"""DistilBERT and GPT-2 folders in Hugging Face's layout, with random weights from a seed."""
+"""Folders of several model types in Hugging Face's layout, with random weights from a seed."""
 
 import json
 
@@ -94,4 +94,51 @@ def write_gpt_folder(folder, tensors=None, config=None):
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in GPT_MERGES)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     save_file(tensors or gpt_tensors(), str(folder / "model.safetensors"))
+    return folder
+
+
+def _attention_blocks(attention, attended_norm):
+    """Names to shapes of the layers of XLM-R or MPNet."""
+    shapes, norms = {}, []
+    for at in (f"encoder.layer.{index}" for index in range(LAYERS)):
+        dense = {f"{at}.{part}": (WIDTH, WIDTH) for part in attention}
+        dense |= {f"{at}.intermediate.dense": (INNER, WIDTH), f"{at}.output.dense": (WIDTH, INNER)}
+        for name, shape in dense.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        norms += [f"{at}.{attended_norm}", f"{at}.output.LayerNorm"]
+    for name in ["embeddings.LayerNorm", *norms]:
+        shapes |= {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
+    return shapes
+
+
+def family_tensors(kind, vocab_size, seed=3):
+    """Name to array of a bare XLMRobertaModel or MPNetModel."""
+    shapes = {"embeddings.word_embeddings.weight": (vocab_size, WIDTH)}
+    shapes |= {"embeddings.position_embeddings.weight": (POSITIONS + 2, WIDTH)}
+    if kind == "mpnet":
+        attention = [f"attention.attn.{part}" for part in "qkvo"]
+        shapes |= {"encoder.relative_attention_bias.weight": (32, HEADS)}
+        return _tensors(shapes | _attention_blocks(attention, "attention.LayerNorm"), seed)
+    attention = [*(f"attention.self.{part}" for part in ("query", "key", "value")), "attention.output.dense"]
+    shapes |= {"embeddings.token_type_embeddings.weight": (1, WIDTH)}
+    return _tensors(shapes | _attention_blocks(attention, "attention.output.LayerNorm"), seed)
+
+
+def write_family_folder(folder, kind, tokenizer):
+    """A folder of XLM-R ("xlm-roberta") or MPNet ("mpnet") with the content of a tokenizer.json."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True)
+    vocab_size = len(tokenizer["model"]["vocab"])
+    sizes = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": INNER,
+    }
+    about = {"model_type": kind, "vocab_size": vocab_size, "max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
+    about |= {"type_vocab_size": 1} if kind == "xlm-roberta" else {}
+    (folder / "config.json").write_text(json.dumps({**about, **sizes, "layer_norm_eps": 1e-5}))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    save_file(family_tensors(kind, vocab_size), str(folder / "model.safetensors"))
     return folder

@@ -187,8 +187,8 @@ def test_pooling_we_do_not_have_is_refused(folder, modes):
 
 
 def test_modules_we_do_not_have_are_refused(folder):
-    sentence_transformer(folder, ["pooling_mode_mean_tokens"], "Dense")
-    refused(folder, "Dense")
+    sentence_transformer(folder, ["pooling_mode_mean_tokens"], "LSTM")
+    refused(folder, "LSTM")
 
 
 def test_an_unknown_pooling_is_refused(folder):

@@ -1,10 +1,11 @@
-"""Reads and validates Hugging Face folders of BERT, DistilBERT and GPT-2."""
+"""Reads and validates Hugging Face folders of BERT and its kin, GPT-2 and Model2Vec."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,10 +14,18 @@ import numpy as np
 
 from tfrec.encoders.checkpoints import huggingface_bert as hf_bert
 from tfrec.encoders.checkpoints import huggingface_gpt as hf_gpt
+from tfrec.encoders.checkpoints import model2vec
 from tfrec.encoders.checkpoints.safetensors_file import Tensors, read_tensors, select_tensors
+from tfrec.encoders.checkpoints.sentence_transformers import Modules, load_dense, read_modules, with_dense
 from tfrec.encoders.tokenization.tokenizer_json import FILE as TOKENIZER_FILE
 from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces, read_byte_pairs, read_word_pieces
+from tfrec.encoders.tokenization.vocabulary import (
+    UnigramPieces,
+    Vocabulary,
+    WordPieces,
+    read_byte_pairs,
+    read_word_pieces,
+)
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.errors import InvalidInput
@@ -28,6 +37,17 @@ _WEIGHTS = "model.safetensors"
 TOKENS = ("exact", "tf-text")
 """Whose tokens a WordPiece encoder gets; `read_checkpoint` explains them."""
 
+# Model type to a function that makes the config.
+_MAKERS: dict[str, Callable[[dict[str, Any], str, bool], BackboneConfig]] = {
+    "bert": hf_bert.config,
+    "distilbert": hf_bert.distil_config,
+    "xlm-roberta": hf_bert.xlm_roberta_config,
+    "mpnet": hf_bert.mpnet_config,
+    "gpt2": hf_gpt.config,
+}
+_OFFSET_POSITIONS = ("xlm-roberta", "mpnet")
+_SPARE_ROWS = 64  # multilingual BERTs with XLM-R's tokens have 35 rows that no piece uses
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -37,11 +57,13 @@ class Checkpoint:
         config: Shape and pooling of the encoder.
         tensors: Name (as in the bare model) to float32 array; exactly the tensors that `config` needs.
         vocabulary: Vocabulary of the tokeniser.
+        prompts: What is written before texts ("query", "item"), as the folder recommends.
     """
 
     config: BackboneConfig
     tensors: Tensors
-    vocabulary: WordPieces | BytePairs
+    vocabulary: Vocabulary
+    prompts: dict[str, str] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -62,12 +84,12 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "exact") -> Checkpoint:
-    """Reads and validates a Hugging Face folder of BERT, DistilBERT or GPT-2.
+    """Reads and validates a Hugging Face folder of BERT, DistilBERT, XLM-R, MPNet, GPT-2 or Model2Vec.
 
     Args:
         folder: Folder with config.json, model.safetensors, and tokenizer.json, or as older folders vocab.txt (BERT) or
-            vocab.json and merges.txt (GPT-2). If present, tokenizer_config.json (case) and modules.json and
-            1_Pooling/config.json (pooling and normalisation of sentence-transformers) are read too.
+            vocab.json and merges.txt (GPT-2). If present, tokenizer_config.json (case) and modules.json with
+            the files it names (pooling, dense modules, normalisation and prompts of sentence-transformers) too.
         pooling: "mean"; "last" (the last token); "cls" (the first token, through the pooler if the checkpoint has one
             and no sentence-transformers files); or "auto": the pooling of the sentence-transformers files, without them
             the pooler of the checkpoint, otherwise the mean (for GPT-2 the last token).
@@ -82,25 +104,48 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
     _require(folder, "config.json", _WEIGHTS)
     values = read_json(folder / "config.json")
     kind = values.get("model_type", "bert") if isinstance(values, dict) else type(values).__name__
-    if kind not in ("bert", "distilbert", "gpt2"):
+    if kind == "model2vec":
+        return _read_model2vec(folder, values, tokens)
+    if kind not in _MAKERS:
         raise InvalidInput(
-            f"{folder / 'config.json'}: expected model_type bert, distilbert or gpt2; received {kind!r}."
+            f"{folder / 'config.json'}: expected model_type {', '.join(_MAKERS)} or model2vec; received {kind!r}. "
+            "Use another encoder."
         )
     names = hf_gpt if kind == "gpt2" else hf_bert
     _require(folder, *([] if kind == "gpt2" or (folder / TOKENIZER_FILE).is_file() else ["vocab.txt"]))
     tensors = read_tensors(folder / _WEIGHTS, names.rename)
-    config = _config(folder, values, kind, pooling, "pooler.dense.weight" in tensors)
+    if kind in _OFFSET_POSITIONS:
+        tensors = hf_bert.without_unused(tensors, values)
+    default = "last" if kind == "gpt2" else "pooler" if "pooler.dense.weight" in tensors else "mean"
+    modules = read_modules(folder, pooling, default)
+    config = _config(folder, values, kind, modules)
     tensors = select_tensors(tensors, names.expected_shapes(config), names.HEADS, folder / _WEIGHTS)
-    vocabulary = read_byte_pairs(folder) if kind == "gpt2" else _word_pieces(folder, tokens)
+    config, dense = with_dense(config, modules.dense)
+    vocabulary = read_byte_pairs(folder) if kind == "gpt2" else _vocabulary(folder, tokens)
+    spare = _SPARE_ROWS if isinstance(vocabulary, UnigramPieces) else 0
+    _check_vocabulary(len(vocabulary), config.vocab_size, folder, spare)
+    return Checkpoint(config, {**tensors, **dense}, vocabulary, modules.prompts)
+
+
+def _read_model2vec(folder: Path, values: dict[str, Any], tokens: str) -> Checkpoint:
+    _require(folder, TOKENIZER_FILE)
+    tensors = model2vec.token_table(read_tensors(folder / _WEIGHTS, model2vec.rename))
+    config = model2vec.config(values, tensors)
+    tensors = select_tensors(tensors, model2vec.expected_shapes(config), model2vec.HEADS, folder / _WEIGHTS)
+    vocabulary = model2vec.without_frame(_vocabulary(folder, tokens))
     _check_vocabulary(len(vocabulary), config.vocab_size, folder)
     return Checkpoint(config, tensors, vocabulary)
 
 
-def _word_pieces(folder: Path, tokens: str) -> WordPieces:
+def _vocabulary(folder: Path, tokens: str) -> WordPieces | UnigramPieces:
     if tokens not in TOKENS:
         raise InvalidInput(f"Expected tokens {' or '.join(TOKENS)}; received {tokens!r}.")
     exact = read_tokenizer_json(folder) if (folder / TOKENIZER_FILE).is_file() else read_word_pieces(folder)
-    return exact if tokens == "exact" else replace(exact, rules=None)
+    if tokens == "exact":
+        return exact
+    if not isinstance(exact, WordPieces):
+        raise InvalidInput(f"Only WordPiece encoders have the tokens of tf-text; {folder} has others. Use exact.")
+    return replace(exact, rules=None)
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
@@ -117,10 +162,11 @@ def load_weights(model: keras.Model, config: BackboneConfig, tensors: Tensors) -
         tensors: Name to array, as in `Checkpoint`.
     """
     _names(config).load(model, config, tensors)
+    load_dense(model, tensors)
 
 
 def _names(config: BackboneConfig) -> ModuleType:
-    return hf_gpt if config.family == "gpt" else hf_bert
+    return {"gpt": hf_gpt, "static": model2vec}.get(config.family, hf_bert)
 
 
 def _require(folder: Path, *names: str) -> None:
@@ -145,17 +191,15 @@ def _require(folder: Path, *names: str) -> None:
     raise InvalidInput(f"{folder} has no {' and no '.join(missing)}; found {present}. {advice}")
 
 
-def _config(folder: Path, values: dict[str, Any], kind: str, pooling: str, has_pooler: bool) -> BackboneConfig:
+def _config(folder: Path, values: dict[str, Any], kind: str, modules: Modules) -> BackboneConfig:
     path = folder / "config.json"
     if values.get("position_embedding_type", "absolute") != "absolute":
         raise InvalidInput(f"{path}: expected absolute positions; received {values['position_embedding_type']!r}.")
     if kind == "distilbert" and values.get("sinusoidal_pos_embds"):
         raise InvalidInput(f"{path}: expected learned positions; sinusoidal_pos_embds is set.")
-    default = "last" if kind == "gpt2" else "pooler" if has_pooler else "mean"
-    pooled, normalise = _pooling(folder, pooling, default)
-    make: Any = {"bert": hf_bert.config, "distilbert": hf_bert.distil_config, "gpt2": hf_gpt.config}[kind]
+    make = _MAKERS[kind]
     try:
-        config: BackboneConfig = make(values, pooled, normalise)
+        config: BackboneConfig = make(values, modules.pooling, modules.normalise)
     except KeyError as error:
         raise InvalidInput(
             f"{path} has no {error.args[0]!r}. Use the config.json that came with the weights."
@@ -167,38 +211,9 @@ def _config(folder: Path, values: dict[str, Any], kind: str, pooling: str, has_p
     return config
 
 
-def _pooling(folder: Path, requested: str, default: str) -> tuple[str, bool]:
-    """The pooling, and whether the sentence-transformers modules normalise the result."""
-    if requested not in ("auto", "mean", "cls", "last"):
-        raise InvalidInput(f"Expected pooling auto, mean, cls or last; received {requested!r}.")
-    path = folder / "modules.json"
-    modules = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in read_json(path)] if path.is_file() else []
-    extra = [module for module in modules if module not in ("Transformer", "Pooling", "Normalize")]
-    if extra:
-        raise InvalidInput(f"{path} has {', '.join(extra)} after the pooling, which is not supported.")
-    normalise = "Normalize" in modules
-    pooling_file = folder / "1_Pooling" / "config.json"
-    if not pooling_file.is_file():
-        explicit = default if requested == "cls" and default == "pooler" else requested
-        return (default if requested == "auto" else explicit), normalise
-    if requested != "auto":
-        return requested, normalise
-    modes = [name for name, on in read_json(pooling_file).items() if name.startswith("pooling_mode_") and on]
-    known = {
-        "pooling_mode_mean_tokens": "mean",
-        "pooling_mode_cls_token": "cls",
-        "pooling_mode_lasttoken": "last",
-    }
-    if len(modes) != 1 or modes[0] not in known:
-        raise InvalidInput(
-            f"{pooling_file} has the modes {modes}; expected one of {', '.join(known)}. Choose one with --pooling."
-        )
-    return known[modes[0]], normalise
-
-
-def _check_vocabulary(pieces: int, rows: int, folder: Path) -> None:
+def _check_vocabulary(pieces: int, rows: int, folder: Path, spare: int = 0) -> None:
     """The embedding may have more rows than the vocabulary only if it was padded to a round number for speed."""
-    if pieces == rows or any(-(-pieces // step) * step == rows for step in (8, 16, 32, 64, 128)):
+    if pieces <= rows <= pieces + spare or any(-(-pieces // step) * step == rows for step in (8, 16, 32, 64, 128)):
         return
     raise InvalidInput(
         f"{folder}: the vocabulary has {pieces} word pieces, but the embedding has {rows} rows. Use files of one model."

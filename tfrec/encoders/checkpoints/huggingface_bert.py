@@ -1,7 +1,8 @@
-"""Maps Hugging Face's configs and tensor names of BERT and DistilBERT to ours."""
+"""Maps Hugging Face's configs and tensor names of BERT, DistilBERT, XLM-R and MPNet to ours."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tfrec.encoders.transformers.config import BackboneConfig, BertConfig
 from tfrec.keras import keras
 
 # Name prefixes of tensors that belong to a task head, not to the encoder.
-HEADS = ("cls.", "pooler.", "classifier.", "pre_classifier.", "qa_outputs.", "vocab_")
+HEADS = ("cls.", "pooler.", "classifier.", "pre_classifier.", "qa_outputs.", "vocab_", "lm_head.")
 
 # DistilBERT's names to BERT's.
 _DISTIL = {
@@ -28,6 +29,18 @@ _DISTIL = {
     "LayerNorm.beta": "LayerNorm.bias",
 }
 
+# MPNet's names to BERT's.
+_MPNET = {
+    ".attention.attn.q.": ".attention.self.query.",
+    ".attention.attn.k.": ".attention.self.key.",
+    ".attention.attn.v.": ".attention.self.value.",
+    ".attention.attn.o.": ".attention.output.dense.",
+    ".attention.LayerNorm.": ".attention.output.LayerNorm.",
+}
+_RELATIVE = "encoder.relative_attention_bias.weight"
+_POSITION = "embeddings.position_embeddings.weight"
+_PREFIXES = ("bert.", "distilbert.", "roberta.", "mpnet.")
+
 
 def rename(name: str) -> str | None:
     """The name in a current, bare BertModel; None for the position ids that some versions saved.
@@ -38,8 +51,9 @@ def rename(name: str) -> str | None:
     """
     if name.endswith("position_ids"):
         return None
-    name = name.removeprefix("bert.").removeprefix("distilbert.")
-    for theirs, ours in _DISTIL.items():
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    for theirs, ours in {**_DISTIL, **_MPNET}.items():
         name = name.replace(theirs, ours)
     return name
 
@@ -87,6 +101,32 @@ def distil_config(values: dict[str, Any], pooling: str, normalise: bool) -> Bert
     )
 
 
+def xlm_roberta_config(values: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The config of XLM-R: a BERT whose first positions, up to that of padding, are not used.
+
+    Arguments and errors as in `config`.
+    """
+    bert = config(values, pooling, normalise)
+    return replace(bert, max_positions=bert.max_positions - unused_positions(values))
+
+
+def mpnet_config(values: dict[str, Any], pooling: str, normalise: bool) -> BertConfig:
+    """The config of MPNet: XLM-R's positions, relative positions, and no segment types. Arguments as in `config`."""
+    buckets = int(values.get("relative_attention_num_buckets", 32))
+    return replace(xlm_roberta_config(values, pooling, normalise), types=0, relative_buckets=buckets)
+
+
+def unused_positions(values: dict[str, Any]) -> int:
+    """The number of rows at the start of the position table of XLM-R and MPNet that no text uses."""
+    return int(values.get("pad_token_id", 1)) + 1
+
+
+def without_unused(tensors: dict[str, np.ndarray], values: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The tensors with the position table cut to the rows in use."""
+    table = tensors.get(_POSITION)
+    return tensors if table is None else {**tensors, _POSITION: table[unused_positions(values) :]}
+
+
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
     """Name to shape of every tensor in a checkpoint with this config."""
     width, inner = config.width, config.inner_width
@@ -96,6 +136,8 @@ def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:
     }
     if config.types:
         shapes["embeddings.token_type_embeddings.weight"] = (config.types, width)
+    if config.relative_buckets:
+        shapes[_RELATIVE] = (config.relative_buckets, config.heads)
     dense: list[tuple[str, int, int]] = []
     norms = ["embeddings.LayerNorm"]
     for prefix in (f"encoder.layer.{index}" for index in range(config.layers)):
@@ -122,6 +164,8 @@ def load(model: keras.Model, config: BackboneConfig, tensors: Tensors) -> None:
     _norm(embeddings.norm, tensors, "embeddings.LayerNorm")
     for index in range(config.layers):
         block, prefix = model.get_layer(f"layer_{index}"), f"encoder.layer.{index}"
+        if block.relative is not None:  # one table for all layers in a checkpoint, one for each here
+            block.relative.assign(tensors[_RELATIVE])
         parts = [f"{prefix}.attention.self.{part}" for part in ("query", "key", "value")]
         block.qkv.kernel.assign(np.concatenate([tensors[f"{part}.weight"] for part in parts]).T)
         block.qkv.bias.assign(np.concatenate([tensors[f"{part}.bias"] for part in parts]))

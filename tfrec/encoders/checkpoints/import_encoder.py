@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
@@ -27,7 +28,7 @@ def import_encoder(
     (dim, max_seq_length, pooling, normalised, backbone, sha256, source).
 
     Args:
-        source: A preset ("minilm-l6"), a Hugging Face folder of BERT, DistilBERT or GPT-2 (config.json,
+        source: A preset ("minilm-l6"), a Hugging Face folder that `read_checkpoint` takes (config.json,
             model.safetensors and the tokeniser), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
             are copied.
         out: Folder to write, atomically.
@@ -60,7 +61,8 @@ def import_encoder(
     config = checkpoint.config
     say(f"Converting {name}: {config.layers} layers of width {config.width}")
     model, digest = checkpoint.model(), checkpoint.sha256
-    save_encoder(out, config, checkpoint.vocabulary, model, source=_last_parts(name), sha256=digest, force=force)
+    about: dict[str, Any] = {"source": _last_parts(name), "sha256": digest, "prompts": checkpoint.prompts}
+    save_encoder(out, config, checkpoint.vocabulary, model, **about, force=force)
     return out
 
 

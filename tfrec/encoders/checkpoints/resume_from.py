@@ -9,7 +9,7 @@ from tfrec.encoders.checkpoints.save_fine_tuned import trainable_model
 from tfrec.encoders.folder_layout import ABOUT, VOCABULARY
 from tfrec.encoders.presets import PRESETS
 from tfrec.encoders.text_encoder import load_folder
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces, vocabulary_from_dict
+from tfrec.encoders.tokenization.vocabulary import Vocabulary, vocabulary_from_dict
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.errors import InvalidInput
@@ -17,9 +17,7 @@ from tfrec.files import read_json
 from tfrec.keras import keras
 
 
-def load_starting_point(
-    source: str, dtype: str = "float32"
-) -> tuple[BackboneConfig, WordPieces | BytePairs, keras.Model]:
+def load_starting_point(source: str, dtype: str = "float32") -> tuple[BackboneConfig, Vocabulary, keras.Model]:
     """Loads an encoder for further training.
 
     Args:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR, VOCABULARY
 from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
+from tfrec.encoders.tokenization.vocabulary import Vocabulary
 from tfrec.encoders.transformers.config import BackboneConfig, config_to_dict
 from tfrec.files import atomic_folder, write_json
 from tfrec.files.checksums import checksums
@@ -25,11 +25,12 @@ from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
 def save_encoder(
     out: Path,
     config: BackboneConfig,
-    vocabulary: WordPieces | BytePairs,
+    vocabulary: Vocabulary,
     model: keras.Model,
     *,
     source: str,
     sha256: str | None = None,
+    prompts: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> None:
@@ -42,6 +43,7 @@ def save_encoder(
         model: A model made by `build_backbone(config)`, with its weights.
         source: Where the encoder comes from; recorded in the metadata.
         sha256: Hash of everything that determines the vectors. None computes it from the weights.
+        prompts: What is written before texts, "query" and "item", unless the configuration says otherwise.
         extra: File name to content of further JSON files to write.
         force: Whether to replace an existing `out`.
 
@@ -49,7 +51,7 @@ def save_encoder(
         InvalidInput: `out` exists and `force` is false.
     """
     preprocessor = vocabulary.preprocessor(min(DEFAULT_LENGTH, config.max_positions))
-    about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source)
+    about = about_encoder(config, sha256 or _sha256(config, vocabulary, model), source, prompts)
     with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         save_pair(preprocessor, model, work)
         for name, value in {VOCABULARY: vocabulary.to_dict(), **(extra or {})}.items():
@@ -57,24 +59,28 @@ def save_encoder(
         write_json(work / ABOUT, about | {FILES: checksums(work)})
 
 
-def about_encoder(config: BackboneConfig, sha256: str, source: str) -> dict[str, Any]:
+def about_encoder(
+    config: BackboneConfig, sha256: str, source: str, prompts: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The metadata of an encoder folder, the content of `tfrec_encoder.json`.
 
     Args:
         config: Shape of the encoder.
         sha256: Hash of everything that determines the vectors.
         source: Where the encoder comes from.
+        prompts: As in `save_encoder`.
     """
-    about: dict[str, Any] = {"dim": config.width, "max_seq_length": config.max_positions, "pooling": config.pooling}
+    about: dict[str, Any] = {"dim": config.dim, "max_seq_length": config.max_positions, "pooling": config.pooling}
     return about | {
         "normalised": config.normalise,
         "backbone": config_to_dict(config),
         "sha256": sha256,
         "source": source,
+        **({"prompts": dict(prompts)} if prompts else {}),
     }
 
 
-def _sha256(config: BackboneConfig, vocabulary: WordPieces | BytePairs, model: keras.Model) -> str:
+def _sha256(config: BackboneConfig, vocabulary: Vocabulary, model: keras.Model) -> str:
     digest = hashlib.sha256(json.dumps({**config_to_dict(config), **vocabulary.to_dict()}, sort_keys=True).encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())

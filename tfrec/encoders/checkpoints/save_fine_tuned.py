@@ -53,6 +53,7 @@ def save_tuned(
     model: keras.Model,
     *,
     source: str,
+    config: BackboneConfig | None = None,
     extra: dict[str, Any] | None = None,
     force: bool = False,
 ) -> None:
@@ -61,17 +62,18 @@ def save_tuned(
     Args:
         out: The folder.
         encoder: The encoder whose preprocessor is copied.
-        model: A float32 model with the config `encoder.backbone`.
+        model: A float32 model.
         source: Where the encoder comes from; recorded in the metadata.
+        config: Shape of the model. None: `encoder.backbone`.
         extra: File name to content of further JSON files to write.
         force: Whether to replace an existing `out`.
     """
-    config = encoder.backbone
+    config = config or encoder.backbone
     assert config is not None
-    digest = hashlib.sha256(encoder.weights_hash.encode())
+    digest = hashlib.sha256(f"{encoder.weights_hash}{config.cut or ''}".encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
-    about = about_encoder(config, digest.hexdigest(), source)
+    about = about_encoder(config, digest.hexdigest(), source, encoder.prompts)
     vocabulary = Path(encoder.encoder_handle).parent / VOCABULARY
     with atomic_folder(out, ENCODER_OUTPUT, force) as work:
         shutil.copytree(encoder.preprocessor_handle, work / PREPROCESSOR)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec.encoders.tokenization.vocabulary import BytePairs, WordPieces
+from tfrec.encoders.tokenization.vocabulary import Vocabulary
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.errors import InvalidInput
@@ -32,7 +32,7 @@ class Student:
     """
 
     config: BackboneConfig
-    vocabulary: WordPieces | BytePairs
+    vocabulary: Vocabulary
     model: keras.Model
 
     @cached_property

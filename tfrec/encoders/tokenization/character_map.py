@@ -37,11 +37,19 @@ def compile_character_map(strings: Mapping[int, str]) -> bytes:
                 node = node.setdefault(byte, {})
             node[last] = values[text]
     zero = values[strings[0]] if 0 in strings else 0
-    return _flatbuffer(_double_array(tree, list(values.values())), zero, bytes(pool))
+    return _flatbuffer(double_array(tree, list(values.values())), zero, bytes(pool))
 
 
-def _double_array(tree: dict[int, Any], values: list[int]) -> np.ndarray:
-    """The trie as uint32 units. Equal values and equal subtrees are stored once."""
+def double_array(tree: dict[int, Any], values: list[int]) -> np.ndarray:
+    """A trie in the layout of darts-clone. Equal values and equal subtrees are stored once.
+
+    Args:
+        tree: Byte to subtree or, for the last byte of a character, to its value.
+        values: All values.
+
+    Returns:
+        uint32 units.
+    """
     slot_of = {value: 2 * _ROOT + place for place, value in enumerate(values)}
     units = [0] * (-(-(2 * _ROOT + len(values)) // 64) * 64)
     for value, slot in slot_of.items():

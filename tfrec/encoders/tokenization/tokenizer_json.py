@@ -7,7 +7,7 @@ from typing import Any
 
 from tfrec.encoders.tokenization.bert_characters import BertNormalisation
 from tfrec.encoders.tokenization.frame import Frame
-from tfrec.encoders.tokenization.vocabulary import WordPieces
+from tfrec.encoders.tokenization.vocabulary import UnigramPieces, WordPieces
 from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
@@ -16,7 +16,7 @@ FILE = "tokenizer.json"
 _PADS = ("[PAD]", "<pad>")
 
 
-def read_tokenizer_json(folder: Path) -> WordPieces:
+def read_tokenizer_json(folder: Path) -> WordPieces | UnigramPieces:
     """Reads the tokeniser of a Hugging Face folder from its tokenizer.json.
 
     Raises:
@@ -36,12 +36,14 @@ class _TokenizerFile:
         self.path, self.content, self.model = path, content, content["model"]
         self.added: list[dict[str, Any]] = content.get("added_tokens") or []
 
-    def vocabulary(self) -> WordPieces:
+    def vocabulary(self) -> WordPieces | UnigramPieces:
         """The vocabulary with its rules."""
         kind = self.model.get("type")
         if kind == "WordPiece":
             return self._word_pieces()
-        raise self._refuse("model", kind, "WordPiece")
+        if kind == "Unigram":
+            return self._unigram()
+        raise self._refuse("model", kind, "WordPiece", "Unigram")
 
     def _word_pieces(self) -> WordPieces:
         tokens = self._tokens(self.model["vocab"])
@@ -64,6 +66,37 @@ class _TokenizerFile:
             max_characters=self.model["max_input_chars_per_word"],
         )
         return WordPieces(tokens, lower, rules)
+
+    def _unigram(self) -> UnigramPieces:
+        if self.model.get("byte_fallback"):
+            raise self._refuse("model.byte_fallback", True, "false")
+        self._refuse_added_words()
+        for part in self._parts("pre_tokenizer", "pretokenizers"):
+            if part["type"] not in ("WhitespaceSplit", "Metaspace") or part.get("prepend_scheme") in ("first", "never"):
+                raise self._refuse("pre_tokenizer", part, "WhitespaceSplit and Metaspace")
+        charsmap = ""
+        for part in self._parts("normalizer", "normalizers"):
+            if part["type"] == "Precompiled":
+                charsmap = part["precompiled_charsmap"] or ""
+            elif (
+                part["type"] != "Replace" or part["pattern"] != {"Regex": " {2,}"} or part["content"] not in (" ", "▁")
+            ):
+                raise self._refuse("normalizer", part["type"], "Precompiled")
+        pieces = [(str(piece), float(score)) for piece, score in self.model["vocab"]]
+        names = [piece for piece, _ in pieces]
+        added = sorted((token["id"], token["content"]) for token in self.added if token["content"] not in set(names))
+        pieces += [(content, 0.0) for _, content in added]
+        tokens = [piece for piece, _ in pieces]
+        if [number for number, _ in added] != list(range(len(names), len(tokens))) or len(set(tokens)) < len(tokens):
+            raise InvalidInput(f"{self.path} does not number its tokens 0, 1, 2, …. Download it again.")
+        special = tuple(token["content"] for token in self.added)
+        return UnigramPieces(pieces, int(self.model["unk_id"]), special, charsmap, self._frame(tokens))
+
+    def _parts(self, part: str, several: str) -> list[dict[str, Any]]:
+        """The parts of a Sequence, or the only part."""
+        values = self.content.get(part)
+        parts: list[dict[str, Any]] = [] if values is None else values.get(several, [values])
+        return parts
 
     def _tokens(self, ids: dict[str, int]) -> list[str]:
         """All tokens by id, with those that were added to the model."""

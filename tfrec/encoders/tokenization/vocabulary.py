@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,50 @@ class BytePairs:
         return GptPreprocessor(self.vocabulary, self.merges, seq_length)
 
 
-def vocabulary_from_dict(about: dict[str, Any]) -> WordPieces | BytePairs:
+@dataclass(frozen=True)
+class UnigramPieces:
+    """A Unigram vocabulary of SentencePiece.
+
+    Args:
+        pieces: Pieces and their log-probabilities by id.
+        unknown: Id of the unknown piece.
+        special: Pieces that a text never gives.
+        charsmap: SentencePiece's compiled normalisation, in base64; "" for none.
+        frame: The tokens around a text.
+        drop_unknown: Whether what the pieces cannot spell gives no token at all, as in Model2Vec.
+    """
+
+    pieces: list[tuple[str, float]]
+    unknown: int
+    special: tuple[str, ...]
+    charsmap: str
+    frame: Frame
+    drop_unknown: bool = False
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, for JSON and for hashing."""
+        return {"unigram": asdict(self)}
+
+    def preprocessor(self, seq_length: int) -> Any:
+        """A `UnigramPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
+        from tfrec.encoders.tokenization.unigram import UnigramPreprocessor
+
+        return UnigramPreprocessor(self, seq_length)
+
+
+Vocabulary = WordPieces | BytePairs | UnigramPieces
+
+
+def vocabulary_from_dict(about: dict[str, Any]) -> Vocabulary:
     """The vocabulary from the output of `to_dict`, also after it was written as JSON."""
+    if "unigram" in about:
+        fields = about["unigram"]
+        pieces = [(piece, score) for piece, score in fields["pieces"]]
+        frame, special = Frame.from_dict(fields["frame"]), tuple(fields["special"])
+        return UnigramPieces(**{**fields, "pieces": pieces, "frame": frame, "special": special})
     if "merges" in about:
         return BytePairs(about["vocabulary"], [(left, right) for left, right in about["merges"]])
     rules = WordPieceRules.from_dict(about["rules"]) if "rules" in about else None

@@ -73,7 +73,8 @@ def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Mode
     if config.family == "gpt":
         norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="norm", dtype=policy)
     widen = keras.layers.Activation("linear", name="float32", dtype="float32")
-    pooling = Pooling(config.width, config.pooling, config.normalise, name="pooling", dtype="float32")
+    after = (config.normalise, config.dense, config.cut)
+    pooling = Pooling(config.width, config.pooling, *after, name="pooling", dtype="float32")
 
     # === Functional model ===
     inputs = {

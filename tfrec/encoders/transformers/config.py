@@ -15,7 +15,7 @@ SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 51
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 
-_LATER = {"head_width": 0, "weights": "float32"}
+_LATER = {"head_width": 0, "weights": "float32", "dense": (), "relative_buckets": 0, "cut": 0}
 
 Pool = Literal["mean", "cls", "pooler", "last"]
 
@@ -42,6 +42,9 @@ class BackboneConfig:
         head_width: int. Width of a head; 0 for `width / heads`.
         weights: How the token tables and matrices are stored: "float32", "bfloat16" or "int8". The two small forms are
             for use only, not for training.
+        dense: Width, activation ("linear", "tanh" or "relu") and use of a bias of each dense layer after the pooling.
+        relative_buckets: int. Buckets of relative positions that bias the attention, 32 in MPNet; 0 for none.
+        cut: int. Number of leading values of the vector to keep, before it is scaled; 0 keeps all.
 
     Raises:
         InvalidInput: A size below 1, a width that is not a multiple of the heads, an unknown activation, pooling or
@@ -63,6 +66,9 @@ class BackboneConfig:
     normalise: bool = False
     head_width: int = 0
     weights: str = "float32"
+    dense: tuple[tuple[int, str, bool], ...] = ()
+    relative_buckets: int = 0
+    cut: int = 0
 
     family: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]]
@@ -82,11 +88,23 @@ class BackboneConfig:
             )
         if self.weights not in WEIGHTS:
             raise InvalidInput(f"Expected weights {', '.join(WEIGHTS)}; received {self.weights!r}.")
+        object.__setattr__(self, "dense", tuple((width, name, bias) for width, name, bias in self.dense))
+        if not 0 <= self.cut <= self._pooled_width:
+            raise InvalidInput(f"Expected a dim from 1 to {self._pooled_width}; received {self.cut}. Set encoder.dim.")
 
     @property
     def attention_width(self) -> int:
         """Width of all heads together."""
         return self.heads * (self.head_width or self.width // self.heads)
+
+    @property
+    def _pooled_width(self) -> int:
+        return self.dense[-1][0] if self.dense else self.width
+
+    @property
+    def dim(self) -> int:
+        """Width of the pooled vector, after dense layers and cutting."""
+        return self.cut or self._pooled_width
 
     @classmethod
     def of_size(cls, size: str, vocab_size: int, **values: Any) -> Self:

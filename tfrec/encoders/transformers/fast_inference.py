@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.layers import HIDDEN
+from tfrec.encoders.transformers.relative_positions import relative_bias
 from tfrec.encoders.transformers.static import StaticInference
 from tfrec.keras import keras
 
@@ -76,7 +77,8 @@ class Inference:
         dense = {name: getattr(block, name) for name in ("attention_out", "inner", "outer")}
         products = {name: self._constants(layer.kernel.numpy(), layer.bias.numpy()) for name, layer in dense.items()}
         norms = {name: _norm(getattr(block, name)) for name in ("attention_norm", "norm")}
-        return {"qkv": self._constants(kernel, bias), **products, **norms}
+        relative = None if block.relative is None else tf.constant(block.relative.numpy())
+        return {"qkv": self._constants(kernel, bias), "relative": relative, **products, **norms}
 
     def _constants(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(kernel, self.dtype), tf.cast(bias, self.dtype)
@@ -114,6 +116,8 @@ class Inference:
 
     def _layer(self, rows: tf.Tensor, block: dict[str, Any], batch: Any, length: Any, bias: tf.Tensor) -> tf.Tensor:
         inputs = self._normalise(rows, block["attention_norm"]) if self.pre_norm else rows
+        if block["relative"] is not None:
+            bias += tf.cast(relative_bias(block["relative"], length, self.config.max_positions), self.dtype)
         rows += _product(self._attend(_product(inputs, block["qkv"]), batch, length, bias), block["attention_out"])
         if not self.pre_norm:
             rows = self._normalise(rows, block["attention_norm"])
@@ -155,7 +159,7 @@ class Inference:
             pooled = hidden[:, 0]
             if self.dense is not None:
                 pooled = tf.tanh(tf.matmul(pooled, self.dense[0]) + self.dense[1])
-        return tf.nn.l2_normalize(pooled, axis=-1) if self.config.normalise else pooled
+        return self.pooling.finish(pooled)
 
 
 def _norm(layer: Any) -> tuple[tf.Tensor, tf.Tensor]:

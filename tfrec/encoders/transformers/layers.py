@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
+from tfrec.encoders.transformers.relative_positions import relative_bias
 from tfrec.encoders.transformers.small_weights import SmallDense, SmallEmbedding
 from tfrec.keras import keras
 
@@ -152,6 +153,10 @@ class Block(BackboneLayer):
     def __init__(self, config: BackboneConfig, index: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.index, self.pre_norm = index, config.family == "gpt"
+        self.relative: Any = None
+        if config.relative_buckets:
+            shape = [config.relative_buckets, config.heads]
+            self.relative = self.add_weight("relative", shape, initializer=_initializer())
         self.qkv = self._dense(3 * config.attention_width, "qkv")
         self.attention_out = self._dense(config.width, "attention_out")
         self.attention_norm = self._norm("attention_norm")
@@ -181,6 +186,8 @@ class Block(BackboneLayer):
         split = tf.reshape(self.qkv(hidden), [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query, key, transpose_b=True) * (width // heads) ** -0.5
+        if self.relative is not None:
+            scores += tf.cast(relative_bias(self.relative, length, self.config.max_positions), scores.dtype)
         visible = tf.cast(mask_ids, scores.dtype)[:, None, None, :]
         if self.pre_norm:
             visible *= tf.linalg.band_part(tf.ones([length, length], scores.dtype), -1, 0)
@@ -200,13 +207,15 @@ class Pooling(keras.layers.Layer):
         width: int. Width of the vectors.
         pooling: "mean", "last", "cls" or "pooler", as in `BackboneConfig`.
         normalise: Whether to scale the result to unit length; zeros stay zeros.
+        dense: Width, activation and use of a bias of dense layers that follow, as in `BackboneConfig`.
+        cut: int. Number of leading values to keep, before scaling; 0 keeps all.
 
     Call arguments:
         hidden: float32 `[batch, length, width]`.
         mask_ids: int32 `[batch, length]`, 1 for real tokens, padded on the right.
 
     Returns:
-        float32 `[batch, width]`. With "mean" or "last", a row with only padding gives zeros.
+        float32 `[batch, dim]`. With "mean" or "last", a row with only padding pools to zeros.
 
     Example:
         >>> hidden = tf.constant([[[3.0, 0.0], [1.0, 2.0], [9.0, 9.0]]])
@@ -214,9 +223,22 @@ class Pooling(keras.layers.Layer):
         array([[2., 1.]], dtype=float32)
     """
 
-    def __init__(self, width: int, pooling: str, normalise: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int,
+        pooling: str,
+        normalise: bool,
+        dense: Sequence[tuple[int, str, bool]] = (),
+        cut: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.width, self.pooling, self.normalise = width, pooling, normalise
+        self.width, self.pooling, self.normalise, self.cut = width, pooling, normalise, cut
+        self.dense_options = [list(options) for options in dense]
+        self.after = [
+            keras.layers.Dense(size, activation=name, use_bias=bias, name=f"dense_{place}")
+            for place, (size, name, bias) in enumerate(dense)
+        ]
         self.dense = keras.layers.Dense(width, activation="tanh", name="dense") if pooling == "pooler" else None
 
     def call(self, hidden: tf.Tensor, mask_ids: tf.Tensor) -> tf.Tensor:
@@ -229,8 +251,16 @@ class Pooling(keras.layers.Layer):
             pooled = tf.reduce_sum(hidden * tf.one_hot(last, tf.shape(hidden)[1], dtype=hidden.dtype)[..., None], 1)
         else:
             pooled = hidden[:, 0] if self.dense is None else self.dense(hidden[:, 0])
+        return self.finish(pooled)
+
+    def finish(self, pooled: tf.Tensor) -> tf.Tensor:
+        """What follows the pooling: dense layers, cutting and scaling, float32 `[batch, width]` → `[batch, dim]`."""
+        for layer in self.after:
+            pooled = layer(pooled)
+        pooled = pooled[:, : self.cut] if self.cut else pooled
         return tf.nn.l2_normalize(pooled, axis=-1) if self.normalise else pooled
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, for `from_config`."""
-        return {**super().get_config(), "width": self.width, "pooling": self.pooling, "normalise": self.normalise}
+        own = {"width": self.width, "pooling": self.pooling, "normalise": self.normalise}
+        return {**super().get_config(), **own, "dense": self.dense_options, "cut": self.cut}

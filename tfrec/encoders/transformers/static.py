@@ -55,12 +55,15 @@ class StaticInference:
 
     def __init__(self, model: keras.Model, config: BackboneConfig) -> None:
         self.word, self.normalise = tf.constant(model.get_layer("embeddings").word.embeddings.numpy()), config.normalise
+        self.finish = model.get_layer("pooling").finish if config.dense or config.cut else None
 
     def __call__(self, word_ids: tf.Tensor, mask: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         """See the class."""
         real = mask > 0
         rows = tf.cast(tf.where(real)[:, 0], tf.int32)
         sums = tf.sparse.segment_sum(self.word, tf.boolean_mask(word_ids, real), rows, num_segments=tf.shape(mask)[0])
+        if self.finish is not None:
+            return self.finish(sums / tf.maximum(tf.reduce_sum(tf.cast(mask, tf.float32), 1, keepdims=True), 1.0))
         if self.normalise:
             return tf.nn.l2_normalize(sums, axis=-1)
         return sums / tf.maximum(tf.reduce_sum(tf.cast(mask, tf.float32), 1, keepdims=True), 1.0)

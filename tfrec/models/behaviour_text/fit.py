@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.encoders import load_encoder
+from tfrec.encoders.load import load_configured
 from tfrec.files.stored_folder import read_arrays
 from tfrec.models.behaviour_text.input_pipeline import Batches, TrainingExamples
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
@@ -77,7 +77,7 @@ class _Fit:
 
     def _build(self) -> BehaviourTextModel:
         head = self.config.model.head
-        encoder = load_encoder(self.config.encoder.name, tokens=self.config.encoder.tokens)
+        encoder = load_configured(self.config.encoder)
         return build_behaviour_text_model(encoder, head, self.dataset.texts, self.config)
 
     def _sync_weights(self) -> None:

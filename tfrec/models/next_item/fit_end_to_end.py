@@ -11,8 +11,9 @@ import numpy as np
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.encoders import TextEncoder, load_encoder
+from tfrec.encoders import TextEncoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
+from tfrec.encoders.load import load_configured
 from tfrec.encoders.microbatched_encoder import MicrobatchedEncoder
 from tfrec.encoders.tokenization.token_table import TokenTable
 from tfrec.encoders.transformers.lora import add_lora, merge_lora
@@ -85,7 +86,7 @@ def fit_end_to_end(
     merged = merge_lora(microbatched_encoder.model, microbatched_encoder.config)
     source = f"{Path(config.encoder.name).name}, tuned"
     save_tuned(folder, encoder, merged, source=source, force=True)  # over that of an interrupted attempt of this run
-    tuned = load_encoder(folder, precision=config.encoder.precision)
+    tuned = load_configured(config.encoder, folder)
     vectors = tuned.encode(dataset.texts, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
     np.save(workdir / TEXT_VECTORS_FILE, vectors)

@@ -1,0 +1,88 @@
+"""XLM-R and MPNet against hidden states of `transformers` for the same random weights; Model2Vec against a mean.
+
+`python benchmarks/encode_parity.py --golden` writes golden_states.json.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose
+from safetensors.numpy import save_file
+
+from tests.encoders.checkpoints.random_checkpoints import write_family_folder
+from tests.encoders.tokenization.tokenizer_files import bert_tokenizer, unigram_tokenizer, write_tokenizer
+from tfrec.encoders.checkpoints.huggingface import read_checkpoint
+from tfrec.encoders.transformers.fast_inference import build_inference
+from tfrec.errors import InvalidInput
+
+GOLDEN = Path(__file__).with_name("golden_states.json")
+TOKENIZERS = {"xlm-roberta": unigram_tokenizer, "mpnet": bert_tokenizer}
+
+
+@pytest.fixture(scope="module", params=TOKENIZERS)
+def family(request, tmp_path_factory):
+    """A checkpoint, its model, and what transformers computes."""
+    folder = tmp_path_factory.mktemp("families") / request.param
+    checkpoint = read_checkpoint(write_family_folder(folder, request.param, TOKENIZERS[request.param]()))
+    return checkpoint, checkpoint.model(), json.loads(GOLDEN.read_text())[request.param]
+
+
+def inputs(golden):
+    ids, mask = (tf.constant(golden[name], tf.int32) for name in ("ids", "mask"))
+    return {"input_word_ids": ids, "input_mask": mask, "input_type_ids": tf.zeros_like(ids)}
+
+
+def test_hidden_states_equal_those_of_transformers(family):
+    _, model, golden = family
+    states = model(inputs(golden))["encoder_outputs"]
+    for row, place in golden["places"]:
+        for layer, state in enumerate(states):
+            assert_allclose(state[row, place], golden["states"][f"{layer},{row},{place}"], atol=2e-4)
+
+
+def test_the_fast_graph_equals_the_model(family):
+    checkpoint, model, golden = family
+    given = inputs(golden)
+    fast = build_inference(model, checkpoint.config)(*given.values())
+    assert_allclose(fast, model(given)["pooled_output"], atol=1e-4)
+
+
+def test_texts_longer_than_the_positions_are_cut(family):
+    checkpoint, model, _ = family
+    packed = checkpoint.vocabulary.preprocessor(checkpoint.config.max_positions)(tf.constant(["ab " * 200]))
+    assert np.isfinite(model(packed)["pooled_output"]).all()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_model2vec_is_the_mean_of_its_token_vectors(tmp_path, apart):
+    content = bert_tokenizer()
+    pieces = list(content["model"]["vocab"])
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(len(pieces), 12)).astype(np.float32)
+    tensors = {"embeddings": table}
+    if apart:  # rows that several tokens share, and weights
+        mapping, weights = rng.integers(0, 50, len(pieces)), rng.uniform(size=len(pieces))
+        tensors = {"embeddings": table[:50].copy(), "mapping": mapping, "weights": weights}
+        table = table[mapping] * weights[:, None]
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "model2vec", "normalize": True}))
+    save_file(tensors, str(tmp_path / "model.safetensors"))
+    checkpoint = read_checkpoint(write_tokenizer(tmp_path, content))
+    packed = checkpoint.vocabulary.preprocessor(6)(tf.constant(["Ab \u2c00\u2c00 shoe", "", "\u2c00"]))
+    ids = [pieces.index("ab"), pieces.index("shoe")]
+    assert packed["input_word_ids"].numpy()[0].tolist() == [*ids, 0, 0, 0, 0]
+    mean = table[ids].mean(0)
+    vectors = checkpoint.model()(packed)["pooled_output"].numpy()
+    assert_allclose(vectors, [mean / np.linalg.norm(mean), np.zeros(12), np.zeros(12)], atol=1e-6)
+
+
+def test_a_table_that_does_not_fit_the_vocabulary_is_refused(tmp_path):
+    folder = write_family_folder(tmp_path / "m", "xlm-roberta", unigram_tokenizer())
+    content = unigram_tokenizer()
+    content["model"]["vocab"] = content["model"]["vocab"][:-100]
+    content["added_tokens"] = content["added_tokens"][:-1]
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(InvalidInput, match="rows"):
+        read_checkpoint(folder)
