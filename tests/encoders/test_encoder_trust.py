@@ -48,7 +48,7 @@ def test_a_folder_and_a_pair_pass_the_guard_before_they_are_loaded(encoder_folde
 def test_a_cached_preset_passes_the_guard(encoder_folder, reads_a_file, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
     monkeypatch.setitem(load_encoder.__globals__["PRESETS"], "tiny", None)  # it is in the cache already
-    cached = shutil.copytree(encoder_folder, tmp_path / "encoders" / "tiny-3")
+    cached = shutil.copytree(encoder_folder, tmp_path / "encoders" / "tiny-4")
     load_encoder("tiny")
     put_in_place(reads_a_file, cached / "preprocessor")
     with pytest.raises(InvalidInput, match="ReadFile"):
