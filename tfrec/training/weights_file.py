@@ -15,7 +15,7 @@ _OF_A_WEIGHT = 4096
 def save_weights(model: Any, path: Path) -> None:
     """Writes the model's weights to `path`, a name that Keras knows as HDF5.
 
-    The space is asked for first: where a file cannot grow, h5py 3 ends the process instead of raising an error.
+    The space is asked for first: on a full disk HDF5 may end the process instead of raising an error.
 
     Raises:
         OSError: There is no space for the file.
