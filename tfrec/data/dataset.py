@@ -174,11 +174,16 @@ class PreparedDataset:
         frame = self.stored.parquet(file, [schema.USER, schema.HISTORY_LENGTH, *targets])
         users = frame[schema.USER].to_numpy()
         self._refuse_outside(file, "users", users, len(self._sequences))
-        lengths = self._sequences.lengths[users]
+        lengths = self._recorded_lengths()[users]
         self._refuse_outside(file, "history lengths", frame[schema.HISTORY_LENGTH].to_numpy(), lengths + 1)
         for column in targets:
             self._refuse_outside(file, "items", frame[column].explode(empty_as_null=False).to_numpy(), self.num_items)
         return frame.with_columns(pl.col(schema.USER, schema.HISTORY_LENGTH).cast(pl.Int64))
+
+    def _recorded_lengths(self) -> np.ndarray:
+        """int `[users]`: the events of each user in the files."""
+        lengths: np.ndarray = self._sequences.lengths
+        return lengths
 
     def _refuse_outside(self, file: str, what: str, numbers: np.ndarray, end: int | np.ndarray) -> None:
         """Raises `InvalidInput` unless all numbers are from 0 to below `end`."""

@@ -35,6 +35,10 @@ class DatasetWithoutKind(PreparedDataset):
     def _sequences(self) -> Histories:
         return self._kept[0]
 
+    def _recorded_lengths(self) -> np.ndarray:
+        lengths: np.ndarray = self._whole.lengths
+        return lengths
+
     def _split(self, name: str) -> pl.DataFrame:
         frame, before = super()._split(name), self._kept[1]
         first = self._whole.offsets[frame[schema.USER].to_numpy()]

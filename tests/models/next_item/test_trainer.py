@@ -50,7 +50,7 @@ def trainer_of(sampler=None, versions=False, jit_compile=False, **more):
     drawn = CandidateSampler(sampler, np.arange(ITEMS), 12, seed=1) if sampler else None
     if drawn is not None:  # XLA has random numbers of its own
         places = np.random.default_rng(7).integers(0, ITEMS, 0 if sampler == "in-batch" else 12)
-        drawn._random = lambda step: tf.constant(places, tf.int32)
+        drawn._draw_items = lambda step: tf.constant(places, tf.int32)
     shorter = TextVersions(rng.normal(size=(2, ITEMS, 10)).astype(np.float32), 5) if versions else None
     trainer = NextItemTrainer(model, drawn, versions=shorter, **more)
     trainer.compile(LazyAdam(0.01, beta_2=0.98, clipnorm=5.0), jit_compile=jit_compile)

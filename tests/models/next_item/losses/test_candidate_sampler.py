@@ -54,7 +54,7 @@ def test_an_accidental_hit_is_no_negative():
 
 def test_an_item_that_was_not_drawn_is_a_candidate_without_weight():
     sampler = CandidateSampler("in-batch", COUNTS)
-    found = sampler.draw(tf.constant([2]), 0, also=tf.constant([5, 2]))
+    found = sampler.draw(tf.constant([2]), 0, required=tf.constant([5, 2]))
     assert_array_equal(found.items, [2, 5])
     assert_array_equal(found.log_weights, [-np.inf, -np.inf])
     assert sampled_cross_entropy(tf.constant([[1.0, 9.0]]), tf.constant([0]), found.log_weights)[0] == 0.0
