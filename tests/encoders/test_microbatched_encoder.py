@@ -41,6 +41,7 @@ def dense(gradient):
     return tf.convert_to_tensor(gradient).numpy()
 
 
+@pytest.mark.slow
 def test_tokens_equal_those_of_the_preprocessor_without_padding(encoder, tokens):
     rows = np.array([2, 0])
     whole = encoder.inputs([TEXTS[row] for row in rows], 16)
@@ -149,6 +150,7 @@ def test_adapters_start_neutral_are_all_that_trains_and_can_be_merged(encoder, t
     assert_allclose(passes.encode_all(), changed, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 32])
 def test_a_rank_out_of_range_is_refused(encoder, rank):
     model, config = trainable_model(encoder)

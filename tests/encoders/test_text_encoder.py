@@ -119,6 +119,7 @@ def test_any_text_has_defined_tokens_and_a_finite_vector(encoder, ids_of, text, 
     assert np.isfinite(encoder.encode([text])).all()
 
 
+@pytest.mark.slow
 def test_invalid_utf8_becomes_replacement_characters(encoder):
     ids = encoder.inputs(tf.constant([b"red \xff\xfe", "red \ufffd\ufffd".encode()]), 16)["input_word_ids"].numpy()
     assert_array_equal(ids[0], ids[1])

@@ -38,6 +38,7 @@ def test_every_damaged_file_is_refused_with_its_path_and_a_cure(folder, tmp_path
         assert name in message and "Restore the run from a copy, or train again" in message, (name, message)
 
 
+@pytest.mark.slow
 def test_an_older_run_without_hashes_loads_and_its_damaged_files_are_refused(folder, tmp_path, capsys):
     older = without_checksums(shutil.copytree(folder, tmp_path / "older"), "manifest.json")
     load(older)
@@ -80,6 +81,7 @@ def test_text_vectors_of_other_items_are_refused(folder, tmp_path, shape):
         _ = Run(older).text_vectors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused_at_the_end_of_training_and_at_loading(
     small_data,

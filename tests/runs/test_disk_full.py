@@ -50,6 +50,7 @@ def test_each_library_s_words_for_a_full_disk_are_known(error, full):
         raise error
 
 
+@pytest.mark.slow
 def test_training_on_a_full_disk_leaves_nothing_or_what_resume_takes(
     small_data,
     small_config,

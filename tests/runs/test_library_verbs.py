@@ -86,6 +86,7 @@ def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
         assert pl.read_parquet(tmp_path / written).equals(frame)
 
 
+@pytest.mark.slow
 def test_lists_become_a_table_of_a_database(shop, tmp_path):
     pytest.importorskip("adbc_driver_sqlite")
     from tfrec.data.reading.databases import read_table

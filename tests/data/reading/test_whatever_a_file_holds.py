@@ -85,6 +85,7 @@ def test_odd_small_files_are_read_or_refused(tmp_path_factory, content, ending):
     read_everything(path, len(content))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @given(content=st.one_of(tables(), objects()), how=st.sampled_from(["gz", "zip", "cut gz", "cut zip", "cut parquet"]))
 def test_packed_files_are_read_or_refused(tmp_path_factory, content, how):

@@ -224,6 +224,7 @@ def test_a_tokenizer_json_takes_the_place_of_vocab_txt(folder):
     assert after.vocabulary.frame == before.vocabulary.frame
 
 
+@pytest.mark.slow
 def test_the_tokens_of_earlier_versions_can_be_kept(folder):
     exact, before = (read_checkpoint(folder, tokens=tokens) for tokens in ("exact", "tf-text"))
     assert before.vocabulary.to_dict() == {"lower_case": True, "vocabulary": exact.vocabulary.vocabulary}

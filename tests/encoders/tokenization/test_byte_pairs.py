@@ -79,6 +79,7 @@ def test_packing_ends_with_end_of_text_and_hides_the_rest(preprocess):
     assert two["input_type_ids"].numpy().tolist() == [[0, 0, 0, 1, 1]]
 
 
+@pytest.mark.slow
 def test_invalid_utf8_and_very_long_words_have_tokens(preprocess):
     texts = [b"a\xff\xffb", b"a\x00\xffb", "a\ufffd\ufffdb".encode()]
     broken, cut, whole = preprocess.tokenize(tf.constant(texts)).to_list()

@@ -37,6 +37,7 @@ def tokens(preprocess, texts):
     return preprocess.tokenize(tf.constant([text.encode() for text in texts])).to_list()
 
 
+@pytest.mark.slow
 def test_difficult_texts_have_the_ids_of_hugging_face(tokenizer):
     preprocess, golden = tokenizer
     for text, ours, theirs in zip(CURATED, tokens(preprocess, CURATED), golden["curated"], strict=True):
@@ -68,6 +69,7 @@ def test_no_texts_have_no_tokens(tokenizer):
     assert tokenizer[0].tokenize(tf.constant([], tf.string)).to_list() == []
 
 
+@pytest.mark.slow
 def test_tf_serving_has_all_ops(tokenizer, tmp_path):
     preprocess, _ = tokenizer
     tf.saved_model.save(preprocess, str(tmp_path / "saved"))
@@ -113,6 +115,7 @@ def test_parts_that_the_graph_cannot_express_are_refused_by_name(content, words,
         assert word in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_subset_of_the_vocabulary_keeps_its_frame(tmp_path):
     whole = read_tokenizer_json(write_tokenizer(tmp_path, bert_tokenizer()))
     kept = [number for number in range(len(whole)) if number != 4]  # without [MASK], all later ids move

@@ -79,6 +79,7 @@ def test_a_vocabulary_without_a_mask_is_refused():
         WholeWordMasking(PIECES[:4])
 
 
+@pytest.mark.slow
 def test_a_learnt_vocabulary_spells_its_texts_and_prefers_frequent_words():
     texts = ["red shoe and blue shoe", "red hat", "Blue HAT", "a red coat"] * 30
     pieces = learn_word_pieces(texts, 40)

@@ -50,12 +50,14 @@ def test_the_fast_graph_equals_the_model(family):
     assert_allclose(fast, model(given)["pooled_output"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_texts_longer_than_the_positions_are_cut(family):
     checkpoint, model, _ = family
     packed = checkpoint.vocabulary.preprocessor(checkpoint.config.max_positions)(tf.constant(["ab " * 200]))
     assert np.isfinite(model(packed)["pooled_output"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [False, True])
 def test_model2vec_is_the_mean_of_its_token_vectors(tmp_path, apart):
     content = bert_tokenizer()

@@ -41,6 +41,7 @@ def cosines(left, right):
     return (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "pooling"),
     [("bert", "auto"), ("bert", "mean"), ("bert", "last"), ("distilbert", "cls"), ("gpt2", "last"), ("gpt2", "mean")],

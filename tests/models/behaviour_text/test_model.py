@@ -79,6 +79,7 @@ def test_encode_is_the_encoders_vector_of_the_text(encoder):
     assert_allclose(found, encoder.encode(TEXTS[:4], seq_length=16), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_cut_from_the_oldest_end(encoder):
     model = build(encoder, "softmax")
     newest = " ".join(["hat", "coat"] * 7)  # fourteen words of one token; two marks make sixteen

@@ -196,6 +196,7 @@ def test_a_catalogue_of_next_to_nothing_is_fitted(items, config, tmp_path):
     assert np.isfinite(evaluate(run, dataset)["log_loss"])
 
 
+@pytest.mark.slow
 def test_users_of_one_event_give_nothing_to_learn_from(config, tmp_path):
     events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [1, 2]})
     dataset = prepare(events, pl.DataFrame({"item_id": ["x", "y"]}), tmp_path / "data", split="leave-one-out")

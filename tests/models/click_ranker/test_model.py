@@ -110,6 +110,7 @@ def test_the_loss_is_the_weighted_mean_cross_entropy_of_real_labels():
     assert behaviour_loss(weights)(tf.fill([1, 1, 2], -1.0), tf.zeros([1, 1, 2])) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_task", ["esmm", "ple", "shared"])
 def test_config_and_weights_come_back(multi_task, tmp_path):
     model = disturb(make(multi_task))

@@ -125,6 +125,7 @@ def ndcg(model, queries):
     return evaluate_ranking(NextItemScorer(model), queries, num_items=ITEMS, ks=(10,), bootstrap=0).metrics["ndcg@10"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong_first", [True, False])
 def test_the_score_weights_that_are_best_over_all_queries_are_kept(dataset, config, vectors, monkeypatch, wrong_first):
     model = build_next_item_model(dataset, vectors, config)
@@ -138,6 +139,7 @@ def test_the_score_weights_that_are_best_over_all_queries_are_kept(dataset, conf
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid"))) and metrics["ndcg@10"] > start
 
 
+@pytest.mark.slow
 def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, config, vectors, monkeypatch):
     model = build_next_item_model(dataset, vectors, config)
     before = ScoreWeights.from_model(model)

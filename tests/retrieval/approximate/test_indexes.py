@@ -151,6 +151,7 @@ def test_short_lists_give_fewer_results(shop):
         assert np.isneginf(result.scores[row, count:].numpy()).all()
 
 
+@pytest.mark.slow
 def test_an_inverted_file_is_used_only_where_it_is_faster(shop, monkeypatch):
     items, queries = shop
     index = IvfIndex(items, lists=50, probes=1)
@@ -198,6 +199,7 @@ def test_an_index_with_its_vectors_is_less_than_twice_the_vectors(make):
     assert make(items).nbytes < items.nbytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["int8", "ivf"])
 def test_the_index_is_exported_as_plain_ops(tmp_path, shop, kind):
     from tfrec.guard.servable_ops import refuse_unservable, used_ops

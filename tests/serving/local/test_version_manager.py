@@ -37,6 +37,7 @@ def refresh(versions):
     return asyncio.run(asyncio.wait_for(versions.refresh(), 10))
 
 
+@pytest.mark.slow
 def test_a_version_that_vanished_leaves_the_status(versions):
     for number, text in ((1, ""), (2, "broken"), (3, "")):
         place(versions, number, text)
@@ -54,6 +55,7 @@ def test_a_version_that_vanished_leaves_the_status(versions):
     assert list(versions.states) == [4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
 def test_a_pipe_among_a_versions_files_is_refused_and_blocks_no_other(versions, name):
     place(versions, 1)

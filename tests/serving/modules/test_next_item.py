@@ -199,6 +199,7 @@ def signatures_of(run, *, exclude_seen, allow=None, search=None, unread=None, **
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", ["exact", "ivf"])
 def test_items_that_are_gone_are_read_and_in_no_list_and_impressions_are_not_read(rebuilt, index):
     import tensorflow as tf
@@ -226,6 +227,7 @@ def test_items_that_are_gone_are_read_and_in_no_list_and_impressions_are_not_rea
     assert names(similar["item_ids"].numpy()[1], 8) == [f"i{i}" for i in best(cosines[:, 1], gone | {5})]
 
 
+@pytest.mark.slow
 def test_seen_items_are_listed_unless_excluded(rebuilt):
     import tensorflow as tf
 
@@ -277,6 +279,7 @@ def test_exporting_segments_of_a_run_without_segments_is_refused(rebuilt, tmp_pa
     assert not (tmp_path / "shop" / "1").exists()
 
 
+@pytest.mark.slow
 def test_diversity_picks_unlike_items_inside_the_graph_and_leaves_popularity_alone(rebuilt):
     import tensorflow as tf
 
@@ -310,6 +313,7 @@ def test_the_item_vectors_are_stored_once(run, exported):
     assert sum(len(s) == 2 and s[0] == items and s[1] >= dim for s in shapes) == 1
 
 
+@pytest.mark.slow
 def test_no_signature_gathers_from_the_variable_of_all_items(rebuilt):
     """TensorFlow would copy the whole of it at each read for a scan from then on."""
     module = signatures_of(rebuilt(), exclude_seen=True, max_k=4, diversity=0.5)

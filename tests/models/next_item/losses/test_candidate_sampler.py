@@ -25,6 +25,7 @@ def denominators(sampler, label):
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_denominator_is_unbiased(source):
     sampler = CandidateSampler(source, COUNTS, size=6, seed=3)

@@ -117,6 +117,7 @@ def test_assigned_weights_are_read_back_and_found_again(model):
     assert vars(search_score_weights(model, asked)) == pytest.approx({**vars(found), "cosine": 1.0})
 
 
+@pytest.mark.slow
 def test_a_bias_by_event_kind_counts_like_a_bias_on_all_items():
     made = NextItemModel(ITEMS, 2, dim=8, heads=2, max_history=4, memory_history=20)
     asked = queries(lambda rng, row: np.bincount(row).argmax())
