@@ -30,6 +30,7 @@ QUICK = ["config.yaml", "items.parquet", "manifest.json", "segments.parquet", "w
 """Files that are read before the model is built, which takes a second."""
 
 
+@pytest.mark.slow
 def test_every_damaged_file_is_refused_with_its_path_and_a_cure(folder, tmp_path):
     assert load(folder)[-1] is not None
     found = outcomes(folder, load, tmp_path, names=[*QUICK, "weights/model.weights.h5"])

@@ -13,6 +13,8 @@ import pytest
 from tfrec import InvalidInput
 from tfrec.files import read_json
 
+pytestmark = pytest.mark.slow  # for the one run that they share
+
 ITEMS = [f"i{item}" for item in range(12)]
 
 
@@ -33,7 +35,6 @@ def shop(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_folders_and_objects_are_the_same(shop):
     data, run = tfrec.load_dataset(shop / "data"), tfrec.load_run(str(shop / "run"))
     assert tfrec.load_dataset(data) is data and tfrec.load_run(run) is run
@@ -42,7 +43,6 @@ def test_folders_and_objects_are_the_same(shop):
     assert tfrec.evaluate(run, data) == tfrec.evaluate(shop / "run", str(shop / "data"), split="test")
 
 
-@pytest.mark.slow
 def test_recommend_leaves_out_what_the_run_says_and_no_more(shop):
     taken = {
         row["user_id"]: set(row["items"]) for row in pl.read_parquet(shop / "data" / "sequences.parquet").to_dicts()
@@ -58,7 +58,6 @@ def test_recommend_leaves_out_what_the_run_says_and_no_more(shop):
     assert tfrec.recommend(everything, shop / "data", k=12).height == 30 * 12
 
 
-@pytest.mark.slow
 def test_users_are_ids_in_order_or_a_file_of_them(shop, tmp_path):
     def users(given):
         found = tfrec.recommend(shop / "run", shop / "data", 2, users=given)
@@ -72,7 +71,6 @@ def test_users_are_ids_in_order_or_a_file_of_them(shop, tmp_path):
     assert set(allowed["item_id"]) <= {"i1", "i7"}
 
 
-@pytest.mark.slow
 def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
     from tfrec.cli import main
 
@@ -86,7 +84,6 @@ def test_the_frame_is_what_the_command_writes(shop, tmp_path, monkeypatch):
         assert pl.read_parquet(tmp_path / written).equals(frame)
 
 
-@pytest.mark.slow
 def test_lists_become_a_table_of_a_database(shop, tmp_path):
     pytest.importorskip("adbc_driver_sqlite")
     from tfrec.data.reading.databases import read_table
@@ -128,7 +125,6 @@ def test_bad_input_is_named_and_nothing_is_written(shop, tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.slow
 def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     run = tfrec.load_run(shop / "run")
     version = tfrec.export(run.with_values({"export.max_k": 3}), tmp_path / "shop", histories=shop / "data")
@@ -137,7 +133,6 @@ def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     assert isinstance(tfrec.check(version), tfrec.CheckReport)
 
 
-@pytest.mark.slow
 def test_the_old_name_of_evaluate_works_and_warns_at_the_line_that_calls_it(shop):
     run, data = tfrec.load_run(shop / "run"), tfrec.load_dataset(shop / "data")
     with pytest.warns(DeprecationWarning, match=r"goes in tfrec 0\.4; use evaluate\(run, data\)") as caught:

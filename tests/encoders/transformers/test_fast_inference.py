@@ -110,6 +110,7 @@ def test_a_trainable_encoder_encodes_with_its_current_weights(tiny_encoder):
     assert_allclose(encoder.encode(["red"]), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_another_shape_is_refused(tiny_encoder, tmp_path):
     folder = shutil.copytree(tiny_encoder, tmp_path / "changed")
     about = json.loads((folder / "tfrec_encoder.json").read_text())

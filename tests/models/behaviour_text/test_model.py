@@ -158,6 +158,7 @@ def test_mixed_bfloat16_gives_float32_probabilities(encoder):
     assert_allclose(found.numpy(), build(encoder, "softmax")(inputs(TEXTS)).numpy(), atol=0.03)
 
 
+@pytest.mark.slow
 def test_items_that_the_text_names_are_told_apart_however_far_back(encoder):
     model = build(encoder, "softmax")
     model.mlp.get_layer("named_bias").bias.assign([-3.0, -1.0])

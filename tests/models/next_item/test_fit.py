@@ -151,6 +151,7 @@ def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, con
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid")))
 
 
+@pytest.mark.slow
 def test_a_validation_of_a_large_catalogue_uses_a_sample_of_the_queries(dataset, config, vectors, monkeypatch):
     monkeypatch.setattr(next_item_validation, "MAX_SCORES", 10 * ITEMS + 5)
     config = config.with_values(["training.balance=false", "training.seed=4"])

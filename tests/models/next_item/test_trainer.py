@@ -31,7 +31,6 @@ LOSSES = {
     "contrastive, sampled": {"sampler": "mixed", "contrastive": 0.5},
     "shortened texts": {"versions": True},
 }
-FAST = ("full softmax", "contrastive, sampled")
 
 
 def trainer_of(sampler=None, versions=False, jit_compile=False, **more):
@@ -88,9 +87,8 @@ def loss_and_gradients(trainer, batch):
     return [value.numpy() for value in of(*batch)]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in LOSSES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_step_compiled_by_xla_has_the_same_loss_and_gradients(name):
     plain, compiled = trainer_of(**LOSSES[name]), trainer_of(**LOSSES[name], jit_compile=True)
     assert compiled.static_shapes and not plain.static_shapes
