@@ -10,6 +10,7 @@ import pytest
 from tests.workflows.retrain.ring import Killed
 from tfrec.errors import InvalidInput
 from tfrec.files import AlreadyExists, atomic_writes, read_json, write_json
+from tfrec.files.disk_full import disk_full_is_told
 from tfrec.serving.exporting.server_config_files import label_versions
 from tfrec.workflows.retrain import retraining
 from tfrec.workflows.retrain.job_state import State
@@ -146,7 +147,8 @@ FULL_IN_TENSORFLOW = RuntimeError("UNKNOWN: run/weights/model.h5; No space left 
 )
 def test_a_full_disk_is_one_message_and_the_run_continues_later(quick, monkeypatch, step, error):
     def full(*arguments, **options):
-        raise error
+        with disk_full_is_told("a file of the step"):  # as all that write files do
+            raise error
 
     with (
         monkeypatch.context() as patch,

@@ -51,6 +51,10 @@ class _SmallMatrix(keras.layers.Layer):
             shape = [rows, 1] if self.axis else [1, columns]
             self.scale = self.add_weight("scale", shape, tf.float32, "ones", **options)
 
+    def _widened(self) -> tf.Tensor:
+        wide = tf.cast(self.stored, tf.float32)
+        return wide if self.scale is None else wide * self.scale
+
     def store(self, matrix: np.ndarray) -> None:
         """Rounds a float matrix and keeps it."""
         if self.scale is None:
@@ -95,8 +99,7 @@ class SmallDense(_SmallMatrix):
     @property
     def kernel(self) -> tf.Tensor:
         """The kernel as float32."""
-        wide = tf.cast(self.stored, tf.float32)
-        return wide if self.scale is None else wide * self.scale
+        return self._widened()
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """See the class."""
@@ -139,8 +142,7 @@ class SmallEmbedding(_SmallMatrix):
     @property
     def embeddings(self) -> tf.Tensor:
         """The whole table as float32."""
-        wide = tf.cast(self.stored, tf.float32)
-        return wide if self.scale is None else wide * self.scale
+        return self._widened()
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """See the class."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from tfrec.data.prepare import prepare
 from tfrec.data.reading import Source
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.files import AlreadyExists, read_json, write_json
+from tfrec.files.disk_full import is_disk_full
 from tfrec.progress import say
 from tfrec.schema import GLOBAL_TIME
 from tfrec.serving.exporting.export import is_export_of, next_version
@@ -26,7 +26,6 @@ from tfrec.workflows.retrain.releases import label, run_sha256, tidy, verify
 
 STEPS = ("prepare", "validate", "train", "evaluate", "export", "label")
 _SERVED_UNCHANGED = "the served version is unchanged"
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def retrain(
@@ -117,8 +116,9 @@ class RetrainingRun:
         try:
             state.step("prepare", lambda: self._prepare(sources))
             state.step("validate", lambda: self._validate(now, force))
-        except TfrecError:
-            state.drop()
+        except TfrecError as error:
+            if not is_disk_full(error):
+                state.drop()
             raise
         if self._nothing_is_new() and not force:
             return "nothing_new"
@@ -287,11 +287,8 @@ def _disk_full_explained(served: str) -> Iterator[None]:
     """Turns every exception of a full disk into one message that says what is served."""
     try:
         yield
-    except TfrecError:
-        raise
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in _DISK_FULL
-        if not full and "No space left on device" not in str(error):
+        if not is_disk_full(error):
             raise
         raise InvalidInput(
             f"The disk is full; {served}. Free some space and run again: it continues at the step that was cut off. "
