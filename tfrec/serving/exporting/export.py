@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import uuid
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 EXPORT_OUTPUT: Final = OutputKind("an exported version", {EXPORT_FILE: ("name", "version")})
 PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
 WARMUP_BATCHES: Final = (1, 5)
-_DIFFERS_EACH_TIME: Final = ("fingerprint.pb",)
-"""TensorFlow draws a UUID for it, and reads nothing else from it; the same run has to give the same bytes."""
 """Rows of the warm-up requests: one alone, and a batch."""
 
 
@@ -100,7 +99,7 @@ def export(
         _write(work, out.name, served)
         ops = used_ops(work)
         refuse_unservable(ops)
-        facts = served.facts | {FILES: checksums(work, _DIFFERS_EACH_TIME)}
+        facts = served.facts | {FILES: checksums(work)}
         while True:
             write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
             try:
@@ -179,11 +178,22 @@ def _write(work: Path, name: str, served: Servable) -> None:
     module, requests = served.module, served.requests
     refuse_not_finite(((v.name, v.numpy()) for v in module.variables), f"The export of {name}", "Train the run again.")
     tf.saved_model.save(module, str(work), signatures=module.functions)
+    _name_by_content(work / "fingerprint.pb")
     extra = work / "assets.extra"
     extra.mkdir()
     warmup = [(sig, {k: v[:n] for k, v in inputs.items()}) for sig, inputs in requests for n in WARMUP_BATCHES]
     write_warmup(extra / WARMUP_FILE, name, warmup)
     write_json(extra / EXAMPLES_FILE, [_example(module, signature, inputs) for signature, inputs in requests])
+
+
+def _name_by_content(fingerprint: Path) -> None:
+    """Gives an export a UUID made of its hashes, for the one that TensorFlow drew: the same run, the same bytes."""
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    content = FingerprintDef.FromString(fingerprint.read_bytes())
+    content.uuid = ""
+    content.uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, content.SerializeToString(deterministic=True).hex()))
+    fingerprint.write_bytes(content.SerializeToString(deterministic=True))
 
 
 def _example(module: Any, signature: str, inputs: Arrays) -> Example:
