@@ -176,6 +176,7 @@ def test_continuing_starts_from_the_checkpoints_weights(tmp_path, tiny_hf_bert, 
     assert not list(tmp_path.glob("long*"))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", pytest.param("gpt", marks=pytest.mark.nightly)])
 def test_continuing_from_an_encoder_folder_keeps_its_vocabulary_and_weights(tmp_path, text_file, tiny_hf_bert, family):
@@ -241,6 +242,7 @@ def test_perplexity_and_accuracy_by_hand(tmp_path, text_file):
     assert_array_equal([trainer.measure(texts)["perplexity"]], [found["perplexity"]])
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_gradient_that_is_not_finite_does_not_reach_a_checkpoint(tmp_path, text_file, monkeypatch):
     gradients, calls = LanguageTrainer._gradients, []
@@ -274,6 +276,7 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path, text_file, monkey
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_incomplete_checkpoints_of_a_killed_run_are_ignored(tmp_path, text_file, monkeypatch):
     with killed_at(3, monkeypatch):

@@ -16,8 +16,8 @@ def test_invalid_epochs_are_refused_before_anything_is_downloaded(tmp_path, monk
 
 
 @pytest.mark.slow
-def test_the_real_quickstart_at_reduced_epochs(tmp_path, capsys):
-    made = quickstart(tmp_path, epochs=2)
+def test_the_real_quickstart_with_one_epoch(tmp_path, capsys):
+    made = quickstart(tmp_path, epochs=1)
     out = capsys.readouterr().out
     assert made.metrics["users"] == 943 and made.metrics["items"] == 1682
     assert {"popularity", "text", "cooccurrence"} <= set(made.metrics["baselines"])

@@ -42,8 +42,9 @@ print("FITTED")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [pytest.param("bfloat16", marks=pytest.mark.nightly), "mirrored"])
-@pytest.mark.parametrize("head", ["softmax", pytest.param("sigmoid", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("how", ["bfloat16", "mirrored"])
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
 def test_both_stages_fit(tiny_encoder, tmp_path, how, head):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(tiny_encoder), how, head]
     found = subprocess.run(command, cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True)

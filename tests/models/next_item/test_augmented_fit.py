@@ -79,6 +79,7 @@ def test_the_batches_of_an_epoch_do_not_depend_on_the_first_epoch(dataset, confi
     assert any((one[1].shape != other[1].shape) or (one[1] != other[1]).any() for one, other in zip(whole, rest))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, dies_at):
     config = config.with_values(ALL)

@@ -94,10 +94,8 @@ def test_the_weights_before_tuning_are_kept_if_they_are_better(dataset, config, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "more",
-    [pytest.param([], id="all weights"), pytest.param(["encoder.lora_rank=2"], id="lora", marks=pytest.mark.nightly)],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("more", [[], ["encoder.lora_rank=2"]], ids=["all weights", "lora"])
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(dataset, config, tmp_path, monkeypatch, more, dies_at):
     monkeypatch.setattr(BestWeights, "begin_with", lambda self, model, metrics: None)
     config = config.with_values([*more, "training.encoder_learning_rate=0.002"])

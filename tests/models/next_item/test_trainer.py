@@ -100,7 +100,7 @@ def test_a_step_compiled_by_xla_has_the_same_loss_and_gradients(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["full softmax", "sampled softmax"])
+@pytest.mark.parametrize("name", ["full softmax", pytest.param("sampled softmax", marks=pytest.mark.nightly)])
 def test_a_fit_with_xla_learns_the_same(name):
     losses = []
     for jit_compile in (False, True):
