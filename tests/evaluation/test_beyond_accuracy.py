@@ -142,6 +142,9 @@ def test_catalogue_metrics_by_hand():
     assert found["coverage"] == 0.3
     assert found["head_share"] == pytest.approx(4 / 5)  # the head of ten items is two: 0 and 1
     assert found["entropy"] == pytest.approx(-(0.6 * math.log2(0.6) + 2 * 0.2 * math.log2(0.2)) / math.log2(10))
+    of_four = catalogue_metrics(np.array([[0, 1], [0, 2], [0, -1]]), counts, 4)
+    assert of_four["coverage"] == 0.75 and of_four["gini"] == pytest.approx(gini(np.array([3, 1, 1, 0])))
+    assert of_four["entropy"] == pytest.approx(found["entropy"] * math.log2(10) / 2)
     empty = catalogue_metrics(np.full((2, 3), -1), counts)
     assert set(empty.values()) == {0.0}
 

@@ -72,6 +72,7 @@ def test_an_evaluation_lists_the_catalogue_alone_and_counts_the_targets_that_are
     assert metrics["mrr@10"] == pytest.approx(np.mean([1 / (order.index(item) + 1) for item in here]))
     listed = pl.read_parquet(run.path / "predictions.parquet")["items"].explode().unique()
     assert sorted(data.item_ids[listed.to_numpy()]) == sorted(order)
+    assert metrics["coverage@10"] == metrics["beyond"]["coverage@10"] == 1.0  # of the items that lists may hold
     everything = tfrec.evaluate(run.with_values(["retrieval.only_catalogue=false"]), data)
     assert everything["users"] == 12 and "targets_not_in_catalogue" not in everything["protocol"]
     assert everything["mrr@10"] == pytest.approx(np.mean([1 / rank if rank <= 10 else 0 for rank in range(1, 13)]))

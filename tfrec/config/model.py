@@ -34,8 +34,8 @@ class ModelConfig(Section):
     )
     read_impressions: bool = Field(
         False,
-        description="next-item: whether impressions, items that were only shown, are events of a history. They would "
-        "crowd out what was taken.",
+        description="next-item, behaviour-text: whether impressions, items that were only shown, are events of a "
+        "history. They would crowd out what was taken.",
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout rate. Raise it for small data.")
     temperature: float = Field(0.1, gt=0, description="next-item: start of the learned softmax temperature.")

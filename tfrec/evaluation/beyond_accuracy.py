@@ -84,7 +84,7 @@ def evaluate_beyond(
             if categories is not None:
                 per_query["miscalibration"] = per_list.miscalibration(lists, histories, categories)
         columns |= {f"{name}@{k}": column for name, column in per_query.items()}
-        metrics |= {f"{name}@{k}": value for name, value in catalogue_metrics(lists, train_counts).items()}
+        metrics |= {f"{name}@{k}": value for name, value in catalogue_metrics(lists, train_counts, candidates).items()}
     means = {name: _mean(column) for name, column in columns.items()}
     per_user = pl.DataFrame({schema.USER_ID: predictions[schema.USER_ID], "targets": np.diff(offsets), **columns})
     return BeyondResult(means | metrics, per_user)

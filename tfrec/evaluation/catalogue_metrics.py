@@ -44,12 +44,12 @@ def head_items(train_counts: np.ndarray, share: float = HEAD) -> np.ndarray:
     return head & (counts > 0)
 
 
-def catalogue_metrics(lists: np.ndarray, train_counts: np.ndarray) -> dict[str, float]:
+def catalogue_metrics(lists: np.ndarray, train_counts: np.ndarray, candidates: int | None = None) -> dict[str, float]:
     """coverage, gini, entropy and head_share of all lists together.
 
-    - coverage: share of the catalogue that occurs in any list.
-    - gini: inequality of how often items are shown, over the whole catalogue.
-    - entropy: entropy of the shown items divided by its maximum, log2 of the catalogue size; 1 is perfectly even.
+    - coverage: share of the candidates that occur in any list.
+    - gini: inequality of how often candidates are shown, over all of them.
+    - entropy: entropy of the shown items divided by its maximum, log2 of the candidates; 1 is perfectly even.
     - head_share: share of the list positions that show items of the head (`head_items`).
 
     All are 0 if no list has an item.
@@ -57,19 +57,21 @@ def catalogue_metrics(lists: np.ndarray, train_counts: np.ndarray) -> dict[str, 
     Args:
         lists: int `[queries, k]`, −1 for no item.
         train_counts: int `[items]`, number of training events of each item.
+        candidates: int. Number of items that lists may hold; None for all.
 
     Example:
         >>> catalogue_metrics(np.array([[0, 1], [0, 1]]), np.array([5, 0, 0, 0]))["coverage"]
         0.5
     """
     items = len(train_counts)
+    among = items if candidates is None else candidates
     shown = np.bincount(lists[lists >= 0], minlength=items).astype(np.float64)
     share = shown[shown > 0] / max(shown.sum(), 1)
     bits = -(share * np.log2(share)).sum()
     return {
-        "coverage": float((shown > 0).sum() / items),
-        "gini": gini(shown),
-        "entropy": float(bits / np.log2(items)) if items > 1 else 0.0,
+        "coverage": float((shown > 0).sum() / among),
+        "gini": gini(np.sort(shown)[-among:]),  # what is no candidate is shown 0 times
+        "entropy": float(bits / np.log2(among)) if among > 1 else 0.0,
         "head_share": float(shown[head_items(train_counts)].sum() / max(shown.sum(), 1)),
     }
 

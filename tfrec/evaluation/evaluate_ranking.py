@@ -14,6 +14,7 @@ from tfrec import schema
 from tfrec.data.histories import Histories, Queries, concatenate_ranges, row_numbers
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
+from tfrec.retrieval.items_to_recommend import CandidateScorer
 from tfrec.retrieval.scorer import Scorer
 from tfrec.retrieval.top_k_numpy import top_k_numpy
 
@@ -28,8 +29,8 @@ class RankingResult:
 
     Attributes:
         metrics: For every k, means over the queries: "recall@10", "ndcg@10", "mrr@10" and "hit_rate@10" in 0…1,
-            "novelty@10" in bits, and "coverage@10" (share of the catalogue that occurs in any list); also "users" and
-            "items".
+            "novelty@10" in bits, and "coverage@10" (share of the items that lists may hold that some list holds);
+            also "users" and "items".
         per_user: One row per query: user_id, targets (count), and every metric except coverage.
         intervals: Metric name to the 95% bootstrap interval (low, high) of its mean; empty without bootstrap.
         predictions: One row per query: user_id, items and scores (best first), targets, and their ranks (null for a
@@ -143,10 +144,14 @@ def evaluate_protocols(
             ]
         for job in jobs:
             job.result()
-    return [
-        _result(ranking, queries, ks, num_items, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
+    listable = int(scorer.candidates.sum()) if isinstance(scorer, CandidateScorer) else num_items
+    results = [
+        _result(ranking, queries, ks, listable, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
         for ranking in rankings
     ]
+    for result in results:
+        result.metrics["items"] = float(num_items)
+    return results
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ def _result(
     rankings: _Rankings,
     queries: Queries,
     ks: Sequence[int],
-    num_items: int,
+    listable: int,
     train_counts: np.ndarray | None,
     bootstrap: tuple[int, int],
     keep: int,
@@ -185,8 +190,8 @@ def _result(
     metrics = {name: float(column.mean()) for name, column in values.items()}
     for k in ks:
         listed = np.unique(rankings.lists[:, :k])
-        metrics[f"coverage@{k}"] = float((listed >= 0).sum() / num_items)
-    metrics |= {"users": float(len(queries)), "items": float(num_items)}
+        metrics[f"coverage@{k}"] = float((listed >= 0).sum() / max(listable, 1))
+    metrics["users"] = float(len(queries))
     intervals = {}
     if bootstrap[0]:
         bounds = bootstrap_intervals(np.stack(list(values.values()), axis=1), *bootstrap)

@@ -16,6 +16,7 @@ from tfrec.models.behaviour_text.fit import fit_behaviour_text
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
+from tfrec.models.shared.unread_impressions import without_unread
 from tfrec.training.fit_result import FitResult
 
 
@@ -33,6 +34,10 @@ class BehaviourTextFamily(ModelFamily):
     def reads_text(self, config: RunConfig) -> bool:
         """Always true. The encoder is part of the model, so no precomputed text vectors are needed."""
         return True
+
+    def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
+        """The dataset, without impressions unless `model.read_impressions` is on."""
+        return without_unread(config, dataset)
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Fits the model with its own copy of the encoder, which training may change."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.without_kind import DatasetWithoutKind
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.next_item.fit import fit_next_item
@@ -19,12 +16,8 @@ from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
+from tfrec.models.shared.unread_impressions import without_unread
 from tfrec.training.fit_result import FitResult
-
-
-def hides_impressions(config: RunConfig, event_kinds: Sequence[str]) -> bool:
-    """Whether the data have impressions and the model does not read them."""
-    return schema.IMPRESSION in event_kinds and not config.model.read_impressions
 
 
 class NextItemFamily(ModelFamily):
@@ -63,9 +56,7 @@ class NextItemFamily(ModelFamily):
 
     def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
         """The dataset, without impressions unless `model.read_impressions` is on."""
-        if not hides_impressions(config, dataset.event_kinds):
-            return dataset
-        return DatasetWithoutKind(dataset, schema.IMPRESSION)
+        return without_unread(config, dataset)
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder."""

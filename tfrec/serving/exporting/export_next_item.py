@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfrec import schema
 from tfrec.errors import InvalidInput
 from tfrec.models.baselines.segment_popularity import SegmentPopularity
-from tfrec.models.next_item.family import hides_impressions
+from tfrec.models.shared.unread_impressions import hides_impressions
 from tfrec.serving.exporting.build_index import build_index
 from tfrec.serving.exporting.export_click_ranker import ranker_arguments
 from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts

@@ -14,9 +14,9 @@ from tfrec import schema
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
-from tfrec.models.next_item.family import hides_impressions
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.registry import families_with, family_of
+from tfrec.models.shared.unread_impressions import hides_impressions
 from tfrec.retrieval import TopKResult, diversify, top_k_numpy
 from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.retrieval.unit_vectors import unit_vectors
