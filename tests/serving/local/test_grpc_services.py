@@ -145,3 +145,16 @@ def test_a_long_string_is_not_repeated_to_fill_a_large_tensor(predict):
     proto = tf.make_tensor_proto(["a"])
     proto.tensor_shape.dim[0].size = 3
     assert arrays(predict({"x": np.ones([3, 2], np.float32), "s": proto}))["t"].tolist() == [b"a!"] * 3
+
+
+def test_a_request_of_many_rows_is_answered_row_by_row_in_its_order(predict):
+    x, s = np.arange(300, dtype=np.float32).reshape(150, 2), [f"é{row}".encode() for row in range(150)]
+    got = arrays(predict({"x": x, "s": s}))
+    assert got["y"].tolist() == (2 * x).tolist() and got["t"].tolist() == [text + b"!" for text in s]
+    filled = tf.make_tensor_proto(s[:1])
+    filled.tensor_shape.dim[0].size = 150  # one value that stands for all of them
+    assert arrays(predict({"x": x, "s": filled}))["t"].tolist() == [s[0] + b"!"] * 150
+    for rows in (149, 151, 20):
+        with pytest.raises(grpc.RpcError, match="rows as the other inputs have") as error:
+            predict({"x": x, "s": (2 * s)[:rows]})
+        assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT

@@ -19,7 +19,7 @@ from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.rate_limited_log import LOGGER
 from tfrec.serving.local.rest_routes import wrong_method_error
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
-from tfrec.serving.local.tensor_protos import to_array, to_proto
+from tfrec.serving.local.tensor_protos import fill, to_pieces
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -75,14 +75,13 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
             for key in request.output_filter:
                 if key not in signature.outputs:
                     raise invalid(f"output tensor alias not found in signature: {key}")
-            inputs = {key: to_array(key, proto, signature.inputs[key]) for key, proto in request.inputs.items()}
-            outputs = await self._core.batcher.run(signature, inputs)
+            pieces = to_pieces(request.inputs, signature, self._core.limits)
+            answers = await self._core.batcher.run_pieces(signature, pieces)
             response = predict_pb2.PredictResponse()
             response.model_spec.name = request.model_spec.name
             response.model_spec.version.value = loaded.number
             response.model_spec.signature_name = name
-            for key in request.output_filter or outputs:
-                response.outputs[key].CopyFrom(to_proto(outputs[key]))
+            await fill(response, answers, list(request.output_filter) or signature.outputs)
             return response
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:

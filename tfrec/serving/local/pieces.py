@@ -20,11 +20,21 @@ def cut(inputs: Arrays, rows: int, batched: bool, limits: Limits) -> list[Arrays
     Raises:
         RequestError: INVALID_ARGUMENT if there are more rows than a request may have.
     """
+    return [rows_of(inputs, *ends) for ends in bounds(rows, batched, limits)]
+
+
+def bounds(rows: int, batched: bool, limits: Limits) -> list[tuple[int, int]]:
+    """First row of each piece, and the row after its last; raises like `cut`.
+
+    Example:
+        >>> bounds(100, True, Limits(max_batch_rows=64))[-2:]
+        [(80, 96), (96, 112)]
+    """
     if rows > limits.max_request_rows:
         raise invalid(f"Expected at most {limits.max_request_rows} rows in a request, received {rows}")
     if not batched or rows <= limits.max_batch_rows:
-        return [inputs]
-    return [rows_of(inputs, start, start + limits.piece_rows) for start in range(0, rows, limits.piece_rows)]
+        return [(0, rows)]
+    return [(start, start + limits.piece_rows) for start in range(0, rows, limits.piece_rows)]
 
 
 def joined(pieces: Sequence[Arrays]) -> Arrays:
