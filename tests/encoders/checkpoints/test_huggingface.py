@@ -83,7 +83,7 @@ def test_a_damaged_weights_file_is_refused(folder):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"model_type": "roberta"}, "'roberta'"),
+        ({"model_type": "deberta-v2"}, "'deberta-v2'"),
         ({"hidden_act": "swish"}, "'swish'"),
         ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"num_attention_heads": 5}, "5 attention heads"),

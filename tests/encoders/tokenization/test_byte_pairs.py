@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_array_equal
+from safetensors.numpy import save_file
 
-from tests.encoders.checkpoints.random_checkpoints import GPT_MERGES, GPT_VOCABULARY, write_gpt_folder
-from tfrec.encoders.tokenization.byte_pairs import GptPreprocessor
-from tfrec.encoders.tokenization.vocabulary import read_byte_pairs
+from tests.encoders.checkpoints.random_checkpoints import GPT_MERGES, GPT_VOCABULARY, gpt_tensors, write_gpt_folder
+from tests.encoders.tokenization.tokenizer_files import gpt_tokenizer, modernbert_tokenizer, write_tokenizer
+from tfrec.encoders.checkpoints.huggingface import read_checkpoint
+from tfrec.encoders.tokenization.byte_pairs import BytePairPreprocessor
+from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
+from tfrec.encoders.tokenization.vocabulary import read_byte_pairs, vocabulary_from_dict
 from tfrec.errors import InvalidInput
 
 END = len(GPT_VOCABULARY) - 1
@@ -18,7 +22,7 @@ END = len(GPT_VOCABULARY) - 1
 
 @pytest.fixture(scope="module")
 def preprocess():
-    return GptPreprocessor(GPT_VOCABULARY, GPT_MERGES, 8)
+    return BytePairPreprocessor(GPT_VOCABULARY, GPT_MERGES, seq_length=8)
 
 
 GOLDEN = {
@@ -83,7 +87,7 @@ def test_packing_ends_with_end_of_text_and_hides_the_rest(preprocess):
 def test_invalid_utf8_and_very_long_words_have_tokens(preprocess):
     texts = [b"a\xff\xffb", b"a\x00\xffb", "a\ufffd\ufffdb".encode()]
     broken, cut, whole = preprocess.tokenize(tf.constant(texts)).to_list()
-    assert broken == cut == whole
+    assert broken == whole and cut == [whole[0], GPT_VOCABULARY.index("Ā"), *whole[4:]]
     long = preprocess.tokenize(tf.constant(["x" * 100_000, "x " * 3])).to_list()
     assert long[0] == [87] * 1024 and long[1] == [87, 220, 87, 220, 87, 220]
 
@@ -93,17 +97,25 @@ def test_no_texts_have_no_tokens(preprocess):
 
 
 def test_a_tokenizer_json_equals_the_two_files(tmp_path):
-    folder = write_gpt_folder(tmp_path / "gpt")
+    content = gpt_tokenizer()
+    folder = write_gpt_folder(tmp_path / "gpt", config={"vocab_size": len(content["model"]["vocab"]) + 1})
+    ids = {**content["model"]["vocab"], "<|endoftext|>": content["added_tokens"][0]["id"]}
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    (folder / "merges.txt").write_text("\n".join(map(" ".join, content["model"]["merges"])))
     expected = read_byte_pairs(folder)
-    ids = {token: number for number, token in enumerate(GPT_VOCABULARY[:-1])}
-    model = {"vocab": ids, "merges": [list(pair) for pair in GPT_MERGES]}
-    added = [{"content": "<|endoftext|>", "id": END}]
-    (folder / "tokenizer.json").write_text(json.dumps({"model": model, "added_tokens": added}))
-    (folder / "merges.txt").unlink()
-    assert read_byte_pairs(folder) == expected
-    (folder / "tokenizer.json").unlink()
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
     with pytest.raises(InvalidInput, match="no tokenizer.json"):
         read_byte_pairs(folder)
+    (folder / "model.safetensors").unlink()
+    save_file(gpt_tensors(len(ids)), str(folder / "model.safetensors"))
+    assert read_checkpoint(write_tokenizer(folder, content)).vocabulary == expected
+
+
+def test_rules_survive_json(tmp_path):
+    vocabulary = read_tokenizer_json(write_tokenizer(tmp_path, modernbert_tokenizer()))
+    again = vocabulary_from_dict(json.loads(json.dumps(vocabulary.to_dict())))
+    assert again == vocabulary and again.rules.added["  "] == vocabulary.rules.added["  "]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +135,7 @@ def test_damaged_vocabularies_are_refused(tmp_path, name, text, words):
 
 def test_a_vocabulary_that_lacks_a_token_is_refused():
     with pytest.raises(InvalidInput, match="lacks 1, such as 'zz'"):
-        GptPreprocessor(GPT_VOCABULARY, [("z", "z")], 8)
+        BytePairPreprocessor(GPT_VOCABULARY, [("z", "z")], seq_length=8)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from tests.encoders.tokenization.tokenizer_files import (
     added_token,
     bert_tokenizer,
     comparable,
+    modernbert_tokenizer,
     unigram_tokenizer,
     word_pieces,
     write_tokenizer,
@@ -87,6 +88,11 @@ def change(content, part, **values):
     return content
 
 
+def change_added(content, /, **values):
+    content["added_tokens"][0] |= values
+    return content
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -104,6 +110,14 @@ def change(content, part, **values):
         (lambda: {**unigram_tokenizer(), "normalizer": {"type": "Lowercase"}}, ["normalizer", "Lowercase"]),
         (lambda: {**unigram_tokenizer(), "pre_tokenizer": {"type": "Digits"}}, ["pre_tokenizer", "Digits"]),
         (lambda: change(unigram_tokenizer(), "model", vocab=[["<unk>", 0.0], ["a", -1.0]]), ["0, 1, 2"]),
+        (lambda: change(modernbert_tokenizer(), "model", ignore_merges=True), ["model.ignore_merges"]),
+        (lambda: change(modernbert_tokenizer(), "model", end_of_word_suffix="</w>"), ["end_of_word_suffix", "</w>"]),
+        (lambda: change(modernbert_tokenizer(), "pre_tokenizer", use_regex=False), ["pre_tokenizer", "use_regex"]),
+        (lambda: change(modernbert_tokenizer(), "pre_tokenizer", type="Split"), ["pre_tokenizer", "Split"]),
+        (lambda: change(modernbert_tokenizer(), "normalizer", type="Lowercase"), ["normalizer", "Lowercase", "NFC"]),
+        (lambda: change_added(modernbert_tokenizer(), lstrip=True), ["added_tokens.lstrip", "IP_ADDRESS"]),
+        (lambda: change_added(modernbert_tokenizer(), content="e\u0301"), ["added_tokens.normalized", "NFC"]),
+        (lambda: change_added(modernbert_tokenizer(), normalized=False), ["added_tokens.normalized", "IP_ADDRESS"]),
         (lambda: {"model": {"type": "WordPiece"}}, ["can be read", "vocab"]),
         (list, ["can be read"]),
     ],

@@ -10,6 +10,7 @@ import unicodedata
 from itertools import pairwise
 from pathlib import Path
 
+from tfrec.encoders.tokenization.byte_pairs import byte_characters
 from tfrec.encoders.tokenization.character_map import double_array
 
 GOLDEN = Path(__file__).with_name("golden_tokens.json")
@@ -19,6 +20,8 @@ CURATED = [
     "a\x00b\x01c\ufffdd\u200be\xadf", "\ue000 x\ue000y", "İSTANBUL Straße ΣΑΣ", "don't hand-made: 1,000.50€", "",
     " \t\r\n\u3000\xa0 ", "ab" * 50, "ab" * 51, "é" * 100, "é" * 101, "กขคง" * 25, "กขคง" * 26, "a\u0301\u0323b",
     "\u166d\u2e43 x\U0001f600", "##ab ##", "</s> <s> ▁ab", "x" * 1_000,
+    "  the            10     1\u2019s\n\n a ||||IP_ADDRESS||||x <|endoftext|>",
+    "a\x1c\x1c b=\u0338", "\U00010d4a\u1c89 a\U00016d70 1",
 ]  # fmt: skip
 
 _BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -131,10 +134,83 @@ def unigram_tokenizer() -> dict:
     }
 
 
+_BYTES = byte_characters()
+
+
+_CHUNKS = [
+    "  ", "    ", " t", " the", "he", " he", "ab", "abab", " shoe", "oe", "ing", "'s", "100", " 1", "é", "ние", "กข",
+    "กขค", "한", "日本", " \u2122", "\n\n", "\x1c\x1c", "\u3000\u3000", "aa", "aaaa", "\U0001f600", "\x00b",
+]  # fmt: skip
+
+
+def byte_pair_merges() -> list[tuple[str, str]]:
+    """Merges that make each of a few chunks, from the left, each pair once."""
+    merges: dict[tuple[str, str], None] = {}
+    for chunk in _CHUNKS:
+        symbols = [_BYTES[byte] for byte in chunk.encode()]
+        while len(symbols) > 1:
+            known = next((pair for pair in merges if pair in set(pairwise(symbols))), (symbols[0], symbols[1]))
+            merges[known] = None
+            at = list(pairwise(symbols)).index(known)
+            symbols[at : at + 2] = ["".join(known)]
+    return list(merges)
+
+
+def gpt_tokenizer() -> dict:
+    """The content of a GPT-2 tokenizer.json of transformers 5, with few merges."""
+    merges = byte_pair_merges()
+    pieces = [*_BYTES, *dict.fromkeys(left + right for left, right in merges)]
+    empty = dict.fromkeys(("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"))
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [added_token(len(pieces), "<|endoftext|>")],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "post_processor": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", **empty, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                  "vocab": vocabulary, "merges": [list(merge) for merge in merges]},
+    }  # fmt: skip
+
+
+def modernbert_tokenizer() -> dict:
+    """The content of a ModernBERT tokenizer.json: NFC, runs of spaces and a placeholder as added words, a frame."""
+    content = gpt_tokenizer()
+    first = len(content["model"]["vocab"])
+    words = ["|||IP_ADDRESS|||", *(" " * number for number in range(12, 1, -1))]
+    added = [
+        {**added_token(first + place, word, special=False), "normalized": True} for place, word in enumerate(words)
+    ]
+    names = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    added += [added_token(first + len(words) + place, name) for place, name in enumerate(names)]
+    ids = {token["content"]: token["id"] for token in added}
+    around = {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
+    single = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+              {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]  # fmt: skip
+    template = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": around}
+    return {**content, "added_tokens": added, "normalizer": {"type": "NFC"}, "post_processor": template}
+
+
+def roberta_tokenizer() -> dict:
+    """The content of a RoBERTa tokenizer.json that puts a space before a text."""
+    content = gpt_tokenizer()
+    content["pre_tokenizer"]["add_prefix_space"] = True
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    first = len(content["model"]["vocab"])
+    content["added_tokens"] = [added_token(first + place, name) for place, name in enumerate(names)]
+    ends = {"sep": ["</s>", first + 2], "cls": ["<s>", first]}
+    return {**content, "post_processor": {"type": "RobertaProcessing", **ends, "trim_offsets": True}}
+
+
 TOKENIZERS = {
     "bert_uncased": bert_tokenizer,
     "bert_cased": lambda: bert_tokenizer(lower=False),
     "xlm_roberta": unigram_tokenizer,
+    "modernbert": modernbert_tokenizer,
+    "roberta": roberta_tokenizer,
 }
 """Name to a function that makes the content of a tokenizer.json."""
 

@@ -17,9 +17,11 @@ from tfrec.encoders.checkpoints import huggingface_gpt as hf_gpt
 from tfrec.encoders.checkpoints import model2vec
 from tfrec.encoders.checkpoints.safetensors_file import Tensors, read_tensors, select_tensors
 from tfrec.encoders.checkpoints.sentence_transformers import Modules, load_dense, read_modules, with_dense
+from tfrec.encoders.tokenization.byte_pair_rules import BytePairRules
 from tfrec.encoders.tokenization.tokenizer_json import FILE as TOKENIZER_FILE
 from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
 from tfrec.encoders.tokenization.vocabulary import (
+    BytePairs,
     UnigramPieces,
     Vocabulary,
     WordPieces,
@@ -42,10 +44,12 @@ _MAKERS: dict[str, Callable[[dict[str, Any], str, bool], BackboneConfig]] = {
     "bert": hf_bert.config,
     "distilbert": hf_bert.distil_config,
     "xlm-roberta": hf_bert.xlm_roberta_config,
+    "roberta": hf_bert.xlm_roberta_config,
     "mpnet": hf_bert.mpnet_config,
     "gpt2": hf_gpt.config,
 }
-_OFFSET_POSITIONS = ("xlm-roberta", "mpnet")
+_OFFSET_POSITIONS = ("xlm-roberta", "roberta", "mpnet")
+_BYTE_PAIRS = ("gpt2", "roberta")  # in older folders vocab.json and merges.txt
 _SPARE_ROWS = 64  # multilingual BERTs with XLM-R's tokens have 35 rows that no piece uses
 
 
@@ -112,7 +116,7 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
             "Use another encoder."
         )
     names = hf_gpt if kind == "gpt2" else hf_bert
-    _require(folder, *([] if kind == "gpt2" or (folder / TOKENIZER_FILE).is_file() else ["vocab.txt"]))
+    _require(folder, *([] if kind in _BYTE_PAIRS or (folder / TOKENIZER_FILE).is_file() else ["vocab.txt"]))
     tensors = read_tensors(folder / _WEIGHTS, names.rename)
     if kind in _OFFSET_POSITIONS:
         tensors = hf_bert.without_unused(tensors, values)
@@ -121,7 +125,7 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
     config = _config(folder, values, kind, modules)
     tensors = select_tensors(tensors, names.expected_shapes(config), names.HEADS, folder / _WEIGHTS)
     config, dense = with_dense(config, modules.dense)
-    vocabulary = read_byte_pairs(folder) if kind == "gpt2" else _vocabulary(folder, tokens)
+    vocabulary = _vocabulary(folder, tokens, kind)
     spare = _SPARE_ROWS if isinstance(vocabulary, UnigramPieces) else 0
     _check_vocabulary(len(vocabulary), config.vocab_size, folder, spare)
     return Checkpoint(config, {**tensors, **dense}, vocabulary, modules.prompts)
@@ -137,15 +141,33 @@ def _read_model2vec(folder: Path, values: dict[str, Any], tokens: str) -> Checkp
     return Checkpoint(config, tensors, vocabulary)
 
 
-def _vocabulary(folder: Path, tokens: str) -> WordPieces | UnigramPieces:
+def _vocabulary(folder: Path, tokens: str, kind: str = "bert") -> Vocabulary:
     if tokens not in TOKENS:
         raise InvalidInput(f"Expected tokens {' or '.join(TOKENS)}; received {tokens!r}.")
-    exact = read_tokenizer_json(folder) if (folder / TOKENIZER_FILE).is_file() else read_word_pieces(folder)
+    exact = _exact_vocabulary(folder, kind)
     if tokens == "exact":
         return exact
     if not isinstance(exact, WordPieces):
         raise InvalidInput(f"Only WordPiece encoders have the tokens of tf-text; {folder} has others. Use exact.")
     return replace(exact, rules=None)
+
+
+def _exact_vocabulary(folder: Path, kind: str) -> Vocabulary:
+    if not (folder / TOKENIZER_FILE).is_file():
+        return _older_vocabulary(folder, kind)
+    vocabulary = read_tokenizer_json(folder)
+    if kind != "gpt2" or not isinstance(vocabulary, BytePairs) or vocabulary.rules is None:
+        return vocabulary
+    usual = BytePairRules.gpt(vocabulary.vocabulary)
+    rules = replace(vocabulary.rules, frame=usual.frame)  # GPT-2's tokeniser puts nothing after a text
+    return replace(vocabulary, rules=None if rules == usual else rules)
+
+
+def _older_vocabulary(folder: Path, kind: str) -> Vocabulary:
+    if kind not in _BYTE_PAIRS:
+        return read_word_pieces(folder)
+    vocabulary = read_byte_pairs(folder)
+    return vocabulary if kind == "gpt2" else replace(vocabulary, rules=BytePairRules.roberta(vocabulary.vocabulary))
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,8 @@
-"""GptPreprocessor: GPT-2's byte-level BPE in plain TensorFlow ops, so that a served GPT encoder takes raw strings."""
+"""BytePairPreprocessor: byte-level BPE (GPT-2, RoBERTa, ModernBERT) in ops that TF Serving has."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,22 +10,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfrec.encoders.tokenization.frame import Frame
-from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor
+from tfrec.encoders.tokenization.byte_pair_rules import BytePairRules
+from tfrec.encoders.tokenization.byte_pair_words import hide_nul, show_nul, split_words
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor, valid_utf8
 from tfrec.errors import InvalidInput
-
-END_OF_TEXT = "<|endoftext|>"
 
 # Words are truncated to this many bytes: longer runs without a break are not text, and merging them would be slow.
 _WORD_BYTES = 1024
-
-# White space as in Python's regex module; RE2's \s matches only ASCII.
-_SPACE = r"\t-\r\x{1c}-\x{1f} \x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-# GPT-2's pattern uses the look-ahead `\s+(?!\S)`, which RE2 does not support. Instead, before a word that follows
-# several spaces, a byte that never occurs in UTF-8 is inserted in front of the last space, and the text is split there.
-_SPACES_BEFORE_WORD = f"([{_SPACE}]+)([{_SPACE}][^{_SPACE}])"
-_MARK = b"\xff"
-_WORD = rf"'s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^{_SPACE}\p{{L}}\p{{N}}]+|[{_SPACE}]+"
 
 
 def byte_characters() -> list[str]:
@@ -40,60 +32,73 @@ def byte_characters() -> list[str]:
     return [chr(moved.get(byte, byte)) for byte in range(256)]
 
 
-class GptPreprocessor(Preprocessor):
+class BytePairPreprocessor(Preprocessor):
     """A byte-level BPE tokeniser with packing, which can be saved as a TF-Hub text preprocessor.
 
-    The tokens are those of GPT-2's tokeniser (Radford et al., 2019), followed by <|endoftext|>. Words are truncated to
-    1,024 bytes, and NUL becomes U+FFFD.
+    The tokens are those of Hugging Face's `tokenizers`. Words are truncated to 1,024 bytes. `Preprocessor` describes
+    the call and the methods.
 
     Args:
-        vocabulary: Tokens by id, as in GPT-2's vocab.json, including <|endoftext|>.
+        vocabulary: Tokens by id, as in GPT-2's vocab.json.
         merges: Pairs of tokens to merge, in the order in which they were learnt.
+        rules: What happens before and after the merges. None: as for GPT-2.
         seq_length: int. Length of the tensors that `__call__` returns.
 
-    Call arguments:
-        texts: string `[batch]`, UTF-8. An empty text becomes <|endoftext|> alone.
-
-    Returns:
-        A dict of `input_word_ids`, `input_mask`, `input_type_ids`, int32 `[batch, seq_length]`, padded on the right
-        with <|endoftext|> and mask 0.
-
     Raises:
-        InvalidInput: The vocabulary lacks a byte, <|endoftext|>, or a part or the result of a merge.
+        InvalidInput: The vocabulary lacks a byte, a token of the frame, or a part or the result of a merge.
 
     Example:
         >>> tokens = [*byte_characters(), "ab", "<|endoftext|>"]
-        >>> preprocess = GptPreprocessor(tokens, [("a", "b")], seq_length=5)
+        >>> preprocess = BytePairPreprocessor(tokens, [("a", "b")], seq_length=5)
         >>> preprocess(tf.constant(["abc"]))["input_word_ids"].numpy()
         array([[256,  99, 257, 257, 257]], dtype=int32)
     """
 
     def __init__(
-        self, vocabulary: Sequence[str], merges: Sequence[tuple[str, str]], seq_length: int = DEFAULT_LENGTH
+        self,
+        vocabulary: Sequence[str],
+        merges: Sequence[tuple[str, str]],
+        rules: BytePairRules | None = None,
+        seq_length: int = DEFAULT_LENGTH,
     ) -> None:
+        rules = rules or BytePairRules.gpt(vocabulary)
+        super().__init__(rules.frame, seq_length, "byte_pair_preprocessor")
+        self._rules, self._size = rules, len(vocabulary)
         ids = {token: number for number, token in enumerate(vocabulary)}
         merged = [(left, right, left + right) for left, right in merges]
-        needed = [END_OF_TEXT, *byte_characters(), *(token for merge in merged for token in merge)]
+        needed = [*byte_characters(), *(token for merge in merged for token in merge)]
         missing = [token for token in needed if token not in ids]
         if missing:
             raise InvalidInput(f"The vocabulary of {len(ids)} tokens lacks {len(missing)}, such as {missing[0]!r}.")
-        end = ids[END_OF_TEXT]
-        super().__init__(Frame((), (end,), end), seq_length, "gpt_preprocessor")
-        self._size = len(vocabulary)
         self._byte_ids = tf.constant([ids[character] for character in byte_characters()], tf.int32)
         self._results = tf.constant([ids[both] for _, _, both in merged] or [0], tf.int32)
         keys = np.array([ids[left] * self._size + ids[right] for left, right, _ in merged] or [-1], np.int64)
-        ranks = np.arange(len(keys), dtype=np.int64)
-        self._ranks = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ranks), default_value=-1)
+        self._ranks = _table(keys, np.arange(len(keys), dtype=np.int64))
+        # The longest first: of several words that begin at one place, RE2 takes the first in the pattern.
+        added = sorted(rules.added, key=len, reverse=True)
+        self._added_pattern = "|".join(map(re.escape, added))
+        self._added_ids = _table(added, np.array([rules.added[word] for word in added], np.int32)) if added else None
 
     def _tokens(self, texts: Any) -> Any:
-        clean = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-        clean = tf.strings.regex_replace(clean, r"\x00", "\ufffd")  # regex_split would stop at a NUL
-        marked = tf.strings.regex_replace(clean, _SPACES_BEFORE_WORD, rb"\1" + _MARK + rb"\2")
-        words = tf_text.regex_split(marked, _WORD, _WORD)
-        words = tf.ragged.boolean_mask(words, words != _MARK)
+        clean = valid_utf8(texts)
+        if self._rules.normal_form:
+            clean = tf_text.normalize_utf8(clean, self._rules.normal_form)
+        clean = hide_nul(clean)
+        if self._added_ids is None:
+            return self._text_tokens(clean)
+        parts = tf_text.regex_split(clean, self._added_pattern, self._added_pattern)
+        ids = self._added_ids.lookup(parts.flat_values)
+        added = tf.ragged.boolean_mask(ids[:, None], ids[:, None] >= 0)
+        tokens = tf.concat([added, self._text_tokens(tf.where(ids < 0, parts.flat_values, ""))], 1)
+        return parts.with_flat_values(tokens).merge_dims(1, 2)
+
+    def _text_tokens(self, texts: Any) -> Any:
+        """Tokenises string `[n]` without added words → ragged int32 `[n, (tokens)]`."""
+        if self._rules.prefix_space:
+            texts = tf.strings.regex_replace(texts, "^([^ ])", r" \1")
+        words = split_words(texts)
         distinct, place = tf.unique(words.flat_values)
-        tokens = self._merge(tf.strings.substr(distinct, 0, _WORD_BYTES))
+        tokens = self._merge(tf.strings.substr(show_nul(distinct), 0, _WORD_BYTES))
         return words.with_flat_values(tf.gather(tokens, place)).merge_dims(1, 2)
 
     def _merge(self, words: Any) -> Any:
@@ -122,6 +127,11 @@ class GptPreprocessor(Preprocessor):
         more = tf.size(ids) > 1
         ids, rows, _ = tf.while_loop(lambda a, b, more: more & (tf.size(a) > 1), step, (ids, rows, more), shapes)
         return tf.RaggedTensor.from_value_rowids(ids, rows, count)
+
+
+def _table(keys: Any, values: np.ndarray) -> Any:
+    """A table from the graph's constants; a key that it lacks has the value −1."""
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default_value=-1)
 
 
 def _every_second(chosen: Any) -> Any:

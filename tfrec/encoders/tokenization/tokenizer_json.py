@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 from tfrec.encoders.tokenization.bert_characters import BertNormalisation
+from tfrec.encoders.tokenization.byte_pair_rules import END_OF_TEXT, NORMAL_FORMS, BytePairRules
 from tfrec.encoders.tokenization.frame import Frame
-from tfrec.encoders.tokenization.vocabulary import UnigramPieces, WordPieces
+from tfrec.encoders.tokenization.vocabulary import (
+    BytePairs,
+    UnigramPieces,
+    Vocabulary,
+    WordPieces,
+    token_pairs,
+    tokens_by_id,
+)
 from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
 
 FILE = "tokenizer.json"
-_PADS = ("[PAD]", "<pad>")
+_PADS = ("[PAD]", "<pad>", END_OF_TEXT)
+# What byte-level BPE leaves at its defaults.
+_PLAIN_BPE: dict[str, tuple[Any, ...]] = {
+    "dropout": (None, 0.0),
+    "continuing_subword_prefix": (None, ""),
+    "end_of_word_suffix": (None, ""),
+    "byte_fallback": (None, False),
+    "ignore_merges": (None, False),
+}
 
 
-def read_tokenizer_json(folder: Path) -> WordPieces | UnigramPieces:
+def read_tokenizer_json(folder: Path) -> Vocabulary:
     """Reads the tokeniser of a Hugging Face folder from its tokenizer.json.
 
     Raises:
@@ -36,14 +53,16 @@ class _TokenizerFile:
         self.path, self.content, self.model = path, content, content["model"]
         self.added: list[dict[str, Any]] = content.get("added_tokens") or []
 
-    def vocabulary(self) -> WordPieces | UnigramPieces:
+    def vocabulary(self) -> Vocabulary:
         """The vocabulary with its rules."""
         kind = self.model.get("type")
         if kind == "WordPiece":
             return self._word_pieces()
         if kind == "Unigram":
             return self._unigram()
-        raise self._refuse("model", kind, "WordPiece", "Unigram")
+        if kind == "BPE":
+            return self._byte_pairs()
+        raise self._refuse("model", kind, "WordPiece", "Unigram", "BPE")
 
     def _word_pieces(self) -> WordPieces:
         tokens = self._tokens(self.model["vocab"])
@@ -92,19 +111,46 @@ class _TokenizerFile:
         special = tuple(token["content"] for token in self.added)
         return UnigramPieces(pieces, int(self.model["unk_id"]), special, charsmap, self._frame(tokens))
 
+    def _byte_pairs(self) -> BytePairs:
+        for name, plain in _PLAIN_BPE.items():
+            if self.model.get(name) not in plain:
+                raise self._refuse(f"model.{name}", self.model[name], *map(repr, plain))
+        words = self._only("pre_tokenizer", "pretokenizers", "ByteLevel")
+        if words is None or not words.get("use_regex", True):
+            raise self._refuse("pre_tokenizer", self.content.get("pre_tokenizer"), "ByteLevel with use_regex")
+        normaliser = self._only("normalizer", "normalizers", *NORMAL_FORMS)
+        form: str = normaliser["type"] if normaliser else ""
+        tokens = self._tokens(self.model["vocab"])
+        rules = BytePairRules(self._frame(tokens), form, bool(words["add_prefix_space"]), self._added_words(form))
+        return BytePairs(tokens, token_pairs(self.model["merges"], self.path), rules)
+
+    def _added_words(self, form: Any) -> dict[str, int]:
+        """The added words that are found in a text, and their ids."""
+        words = [token for token in self.added if not token["special"]]
+        for token in words:
+            for option in ("single_word", "lstrip", "rstrip"):
+                if token[option]:
+                    raise self._refuse(f"added_tokens.{option}", token["content"], "false")
+            if form and not (token["normalized"] and unicodedata.is_normalized(form, token["content"])):
+                raise self._refuse("added_tokens.normalized", token["content"], f"words in the form {form}")
+        return {token["content"]: token["id"] for token in words}
+
     def _parts(self, part: str, several: str) -> list[dict[str, Any]]:
         """The parts of a Sequence, or the only part."""
         values = self.content.get(part)
         parts: list[dict[str, Any]] = [] if values is None else values.get(several, [values])
         return parts
 
+    def _only(self, part: str, several: str, *kinds: str) -> dict[str, Any] | None:
+        """The only part, of one of the kinds; None where there is none."""
+        parts = self._parts(part, several)
+        if len(parts) > 1 or any(values["type"] not in kinds for values in parts):
+            raise self._refuse(part, [values["type"] for values in parts], *kinds)
+        return parts[0] if parts else None
+
     def _tokens(self, ids: dict[str, int]) -> list[str]:
         """All tokens by id, with those that were added to the model."""
-        ids = {**ids, **{token["content"]: token["id"] for token in self.added}}
-        tokens = sorted(ids, key=ids.__getitem__)
-        if [ids[token] for token in tokens] != list(range(len(tokens))):
-            raise InvalidInput(f"{self.path} does not number its tokens 0, 1, 2, …. Download it again.")
-        return tokens
+        return tokens_by_id({**ids, **{token["content"]: token["id"] for token in self.added}}, self.path)
 
     def _expect(self, part: str, *kinds: str) -> dict[str, Any]:
         values: dict[str, Any] = self.content.get(part) or {"type": None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfrec.encoders.tokenization.bert_characters import BertNormalisation
+from tfrec.encoders.tokenization.byte_pair_rules import BytePairRules
 from tfrec.encoders.tokenization.frame import Frame
 from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
 from tfrec.errors import InvalidInput
@@ -78,23 +79,31 @@ class BytePairs:
     Args:
         vocabulary: Tokens by id, as in GPT-2's files.
         merges: Pairs of tokens to merge, in the order in which they were learnt.
+        rules: What happens before and after the merges. None: as for GPT-2.
     """
 
     vocabulary: list[str]
     merges: list[tuple[str, str]]
+    rules: BytePairRules | None = None
 
     def __len__(self) -> int:
         return len(self.vocabulary)
 
+    @property
+    def frame(self) -> Frame:
+        """The tokens around a text."""
+        return (self.rules or BytePairRules.gpt(self.vocabulary)).frame
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, for JSON and for hashing."""
-        return {"merges": self.merges, "vocabulary": self.vocabulary}
+        about: dict[str, Any] = {"merges": self.merges, "vocabulary": self.vocabulary}
+        return about if self.rules is None else {**about, "rules": self.rules.to_dict()}
 
     def preprocessor(self, seq_length: int) -> Any:
-        """A `GptPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
-        from tfrec.encoders.tokenization.byte_pairs import GptPreprocessor
+        """A `BytePairPreprocessor` whose `__call__` returns tensors of length `seq_length`."""
+        from tfrec.encoders.tokenization.byte_pairs import BytePairPreprocessor
 
-        return GptPreprocessor(self.vocabulary, self.merges, seq_length)
+        return BytePairPreprocessor(self.vocabulary, self.merges, self.rules, seq_length)
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,10 @@ def vocabulary_from_dict(about: dict[str, Any]) -> Vocabulary:
         frame, special = Frame.from_dict(fields["frame"]), tuple(fields["special"])
         return UnigramPieces(**{**fields, "pieces": pieces, "frame": frame, "special": special})
     if "merges" in about:
-        return BytePairs(about["vocabulary"], [(left, right) for left, right in about["merges"]])
+        merges = [(left, right) for left, right in about["merges"]]
+        return BytePairs(
+            about["vocabulary"], merges, BytePairRules.from_dict(about["rules"]) if "rules" in about else None
+        )
     rules = WordPieceRules.from_dict(about["rules"]) if "rules" in about else None
     return WordPieces(about["vocabulary"], about["lower_case"], rules)
 
@@ -168,28 +180,50 @@ def read_word_pieces(folder: Path) -> WordPieces:
 
 
 def read_byte_pairs(folder: Path) -> BytePairs:
-    """Reads vocab.json and merges.txt, or tokenizer.json if these are missing.
+    """Reads vocab.json and merges.txt.
 
     Raises:
-        InvalidInput: The files are missing, or the ids are not 0, 1, 2, ….
+        InvalidInput: The files are missing, the ids are not 0, 1, 2, …, or a merge is not a pair.
     """
-    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        ids = read_json(folder / "vocab.json")
-        lines: Sequence[Any] = _text(folder / "merges.txt").split("\n")
-        pairs = [line.split(" ") for line in lines if line.strip() and not line.startswith("#version")]
-    elif (folder / "tokenizer.json").is_file():
-        tokenizer = read_json(folder / "tokenizer.json")
-        model = tokenizer.get("model", {}) if isinstance(tokenizer, dict) else {}
-        ids = {**model.get("vocab", {}), **{t["content"]: t["id"] for t in tokenizer.get("added_tokens", [])}}
-        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model.get("merges", [])]
-    else:
-        raise InvalidInput(f"{folder} has no vocab.json with merges.txt, and no tokenizer.json. Pass the whole folder.")
-    tokens = sorted(ids, key=ids.__getitem__) if isinstance(ids, dict) else []
+    missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
+    if missing:
+        raise InvalidInput(f"{folder} has no tokenizer.json, and no {missing[0]}. Pass the whole folder.")
+    ids = read_json(folder / "vocab.json")
+    pairs = [line for line in _text(folder / "merges.txt").split("\n") if not line.startswith("#version")]
+    tokens = tokens_by_id(ids if isinstance(ids, dict) else {}, folder)
+    return BytePairs(tokens, token_pairs([pair for pair in pairs if pair.strip()], folder))
+
+
+def tokens_by_id(ids: Mapping[str, int], source: Path) -> list[str]:
+    """The tokens in the order of their ids.
+
+    Args:
+        ids: Token to id.
+        source: Where they come from, for the error message.
+
+    Raises:
+        InvalidInput: The ids are not 0, 1, 2, ….
+    """
+    tokens = sorted(ids, key=ids.__getitem__)
     if not tokens or [ids[token] for token in tokens] != list(range(len(tokens))):
-        raise InvalidInput(f"The vocabulary of {folder} does not number its tokens 0, 1, 2, …. Download it again.")
+        raise InvalidInput(f"{source} does not number its tokens 0, 1, 2, …. Download it again.")
+    return tokens
+
+
+def token_pairs(merges: Sequence[str | Sequence[str]], source: Path) -> list[tuple[str, str]]:
+    """The merges as pairs, whether they are written as "a b" or as ["a", "b"].
+
+    Args:
+        merges: The merges.
+        source: Where they come from, for the error message.
+
+    Raises:
+        InvalidInput: A merge is not of two tokens.
+    """
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
     if any(len(pair) != 2 for pair in pairs):
-        raise InvalidInput(f"The merges of {folder} are not all pairs of two tokens. Download them again.")
-    return BytePairs(tokens, [(str(left), str(right)) for left, right in pairs])
+        raise InvalidInput(f"The merges of {source} are not all pairs of two tokens. Download them again.")
+    return [(str(left), str(right)) for left, right in pairs]
 
 
 def _text(path: Path) -> str:

@@ -12,7 +12,7 @@ import tensorflow_text as tf_text
 
 from tfrec.encoders.tokenization.bert_characters import BertNormalisation, bert_characters
 from tfrec.encoders.tokenization.character_map import compile_character_map
-from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor
+from tfrec.encoders.tokenization.preprocessor import DEFAULT_LENGTH, Preprocessor, valid_utf8
 from tfrec.encoders.tokenization.word_piece_rules import WordPieceRules
 from tfrec.errors import InvalidInput
 
@@ -65,7 +65,7 @@ class WordPiecePreprocessor(Preprocessor):
             raise InvalidInput(f"The vocabulary of {len(vocabulary)} word pieces cannot be used: {error}") from None
 
     def _tokens(self, texts: Any) -> Any:
-        words = tf.strings.split(self._normalizer.normalize(_valid(texts)))
+        words = tf.strings.split(self._normalizer.normalize(valid_utf8(texts)))
         flat = words.flat_values
         too_long = tf.strings.length(flat, "UTF8_CHAR") > self._rules.max_characters
         pieces = self._tokenizer.tokenize(tf.where(too_long, self._unknown, flat))
@@ -79,9 +79,3 @@ class WordPiecePreprocessor(Preprocessor):
 def _character_map(normalisation: BertNormalisation) -> Any:
     with tf.init_scope():
         return tf.constant(np.frombuffer(compile_character_map(bert_characters(normalisation)), np.uint8))
-
-
-def _valid(texts: Any) -> Any:
-    """Texts with U+FFFD for what is not UTF-8. Looking for such bytes is much faster than replacing them."""
-    valid = tf.reduce_all(tf.strings.regex_full_match(texts, r"(?s).*"))
-    return tf.cond(valid, lambda: texts, lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8"))
