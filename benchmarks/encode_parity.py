@@ -1,9 +1,10 @@
 """Do imported checkpoints compute the same hidden states as `transformers`?
 
-Random BERT, DistilBERT, GPT-2, XLM-R and MPNet models (seeded, width 96, 3 layers), written by transformers, and
-all-MiniLM-L6-v2 as published get the same padded token ids on both sides. The hidden states of every layer are
-compared at the real tokens, and so are the tokens of the GPT-2 tokenizer. transformers has its own environment (see
-encode.py). Prints one JSON line without ratios, as nothing is timed.
+Random BERT, DistilBERT, GPT-2, RoBERTa, XLM-R, MPNet, ModernBERT and nomic models (seeded, width 96, 3 layers;
+ModernBERT 4, of which the first and the last attend to all tokens), written by transformers, and all-MiniLM-L6-v2 as
+published get the same padded token ids on both sides. The hidden states of every layer are compared at the real tokens,
+and so are the tokens of the GPT-2 tokenizer. transformers has its own environment (see encode.py). Prints one JSON line
+without ratios, as nothing is timed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-MODELS = ("bert", "distilbert", "gpt2", "xlm-roberta", "mpnet", "minilm")
+MODELS = ("bert", "distilbert", "gpt2", "roberta", "xlm-roberta", "mpnet", "modernbert", "nomic", "minilm")
+LENGTHS = {"modernbert": 200}  # longer than its window of 128
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(195))]
 TEXTS = ["A red shoe, it's 10% off!", "two   spaces\n\nand lines ", "Grün, 日本 and 😀", "don't", "   x", "aaaa aaaa"]
 
@@ -38,6 +41,11 @@ def write_models(root: Path) -> None:
         "distilbert": hf.DistilBertModel(hf.DistilBertConfig(**size, dim=96, n_layers=3, n_heads=4, hidden_dim=200)),
         "gpt2": hf.GPT2Model(hf.GPT2Config(vocab_size=257, n_positions=64, n_embd=96, n_layer=3, n_head=4)),
         "xlm-roberta": hf.XLMRobertaModel(hf.XLMRobertaConfig(**_offset(size), **wide), add_pooling_layer=False),
+        "roberta": hf.RobertaModel(
+            hf.RobertaConfig(**_offset(size) | {"vocab_size": 261}, **wide), add_pooling_layer=False
+        ),
+        "modernbert": hf.ModernBertModel(hf.ModernBertConfig(**_modern(size | wide))),
+        "nomic": hf.NomicBertModel(hf.NomicBertConfig(**size, **wide), add_pooling_layer=False),
         "mpnet": hf.MPNetModel(hf.MPNetConfig(**_offset(size), **wide), add_pooling_layer=False),
         "minilm": hf.BertModel.from_pretrained(root / "minilm"),
     }
@@ -47,21 +55,38 @@ def write_models(root: Path) -> None:
             for weight in model.parameters():  # away from the small initial values, so that errors show
                 weight.data += 0.1 * torch.randn_like(weight)
             model.save_pretrained(root / name, safe_serialization=True)
-        lengths = rng.integers(3, 40, 8)
-        ids = rng.integers(5, 190, (8, 40))
-        mask = (np.arange(40) < lengths[:, None]).astype(np.int64)
+        longest = LENGTHS.get(name, 40)
+        lengths = rng.integers(3, longest, 8)
+        ids = rng.integers(5, 190, (8, longest))
+        mask = (np.arange(longest) < lengths[:, None]).astype(np.int64)
         with torch.no_grad():
             inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
             states = model.eval()(**inputs, output_hidden_states=True).hidden_states[1:]
         np.savez(root / f"{name}.npz", ids=ids, mask=mask, states=np.stack([state.numpy() for state in states]))
-    for name in ("bert", "distilbert", "xlm-roberta", "mpnet"):
+    for name in ("bert", "distilbert", "xlm-roberta", "mpnet", "nomic"):
         (root / name / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    tokens = [*_bytes(), "<|endoftext|>"]
-    (root / "gpt2" / "vocab.json").write_text(json.dumps({token: at for at, token in enumerate(tokens)}))
-    (root / "gpt2" / "merges.txt").write_text("#version: 0.2\n")
+    _write_byte_tokeniser(root / "gpt2", ["<|endoftext|>"])
+    _write_byte_tokeniser(root / "roberta", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    names = ["[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    hf.GPT2Tokenizer(**_byte_vocabulary(names)).save_pretrained(root / "modernbert")
     tokenizer = hf.GPT2Tokenizer.from_pretrained(root / "gpt2")
     (root / "tokens.json").write_text(json.dumps([tokenizer(text)["input_ids"] for text in TEXTS]))
     print(json.dumps({"transformers": hf.__version__, "torch": torch.__version__}))
+
+
+def _modern(sizes: dict[str, int]) -> dict[str, int]:
+    """More layers and positions, and special ids that the small vocabulary has."""
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
+    return {**sizes, **ids, "vocab_size": 264, "num_hidden_layers": 4, "max_position_embeddings": 256}
+
+
+def _byte_vocabulary(names: list[str]) -> dict[str, Any]:
+    return {"vocab": {token: at for at, token in enumerate([*_bytes(), *names])}, "merges": []}
+
+
+def _write_byte_tokeniser(folder: Path, names: list[str]) -> None:
+    (folder / "vocab.json").write_text(json.dumps(_byte_vocabulary(names)["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
 
 
 def _offset(size: dict[str, int]) -> dict[str, int]:
@@ -76,7 +101,8 @@ def write_golden(root: Path) -> None:
 
     rng, golden = np.random.default_rng(0), {}
     for folder in sorted(root.iterdir()):
-        model = hf.AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
+        options = {} if folder.name == "modernbert" else {"add_pooling_layer": False}
+        model = hf.AutoModel.from_pretrained(folder, **options).eval()
         ids = rng.integers(5, 90, (3, 40))
         mask = (np.arange(40) < np.array([[40], [25], [3]])).astype(np.int64)
         with torch.no_grad():
@@ -98,9 +124,9 @@ def _bytes() -> list[str]:
 def golden_states(root: Path, python: str) -> None:
     """Writes golden_states.json of the tests."""
     from tests.encoders.checkpoints.random_checkpoints import write_family_folder
-    from tests.encoders.tokenization.tokenizer_files import bert_tokenizer, unigram_tokenizer
+    from tests.encoders.tokenization.tokenizer_files import FAMILIES
 
-    for kind, tokenizer in {"xlm-roberta": unigram_tokenizer, "mpnet": bert_tokenizer}.items():
+    for kind, tokenizer in FAMILIES.items():
         write_family_folder(root / kind, kind, tokenizer())
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([python, __file__, "--write-golden", str(root)], env=environment, check=True)

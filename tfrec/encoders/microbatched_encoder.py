@@ -141,7 +141,7 @@ class MicrobatchedEncoder:
             hidden = block(hidden, mask_ids=mask, seed=seed, training=self.dropout)
         if frozen == len(self.groups):
             hidden = tf.stop_gradient(hidden)
-        if self.config.family == "gpt":
+        if self.config.pre_norm:
             hidden = self.model.get_layer("norm")(hidden)
         return self.model.get_layer("pooling")(tf.cast(hidden, tf.float32), mask_ids=mask)
 

@@ -118,7 +118,7 @@ def _train(
             "Lower it."
         )
     masking = None
-    if shape.family == "bert":
+    if not shape.causal:
         if not isinstance(vocabulary, WordPieces):
             raise InvalidInput(
                 f"Masked words need a WordPiece vocabulary; {source} has another. Start from another BERT."
@@ -126,7 +126,7 @@ def _train(
         masking = WholeWordMasking(vocabulary.vocabulary, options.mask_rate)
     preprocessor = vocabulary.preprocessor(min(128, shape.max_positions))
     model = LanguageModel(encoder, shape)
-    head_steps = options.head_steps if source and shape.family == "bert" else 0
+    head_steps = options.head_steps if source and not shape.causal else 0
     trainer = LanguageTrainer(model, preprocessor, masking, options, partial / CHECKPOINT_FOLDER, head_steps)
     held_out = list(islice(corpus.texts(held_out=True), options.max_held_out))
     before = partial / "before.json"

@@ -124,21 +124,60 @@ def family_tensors(kind, vocab_size, seed=3):
     return _tensors(shapes | _attention_blocks(attention, "attention.output.LayerNorm"), seed)
 
 
+def modernbert_tensors(vocab_size, layers=4, seed=4):
+    """Name to array of a bare ModernBertModel."""
+    shapes = {"embeddings.tok_embeddings.weight": (vocab_size, WIDTH)}
+    norms = ["embeddings.norm", "final_norm"]
+    for at in (f"layers.{index}" for index in range(layers)):
+        shapes |= {f"{at}.attn.Wqkv.weight": (3 * WIDTH, WIDTH), f"{at}.attn.Wo.weight": (WIDTH, WIDTH)}
+        shapes |= {f"{at}.mlp.Wi.weight": (2 * INNER, WIDTH), f"{at}.mlp.Wo.weight": (WIDTH, INNER)}
+        norms += [f"{at}.mlp_norm"] + ([f"{at}.attn_norm"] if at != "layers.0" else [])
+    return _tensors(shapes | {f"{name}.weight": (WIDTH,) for name in norms}, seed)
+
+
+def nomic_tensors(vocab_size, seed=5):
+    """Name to array of a bare NomicBertModel, as published."""
+    shapes = {"embeddings.word_embeddings.weight": (vocab_size, WIDTH)}
+    shapes |= {"embeddings.token_type_embeddings.weight": (2, WIDTH)}
+    norms = ["emb_ln"]
+    for at in (f"encoder.layers.{index}" for index in range(LAYERS)):
+        shapes |= {f"{at}.attn.Wqkv.weight": (3 * WIDTH, WIDTH), f"{at}.attn.out_proj.weight": (WIDTH, WIDTH)}
+        shapes |= {f"{at}.mlp.{name}.weight": (INNER, WIDTH) for name in ("fc11", "fc12")}
+        shapes |= {f"{at}.mlp.fc2.weight": (WIDTH, INNER)}
+        norms += [f"{at}.norm1", f"{at}.norm2"]
+    for name in norms:
+        shapes |= {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
+    tensors = _tensors(shapes, seed)
+    ones = {name: tensors[name] + 1 for name in shapes if name.endswith((".norm1.weight", ".norm2.weight"))}
+    return {**tensors, **ones, "emb_ln.weight": tensors["emb_ln.weight"] + 1}
+
+
 def write_family_folder(folder, kind, tokenizer):
-    """A folder of XLM-R ("xlm-roberta") or MPNet ("mpnet") with the content of a tokenizer.json."""
+    """A folder of XLM-R, MPNet, ModernBERT or nomic (their model types) with the content of a tokenizer.json."""
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True)
-    vocab_size = len(tokenizer["model"]["vocab"])
     sizes = {
         "hidden_size": WIDTH,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
         "intermediate_size": INNER,
     }
-    about = {"model_type": kind, "vocab_size": vocab_size, "max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
-    about |= {"type_vocab_size": 1} if kind == "xlm-roberta" else {}
-    (folder / "config.json").write_text(json.dumps({**about, **sizes, "layer_norm_eps": 1e-5}))
+    ids = [token["id"] for token in tokenizer["added_tokens"]]
+    vocab_size = max(len(tokenizer["model"]["vocab"]), max(ids) + 1)
+    about = {"model_type": kind, "vocab_size": vocab_size, "max_position_embeddings": POSITIONS, "pad_token_id": 1}
+    about |= {**sizes, **_FAMILY_VALUES[kind]}
+    (folder / "config.json").write_text(json.dumps(about))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    save_file(family_tensors(kind, vocab_size), str(folder / "model.safetensors"))
+    makers = {"modernbert": modernbert_tensors, "nomic_bert": nomic_tensors}
+    tensors = makers[kind](vocab_size) if kind in makers else family_tensors(kind, vocab_size)
+    save_file(tensors, str(folder / "model.safetensors"))
     return folder
+
+
+_FAMILY_VALUES = {
+    "xlm-roberta": {"max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "mpnet": {"max_position_embeddings": POSITIONS + 2, "layer_norm_eps": 1e-5},
+    "modernbert": {"num_hidden_layers": 4, "local_attention": 16, "global_rope_theta": 160000.0, "cls_token_id": 1},
+    "nomic_bert": {"layer_norm_eps": 1e-12},
+}

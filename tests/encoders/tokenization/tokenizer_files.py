@@ -215,6 +215,15 @@ TOKENIZERS = {
 """Name to a function that makes the content of a tokenizer.json."""
 
 
+FAMILIES = {
+    "xlm-roberta": unigram_tokenizer,
+    "mpnet": bert_tokenizer,
+    "modernbert": modernbert_tokenizer,
+    "nomic_bert": bert_tokenizer,
+}
+"""Model type to the tokenizer.json that goes with it."""
+
+
 def write_tokenizer(folder: Path, content: dict) -> Path:
     """Writes tokenizer.json to an existing folder."""
     (folder / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

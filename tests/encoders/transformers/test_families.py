@@ -1,4 +1,4 @@
-"""XLM-R and MPNet against hidden states of `transformers` for the same random weights; Model2Vec against a mean.
+"""Families of encoders against hidden states of `transformers` for the same random weights; Model2Vec against a mean.
 
 `python benchmarks/encode_parity.py --golden` writes golden_states.json.
 """
@@ -13,20 +13,20 @@ from numpy.testing import assert_allclose
 from safetensors.numpy import save_file
 
 from tests.encoders.checkpoints.random_checkpoints import write_family_folder
-from tests.encoders.tokenization.tokenizer_files import bert_tokenizer, unigram_tokenizer, write_tokenizer
+from tests.encoders.tokenization.tokenizer_files import FAMILIES, bert_tokenizer, unigram_tokenizer, write_tokenizer
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.transformers.fast_inference import build_inference
+from tfrec.encoders.transformers.lora import merge_lora
 from tfrec.errors import InvalidInput
 
 GOLDEN = Path(__file__).with_name("golden_states.json")
-TOKENIZERS = {"xlm-roberta": unigram_tokenizer, "mpnet": bert_tokenizer}
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
+@pytest.fixture(scope="module", params=FAMILIES)
 def family(request, tmp_path_factory):
     """A checkpoint, its model, and what transformers computes."""
     folder = tmp_path_factory.mktemp("families") / request.param
-    checkpoint = read_checkpoint(write_family_folder(folder, request.param, TOKENIZERS[request.param]()))
+    checkpoint = read_checkpoint(write_family_folder(folder, request.param, FAMILIES[request.param]()))
     return checkpoint, checkpoint.model(), json.loads(GOLDEN.read_text())[request.param]
 
 
@@ -48,6 +48,13 @@ def test_the_fast_graph_equals_the_model(family):
     given = inputs(golden)
     fast = build_inference(model, checkpoint.config)(*given.values())
     assert_allclose(fast, model(given)["pooled_output"], atol=1e-4)
+
+
+def test_merging_adapters_changes_nothing_where_there_are_none(family):
+    checkpoint, model, golden = family
+    given = inputs(golden)
+    merged = merge_lora(model, checkpoint.config)
+    assert_allclose(merged(given)["pooled_output"], model(given)["pooled_output"], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -78,6 +85,37 @@ def test_model2vec_is_the_mean_of_its_token_vectors(tmp_path, apart):
     mean = table[ids].mean(0)
     vectors = checkpoint.model()(packed)["pooled_output"].numpy()
     assert_allclose(vectors, [mean / np.linalg.norm(mean), np.zeros(12), np.zeros(12)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        ("modernbert", {"attention_bias": True}, "attention_bias"),
+        ("modernbert", {"layer_types": ["sliding_attention", "full_attention"] * 2}, "layer_types"),
+        ("modernbert", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "yarn"),
+        ("nomic_bert", {"moe_every_n_layers": 2}, "moe_every_n_layers"),
+        ("nomic_bert", {"activation_function": "geglu"}, "swiglu"),
+        ("nomic_bert", {"rope_parameters": {"rope_type": "dynamic"}}, "dynamic"),
+    ],
+)
+def test_parts_that_the_families_lack_are_refused_by_name(tmp_path, kind, values, words):
+    folder = write_family_folder(tmp_path / "m", kind, FAMILIES[kind]())
+    about = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | values))
+    with pytest.raises(InvalidInput, match=f"config.json.*{words}"):
+        read_checkpoint(folder)
+
+
+def test_a_published_config_of_nomic_gives_the_shape_of_the_saved_one(tmp_path):
+    folder = write_family_folder(tmp_path / "m", "nomic_bert", FAMILIES["nomic_bert"]())
+    saved = read_checkpoint(folder).config
+    about = json.loads((folder / "config.json").read_text())
+    names = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+    names |= {"intermediate_size": "n_inner", "max_position_embeddings": "max_trained_positions"}
+    published = {names.get(name, name): value for name, value in about.items()}
+    published |= {"n_positions": 8192, "activation_function": "swiglu", "rotary_emb_base": 1000, "prenorm": False}
+    (folder / "config.json").write_text(json.dumps(published))
+    assert read_checkpoint(folder).config == saved
 
 
 def test_a_table_that_does_not_fit_the_vocabulary_is_refused(tmp_path):

@@ -8,7 +8,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tests.conftest import TINY_VOCABULARY
-from tests.encoders.checkpoints.random_checkpoints import write_distil_folder, write_gpt_folder
+from tests.encoders.checkpoints.random_checkpoints import write_distil_folder, write_family_folder, write_gpt_folder
+from tests.encoders.tokenization.tokenizer_files import modernbert_tokenizer
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.transformers.language_model import LanguageModel
 
@@ -16,11 +17,13 @@ IDS = [[2, 9, 30, 12, 3, 44, 3], [2, 8, 3, 0, 0, 0, 0]]
 NAMES = ("sequence_output", "pooled_output")
 
 
-@pytest.fixture(scope="module", params=["bert", "distilbert", "gpt2"])
+@pytest.fixture(scope="module", params=["bert", "distilbert", "gpt2", "modernbert"])
 def checkpoint(request, tiny_hf_bert, tmp_path_factory):
     root = tmp_path_factory.mktemp("hf")
     if request.param == "bert":
         return read_checkpoint(tiny_hf_bert)
+    if request.param == "modernbert":
+        return read_checkpoint(write_family_folder(root / "modernbert", "modernbert", modernbert_tokenizer()))
     write = write_distil_folder if request.param == "distilbert" else write_gpt_folder
     arguments = [TINY_VOCABULARY] if request.param == "distilbert" else []
     return read_checkpoint(write(root / request.param, *arguments))

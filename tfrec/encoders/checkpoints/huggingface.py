@@ -1,4 +1,4 @@
-"""Reads and validates Hugging Face folders of BERT and its kin, GPT-2 and Model2Vec."""
+"""Reads and validates Hugging Face folders of BERT and its kin, ModernBERT, nomic, GPT-2 and Model2Vec."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from tfrec.encoders.checkpoints import huggingface_bert as hf_bert
 from tfrec.encoders.checkpoints import huggingface_gpt as hf_gpt
+from tfrec.encoders.checkpoints import huggingface_modernbert as hf_modernbert
+from tfrec.encoders.checkpoints import huggingface_nomic as hf_nomic
 from tfrec.encoders.checkpoints import model2vec
 from tfrec.encoders.checkpoints.safetensors_file import Tensors, read_tensors, select_tensors
 from tfrec.encoders.checkpoints.sentence_transformers import Modules, load_dense, read_modules, with_dense
@@ -47,7 +49,17 @@ _MAKERS: dict[str, Callable[[dict[str, Any], str, bool], BackboneConfig]] = {
     "roberta": hf_bert.xlm_roberta_config,
     "mpnet": hf_bert.mpnet_config,
     "gpt2": hf_gpt.config,
+    "modernbert": hf_modernbert.config,
+    "nomic_bert": hf_nomic.config,
 }
+# Family to its module of names, where that is not BERT's.
+_NAMES: dict[str, ModuleType] = {
+    "gpt": hf_gpt,
+    "modernbert": hf_modernbert,
+    "nomic": hf_nomic,
+    "static": model2vec,
+}
+_OWN_NAMES = {"gpt2": hf_gpt, "modernbert": hf_modernbert, "nomic_bert": hf_nomic}
 _OFFSET_POSITIONS = ("xlm-roberta", "roberta", "mpnet")
 _BYTE_PAIRS = ("gpt2", "roberta")  # in older folders vocab.json and merges.txt
 _SPARE_ROWS = 64  # multilingual BERTs with XLM-R's tokens have 35 rows that no piece uses
@@ -88,7 +100,9 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "exact") -> Checkpoint:
-    """Reads and validates a Hugging Face folder of BERT, DistilBERT, XLM-R, MPNet, GPT-2 or Model2Vec.
+    """Reads and validates a Hugging Face folder of an encoder.
+
+    The models are BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ModernBERT, nomic-embed-text v1.5, GPT-2 and Model2Vec.
 
     Args:
         folder: Folder with config.json, model.safetensors, and tokenizer.json, or as older folders vocab.txt (BERT) or
@@ -115,8 +129,8 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
             f"{folder / 'config.json'}: expected model_type {', '.join(_MAKERS)} or model2vec; received {kind!r}. "
             "Use another encoder."
         )
-    names = hf_gpt if kind == "gpt2" else hf_bert
-    _require(folder, *([] if kind in _BYTE_PAIRS or (folder / TOKENIZER_FILE).is_file() else ["vocab.txt"]))
+    names = _OWN_NAMES.get(kind, hf_bert)
+    _require(folder, *_needed_tokeniser(folder, kind))
     tensors = read_tensors(folder / _WEIGHTS, names.rename)
     if kind in _OFFSET_POSITIONS:
         tensors = hf_bert.without_unused(tensors, values)
@@ -188,7 +202,14 @@ def load_weights(model: keras.Model, config: BackboneConfig, tensors: Tensors) -
 
 
 def _names(config: BackboneConfig) -> ModuleType:
-    return {"gpt": hf_gpt, "static": model2vec}.get(config.family, hf_bert)
+    return _NAMES.get(config.family, hf_bert)
+
+
+def _needed_tokeniser(folder: Path, kind: str) -> list[str]:
+    """The file that the tokeniser of a model type is read from, where it may be missing."""
+    if kind in _BYTE_PAIRS or (folder / TOKENIZER_FILE).is_file():
+        return []
+    return [TOKENIZER_FILE if kind == "modernbert" else "vocab.txt"]
 
 
 def _require(folder: Path, *names: str) -> None:
@@ -208,7 +229,7 @@ def _require(folder: Path, *names: str) -> None:
         )
     elif _WEIGHTS in missing and (folder / f"{_WEIGHTS}.index.json").is_file():
         advice = "The weights are in several files: save the model as one file."
-    elif missing == ["vocab.txt"]:
+    elif missing in (["vocab.txt"], [TOKENIZER_FILE]):
         advice = "Save the tokeniser beside the model: tokenizer.save_pretrained(FOLDER)."
     raise InvalidInput(f"{folder} has no {' and no '.join(missing)}; found {present}. {advice}")
 

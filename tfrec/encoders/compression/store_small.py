@@ -29,7 +29,7 @@ def store_small(student: Student, kind: str) -> Student:
             new.store(old.embeddings.numpy())
         else:
             new.set_weights(old.get_weights())
-    if config.family != "static":
+    if config.learned_positions:
         model.get_layer("embeddings").position.assign(student.model.get_layer("embeddings").position)
     return Student(config, student.vocabulary, model)
 

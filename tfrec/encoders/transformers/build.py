@@ -1,4 +1,4 @@
-"""Builds BERT and GPT as functional Keras models from the same layers, and static encoders."""
+"""Builds BERT, GPT and their kin as functional Keras models from the same layers, and static encoders."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def build_backbone(config: BackboneConfig, dtype: str = "float32") -> keras.Mode
     embeddings = (TokenVectors if config.family == "static" else Embeddings)(config, name="embeddings", dtype=policy)
     blocks = [Block(config, index, name=f"layer_{index}", dtype=policy) for index in range(config.layers)]
     norm = None
-    if config.family == "gpt":
+    if config.pre_norm:
         norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="norm", dtype=policy)
     widen = keras.layers.Activation("linear", name="float32", dtype="float32")
     after = (config.normalise, config.dense, config.cut)

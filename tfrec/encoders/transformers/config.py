@@ -1,4 +1,4 @@
-"""Configs of BERT, GPT and static encoders, from tiny to base."""
+"""Configs of BERT, GPT, ModernBERT, nomic and static encoders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from tfrec.errors import InvalidInput
 
 # Names as in Hugging Face configs: "gelu" is exact, "gelu_new" its tanh approximation.
-ACTIVATIONS = ("gelu", "gelu_new", "relu")
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
 
 # Name to (layers, width), with heads of width 64 and an inner width of 4 · width (Turc et al., arXiv:1908.08962).
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768)}
@@ -22,7 +22,11 @@ Pool = Literal["mean", "cls", "pooler", "last"]
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Base class of `BertConfig`, `GptConfig` and `StaticConfig`.
+    """Base class of `BertConfig`, `GptConfig`, `ModernBertConfig`, `NomicConfig` and `StaticConfig`.
+
+    A class says whether each sublayer is normalised before it (`pre_norm`) or after the sum, whether a token sees only
+    those to its left (`causal`), whether half of the hidden units are factors of the other half (`gated`), whether the
+    embeddings are normalised, and whether positions are learned.
 
     Args:
         vocab_size: int. Rows of the word embedding.
@@ -32,7 +36,7 @@ class BackboneConfig:
         inner_width: int. Width of the hidden layer of the feed-forward network.
         max_positions: int. Maximum input length in tokens.
         types: int. Number of segment types; 0 for no type embedding.
-        activation: "gelu" (exact), "gelu_new" (tanh approximation) or "relu".
+        activation: "gelu" (exact), "gelu_new" (tanh approximation), "relu" or "silu".
         dropout: float. Dropout rate of the embeddings and of the two outputs of each layer.
         attention_dropout: float. Dropout rate of the attention weights.
         epsilon: float. Epsilon of all layer normalisations.
@@ -72,6 +76,11 @@ class BackboneConfig:
 
     family: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]]
+    pre_norm: ClassVar[bool] = False
+    causal: ClassVar[bool] = False
+    gated: ClassVar[bool] = False
+    embedding_norm: ClassVar[bool] = True
+    learned_positions: ClassVar[bool] = True
     sizes: ClassVar[tuple[str, ...]] = ("vocab_size", "width", "layers", "heads", "inner_width", "max_positions")
 
     def __post_init__(self) -> None:
@@ -91,6 +100,14 @@ class BackboneConfig:
         object.__setattr__(self, "dense", tuple((width, name, bias) for width, name, bias in self.dense))
         if not 0 <= self.cut <= self._pooled_width:
             raise InvalidInput(f"Expected a dim from 1 to {self._pooled_width}; received {self.cut}. Set encoder.dim.")
+
+    def rotary_base(self, layer: int) -> float:
+        """The base of a layer's rotary positions; 0 where it has none."""
+        return 0.0
+
+    def window(self, layer: int) -> int:
+        """The largest distance of two tokens that see each other in a layer; 0 where there is no limit."""
+        return 0
 
     @property
     def attention_width(self) -> int:
@@ -164,6 +181,9 @@ class GptConfig(BackboneConfig):
     pooling: Pool = "last"
 
     family: ClassVar[str] = "gpt"
+    pre_norm: ClassVar[bool] = True
+    causal: ClassVar[bool] = True
+    embedding_norm: ClassVar[bool] = False
     poolings: ClassVar[tuple[str, ...]] = ("last", "mean")
 
 
@@ -186,11 +206,87 @@ class StaticConfig(BackboneConfig):
     normalise: bool = True
 
     family: ClassVar[str] = "static"
+    learned_positions: ClassVar[bool] = False
     poolings: ClassVar[tuple[str, ...]] = ("mean",)
     sizes: ClassVar[tuple[str, ...]] = ("vocab_size", "width", "max_positions")
 
 
-_FAMILIES: dict[str, type[BackboneConfig]] = {"bert": BertConfig, "gpt": GptConfig, "static": StaticConfig}
+@dataclass(frozen=True)
+class ModernBertConfig(BackboneConfig):
+    """Config of ModernBERT (Warner et al., arXiv:2412.13663): rotary positions, gated hidden units, local attention.
+
+    `BackboneConfig` describes the other fields.
+
+    Args:
+        base: float. Base of the rotary positions of layers with attention to all tokens.
+        local_base: float. Base of the rotary positions of the others.
+        local_window: int. Largest distance of two tokens that see each other in these.
+        global_every: int. One layer in so many has attention to all tokens, beginning with the first.
+
+    Example:
+        >>> config = ModernBertConfig(vocab_size=100, width=32, layers=4, heads=4, inner_width=64)
+        >>> [config.window(layer) for layer in range(4)]
+        [0, 64, 64, 0]
+    """
+
+    max_positions: int = 8192
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    epsilon: float = 1e-5
+    base: float = 160_000.0
+    local_base: float = 10_000.0
+    local_window: int = 64
+    global_every: int = 3
+
+    family: ClassVar[str] = "modernbert"
+    pre_norm: ClassVar[bool] = True
+    gated: ClassVar[bool] = True
+    learned_positions: ClassVar[bool] = False
+    poolings: ClassVar[tuple[str, ...]] = ("mean", "cls", "last")
+
+    def rotary_base(self, layer: int) -> float:
+        """See `BackboneConfig`."""
+        return self.local_base if layer % self.global_every else self.base
+
+    def window(self, layer: int) -> int:
+        """See `BackboneConfig`."""
+        return self.local_window if layer % self.global_every else 0
+
+
+@dataclass(frozen=True)
+class NomicConfig(BackboneConfig):
+    """Config of nomic-embed-text (Nussbaum et al., arXiv:2402.01613): a BERT with rotary positions and gated units.
+
+    `BackboneConfig` describes the other fields.
+
+    Args:
+        base: float. Base of the rotary positions.
+
+    Example:
+        >>> NomicConfig(vocab_size=100, width=32, layers=2, heads=4, inner_width=64).rotary_base(1)
+        1000.0
+    """
+
+    max_positions: int = 2048
+    types: int = 2
+    activation: str = "silu"
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    base: float = 1000.0
+
+    family: ClassVar[str] = "nomic"
+    gated: ClassVar[bool] = True
+    learned_positions: ClassVar[bool] = False
+    poolings: ClassVar[tuple[str, ...]] = ("mean", "cls", "last")
+
+    def rotary_base(self, layer: int) -> float:
+        """See `BackboneConfig`."""
+        return self.base
+
+
+_FAMILIES: dict[str, type[BackboneConfig]] = {
+    config.family: config for config in (BertConfig, GptConfig, StaticConfig, ModernBertConfig, NomicConfig)
+}
 
 
 def config_to_dict(config: BackboneConfig) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig
-from tfrec.encoders.transformers.layers import HIDDEN
+from tfrec.encoders.transformers.layers import HIDDEN, activate
 from tfrec.encoders.transformers.relative_positions import relative_bias
+from tfrec.encoders.transformers.rotary_positions import rotate, within_window
 from tfrec.encoders.transformers.static import StaticInference
 from tfrec.keras import keras
 
@@ -55,11 +56,10 @@ class Inference:
     """
 
     def __init__(self, model: keras.Model, config: BackboneConfig, dtype: tf.DType) -> None:
-        self.config, self.dtype, self.pre_norm = config, dtype, config.family == "gpt"
+        self.config, self.dtype, self.pre_norm = config, dtype, config.pre_norm
         embeddings = model.get_layer("embeddings")
-        positions = embeddings.position.numpy()
         self.word = tf.constant(embeddings.word.embeddings.numpy())
-        self.position = tf.constant(positions)
+        self.position = None if embeddings.position is None else tf.constant(embeddings.position.numpy())
         self.type = tf.constant(embeddings.type.embeddings.numpy()) if embeddings.type is not None else None
         self.start_norm = _norm(embeddings.norm) if embeddings.norm is not None else None
         self.end_norm = _norm(model.get_layer("norm")) if self.pre_norm else None
@@ -78,7 +78,8 @@ class Inference:
         products = {name: self._constants(layer.kernel.numpy(), layer.bias.numpy()) for name, layer in dense.items()}
         norms = {name: _norm(getattr(block, name)) for name in ("attention_norm", "norm")}
         relative = None if block.relative is None else tf.constant(block.relative.numpy())
-        return {"qkv": self._constants(kernel, bias), "relative": relative, **products, **norms}
+        about = {"base": self.config.rotary_base(block.index), "window": self.config.window(block.index)}
+        return {"qkv": self._constants(kernel, bias), "relative": relative, **about, **products, **norms}
 
     def _constants(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(kernel, self.dtype), tf.cast(bias, self.dtype)
@@ -89,7 +90,9 @@ class Inference:
 
     def embed(self, word_ids: tf.Tensor, types: tf.Tensor) -> tf.Tensor:
         """The sum of the embeddings, float32 `[batch, length, width]`, of int32 `[batch, length]` inputs."""
-        hidden = tf.gather(self.word, word_ids) + self.position[: tf.shape(word_ids)[1]]
+        hidden = tf.gather(self.word, word_ids)
+        if self.position is not None:
+            hidden += self.position[: tf.shape(word_ids)[1]]
         return hidden if self.type is None else hidden + tf.gather(self.type, types)
 
     def encode(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -105,7 +108,7 @@ class Inference:
             rows = self._normalise(rows, self.start_norm)
         rows = tf.cast(rows, self.dtype)
         visible = tf.cast(mask, tf.float32)[:, None, None, :]
-        if self.pre_norm:
+        if self.config.causal:
             visible *= tf.linalg.band_part(tf.ones([length, length]), -1, 0)
         attention_bias = tf.cast((1.0 - visible) * HIDDEN, self.dtype)
         for block in self.blocks:
@@ -118,30 +121,42 @@ class Inference:
         inputs = self._normalise(rows, block["attention_norm"]) if self.pre_norm else rows
         if block["relative"] is not None:
             bias += tf.cast(relative_bias(block["relative"], length, self.config.max_positions), self.dtype)
-        rows += _product(self._attend(_product(inputs, block["qkv"]), batch, length, bias), block["attention_out"])
+        if block["window"]:
+            near = within_window(length, block["window"], tf.float32)
+            bias += tf.cast((1.0 - near) * HIDDEN, self.dtype)
+        attended = self._attend(_product(inputs, block["qkv"]), batch, length, bias, block["base"])
+        rows += _product(attended, block["attention_out"])
         if not self.pre_norm:
             rows = self._normalise(rows, block["attention_norm"])
         inputs = self._normalise(rows, block["norm"]) if self.pre_norm else rows
-        rows += _product(self._activate(_product(inputs, block["inner"])), block["outer"])
+        rows += _product(self._hidden_units(_product(inputs, block["inner"])), block["outer"])
         return rows if self.pre_norm else self._normalise(rows, block["norm"])
 
-    def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, bias: tf.Tensor) -> tf.Tensor:
+    def _attend(self, qkv: tf.Tensor, batch: Any, length: Any, bias: tf.Tensor, base: float) -> tf.Tensor:
         width, heads = self.config.attention_width, self.config.heads
         split = tf.reshape(qkv, [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), 3)
+        if base:
+            query, key = rotate(query, base), rotate(key, base)
         weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)
         return tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [-1, width])
 
+    def _hidden_units(self, values: tf.Tensor) -> tf.Tensor:
+        if not self.config.gated:
+            return self._activate(values)
+        units, gate = tf.split(values, 2, axis=-1)
+        return self._activate(units) * gate
+
     def _activate(self, values: tf.Tensor) -> tf.Tensor:
-        if self.config.activation == "relu":
-            return tf.nn.relu(values)
-        if self.config.activation == "gelu_new":
-            return tf.nn.gelu(values, approximate=True)
+        if self.config.activation != "gelu":
+            return activate(values, self.config.activation)
         # The exact GELU in the form that TensorFlow's remapper recognises and fuses.
         one, half, root = (tf.constant(number, self.dtype) for number in (1.0, 0.5, _HALF_ROOT))
         return (half * values) * (tf.math.erf(values * root) + one)
 
-    def _normalise(self, rows: tf.Tensor, norm: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def _normalise(self, rows: tf.Tensor, norm: tuple[tf.Tensor, tf.Tensor] | None) -> tf.Tensor:
+        if norm is None:
+            return rows
         wide = tf.cast(rows, tf.float32)
         centred = wide - tf.reduce_mean(wide, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
@@ -162,7 +177,10 @@ class Inference:
         return self.pooling.finish(pooled)
 
 
-def _norm(layer: Any) -> tuple[tf.Tensor, tf.Tensor]:
+def _norm(layer: Any) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """Scale and offset; None for the place of a normalisation that a model does without."""
+    if not layer.weights:
+        return None
     return tf.constant(layer.gamma.numpy()), tf.constant(layer.beta.numpy())
 
 

@@ -36,7 +36,7 @@ class LanguageModel(keras.Model):
         self.words = encoder.get_layer("embeddings").word
         self.dense: Any = None
         self.norm: Any = None
-        if config.family == "bert":
+        if not config.causal:
             start = keras.initializers.TruncatedNormal(stddev=0.02)
             self.dense = keras.layers.Dense(config.width, kernel_initializer=start, name="transform")
             self.norm = keras.layers.LayerNormalization(epsilon=config.epsilon, name="transform_norm")

@@ -1,4 +1,4 @@
-"""The layers of BERT and GPT, with a single matrix product for query, key and value."""
+"""The layers of BERT, GPT and their kin, with a single matrix product for query, key and value."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
 from tfrec.encoders.transformers.relative_positions import relative_bias
+from tfrec.encoders.transformers.rotary_positions import rotate, within_window
 from tfrec.encoders.transformers.small_weights import SmallDense, SmallEmbedding
 from tfrec.keras import keras
 
@@ -35,6 +36,9 @@ def dropout(values: tf.Tensor, rate: float, seed: tf.Tensor, place: int, trainin
     return tf.nn.experimental.stateless_dropout(values, rate, seed=seed + tf.constant([0, place]))
 
 
+_SIMPLE = {"relu": tf.nn.relu, "silu": tf.nn.silu}
+
+
 def activate(values: tf.Tensor, activation: str) -> tf.Tensor:
     """Applies one of `config.ACTIVATIONS`.
 
@@ -42,11 +46,19 @@ def activate(values: tf.Tensor, activation: str) -> tf.Tensor:
         >>> activate(tf.constant([-1.0, 2.0]), "relu").numpy()
         array([0., 2.], dtype=float32)
     """
-    if activation == "relu":
-        return tf.nn.relu(values)
+    if activation in _SIMPLE:
+        return _SIMPLE[activation](values)
     if activation == "gelu" and values.dtype == tf.bfloat16:
         return _bfloat16_gelu(values)
     return tf.nn.gelu(values, approximate=activation == "gelu_new")
+
+
+def hidden_units(values: tf.Tensor, config: BackboneConfig) -> tf.Tensor:
+    """The hidden units of a feed-forward network from the product with its first matrix; if gated, half as many."""
+    if not config.gated:
+        return activate(values, config.activation)
+    units, gate = tf.split(values, 2, axis=-1)
+    return activate(units, config.activation) * gate
 
 
 @tf.custom_gradient
@@ -96,7 +108,7 @@ class BackboneLayer(keras.layers.Layer):
 
 
 class Embeddings(BackboneLayer):
-    """The sum of word, position and type embeddings, normalised for BERT.
+    """The sum of word, position and type embeddings, normalised except for GPT.
 
     Call arguments:
         word_ids: int32 `[batch, length]`.
@@ -111,10 +123,12 @@ class Embeddings(BackboneLayer):
         super().__init__(config, **kwargs)
         self.word = self._table(config.vocab_size, "word")
         self.type = self._table(config.types, "type") if config.types else None
-        # Without autocast: the seed must change even if an update is too small for bfloat16.
-        shape = [config.max_positions, config.width]
-        self.position = self.add_weight("position", shape, initializer=_initializer(), experimental_autocast=False)
-        self.norm = self._norm("norm") if config.family == "bert" else None
+        self.position: Any = None
+        if config.learned_positions:
+            # Without autocast: the seed must change even if an update is too small for bfloat16.
+            shape = [config.max_positions, config.width]
+            self.position = self.add_weight("position", shape, initializer=_initializer(), experimental_autocast=False)
+        self.norm: Any = self._norm("norm") if config.embedding_norm else None
 
     def call(
         self, word_ids: tf.Tensor, type_ids: tf.Tensor, training: bool | None = None
@@ -123,10 +137,12 @@ class Embeddings(BackboneLayer):
         hidden = self.word(word_ids)
         if self.type is not None:
             hidden += self.type(type_ids)
-        hidden += tf.cast(self.position[: tf.shape(word_ids)[1]], hidden.dtype)
+        if self.position is not None:
+            hidden += tf.cast(self.position[: tf.shape(word_ids)[1]], hidden.dtype)
         if self.norm is not None:
             hidden = self.norm(hidden)
-        weights = tf.bitcast(tf.reduce_sum(tf.cast(self.position[0], tf.float32)), tf.int32)
+        some = self.position[0] if self.position is not None else self.norm.gamma
+        weights = tf.bitcast(tf.reduce_sum(tf.cast(some, tf.float32)), tf.int32)
         seed = tf.stack([tf.reduce_sum(word_ids), weights])
         return dropout(hidden, self.config.dropout, seed, 0, training), seed
 
@@ -134,8 +150,9 @@ class Embeddings(BackboneLayer):
 class Block(BackboneLayer):
     """A transformer layer: attention and feed-forward network, each with a residual connection.
 
-    BERT normalises after each sum (post-norm); GPT normalises the inputs of both (pre-norm), and its attention is
-    causal.
+    BERT normalises after each sum (post-norm); GPT and ModernBERT normalise the inputs of both (pre-norm). The
+    attention of GPT is causal. What a checkpoint lacks (biases of nomic and ModernBERT, offsets of ModernBERT's
+    normalisations) is 0 here.
 
     Args:
         config: Config of the encoder.
@@ -152,7 +169,7 @@ class Block(BackboneLayer):
 
     def __init__(self, config: BackboneConfig, index: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
-        self.index, self.pre_norm = index, config.family == "gpt"
+        self.index, self.pre_norm = index, config.pre_norm
         self.relative: Any = None
         if config.relative_buckets:
             shape = [config.relative_buckets, config.heads]
@@ -160,7 +177,9 @@ class Block(BackboneLayer):
         self.qkv = self._dense(3 * config.attention_width, "qkv")
         self.attention_out = self._dense(config.width, "attention_out")
         self.attention_norm = self._norm("attention_norm")
-        self.inner = self._dense(config.inner_width, "inner")
+        if config.pre_norm and config.embedding_norm and index == 0:  # its input is normalised already
+            self.attention_norm = keras.layers.Activation("linear", name="attention_norm", dtype=self._dtype_policy)
+        self.inner = self._dense(config.inner_width * (2 if config.gated else 1), "inner")
         self.outer = self._dense(config.width, "outer")
         self.norm = self._norm("norm")
 
@@ -173,7 +192,7 @@ class Block(BackboneLayer):
         if not self.pre_norm:
             hidden = self.attention_norm(hidden)
         inputs = self.norm(hidden) if self.pre_norm else hidden
-        fed_forward = self.outer(activate(self.inner(inputs), self.config.activation))
+        fed_forward = self.outer(hidden_units(self.inner(inputs), self.config))
         hidden = hidden + dropout(fed_forward, rate, seed, place + 2, training)
         return hidden if self.pre_norm else self.norm(hidden)
 
@@ -185,12 +204,16 @@ class Block(BackboneLayer):
         batch, length = tf.shape(hidden)[0], tf.shape(hidden)[1]
         split = tf.reshape(self.qkv(hidden), [batch, length, 3, heads, width // heads])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))
+        if base := self.config.rotary_base(self.index):
+            query, key = rotate(query, base), rotate(key, base)
         scores = tf.matmul(query, key, transpose_b=True) * (width // heads) ** -0.5
         if self.relative is not None:
             scores += tf.cast(relative_bias(self.relative, length, self.config.max_positions), scores.dtype)
         visible = tf.cast(mask_ids, scores.dtype)[:, None, None, :]
-        if self.pre_norm:
+        if self.config.causal:
             visible *= tf.linalg.band_part(tf.ones([length, length], scores.dtype), -1, 0)
+        if window := self.config.window(self.index):
+            visible *= within_window(length, window, scores.dtype)
         scores += (1.0 - visible) * HIDDEN
         weights = dropout(tf.nn.softmax(scores), self.config.attention_dropout, seed, place, training)
         return tf.reshape(tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3]), [batch, length, width])

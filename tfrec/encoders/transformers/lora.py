@@ -102,4 +102,6 @@ def merge_lora(model: keras.Model, config: BackboneConfig) -> keras.Model:
             getattr(layer, name).set_weights([tf.convert_to_tensor(dense.kernel), tf.convert_to_tensor(dense.bias)])
         for name in ("attention_norm", "norm"):
             getattr(layer, name).set_weights(getattr(source, name).get_weights())
+        if source.relative is not None:
+            layer.relative.assign(source.relative)
     return plain
