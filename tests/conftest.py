@@ -108,6 +108,12 @@ def write_hf_folder(folder, tensors=None, config=None, vocabulary=None):
 
 
 @pytest.fixture(scope="session")
+def litert():
+    """For tests that run LiteRT programs."""
+    return pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: install the package anew")
+
+
+@pytest.fixture(scope="session")
 def tiny_hf_bert(tmp_path_factory):
     """A Hugging Face BERT folder with random weights: 2 layers, width 32. Tests must not change it."""
     return write_hf_folder(tmp_path_factory.mktemp("hf") / "tiny-bert")

@@ -1,29 +1,30 @@
-"""Runs encoders with int8 weights, in XNNPACK through TensorFlow Lite."""
+"""Runs encoders with int8 weights, in XNNPACK through LiteRT."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfrec.encoders.litert import LiteRTProgram, convert
 from tfrec.encoders.transformers.config import BackboneConfig
 from tfrec.encoders.transformers.fast_inference import Inference
 from tfrec.files import atomic_file, cache_dir
 from tfrec.keras import keras
 from tfrec.progress import say
-from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS
+from tfrec.schema import INPUT_MASK, INPUT_TYPE_IDS, INPUT_WORD_IDS, POOLED_OUTPUT
 
-_LAYOUT = 2  # version of the conversion; increase it when the same weights would give another program
+_LAYOUT = 3  # version of the conversion; increase it when the same weights would give another program
+_SIGNATURE = "encode"
 _STEP = 8  # sequence lengths are padded to multiples of this
 
 
 class Int8Runtime:
     """Runs an encoder with int8 weights. Activations are quantised dynamically, and embeddings stay float32.
 
-    A TensorFlow Lite program is compiled for each length (multiples of 8) on first use, which takes about ten seconds
+    A LiteRT program is converted for each length (multiples of 8) on first use, which takes about ten seconds
     for a MiniLM, and is kept in the cache folder.
 
     Args:
@@ -36,7 +37,7 @@ class Int8Runtime:
     def __init__(self, model: keras.Model, config: BackboneConfig, hash: str, batch_size: int) -> None:
         self._graph = Inference(model, config, tf.float32)
         self._hash, self._rows, self._longest, self._width = hash, batch_size, config.max_positions, config.width
-        self._programs: dict[int, tuple[Any, list[Any], int]] = {}
+        self._programs: dict[int, Any] = {}
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> np.ndarray:
         """Encodes a batch: a dict of int32 `[batch, length]` → float32 `[batch, dim]`."""
@@ -44,34 +45,24 @@ class Int8Runtime:
         mask = inputs[INPUT_MASK].numpy()
         rows, columns = mask.shape
         length = min(-(-columns // _STEP) * _STEP, self._longest)
-        interpreter, slots, output = self._program(length)
         padding = [(0, self._rows - rows), (0, length - columns), (0, 0)]
-        interpreter.set_tensor(slots[0], np.pad(embedded, padding))
-        interpreter.set_tensor(slots[1], np.pad(mask, padding[:2]))
-        interpreter.invoke()
-        return interpreter.get_tensor(output)[:rows]
+        run, padded = self._program(length), np.pad(embedded, padding)
+        return run(hidden=padded, mask=np.pad(mask, padding[:2]))[POOLED_OUTPUT][:rows]
 
-    def _program(self, length: int) -> tuple[Any, list[Any], int]:
+    def _program(self, length: int) -> Any:
         if length not in self._programs:
             path = cache_dir() / "int8" / f"{self._hash[:32]}-{_LAYOUT}-{self._rows}x{length}.tflite"
             if not path.is_file():
                 say(f"Converting the encoder to int8 for {length} tokens")
                 _write(path, self._convert(length))
-            program = tf.lite.Interpreter(model_path=str(path), num_threads=len(os.sched_getaffinity(0)))
-            program.allocate_tensors()
-            details = sorted(program.get_input_details(), key=lambda detail: detail["name"])
-            slots = [detail["index"] for detail in details]
-            self._programs[length] = program, slots, program.get_output_details()[0]["index"]
+            self._programs[length] = LiteRTProgram(path).runner(_SIGNATURE)
         return self._programs[length]
 
     def _convert(self, length: int) -> bytes:
-        hidden = tf.TensorSpec([self._rows, length, self._width], tf.float32, name="a_hidden")
-        mask = tf.TensorSpec([self._rows, length], tf.int32, name="b_mask")
-        call = tf.function(lambda a_hidden, b_mask: self._graph.encode(a_hidden, b_mask))
-        call = call.get_concrete_function(hidden, mask)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([call])
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        return converter.convert()
+        hidden = tf.TensorSpec([self._rows, length, self._width], tf.float32, name="hidden")
+        mask = tf.TensorSpec([self._rows, length], tf.int32, name="mask")
+        call = tf.function(lambda hidden, mask: {POOLED_OUTPUT: self._graph.encode(hidden, mask)})
+        return convert({_SIGNATURE: call.get_concrete_function(hidden, mask)}, tf.Module(), int8=True)
 
 
 def _write(path: Path, data: bytes) -> None:

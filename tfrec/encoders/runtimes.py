@@ -25,7 +25,7 @@ class EncoderRuntime(Protocol):
         """Encodes a batch: a dict of int32 `[batch, length]` → float32 `[batch, dim]`."""
 
 
-class HubRuntime:
+class SavedModelRuntime:
     """Calls the SavedModel, with its current weights."""
 
     def __init__(self, layer: Any) -> None:
@@ -58,7 +58,7 @@ def restore_backbone(layer: Any, config: BackboneConfig) -> keras.Model:
     """Rebuilds the Keras model behind a SavedModel that `save_pair` wrote, from its variables.
 
     Args:
-        layer: The encoder as a `hub.KerasLayer`.
+        layer: The encoder as a `SavedModelLayer`.
         config: Shape of the encoder.
 
     Raises:
@@ -80,7 +80,7 @@ def select_runtime(
     """The fastest runtime for a precision.
 
     Args:
-        layer: The encoder as a `hub.KerasLayer`.
+        layer: The encoder as a `SavedModelLayer`.
         config: Shape of the encoder; None for a TF-Hub pair that tfrec did not make.
         precision: One of `PRECISIONS`.
         trainable: Whether the weights may change between two calls.
@@ -95,7 +95,7 @@ def select_runtime(
         if precision != "float32":
             what = "an encoder whose weights are trained" if trainable else "a TF-Hub pair that was not made by tfrec"
             raise InvalidInput(f"encoder.precision={precision} does not work for {what}. Set it to float32.")
-        return HubRuntime(layer)
+        return SavedModelRuntime(layer)
     if config.family == "static" and precision != "float32":
         raise InvalidInput(
             f"encoder.precision={precision} does not work for a static encoder, which multiplies nothing. Set it to "

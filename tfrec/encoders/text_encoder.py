@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_hub as hub
 import tensorflow_text as tf_text  # noqa: F401  registers the preprocessors' ops
 
 from tfrec.encoders.encoder_hash import encoder_sha256, weights_sha256
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, PREPROCESSOR
 from tfrec.encoders.hub_handles import resolve_handle, split_pair
 from tfrec.encoders.runtimes import PRECISIONS, EncoderRuntime, select_runtime
+from tfrec.encoders.saved_model_layer import SavedModelLayer
 from tfrec.encoders.transformers.config import BackboneConfig, config_from_dict, config_to_dict
 from tfrec.errors import InvalidInput
 from tfrec.files import folder_sha256
@@ -98,11 +98,10 @@ class TextEncoder:
 
     @cached_property
     def encoder(self) -> Any:
-        """The encoder as a `hub.KerasLayer`."""
-        folder = resolve_handle(self.encoder_handle)
+        """The encoder as a Keras layer, which `trainable` makes trainable."""
         try:
-            return hub.KerasLayer(str(folder), trainable=self.trainable, name="text_encoder")
-        except (OSError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+            return SavedModelLayer(_load(self.encoder_handle), self.trainable, name="text_encoder")
+        except TypeError as error:
             raise InvalidInput(
                 f"The SavedModel at {self.encoder_handle!r} is not a TF2 text encoder: {error}"
             ) from None
@@ -314,7 +313,8 @@ def load_pair(
 
 
 def _load(handle: str) -> Any:
+    """What is saved at a handle, once it has passed the guard."""
     try:
-        return hub.load(str(resolve_handle(handle)))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        return tf.saved_model.load(str(resolve_handle(handle)))
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise InvalidInput(f"The SavedModel at {handle!r} cannot be loaded: {error}") from None

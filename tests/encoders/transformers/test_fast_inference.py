@@ -56,6 +56,7 @@ def test_the_fast_graph_equals_the_model(folders, name, pooling):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("litert")
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
 def test_int8_is_close_and_its_programs_are_cached(folders, name, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
@@ -66,7 +67,7 @@ def test_int8_is_close_and_its_programs_are_cached(folders, name, tmp_path, monk
     assert found.shape == (2, 32) and found.dtype == np.float32
     assert cosines(found, model(inputs())["pooled_output"]).min() > 0.99
     (program,) = (tmp_path / "int8").iterdir()
-    assert program.name == f"{'a' * 32}-2-4x8.tflite"
+    assert program.name == f"{'a' * 32}-3-4x8.tflite"
 
     again = Int8Runtime(model, checkpoint.config, "a" * 64, batch_size=4)
     monkeypatch.setattr(Int8Runtime, "_convert", None)
@@ -78,7 +79,9 @@ TEXTS = ["red", "the old book of the new song", "", "red shoe " * 40, "blue shoe
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "least"), [("float32", 0.999999), ("bfloat16", 0.999), ("int8", 0.99)])
-def test_every_precision_encodes_texts(tiny_encoder, precision, least, tmp_path, monkeypatch):
+def test_every_precision_encodes_texts(tiny_encoder, precision, least, tmp_path, monkeypatch, request):
+    if precision == "int8":
+        request.getfixturevalue("litert")
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path))
     encoder = load_encoder(tiny_encoder, precision=precision)
     exact = [encoder.encoder(encoder.inputs([text], 20))["pooled_output"][0] for text in TEXTS]

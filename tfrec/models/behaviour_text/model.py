@@ -32,13 +32,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_hub as hub
 
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.behaviour_text import behaviour_text
 from tfrec.data.histories import Histories
 from tfrec.encoders.hub_handles import resolve_handle
+from tfrec.encoders.saved_model_layer import SavedModelLayer
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head
@@ -110,9 +110,10 @@ class BehaviourTextModel(keras.Model):
         segments = head == "sigmoid" and candidate == "segment"
         mlp_options = (mlp_units, dropout, seed, dtype_policy)
         # === Layers ===
-        tokenize = hub.KerasLayer(encoder.preprocessor.tokenize, name="tokenize")
-        pack = hub.KerasLayer(encoder.preprocessor.bert_pack_inputs, arguments={"seq_length": tokens}, name="pack")
-        bert = hub.KerasLayer(str(resolve_handle(encoder.encoder_handle)), trainable=trainable_encoder, name="encoder")
+        tokenize = SavedModelLayer(encoder.preprocessor.tokenize, name="tokenize")
+        pack = SavedModelLayer(encoder.preprocessor.bert_pack_inputs, arguments={"seq_length": tokens}, name="pack")
+        saved = tf.saved_model.load(str(resolve_handle(encoder.encoder_handle)))  # its own: it may be trained
+        bert = SavedModelLayer(saved, trainable_encoder, name="encoder")
 
         def encoded(*segments: Any) -> Any:
             return bert(TrimPadding()(pack(list(segments))))[schema.POOLED_OUTPUT]
