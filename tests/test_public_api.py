@@ -136,6 +136,7 @@ def test_a_docstring_that_leaves_a_parameter_out_is_noticed():
         ("train.train", "tfrec.train"),
         ("evaluate.evaluate", "tfrec.evaluate"),
         ("recommend.recommend", "tfrec.recommend"),
+        ("explain.explain", "tfrec.explain"),
         ("export.export", "tfrec.export"),
         ("check.check", "tfrec.check"),
         ("encoder.import_", "tfrec.import_encoder"),

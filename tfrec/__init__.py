@@ -4,6 +4,7 @@
     run = tfrec.train(data, "runs/shop")
     metrics = tfrec.evaluate(run, data)
     lists = tfrec.recommend(run, data, k=10)
+    reasons = tfrec.explain(run, data, k=10)
     tfrec.check(tfrec.export(run, "saved_models/shop"))
 
 Importing this package has one side effect, the Keras guard: `tensorflow_hub` and `tensorflow_recommenders` need
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.experiments import OffPolicyResult as OffPolicyResult
     from tfrec.experiments import OptimisedInterleaving as OptimisedInterleaving
     from tfrec.experiments import SimulatedLogs as SimulatedLogs
+    from tfrec.explanation.explain_lists import explain as explain
     from tfrec.models.behaviour_text.model import BehaviourTextModel as BehaviourTextModel
     from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
     from tfrec.models.next_item.model import NextItemModel as NextItemModel
@@ -81,6 +83,7 @@ _PUBLIC = {
     "load_run": "tfrec.runs",
     "evaluate": "tfrec.runs",
     "recommend": "tfrec.runs",
+    "explain": "tfrec.explanation",
     "export": "tfrec.serving",
     "check": "tfrec.serving",
     # What they take and return, and the models.

@@ -17,6 +17,7 @@ from tfrec.cli import (
     encoder,
     evaluate,
     experiment,
+    explain,
     explore,
     export,
     index,
@@ -50,6 +51,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
+app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.add_typer(index.app, name="index")
 app.command("check")(check.check)

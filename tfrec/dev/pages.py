@@ -18,6 +18,7 @@ ROOMS = (
     "pretraining",
     "models",
     "runs",
+    "explanation",
     "serving",
     "experiments",
 )

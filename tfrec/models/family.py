@@ -110,11 +110,14 @@ class ModelFamily(ABC):
         abilities: What its models can be used for; override `can` if that depends on the configuration.
         export_module: Full name of the module whose `servable(run, options)` exports a model; None if there is none. It
             is a name because models must not import from serving.
+        explanation_module: In the same way, the module whose `deletions(run)` scores lists after events are deleted;
+            None for a family that makes no lists.
     """
 
     name: ClassVar[str]
     abilities: ClassVar[frozenset[Ability]] = frozenset()
     export_module: ClassVar[str | None] = None
+    explanation_module: ClassVar[str | None] = None
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
         """Whether a model with this configuration has the ability."""

@@ -57,11 +57,11 @@ def recommend(
             "Use the catalogue the model was trained on."
         )
     k = min(k, len(ids))
-    rows = np.arange(len(histories)) if users is None else _positions(users, histories.user_ids, "users", "the data")
+    rows = np.arange(len(histories)) if users is None else places_of_ids(users, histories.user_ids, "users", "the data")
     allowed = None
     if allow is not None:
         allowed = np.zeros(len(ids), bool)
-        allowed[_positions(allow, ids, "allowed items", "the catalogue")] = True
+        allowed[places_of_ids(allow, ids, "allowed items", "the catalogue")] = True
     order = np.argsort(histories.lengths[rows], kind="stable")  # batches of similar lengths need little padding
     indices, scores = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
     for start in track(range(0, len(rows), batch_size), "Recommending"):
@@ -87,8 +87,15 @@ def seen_items(histories: Histories, rows: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _positions(ids: Sequence[str], known: np.ndarray, what: str, where: str) -> np.ndarray:
-    """The position of each id in `known`; raises `InvalidInput` for unknown ids."""
+def places_of_ids(ids: Sequence[str], known: np.ndarray, what: str, where: str) -> np.ndarray:
+    """The place of each id in `known`, int64 `[ids]`; raises `InvalidInput` for unknown ids.
+
+    Args:
+        ids: The ids.
+        known: object `[n]`, all ids that there are.
+        what: What the ids are, in the plural, for the message.
+        where: Where they should be, for the message.
+    """
     position = {name: place for place, name in enumerate(known)}
     unknown = [name for name in ids if name not in position]
     if unknown:

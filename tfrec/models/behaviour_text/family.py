@@ -26,6 +26,7 @@ class BehaviourTextFamily(ModelFamily):
     name = "behaviour-text"
     abilities = frozenset({Ability.RANK_CATALOGUE})
     export_module = "tfrec.serving.exporting.export_behaviour_text"
+    explanation_module = "tfrec.explanation.behaviour_text"
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
         """Only the softmax head ranks the catalogue."""

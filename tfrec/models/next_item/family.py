@@ -37,6 +37,7 @@ class NextItemFamily(ModelFamily):
         }
     )
     export_module = "tfrec.serving.exporting.export_next_item"
+    explanation_module = "tfrec.explanation.next_item"
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
         """Whether the model has the ability: new items need a model of texts, tuning needs validation by NDCG@10."""

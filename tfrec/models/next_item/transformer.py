@@ -116,5 +116,28 @@ class CausalBlock(keras.layers.Layer):
         mixed = tf.matmul(self.drops[3](tf.nn.softmax(scores), training=training), value)
         return self.output_projection(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, hidden.shape[-1]]))
 
+    def at_newest(self, states: tf.Tensor, newest: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
+        """The block's output at the newest event of several variants of a history, whose events are projected once.
+
+        Args:
+            states: `[batch, events, dim]`, what the block reads at each event.
+            newest: int32 `[batch, variants]`, the event to answer for in each variant.
+            visible: bool `[batch, variants, events]`, the events of each variant, the newest among them.
+
+        Returns:
+            `[batch, variants, dim]`. Without dropout.
+        """
+        batch, events = tf.unstack(tf.shape(states)[:2])
+        variants, width = tf.shape(newest)[1], states.shape[-1] // self.heads
+        qkv = tf.reshape(self.qkv(self.norm_1(states)), [batch, events, 3, self.heads, width])
+        query = tf.transpose(tf.gather(qkv[:, :, 0], newest, batch_dims=1), [0, 2, 1, 3])
+        key, value = (tf.transpose(qkv[:, :, part], [0, 2, 1, 3]) for part in (1, 2))
+        scores = tf.matmul(query, key, transpose_b=True) * width**-0.5
+        scores = tf.where(visible[:, None], scores, tf.constant(-1e9, scores.dtype))
+        mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), [0, 2, 1, 3])
+        mixed = tf.reshape(mixed, [batch, variants, states.shape[-1]])
+        hidden = tf.gather(states, newest, batch_dims=1) + self.output_projection(mixed)
+        return hidden + self.contract(self.expand(self.norm_2(hidden)))
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "heads": self.heads, "dropout": self.dropout, "seed": self.seed}

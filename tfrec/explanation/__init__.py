@@ -1,0 +1,16 @@
+"""Explanation: why an item is in a list, and how true the reason is."""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "explain": "tfrec.explanation.explain_lists",
+}
+
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'tfrec.explanation' has no attribute {name!r}")

@@ -1,0 +1,132 @@
+"""Sentences that say why an item is recommended, from templates in English and Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tfrec import schema
+from tfrec.data.behaviour_text import VERBS
+
+
+@dataclass(frozen=True)
+class Language:
+    """The templates of a language. Titles are quoted as they are, with white space collapsed.
+
+    Attributes:
+        verbs: What a user did, by event kind; other kinds are `other`.
+        other: The verb for other kinds, with `{kind}`.
+        quoted: A title.
+        also: Between two reasons.
+        because: The item with reasons.
+        although: Added where an event speaks against the item.
+        without: Added with a counterfactual.
+        popular: The item without a reason in the history.
+        unknown: The item, for a user of whom nothing is known.
+    """
+
+    verbs: dict[str, str]
+    other: str
+    quoted: str
+    also: str
+    because: str
+    although: str
+    without: str
+    popular: str
+    unknown: str
+
+
+LANGUAGES: Final = {
+    "en": Language(
+        verbs=VERBS,
+        other="{kind}:",
+        quoted="“{title}”",
+        also=" and ",
+        because="{item}, because you {reasons}.",
+        although=" That you {reasons} speaks against it.",
+        without=" Without {events} it would not be in your list.",
+        popular="{item}: no single event of yours decides it.",
+        unknown="{item} is popular; we know nothing of you yet.",
+    ),
+    "zh": Language(
+        verbs={
+            schema.VIEW: "浏览了",
+            schema.CLICK: "点击了",
+            schema.FAVOURITE: "收藏了",
+            schema.CART: "加购了",
+            schema.PURCHASE: "购买了",
+            schema.RATING: "评价了",
+            schema.LIKE: "喜欢",
+            schema.SHARE: "分享了",
+            schema.FOLLOW: "关注了",
+            schema.COMMENT: "评论了",
+            schema.RETURN: "退回了",
+            schema.TAG: "标记了",
+        },
+        other="({kind})",
+        quoted="“{title}”",
+        also="，",
+        because="推荐{item}：因为您{reasons}。",
+        although="您{reasons}，则使它的排名下降。",
+        without="若没有{events}，它不会出现在您的列表中。",
+        popular="推荐{item}：您的任何单个行为都不是决定性的。",
+        unknown="{item}很受欢迎；我们还不了解您。",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An event that a sentence names.
+
+    Attributes:
+        title: Title of its item.
+        kind: Its event kind.
+        effect: What the score loses without it.
+    """
+
+    title: str
+    kind: str
+    effect: float
+
+
+def sentence(language: str, title: str, facts: Sequence[Fact], removal: Sequence[str] | None, known: bool) -> str:
+    """Says why an item is in a list: what raises its score, what lowers it, and without what it would not be there.
+
+    Args:
+        language: "en" or "zh".
+        title: Title of the item.
+        facts: Events in order of importance; those that lower the score are named as such.
+        removal: Titles of the events without which the item leaves the list; None if that is not known.
+        known: Whether the user has a history.
+
+    Example:
+        >>> sentence("en", "Alien", [Fact("Aliens", "rating", 0.4), Fact("Bambi", "view", -0.1)], None, True)
+        '“Alien”, because you rated “Aliens”. That you viewed “Bambi” speaks against it.'
+    """
+    words = LANGUAGES[language]
+    item = _quoted(words, title)
+    if not known:
+        return words.unknown.format(item=item)
+    raising = [_said(words, fact) for fact in facts if fact.effect > 0]
+    lowering = [_said(words, fact) for fact in facts if fact.effect < 0]
+    text = (
+        words.because.format(item=item, reasons=words.also.join(raising))
+        if raising
+        else words.popular.format(item=item)
+    )
+    if lowering:
+        text += words.although.format(reasons=words.also.join(lowering))
+    if removal:
+        text += words.without.format(events=words.also.join(_quoted(words, name) for name in removal))
+    return text
+
+
+def _said(words: Language, fact: Fact) -> str:
+    verb = words.verbs.get(fact.kind) or words.other.format(kind=fact.kind)
+    return f"{verb} {_quoted(words, fact.title)}" if words is LANGUAGES["en"] else f"{verb}{_quoted(words, fact.title)}"
+
+
+def _quoted(words: Language, title: str) -> str:
+    return words.quoted.format(title=" ".join(title.split()))
