@@ -27,6 +27,12 @@ def test_a_set_of_pairs_holds_what_pythons_own_set_does(taken):
         assert pairs.items_of(row).tolist() == sorted(item for other, item in expected if other == row)
 
 
+def test_items_of_rows_are_those_of_each_row_in_turn(taken):
+    pairs, rows = PairSet(*taken, ITEMS), np.array([3, ROWS + 1, 0, 3])
+    items, offsets = pairs.items_of_rows(rows)
+    assert [part.tolist() for part in np.split(items, offsets[1:-1])] == [pairs.items_of(row).tolist() for row in rows]
+
+
 def test_positions_are_those_in_order_of_row_and_item(taken):
     pairs = PairSet(*taken, ITEMS)
     order = sorted(set(zip(*(part.tolist() for part in taken), strict=True)))

@@ -49,7 +49,7 @@ def test_lists_of_labels_are_groups_as_if_they_were_joined(parts, tmp_path):
     data, queries, result = parts
     lists = pl.Series("genre", [["x"], ["x", "y"], ["y"], None, ["y"]])
     other = SimpleNamespace(items=data.items.with_columns(lists), users=data.users, event_kinds=data.event_kinds)
-    other.histories = data.histories
+    other.histories, other.training, other.num_items = data.histories, data.training, data.num_items
     made = run(data, item_groups=["genre"], categories="genre")
     found, expected = (slice_report(result, each, made, queries) for each in (other, data))
     assert found == expected
@@ -75,6 +75,14 @@ def test_slices_say_for_whom_the_model_works(parts):
     assert sum(row["exposure"] for row in exposure.values()) == pytest.approx(1)
     assert found["disparity"]["country"]["left_out"] == ["(none)", "FR", "NL"]
     assert "NaN" not in json.dumps(found)
+
+
+def test_slices_say_what_the_model_adds_over_counting(parts):
+    data, queries, result = parts
+    # Training has b c, c d, a b and e a; the newest items of the queries are d, b, c and b, the targets a, a, e and d.
+    found = slice_report(result, data, run(data), queries, {"same": result})["targets"]["transition"]
+    assert {name: row["targets"] for name, row in found.items()} == {"never": 3, "two hops": 1}
+    assert all(row["ndcg@10_same"] == row["ndcg@10"] > 0 for row in found.values())
 
 
 def test_lists_are_described_with_vectors_and_categories(parts):

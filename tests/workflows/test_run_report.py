@@ -44,7 +44,10 @@ def evaluated(tmp_path):
         "beyond": {"gini@10": 0.125, "diversity@10": None},
         "slices": {
             "users": {"activity": {"hot": group, "warm": {**group, "ndcg@10_se": None}}},
-            "targets": {"popularity": {"hot": group}},
+            "targets": {
+                "popularity": {"hot": group},
+                "transition": {"never": {**group, "ndcg@10_cooccurrence": 0.0390625}},
+            },
             "disparity": {"activity": {"best": "hot", "worst": "warm", "gap": 0.5, "gap_se": 0.1, "left_out": ["x"]}},
             "exposure": {"shop": [{"group": "A", "disparity": None}]},
             "cold_items": {"users": 3, "ndcg@10": 0.0625},
@@ -73,6 +76,7 @@ def test_the_page_has_every_part_and_fetches_nothing(evaluated):
     ):
         assert f"<h2>{heading}</h2>" in page, heading
     assert f"{metrics['ndcg@10']:.4g}" in page and "0.3125" in page and "0.1875" in page and "0.125" in page
+    assert "ndcg@10 of cooccurrence" in page and "0.03906" in page
     assert "Tea &lt;6&gt;" in page and "Tea <" not in page and " ✓" in page
     assert "gap 0.5000 ± 0.1960" in page and "Too few users to compare: x" in page
     assert "against the model" in page and "Calibration" not in page

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfrec.data.histories import concatenate_ranges
 
-def pair_keys(rows: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
+
+def pair_keys(rows: np.ndarray, items: np.ndarray | int, num_items: int) -> np.ndarray:
     """A number for each (row, item) pair, int64; pairs sort like (row, item).
 
     Args:
@@ -48,6 +50,21 @@ class PairSet:
         """Items of a row, int64, ascending."""
         first, stop = np.searchsorted(self._keys, [row * self.num_items, (row + 1) * self.num_items])
         return self._keys[first:stop] - row * self.num_items
+
+    def items_of_rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Items of several rows, ascending within each.
+
+        Args:
+            rows: int `[n]`. A row may be repeated.
+
+        Returns:
+            items: int64 `[items of the rows]`, concatenated. offsets: int64 `[n + 1]`, where those of each row begin.
+        """
+        first = np.searchsorted(self._keys, pair_keys(rows, 0, self.num_items))
+        stop = np.searchsorted(self._keys, pair_keys(rows, self.num_items, self.num_items))
+        counts = stop - first
+        items = self._keys[concatenate_ranges(first, counts)] % self.num_items
+        return items, np.concatenate([[0], np.cumsum(counts)])
 
     def contains(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Whether each pair is in the set, bool, of the shape that `rows` and `items` broadcast to."""

@@ -77,8 +77,9 @@ def evaluate(
     if family.can(Ability.RANK_CATALOGUE, run.config):
         metrics = _ranking_metrics(run, dataset, split)
         if trained_baselines:
-            metrics["baselines_trained"] = measured_baselines(
-                _trained_baselines(dataset), _queries(run, dataset, split), dataset, run
+            queries = _queries(run, dataset, split)
+            metrics["baselines_trained"] = _headlines(
+                measure_baselines(_trained_baselines(dataset), queries, dataset, run)
             )
     else:
         metrics = family.evaluate(run, dataset, split)
@@ -96,7 +97,7 @@ def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: s
     for name, masked in (("", run.config.evaluation.exclude_seen), ("_served", excludes_seen(run.config, dataset))):
         scorer = two_stage_scorer(run, ranker, dataset, exclude_seen=masked)
         (result,) = _measure(scorer, queries, dataset, run, (masked,), brief=bool(name))
-        measured[name] = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
+        measured[name] = _headline(result)
     return {
         **measured[""],
         "ndcg@10_served": measured["_served"]["ndcg@10"],
@@ -115,6 +116,7 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
     result, *others = _measure(scorer, queries, dataset, run, protocols)
     as_served = others[0] if others else result
     write_frame(result.predictions, run.path / "predictions.parquet", force=True)
+    untrained = measure_baselines(_untrained_baselines(dataset, run.untuned_text_vectors), queries, dataset, run)
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
         "ndcg@10_served": float(as_served.metrics["ndcg@10"]),
@@ -134,9 +136,9 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
         "beyond": beyond_accuracy(result, dataset, run, queries),
         "slices": {
             **cold_slices(scorer, dataset, run, split),
-            **slice_report(result, dataset, run, queries),
+            **slice_report(result, dataset, run, queries, {name: lists for name, (lists, _) in untrained.items()}),
         },
-        "baselines": baselines(dataset, run.untuned_text_vectors, queries, run),
+        "baselines": _headlines(untrained),
     }
 
 
@@ -151,22 +153,13 @@ def _left_out(queries: Queries, dataset: PreparedDataset, split: str) -> dict[st
     return {"targets_not_in_catalogue": left} if left else {}
 
 
-def baselines(
-    dataset: PreparedDataset, text_vectors: np.ndarray | None, queries: Queries, run: Run
-) -> dict[str, dict[str, float]]:
-    """Metrics of the untrained baselines; whether seen items are masked is chosen for each on validation.
-
-    Args:
-        dataset: The prepared data.
-        text_vectors: float32 `[num_items, text_dim]`; None leaves out the baselines that need text.
-        queries: The queries to evaluate.
-        run: The run that the baselines are compared with.
-    """
+def _untrained_baselines(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> dict[str, Scorer]:
+    """The fitted baselines; without text vectors (float32 `[num_items, text_dim]`), those that need none."""
     fitted: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
     if text_vectors is not None:
         fitted["text"] = LastItemText().fit(dataset, text_vectors)
         fitted["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
-    return measured_baselines(fitted, queries, dataset, run)
+    return fitted
 
 
 def _trained_baselines(dataset: PreparedDataset) -> dict[str, Scorer]:
@@ -174,21 +167,36 @@ def _trained_baselines(dataset: PreparedDataset) -> dict[str, Scorer]:
     return {**fitted, "als": Als().fit(dataset)}
 
 
-def measured_baselines(
+def measure_baselines(
     scorers: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
-) -> dict[str, dict[str, float]]:
-    """Metrics of fitted scorers; whether seen items are masked is chosen for each by NDCG@10 on validation."""
+) -> dict[str, tuple[RankingResult, bool]]:
+    """The result of each fitted scorer, and whether seen items are masked, which validation decides by NDCG@10.
+
+    Args:
+        scorers: The baselines by name.
+        queries: The queries to evaluate.
+        dataset: The prepared data.
+        run: The run that the baselines are compared with.
+    """
     valid, allowed = _queries(run, dataset, schema.VALID), items_to_recommend(run.config, dataset.items)
-    measured: dict[str, dict[str, float]] = {}
+    measured: dict[str, tuple[RankingResult, bool]] = {}
     for name, fitted in scorers.items():
         scorer, mask = among(fitted, allowed), run.config.evaluation.exclude_seen
         if not mask and len(valid.user_ids):
             free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
             mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
         (result,) = _measure(scorer, queries, dataset, run, (mask,))
-        headline = {key: float(value) for key, value in result.metrics.items() if key.split("@")[0] in HEADLINE}
-        measured[name] = {**headline, "exclude_seen": bool(mask)}
+        measured[name] = result, bool(mask)
     return measured
+
+
+def _headlines(measured: dict[str, tuple[RankingResult, bool]]) -> dict[str, dict[str, float]]:
+    """The headline metrics of measured baselines."""
+    return {name: {**_headline(result), "exclude_seen": masked} for name, (result, masked) in measured.items()}
+
+
+def _headline(result: RankingResult) -> dict[str, float]:
+    return {name: float(value) for name, value in result.metrics.items() if name.split("@")[0] in HEADLINE}
 
 
 def _measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, category_matrix, evaluate_beyond
 from tfrec.evaluation.beyond_accuracy import flat_ranks, padded_lists
@@ -24,6 +25,7 @@ from tfrec.evaluation.group_slices import (
     target_slices,
     user_slices,
 )
+from tfrec.evaluation.transition_groups import transition_groups
 from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.runs.run import Run
 
@@ -51,8 +53,23 @@ def beyond_accuracy(
     return {name: _number(value) for name, value in beyond.metrics.items()}
 
 
-def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, queries: Queries) -> dict[str, Any]:
-    """Metrics by user group (activity, user columns) and by target group (popularity, item columns, behaviour).
+def slice_report(
+    result: RankingResult,
+    dataset: PreparedDataset,
+    run: Run,
+    queries: Queries,
+    baselines: Mapping[str, RankingResult] | None = None,
+) -> dict[str, Any]:
+    """Metrics by user group (activity, user columns) and by target group (popularity, transition, item columns,
+    behaviour).
+
+    Args:
+        result: The lists of the run.
+        dataset: The prepared data.
+        run: The evaluated run.
+        queries: The evaluated queries.
+        baselines: Results of baselines on the same queries by name, whose ndcg@10 in each group of transitions is
+            `ndcg@10_NAME`. None for none.
 
     Returns:
         `users` and `targets`: for each grouping its slices (see `user_slices`, `target_slices`); `disparity`: the
@@ -70,6 +87,7 @@ def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, quer
     if len(dataset.event_kinds) > 1:
         names = np.array([*dataset.event_kinds, "(unknown)"], object)  # index −1, an unknown kind, selects the last
         targets["behaviour"] = names[target_kinds(dataset.histories(), queries)]
+    transitions = _transitions(dataset, queries)
     headline = result.per_user.select(
         schema.USER_ID, "targets", *(f"{name}@{K}" for name in ("recall", "ndcg", "mrr", "hit_rate"))
     )
@@ -78,7 +96,10 @@ def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, quer
     return _without_nan(
         {
             "users": by_user,
-            "targets": {name: target_slices(ranks, offsets, labels, K) for name, labels in targets.items()},
+            "targets": {
+                **{name: target_slices(ranks, offsets, labels, K) for name, labels in targets.items()},
+                "transition": _beside_baselines(target_slices(ranks, offsets, transitions, K), baselines, transitions),
+            },
             "disparity": {name: disparity(slices, f"ndcg@{K}") for name, slices in by_user.items()},
             "exposure": {
                 name: item_group_exposure(lists, items[name], run.item_counts, queries.target_items).to_dicts()
@@ -86,6 +107,24 @@ def slice_report(result: RankingResult, dataset: PreparedDataset, run: Run, quer
             },
         }
     )
+
+
+def _transitions(dataset: PreparedDataset, queries: Queries) -> np.ndarray:
+    """The transition group of each target (`transition_groups`), by the events that say that an item was taken."""
+    training, kinds = dataset.training(), dataset.event_kinds
+    return transition_groups(
+        training, queries, dataset.num_items, taken(training, kinds), taken(queries.history, kinds)
+    )
+
+
+def _beside_baselines(
+    slices: dict[str, dict[str, float]], baselines: Mapping[str, RankingResult] | None, groups: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Slices of targets with the ndcg of baselines on the same targets."""
+    for name, result in (baselines or {}).items():
+        for group, row in target_slices(*flat_ranks(result.predictions), groups, K).items():
+            slices[group][f"ndcg@{K}_{name}"] = row[f"ndcg@{K}"]
+    return slices
 
 
 def _labels(frame: pl.DataFrame, column: str, what: str) -> list[str | None]:

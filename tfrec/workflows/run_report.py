@@ -160,24 +160,36 @@ def _calibration(metrics: Mapping[str, Any]) -> list[Section]:
 
 
 def _slices(slices: Mapping[str, Any]) -> list[Section]:
-    sections = []
-    for what in ("users", "targets"):
-        for grouping, groups in slices.get(what, {}).items():
-            rows, marks = [], []
-            for name, row in groups.items():
-                error, value = row.get("ndcg@10_se"), row["ndcg@10"]
-                rows.append([name, row["users"], *(_cell(row[f"{m}@10"]) for m in ("ndcg", "recall", "mrr"))])
-                if error is not None and value is not None:
-                    marks.append((f"{name} ({row['users']:,})", value, value - 1.96 * error, value + 1.96 * error))
-            pictures = [forest("ndcg@10 with 95% intervals", marks)] if marks else []
-            headers = ["slice", "users", "ndcg@10", "recall@10", "mrr@10"]
-            words = _group_gap(slices.get("disparity", {}).get(grouping)) if what == "users" else []
-            sections.append(Section(f"{what.capitalize()} by {grouping}", words, headers, rows, pictures))
+    sections = [
+        _group_section(
+            f"{what.capitalize()} by {grouping}",
+            groups,
+            slices.get("disparity", {}).get(grouping) if what == "users" else None,
+        )
+        for what in ("users", "targets")
+        for grouping, groups in slices.get(what, {}).items()
+    ]
     for name, rows in slices.get("exposure", {}).items():
         table = [[_cell(value) for value in row.values()] for row in rows]
         sections.append(Section(f"Exposure by {name}", headers=list(rows[0]), rows=table))
     cold = [[name, row["users"], row["ndcg@10"]] for name, row in slices.items() if name.startswith("cold")]
     return [*sections, *([Section("Cold slices", headers=["slice", "users", "ndcg@10"], rows=cold)] if cold else [])]
+
+
+def _group_section(title: str, groups: Mapping[str, Any], disparity: Mapping[str, Any] | None) -> Section:
+    """Metrics of each group, with those of the baselines (`ndcg@10_NAME`) where there are any."""
+    found = dict.fromkeys(name for row in groups.values() for name in row)
+    baselines = [name for name in found if name.startswith("ndcg@10_") and name != "ndcg@10_se"]
+    metrics = ["ndcg@10", "recall@10", "mrr@10", *baselines]
+    rows = [[name, row["users"], *(_cell(row.get(metric)) for metric in metrics)] for name, row in groups.items()]
+    marks = []
+    for name, row in groups.items():
+        error, value = row.get("ndcg@10_se"), row["ndcg@10"]
+        if error is not None and value is not None:
+            marks.append((f"{name} ({row['users']:,})", value, value - 1.96 * error, value + 1.96 * error))
+    pictures = [forest("ndcg@10 with 95% intervals", marks)] if marks else []
+    headers = ["slice", "users", *(name.replace("@10_", "@10 of ") for name in metrics)]
+    return Section(title, _group_gap(disparity), headers, rows, pictures)
 
 
 def _group_gap(disparity: Mapping[str, Any] | None) -> list[str]:
