@@ -41,6 +41,53 @@ def newest_positions(items: tf.Tensor, max_events: int) -> tf.Tensor:
     )
 
 
+PREFIX_BLOCK = 64
+"""Positions whose decayed sums are one matrix product; longer histories are summed block by block."""
+
+
+def decayed_prefix_sums(values: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
+    """The sum over each prefix, in which every position counts `decay` times as much as the next one.
+
+    One product with a triangular matrix would take length² steps a column. Within blocks of `PREFIX_BLOCK` positions it
+    takes that, and from block to block only the last sums are carried on.
+
+    Args:
+        values: float32 `[batch, length, width]`.
+        decay: float32 scalar in (0, 1].
+
+    Returns:
+        float32 `[batch, length, width]`.
+
+    Example:
+        >>> decayed_prefix_sums(tf.constant([[[4.0], [1.0], [0.0]]]), tf.constant(0.5)).numpy().ravel()
+        array([4. , 3. , 1.5], dtype=float32)
+    """
+    length = tf.shape(values)[1]
+    return tf.cond(
+        length <= PREFIX_BLOCK,
+        lambda: tf.linalg.matmul(_decays(length, decay), values),
+        lambda: _prefix_sums_by_blocks(values, decay)[:, :length],
+    )
+
+
+def _prefix_sums_by_blocks(values: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
+    """As `decayed_prefix_sums`, with positions up to the end of the last block."""
+    batch, length, width = tf.unstack(tf.shape(values))
+    values = tf.pad(values, [[0, 0], [0, -length % PREFIX_BLOCK], [0, 0]])
+    sums = tf.linalg.matmul(_decays(PREFIX_BLOCK, decay), tf.reshape(values, [batch, -1, PREFIX_BLOCK, width]))
+    blocks = tf.shape(sums)[1]
+    whole = tf.linalg.matmul(_decays(blocks, tf.pow(decay, float(PREFIX_BLOCK))), sums[:, :, -1])
+    earlier = tf.pad(whole[:, :-1], [[0, 0], [1, 0], [0, 0]])  # up to the last position before each block
+    fading = tf.pow(decay, tf.range(1.0, PREFIX_BLOCK + 1.0))
+    return tf.reshape(sums + fading[:, None] * earlier[:, :, None], [batch, blocks * PREFIX_BLOCK, width])
+
+
+def _decays(length: tf.Tensor | int, decay: tf.Tensor) -> tf.Tensor:
+    """float32 `[length, length]`: how much each column's position counts in the sum of the row's; 0 if it is later."""
+    age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
+    return tf.where(age >= 0, tf.pow(decay, tf.abs(age)), 0.0)
+
+
 def select_rows(values: tf.Tensor, real: tf.Tensor, every_position: bool = False) -> tf.Tensor:
     """The values of the real positions as rows, `[rows, ...]`.
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.history_ops import newest_positions, select_rows, used_columns
+from tfrec.models.next_item.history_ops import decayed_prefix_sums, newest_positions, select_rows, used_columns
 from tfrec.models.next_item.repeat_bias import last_occurrence
 from tfrec.models.next_item.sparse_ops import bincount_scatter_sum, gather_columns, scatter_sum, sum_duplicates
 from tfrec.models.shared.neighbours import rarity
@@ -228,8 +228,6 @@ class NeighbourMemory(keras.layers.Layer):
             float32 `[rows, width]` for each of `weight_names`.
         """
         batch, length = tf.unstack(tf.shape(items))
-        age = tf.cast(tf.range(length)[:, None] - tf.range(length)[None, :], tf.float32)
-        decays = tf.where(age >= 0, tf.pow(self.decay, tf.abs(age)), 0.0)
 
         def event_scores(indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
             """Scores by each event alone, float32 `[batch, length, width]`; arguments `[batch, length, n]`."""
@@ -240,7 +238,9 @@ class NeighbourMemory(keras.layers.Layer):
 
         def prefix_scores(scores: tf.Tensor) -> tf.Tensor:
             """Sums over each prefix after decay, float32 `[rows, width]`, of the scores by each event."""
-            return select_rows(tf.linalg.matmul(decays, scores), labels >= 0, every_position)
+            return select_rows(
+                decayed_prefix_sums(scores, tf.convert_to_tensor(self.decay)), labels >= 0, every_position
+            )
 
         real, known, parts = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0), []
         if self.k:
