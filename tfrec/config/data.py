@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -37,6 +37,11 @@ class DataConfig(Section):
     )
     earliest: date = Field(date(1990, 1, 1), description="Earlier times are wrong: dropped if few, refused if many.")
     latest: date | None = Field(None, description="Later times are wrong, as for earliest. null: tomorrow.")
+    until: datetime | None = Field(
+        None,
+        description="Events from this time on (UTC, e.g. 2026-01-31T12:00) are left out, as if the log ended there. "
+        "null: all are read.",
+    )
     null_words: list[str] = Field(
         ["NA", "N/A", "null", "NULL", "None", "nan", "NaN", "\\N", "(not set)", "undefined", "-1"],
         description="Words that stand for a missing id; an item of the catalogue may be called so.",

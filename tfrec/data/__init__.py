@@ -9,6 +9,7 @@ from tfrec.data.ingest.item_text import normalise_text
 from tfrec.data.ingest.splits import check_leakage
 from tfrec.data.padding import history_batch
 from tfrec.data.prepare import prepare
+from tfrec.data.prepare_folds import prepare_folds
 
 __all__ = [
     "Histories",
@@ -20,6 +21,7 @@ __all__ = [
     "load_dataset",
     "normalise_text",
     "prepare",
+    "prepare_folds",
     "read_complete_journey",
     "read_movielens_100k",
 ]

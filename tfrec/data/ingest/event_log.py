@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     problems = invalid_rows(raw, typed, indexed)
     if facts.clock:
         indexed = _within_bounds(indexed, raw, config, facts, problems)
+    indexed = _until(indexed, config.until, facts.clock)
     indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
     if indexed.is_empty():
         hint = f" {', '.join(names.null_words)}: data.null_words has it for none." if names.null_words else ""
@@ -151,6 +153,17 @@ def _within_bounds(
         )
     problems["implausible_timestamp"] = {"count": count, "examples": examples(raw, wrong)}
     return log.with_columns(pl.when(~wrong).then(time_of))
+
+
+def _until(log: pl.DataFrame, end: datetime | None, clock: bool) -> pl.DataFrame:
+    """The log without events from `end` on; None keeps all."""
+    if end is None:
+        return log
+    if not clock:
+        raise InvalidInput("data.until needs a clock, but the timestamps are order numbers. Leave it out.")
+    end = end.replace(tzinfo=UTC) if end.tzinfo is None else end
+    microseconds = (end - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return log.filter((pl.col(schema.TIMESTAMP) < microseconds) | pl.col(schema.TIMESTAMP).is_null())
 
 
 def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:
