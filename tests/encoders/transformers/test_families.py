@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import save_file
 
 from tests.encoders.checkpoints.random_checkpoints import write_family_folder
@@ -85,6 +85,26 @@ def test_model2vec_is_the_mean_of_its_token_vectors(tmp_path, apart):
     mean = table[ids].mean(0)
     vectors = checkpoint.model()(packed)["pooled_output"].numpy()
     assert_allclose(vectors, [mean / np.linalg.norm(mean), np.zeros(12), np.zeros(12)], atol=1e-6)
+
+
+@pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
+def test_a_static_embedding_is_what_sentence_transformers_computes(tmp_path, place):
+    content = bert_tokenizer()
+    table = np.random.default_rng(0).normal(size=(len(content["model"]["vocab"]), 12)).astype(np.float32)
+    (tmp_path / place).mkdir(exist_ok=True)
+    save_file({"embedding.weight": table}, str(tmp_path / place / "model.safetensors"))
+    write_tokenizer(tmp_path / place, content)
+    modules = [{"path": place, "type": "sentence_transformers.models.StaticEmbedding"}]
+    modules.append({"path": "1_Normalize", "type": "sentence_transformers.models.Normalize"})
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "q: "}}))
+    checkpoint = read_checkpoint(tmp_path)
+    packed = checkpoint.vocabulary.preprocessor(6)(tf.constant(["Ab shoe \u2c00", ""]))
+    assert packed["input_mask"].numpy().sum(1).tolist() == [3, 0]  # the unknown word counts
+    vectors = checkpoint.model()(packed)["pooled_output"].numpy()
+    assert_allclose(vectors[0, :4], [-0.12383015, 0.44309634, -0.18281744, 0.26053473], atol=1e-6)  # of 6.2.0
+    assert_array_equal(vectors[1], np.zeros(12))
+    assert checkpoint.prompts == {"query": "q: "}
 
 
 @pytest.mark.parametrize(

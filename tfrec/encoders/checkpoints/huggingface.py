@@ -18,7 +18,13 @@ from tfrec.encoders.checkpoints import huggingface_modernbert as hf_modernbert
 from tfrec.encoders.checkpoints import huggingface_nomic as hf_nomic
 from tfrec.encoders.checkpoints import model2vec
 from tfrec.encoders.checkpoints.safetensors_file import Tensors, read_tensors, select_tensors
-from tfrec.encoders.checkpoints.sentence_transformers import Modules, load_dense, read_modules, with_dense
+from tfrec.encoders.checkpoints.sentence_transformers import (
+    Modules,
+    load_dense,
+    read_modules,
+    static_embedding,
+    with_dense,
+)
 from tfrec.encoders.tokenization.byte_pair_rules import BytePairRules
 from tfrec.encoders.tokenization.tokenizer_json import FILE as TOKENIZER_FILE
 from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
@@ -102,7 +108,8 @@ class Checkpoint:
 def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "exact") -> Checkpoint:
     """Reads and validates a Hugging Face folder of an encoder.
 
-    The models are BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ModernBERT, nomic-embed-text v1.5, GPT-2 and Model2Vec.
+    The models are BERT, DistilBERT, RoBERTa, XLM-R, MPNet, ModernBERT, nomic-embed-text v1.5, GPT-2, Model2Vec and
+    sentence-transformers' StaticEmbedding.
 
     Args:
         folder: Folder with config.json, model.safetensors, and tokenizer.json, or as older folders vocab.txt (BERT) or
@@ -119,11 +126,15 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
             the wrong shape, or the vocabulary does not match the embedding.
     """
     folder = Path(folder)
+    static = None if (folder / "config.json").is_file() else static_embedding(folder)
+    if static is not None:
+        return _read_static(static, tokens, read_modules(folder, pooling, "mean"), drop_unknown=False)
     _require(folder, "config.json", _WEIGHTS)
     values = read_json(folder / "config.json")
-    kind = values.get("model_type", "bert") if isinstance(values, dict) else type(values).__name__
+    usual = "model2vec" if model2vec.is_table(folder / _WEIGHTS) else "bert"
+    kind = values.get("model_type", usual) if isinstance(values, dict) else type(values).__name__
     if kind == "model2vec":
-        return _read_model2vec(folder, values, tokens)
+        return _read_static(folder, tokens, Modules("mean", bool(values.get("normalize", True)), (), {}), True)
     if kind not in _MAKERS:
         raise InvalidInput(
             f"{folder / 'config.json'}: expected model_type {', '.join(_MAKERS)} or model2vec; received {kind!r}. "
@@ -145,14 +156,15 @@ def read_checkpoint(folder: str | Path, pooling: str = "auto", tokens: str = "ex
     return Checkpoint(config, {**tensors, **dense}, vocabulary, modules.prompts)
 
 
-def _read_model2vec(folder: Path, values: dict[str, Any], tokens: str) -> Checkpoint:
-    _require(folder, TOKENIZER_FILE)
+def _read_static(folder: Path, tokens: str, modules: Modules, drop_unknown: bool) -> Checkpoint:
+    _require(folder, TOKENIZER_FILE, _WEIGHTS)
     tensors = model2vec.token_table(read_tensors(folder / _WEIGHTS, model2vec.rename))
-    config = model2vec.config(values, tensors)
+    config: BackboneConfig = model2vec.config(tensors, modules.normalise)
     tensors = select_tensors(tensors, model2vec.expected_shapes(config), model2vec.HEADS, folder / _WEIGHTS)
-    vocabulary = model2vec.without_frame(_vocabulary(folder, tokens))
+    vocabulary = model2vec.without_frame(_vocabulary(folder, tokens), drop_unknown)
     _check_vocabulary(len(vocabulary), config.vocab_size, folder)
-    return Checkpoint(config, tensors, vocabulary)
+    config, dense = with_dense(config, modules.dense)
+    return Checkpoint(config, {**tensors, **dense}, vocabulary, modules.prompts)
 
 
 def _vocabulary(folder: Path, tokens: str, kind: str = "bert") -> Vocabulary:

@@ -1,15 +1,15 @@
-"""Maps Model2Vec folders, tables of token vectors, to our static encoder."""
+"""Maps tables of token vectors, of Model2Vec and of sentence-transformers' StaticEmbedding, to our static encoder."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from tfrec.encoders.checkpoints.safetensors_file import Tensors
+from tfrec.encoders.checkpoints.safetensors_file import Tensors, tensor_names
 from tfrec.encoders.tokenization.frame import Frame
-from tfrec.encoders.tokenization.vocabulary import UnigramPieces, Vocabulary, WordPieces
+from tfrec.encoders.tokenization.vocabulary import BytePairs, UnigramPieces, Vocabulary
 from tfrec.encoders.transformers.config import BackboneConfig, StaticConfig
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
@@ -18,9 +18,17 @@ HEADS: tuple[str, ...] = ()
 _TABLE = "embeddings"
 
 
+_STATIC_EMBEDDING = "embedding.weight"
+
+
 def rename(name: str) -> str:
-    """The name as it is."""
-    return name
+    """The name in a Model2Vec folder."""
+    return _TABLE if name == _STATIC_EMBEDDING else name
+
+
+def is_table(path: Path) -> bool:
+    """Whether a safetensors file holds a table of token vectors only, as that of a folder that names no model type."""
+    return set(tensor_names(path)) <= {_TABLE, "mapping", "weights"}
 
 
 def token_table(tensors: Tensors) -> dict[str, np.ndarray]:
@@ -39,27 +47,35 @@ def token_table(tensors: Tensors) -> dict[str, np.ndarray]:
     return {_TABLE: table.astype(np.float32)}
 
 
-def config(values: dict[str, Any], tensors: Tensors) -> StaticConfig:
+def config(tensors: Tensors, normalise: bool) -> StaticConfig:
     """The config of a static encoder.
 
     Args:
-        values: Content of config.json.
         tensors: Of `token_table`.
+        normalise: As in `BackboneConfig`.
     """
     if _TABLE not in tensors:
-        raise InvalidInput(f"Expected the tensor {_TABLE} in model.safetensors; found {', '.join(tensors) or 'none'}.")
+        found = ", ".join(tensors) or "none"
+        raise InvalidInput(f"Expected the tensor {_TABLE} or {_STATIC_EMBEDDING} in model.safetensors; found {found}.")
     rows, width = tensors[_TABLE].shape
-    return StaticConfig(vocab_size=rows, width=width, normalise=bool(values.get("normalize", True)))
+    return StaticConfig(vocab_size=rows, width=width, normalise=normalise)
 
 
-def without_frame(vocabulary: Vocabulary) -> Vocabulary:
-    """The tokeniser as Model2Vec uses it: no tokens around a text, and none for unknown words."""
-    if isinstance(vocabulary, WordPieces) and vocabulary.rules is not None:
-        frame = Frame((), (), vocabulary.frame.pad)
-        return replace(vocabulary, rules=replace(vocabulary.rules, frame=frame, drop_unknown=True))
+def without_frame(vocabulary: Vocabulary, drop_unknown: bool) -> Vocabulary:
+    """The tokeniser as static encoders use it: no tokens around a text.
+
+    Args:
+        vocabulary: The vocabulary.
+        drop_unknown: Whether unknown words give no token, as in Model2Vec.
+    """
+    frame = Frame((), (), vocabulary.frame.pad)
     if isinstance(vocabulary, UnigramPieces):
-        return replace(vocabulary, frame=Frame((), (), vocabulary.frame.pad), drop_unknown=True)
-    raise InvalidInput("Model2Vec needs the exact tokens of a WordPiece or Unigram vocabulary. Use --tokens exact.")
+        return replace(vocabulary, frame=frame, drop_unknown=drop_unknown)
+    if vocabulary.rules is None:
+        raise InvalidInput("Static encoders need the tokens of Hugging Face's tokenisers. Use --tokens exact.")
+    if isinstance(vocabulary, BytePairs):  # which knows every word
+        return replace(vocabulary, rules=replace(vocabulary.rules, frame=frame))
+    return replace(vocabulary, rules=replace(vocabulary.rules, frame=frame, drop_unknown=drop_unknown))
 
 
 def expected_shapes(config: BackboneConfig) -> dict[str, tuple[int, ...]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,12 @@ Tensors = Mapping[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 _SHOWN = 5  # names shown in an error message
+
+
+def tensor_names(path: Path) -> list[str]:
+    """The names of all tensors. Raises InvalidInput as `read_tensors` does."""
+    with _opened(path) as file:
+        return list(file.keys())
 
 
 def read_tensors(path: Path, rename: Callable[[str], str | None]) -> dict[str, np.ndarray]:
@@ -28,18 +36,24 @@ def read_tensors(path: Path, rename: Callable[[str], str | None]) -> dict[str, n
     Raises:
         InvalidInput: The file is not a safetensors file, or has a type that NumPy does not support.
     """
+    tensors = {}
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118  not a dict
+            new = rename(name)
+            if new is not None:
+                tensors[new] = np.asarray(file.get_tensor(name), np.float32)
+    return tensors
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
-    tensors = {}
     try:
         with safe_open(str(path), framework="np") as file:
-            for name in file.keys():  # noqa: SIM118  not a dict
-                new = rename(name)
-                if new is not None:
-                    tensors[new] = np.asarray(file.get_tensor(name), np.float32)
+            yield file
     except (SafetensorError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} is not a safetensors file that can be read: {error}. Download it again.") from None
-    return tensors
 
 
 def select_tensors(tensors: Tensors, shapes: Shapes, heads: Sequence[str], path: Path) -> dict[str, np.ndarray]:

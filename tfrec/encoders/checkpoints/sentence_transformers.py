@@ -72,6 +72,15 @@ def read_modules(folder: Path, requested: str, default: str) -> Modules:
     return Modules(_pooling(folder, requested, default), "Normalize" in kinds, dense, _prompts(folder))
 
 
+def static_embedding(folder: Path) -> Path | None:
+    """The place of the files of a StaticEmbedding, a table of token vectors; None for another model."""
+    path = folder / "modules.json"
+    modules = read_json(path) if path.is_file() else []
+    first: dict[str, Any] = modules[0] if modules else {}
+    is_static = str(first.get("type", "")).endswith(".StaticEmbedding")
+    return folder / str(first.get("path", "")) if is_static else None
+
+
 def _pooling(folder: Path, requested: str, default: str) -> str:
     file = folder / "1_Pooling" / "config.json"
     if not file.is_file():
