@@ -8,7 +8,8 @@ from tests.explanation.toy import ITEMS, ROWS, make_histories, make_model
 from tfrec.data.padding import history_batch
 from tfrec.explanation.deletions import RescoredDeletions, total
 from tfrec.explanation.event_groups import deletion_masks, event_groups
-from tfrec.explanation.next_item_deletions import NextItemDeletions, can_share
+from tfrec.explanation.next_item_deletions import NextItemDeletions
+from tfrec.explanation.variant_queries import can_share
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.next_item.scorer import NextItemScorer
 

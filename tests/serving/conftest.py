@@ -15,6 +15,7 @@ SIZES = [
     "export.history_length=6",
     "export.exclude_length=4",
     "export.candidates_length=3",
+    "export.explain_length=0",
     "export.allow_length=2",
     "export.filter_attribute=genre",
     "export.max_k=20",
@@ -110,7 +111,7 @@ def make_run(*settings, **sizes):
 
 @pytest.fixture(scope="session")
 def run():
-    return make_run()
+    return make_run("export.explain_length=3")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ class ExportConfig(Section):
     )
     exclude_length: int = Field(100, ge=1, description="Item ids that a request may exclude.")
     candidates_length: int = Field(100, ge=1, description="Candidates of one `rank` request.")
+    explain_length: int = Field(10, ge=0, description="Items of one `explain` request. 0: no such signature.")
     allow_length: int = Field(16, ge=1, description="Attribute values of one `recommend_filtered` request.")
     diversity: float = Field(
         0.0,

@@ -11,7 +11,8 @@ from tfrec import schema
 from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions
-from tfrec.explanation.next_item_deletions import NextItemDeletions, can_share
+from tfrec.explanation.next_item_deletions import NextItemDeletions
+from tfrec.explanation.variant_queries import can_share
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 

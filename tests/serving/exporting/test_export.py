@@ -38,12 +38,14 @@ def test_tfrec_json_says_what_was_exported(exported):
     about = read_json(exported / "tfrec.json")
     assert (about["name"], about["version"], about["kind"], about["exclude_seen"]) == ("shop", 1, "next-item", True)
     assert about["sizes"] == {
-        "max_k": 12, "history_length": 6, "exclude_length": 4, "candidates_length": 3, "allow_length": 2,
+        "max_k": 12, "history_length": 6, "exclude_length": 4, "candidates_length": 3, "explain_length": 3,
+        "allow_length": 2,
     }  # fmt: skip
     assert about["catalogue"]["items"] == 12 and len(about["catalogue"]["sha256"]) == 64
     assert "CaseFoldUTF8" in about["text_ops"] and "MatMul" in about["ops"]
     assert sorted(about["signatures"]) == [
-        "embed", "rank", "recommend", "recommend_filtered", "recommend_from_text", "serving_default", "similar_items",
+        "embed", "explain", "rank", "recommend", "recommend_filtered", "recommend_from_text", "serving_default",
+        "similar_items",
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def save_toy(folder, factor):
             {"x": tf.TensorSpec([None, 2], tf.float32, "x"), "s": tf.TensorSpec([None], tf.string, "s")},
         ),
         "one": (lambda n: {"m": n + 1}, {"n": tf.TensorSpec([None], tf.int64, "n")}),
+        "explain": (lambda n: {"why": n * 2}, {"n": tf.TensorSpec([None], tf.int64, "n")}),
         "flags": (lambda b: {"no": ~b}, {"b": tf.TensorSpec([None], tf.bool, "b")}),
         "ratio": (lambda a: {"q": a / (a - 1.0)}, {"a": tf.TensorSpec([None], tf.float32, "a")}),
         "busy": (

@@ -202,3 +202,17 @@ def test_lists_deeper_than_any_tensor_are_refused(rest):
 def test_a_body_with_a_wrong_content_encoding_is_refused(rest):
     answer = rest("POST", PREDICT, b"not gzip", headers={"Content-Encoding": "gzip"})
     assert answer.status == 400 and "body" in answer.body["error"]
+
+
+def test_explain_is_predict_of_the_signature_of_that_name(rest):
+    assert rest("POST", "/v1/models/m:explain", {"instances": [1, 2]}).body == {"predictions": [2, 4]}
+    assert rest("POST", "/v1/models/m/labels/stable:explain", {"inputs": {"n": [3]}}).body == {"outputs": [6]}
+    assert rest("POST", "/v1/models/m:explain", {"signature_name": "one", "inputs": [1]}).status == 400
+
+
+def test_an_export_without_the_signature_is_said():
+    from tfrec.serving.local.rest_routes import _explaining
+    from tfrec.serving.local.status_codes import RequestError
+
+    with pytest.raises(RequestError, match="no signature 'explain'. Export a next-item run again"):
+        _explaining({"serving_default": None})

@@ -34,7 +34,13 @@ SMALL = [
     "retrieval.exclude_seen=false",  # after eleven days, masking seen items alone would leave the right item
     *("model.dim=8", "model.heads=2", "model.layers=1", "model.use_text=false", "model.max_history=8"),
     *("training.batch_size=64", "training.epochs=1", "retrain.check=false"),
-    *("export.max_k=5", "export.exclude_length=4", "export.candidates_length=2", "export.allow_length=1"),
+    *(
+        "export.max_k=5",
+        "export.exclude_length=4",
+        "export.candidates_length=2",
+        "export.allow_length=1",
+        "export.explain_length=0",
+    ),
 ]
 
 

@@ -80,6 +80,7 @@ def _sizes(module: NextItemServing, sizes: ExportConfig) -> dict[str, Any]:
         "history_length": sizes.history_length,
         "exclude_length": sizes.exclude_length,
         "candidates_length": sizes.candidates_length,
+        "explain_length": sizes.explain_length,
         "allow_length": sizes.allow_length,
     }
 

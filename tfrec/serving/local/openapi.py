@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import tensorflow as tf
 
+from tfrec import schema
 from tfrec.serving.local.inputs import Input
 from tfrec.serving.local.loaded_version import LoadedVersion, Signature, as_input
 from tfrec.serving.local.version_manager import Versions
@@ -71,6 +72,8 @@ def openapi(models: Mapping[str, Versions]) -> Schema:
             paths[route] = {**about, "get": _get("The versions and their states.", _STATUS)}
             paths[f"{route}/metadata"] = {**about, "get": _get("The signatures.", _METADATA)}
             paths[f"{route}:predict"] = {**about, "post": _predict(newest)}
+            if schema.SIGNATURE_EXPLAIN in newest.signatures:
+                paths[f"{route}:explain"] = {**about, "post": _explain(newest)}
     info = {"title": "tfrec serve", "version": "v1", "description": "TF Serving's REST routes."}
     return {"openapi": "3.1.0", "info": info, "paths": paths}
 
@@ -91,11 +94,22 @@ def _get(summary: str, schema: Schema) -> Schema:
 
 
 def _predict(version: LoadedVersion) -> Schema:
+    needs_no_name = [schema.SIGNATURE_DEFAULT]
+    return _call("Calls a signature.", version, list(version.signatures), needs_no_name)
+
+
+def _explain(version: LoadedVersion) -> Schema:
+    names = [schema.SIGNATURE_EXPLAIN]
+    return _call("Says why items have their scores.", version, names, needs_no_name=names)
+
+
+def _call(summary: str, version: LoadedVersion, names: Sequence[str], needs_no_name: Sequence[str]) -> Schema:
+    """A request to one of the named signatures, and its answer."""
     requests, answers = [], []
-    for name, signature in version.signatures.items():
-        requested, answered = _formats(signature, version.definitions[name])
+    for name in names:
+        requested, answered = _formats(version.signatures[name], version.definitions[name])
         signature_name = {"signature_name": {"const": name}}
-        required = [] if name == "serving_default" else ["signature_name"]
+        required = [] if name in needs_no_name else ["signature_name"]
         requests += [
             {
                 "type": "object",
@@ -108,7 +122,7 @@ def _predict(version: LoadedVersion) -> Schema:
         answers += [_object({key: value}, [key]) for key, value in answered.items()]
     body = {"required": True, "content": {"application/json": {"schema": {"anyOf": requests}}}}
     responses = {**_responses({"200": {"anyOf": answers}}), **_responses(_REFUSED), **_responses(_BUSY)}
-    return {"summary": "Calls a signature.", "requestBody": body, "responses": responses}
+    return {"summary": summary, "requestBody": body, "responses": responses}
 
 
 def _formats(signature: Signature, definition: Any) -> tuple[Schema, Schema]:

@@ -1,18 +1,21 @@
-"""TF Serving's REST routes, on aiohttp."""
+"""TF Serving's REST routes, on aiohttp, and `:explain`, which is `:predict` of the signature `explain`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from tfrec import schema
 from tfrec.serving.local.gate import Gate
 from tfrec.serving.local.http_server import Handler
+from tfrec.serving.local.inputs import Declared
 from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.openapi import openapi
 from tfrec.serving.local.rate_limited_log import LOGGER
@@ -20,7 +23,7 @@ from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.version_folders import MAX_VERSION
 
 _WHICH: Final = r"([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
-_CALL: Final = re.compile(rf"/v1/models/{_WHICH}:(classify|regress|predict)", re.IGNORECASE)
+_CALL: Final = re.compile(rf"/v1/models/{_WHICH}:(classify|regress|predict|explain)", re.IGNORECASE)
 _ABOUT: Final = re.compile(rf"/v1/models/{_WHICH}(/metadata)?", re.IGNORECASE)
 METRICS_PATH: Final = "/monitoring/prometheus/metrics"
 SCHEMA_PATH: Final = "/openapi.json"
@@ -61,11 +64,23 @@ async def _call(core: Core, request: web.BaseRequest, match: re.Match[str]) -> w
     with core.counted(model, "REST"):
         loaded = core.find(model, _version(version), label or "")
         body = await _body(request, core.limits.body_seconds)
-        if method.lower() != "predict":
+        if method.lower() not in ("predict", "explain"):
             raise wrong_method_error(method.lower())
-        name, row_format, pieces = await core.json.read(body, loaded.declared)
+        explains = method.lower() == "explain"
+        signatures = _explaining(loaded.declared) if explains else loaded.declared
+        name, row_format, pieces = await core.json.read(body, signatures)
+        name = schema.SIGNATURE_EXPLAIN if explains else name
         outputs = await core.batcher.run_pieces(loaded.signature(name), pieces)
         return _json(await core.json.write(outputs, row_format))
+
+
+def _explaining(declared: Mapping[str, Declared]) -> dict[str, Declared]:
+    """What a request to `:explain` may call, without naming it: the signature `explain`."""
+    if schema.SIGNATURE_EXPLAIN not in declared:
+        raise invalid(
+            "This version has no signature 'explain'. Export a next-item run again, with export.explain_length above 0."
+        )
+    return dict.fromkeys((schema.SIGNATURE_DEFAULT, schema.SIGNATURE_EXPLAIN), declared[schema.SIGNATURE_EXPLAIN])
 
 
 async def _body(request: web.BaseRequest, seconds: float) -> bytes:

@@ -12,6 +12,7 @@ from tfrec import schema
 from tfrec.config import ExportConfig
 from tfrec.models.baselines.segment_popularity import PopularLists
 from tfrec.serving.modules.approximate_item_index import ApproximateItemIndex, Search
+from tfrec.serving.modules.explanation import can_explain, explained
 from tfrec.serving.modules.item_index import Catalogue, ItemIndex, attribute_codes
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
 
@@ -44,6 +45,9 @@ class NextItemServing(tf.Module):
         unread: Event kind that is not read in histories; None for none.
         popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
+
+    explains = True
+    """Whether `rank` gives the scores that `explain` takes apart."""
 
     def __init__(  # noqa: PLR0913  all that a served model is made of
         self,
@@ -107,6 +111,9 @@ class NextItemServing(tf.Module):
                 self.similar_items, {schema.ITEM_IDS: _strings(None, schema.ITEM_IDS)}
             ),
         }
+        if self.explains and sizes.explain_length and can_explain(self._untracked.model):
+            asked = {schema.EXPLAIN_ITEM_IDS: _strings(sizes.explain_length, schema.EXPLAIN_ITEM_IDS)}
+            functions[schema.SIGNATURE_EXPLAIN] = _signature(self.explain, {**history, **asked})
         if self._codes is not None:
             functions[schema.SIGNATURE_RECOMMEND_FILTERED] = _signature(
                 self.recommend_filtered, {**history, **exclude, **allow}
@@ -227,6 +234,30 @@ class NextItemServing(tf.Module):
         scores += tf.einsum("bch,bh->bc", same, values)
         scores = tf.where(usable[:, None], scores, self._index.popularity(at))
         return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
+
+    def explain(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, explain_item_ids: tf.Tensor) -> Tensors:
+        """Why items have their scores: the parts of the scores, and the events that decide them.
+
+        Args:
+            history_item_ids: string `[B, H]`, oldest first; "" is padding, unknown ids are ignored.
+            history_events: string `[B, H]`, the kinds of these events.
+            explain_item_ids: string `[B, C]`, the items, such as those of a list; "" is padding.
+
+        Returns:
+            scores float32 `[B, C]` as `rank`, and the parts that they are the sums of, `part_NAME` float32 `[B, C]`;
+            event_item_ids string, event_positions int32 (in the request) and event_effects float32 `[B, C, 4]`: the
+            three events that raise the score most, and last the one that lowers it most, with what the score loses
+            without them; "", −1 and 0 where there is none; removal_size int32 `[B, C]`: without how many of the events,
+            the one that raises the item most first, it falls below the lowest of the other items of the request, about;
+            0 for none up to 5. All are 0 or empty for unknown ids and without a usable history, except the scores.
+        """
+        seen, asked = self._history(history_item_ids, history_events), self._indices(self._id_table, explain_item_ids)
+        usable = tf.reduce_any(seen >= 0, axis=1)
+        kinds = self._indices(self._event_table, history_events)
+        known = tf.where(usable[:, None], asked, schema.PADDING)
+        found = explained(self._untracked.model, self._index, seen, kinds, known, history_item_ids)
+        scores = tf.where(usable[:, None], found[schema.SCORES], self._index.popularity(tf.maximum(asked, 0)))
+        return {**found, schema.SCORES: tf.where(asked >= 0, scores, UNKNOWN_SCORE)}
 
     def similar_items(self, item_ids: tf.Tensor) -> Tensors:
         """The K items with the highest cosine to each item `[B]`, without the item itself; none for unknown ids."""

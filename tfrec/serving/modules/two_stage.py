@@ -32,6 +32,8 @@ class TwoStageServing(NextItemServing):
         **kwargs: Other arguments of `NextItemServing`; diversity must be 0.
     """
 
+    explains = False  # what the ranker scores, events and parts of the first stage do not explain
+
     def __init__(
         self,
         model: Any,

@@ -81,6 +81,7 @@ def example_requests(
         schema.HISTORY_ITEM_IDS: item_ids,
         schema.EXCLUDE_ITEM_IDS: item_ids,
         schema.CANDIDATE_ITEM_IDS: item_ids,
+        schema.EXPLAIN_ITEM_IDS: item_ids,
         schema.ITEM_IDS: item_ids,
         schema.HISTORY_EVENTS: event_kinds,
         schema.ALLOW_VALUES: attribute_values,
