@@ -24,6 +24,8 @@ _PUBLIC = {
     "LastItemText": "tfrec.models.baselines.counting",
     "Cooccurrence": "tfrec.models.baselines.counting",
     "CooccurrenceText": "tfrec.models.baselines.counting",
+    "RecentPopularity": "tfrec.models.baselines.counting",
+    "RecentCooccurrence": "tfrec.models.baselines.counting",
     "Ease": "tfrec.models.baselines.ease_and_als",
     "Als": "tfrec.models.baselines.ease_and_als",
 }

@@ -14,10 +14,18 @@ from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
 from tfrec.files import check_output_file, write_json
-from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
+from tfrec.models.baselines.counting import (
+    Cooccurrence,
+    CooccurrenceText,
+    LastItemText,
+    Popularity,
+    RecentCooccurrence,
+    RecentPopularity,
+)
 from tfrec.models.baselines.ease_and_als import MOST_ITEMS, Als, Ease
 from tfrec.models.family import Ability
 from tfrec.models.registry import family_of
+from tfrec.models.shared.recent_counts import half_lives
 from tfrec.reporting.table_files import write_frame
 from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.retrieval.scorer import Scorer
@@ -153,46 +161,66 @@ def _left_out(queries: Queries, dataset: PreparedDataset, split: str) -> dict[st
     return {"targets_not_in_catalogue": left} if left else {}
 
 
-def _untrained_baselines(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> dict[str, Scorer]:
-    """The fitted baselines; without text vectors (float32 `[num_items, text_dim]`), those that need none."""
-    fitted: dict[str, Scorer] = {"popularity": Popularity().fit(dataset), "cooccurrence": Cooccurrence().fit(dataset)}
+def _untrained_baselines(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> dict[str, list[Scorer]]:
+    """The fitted baselines, with one or several settings each.
+
+    Without text vectors (float32 `[num_items, text_dim]`) there are only those that need none. Those with half-lives
+    are for splits by time, where all queries are newer than the training.
+    """
+    fitted: dict[str, list[Scorer]] = {
+        "popularity": [Popularity().fit(dataset)],
+        "cooccurrence": [Cooccurrence().fit(dataset)],
+    }
     if text_vectors is not None:
-        fitted["text"] = LastItemText().fit(dataset, text_vectors)
-        fitted["cooccurrence_text"] = CooccurrenceText().fit(dataset, text_vectors)
+        fitted["text"] = [LastItemText().fit(dataset, text_vectors)]
+        fitted["cooccurrence_text"] = [CooccurrenceText().fit(dataset, text_vectors)]
+    tried = half_lives(dataset.training()) if dataset.manifest["split"] == schema.GLOBAL_TIME else []
+    if tried:
+        fitted["popularity_recent"] = [RecentPopularity(days).fit(dataset) for days in tried]
+        fitted["cooccurrence_recent"] = [RecentCooccurrence(days).fit(dataset) for days in tried]
     return fitted
 
 
-def _trained_baselines(dataset: PreparedDataset) -> dict[str, Scorer]:
-    fitted: dict[str, Scorer] = {"ease": Ease().fit(dataset)} if dataset.num_items <= MOST_ITEMS else {}
-    return {**fitted, "als": Als().fit(dataset)}
+def _trained_baselines(dataset: PreparedDataset) -> dict[str, list[Scorer]]:
+    fitted: dict[str, list[Scorer]] = {"ease": [Ease().fit(dataset)]} if dataset.num_items <= MOST_ITEMS else {}
+    return {**fitted, "als": [Als().fit(dataset)]}
 
 
 def measure_baselines(
-    scorers: dict[str, Scorer], queries: Queries, dataset: PreparedDataset, run: Run
-) -> dict[str, tuple[RankingResult, bool]]:
-    """The result of each fitted scorer, and whether seen items are masked, which validation decides by NDCG@10.
+    scorers: dict[str, list[Scorer]], queries: Queries, dataset: PreparedDataset, run: Run
+) -> dict[str, tuple[RankingResult, dict[str, Any]]]:
+    """The result of each baseline, and its settings: those with the best NDCG@10 on validation.
 
     Args:
-        scorers: The baselines by name.
+        scorers: The fitted scorers of each baseline by name, one for each setting.
         queries: The queries to evaluate.
         dataset: The prepared data.
-        run: The run that the baselines are compared with.
+        run: The run that the baselines are compared with. If it masks no seen items, each baseline may.
     """
     valid, allowed = _queries(run, dataset, schema.VALID), items_to_recommend(run.config, dataset.items)
-    measured: dict[str, tuple[RankingResult, bool]] = {}
+    measured: dict[str, tuple[RankingResult, dict[str, Any]]] = {}
     for name, fitted in scorers.items():
-        scorer, mask = among(fitted, allowed), run.config.evaluation.exclude_seen
-        if not mask and len(valid.user_ids):
-            free, masked = _measure(scorer, valid, dataset, run, (False, True), brief=True)
-            mask = masked.metrics["ndcg@10"] > free.metrics["ndcg@10"]
-        (result,) = _measure(scorer, queries, dataset, run, (mask,))
-        measured[name] = result, bool(mask)
+        masks = (True,) if run.config.evaluation.exclude_seen else (False, True)
+        choices = [(scorer, mask) for scorer in fitted for mask in masks]
+        if len(choices) > 1 and len(valid.user_ids):
+            results = [
+                result.metrics["ndcg@10"]
+                for scorer in fitted
+                for result in _measure(among(scorer, allowed), valid, dataset, run, masks, brief=True)
+            ]
+            chosen, mask = choices[int(np.argmax(results))]
+        else:
+            chosen, mask = choices[0]
+        (result,) = _measure(among(chosen, allowed), queries, dataset, run, (mask,))
+        half_life = getattr(chosen, "half_life", None)
+        settings = {"exclude_seen": mask} | ({} if half_life is None else {"half_life_days": half_life})
+        measured[name] = result, settings
     return measured
 
 
-def _headlines(measured: dict[str, tuple[RankingResult, bool]]) -> dict[str, dict[str, float]]:
-    """The headline metrics of measured baselines."""
-    return {name: {**_headline(result), "exclude_seen": masked} for name, (result, masked) in measured.items()}
+def _headlines(measured: dict[str, tuple[RankingResult, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The headline metrics and the settings of measured baselines."""
+    return {name: {**_headline(result), **settings} for name, (result, settings) in measured.items()}
 
 
 def _headline(result: RankingResult) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The counted baselines, against loops over pairs of events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,15 @@ from numpy.testing import assert_allclose
 
 from tfrec import InvalidInput
 from tfrec.data.histories import Histories
-from tfrec.models.baselines.counting import Cooccurrence, CooccurrenceText, LastItemText, Popularity
+from tfrec.models.baselines.counting import (
+    Cooccurrence,
+    CooccurrenceText,
+    LastItemText,
+    Popularity,
+    RecentCooccurrence,
+    RecentPopularity,
+)
+from tfrec.models.shared.recent_counts import DAY
 
 ITEMS = 6
 
@@ -98,6 +106,31 @@ def test_popularity_counts_target_events_and_is_the_same_for_all():
     assert found.tolist() == [[1, 2, 0, 0, 0, 1]] * 2
 
 
+def test_recent_popularity_counts_half_for_each_half_life():
+    log = replace(histories([[0, 1, 1], [1, 5]]), timestamps=np.array([4, 3, 1, 2, 4]) * DAY)
+    found = RecentPopularity(half_life=1.0).fit(Data(log)).scores(log, np.array([0]))[0]
+    expected = np.array([1, 0.5 + 0.125 + 0.25, 0, 0, 0, 1])
+    assert_allclose(found, 5 * expected / expected.sum(), rtol=1e-6)
+
+
+def test_recent_pairs_count_half_for_each_half_life_of_their_later_event():
+    training, days = [[0, 1, 2], [1, 0]], [0, 2, 3, 1, 1]
+    log = replace(histories(training), timestamps=np.array(days) * DAY)
+    scorer = RecentCooccurrence(half_life=1.0, window=1, decay=0.5).fit(Data(log))
+    pairs = {(0, 1): 0.5**1 + 0.5**2, (1, 2): 1.0}  # two days before the newest event, one, and it itself
+    near = np.array(
+        [[pairs.get((min(i, j), max(i, j)), 0) if i != j else 0 for j in range(ITEMS)] for i in range(ITEMS)]
+    )
+    assert_allclose(scorer.scores(histories([[1, 0]]), np.array([0]))[0], near[0] + 0.5 * near[1], rtol=1e-6)
+
+
+def test_with_a_half_life_beyond_all_times_pairs_are_counted_as_they_are():
+    training = [[0, 1, 2, 0, 4], [3, 1, 1]]
+    log, asked = replace(histories(training), timestamps=np.arange(8) * DAY), histories([[1, 0], [4]])
+    plain = Cooccurrence().fit(Data(log)).scores(asked, np.arange(2))
+    assert_allclose(RecentCooccurrence(1e9).fit(Data(log)).scores(asked, np.arange(2)), plain, rtol=1e-5)
+
+
 def test_text_similarity_is_the_cosine_to_the_last_item():
     vectors = np.array([[2.0, 0], [0, 3], [1, 1], [0, 0], [-1, 0], [5, 0]])
     found = LastItemText().fit(Data(histories([[0]])), vectors).scores(histories([[1, 0], [], [3]]), np.arange(3))
@@ -111,7 +144,17 @@ def test_text_vectors_must_be_one_an_item(baseline, vectors):
         baseline().fit(Data(histories([[0]])), vectors)
 
 
-@pytest.mark.parametrize("baseline", [Popularity, Cooccurrence, LastItemText, CooccurrenceText])
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        Popularity,
+        Cooccurrence,
+        LastItemText,
+        CooccurrenceText,
+        lambda: RecentPopularity(1),
+        lambda: RecentCooccurrence(1),
+    ],
+)
 def test_a_log_without_events_gives_scores(baseline):
     scorer = baseline().fit(Data(histories([])), np.eye(ITEMS))
     assert scorer.scores(histories([[]]), np.array([0])).tolist() == [[0.0] * ITEMS]

@@ -25,7 +25,11 @@ _BLOCK = 1024
 
 
 def count_pairs(
-    histories: Histories, num_items: int, window: int, counted: np.ndarray | None = None
+    histories: Histories,
+    num_items: int,
+    window: int,
+    counted: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts how often two items occur within `window` events of each other in a history, in either order.
 
@@ -34,6 +38,7 @@ def count_pairs(
         num_items: int. Items in the catalogue.
         window: int. Maximum distance; 1 means adjacent events.
         counted: bool `[events]`, events whose pairs count; the others keep their place. None for all.
+        weights: float `[events]`. A pair counts as much as its later event; None counts each pair once.
 
     Returns:
         keys: int64 `[pairs]`, `i * num_items + j`, ascending.
@@ -48,7 +53,11 @@ def count_pairs(
             same &= counted[:-distance] & counted[distance:]
         first, second = items[:-distance][same], items[distance:][same]
         pairs = np.concatenate([pair_keys(first, second, num_items), pair_keys(second, first, num_items)])
-        new_keys, new_counts = np.unique(pairs, return_counts=True)
+        if weights is None:
+            new_keys, new_counts = np.unique(pairs, return_counts=True)
+        else:
+            new_keys, place = np.unique(pairs, return_inverse=True)
+            new_counts = np.bincount(place, np.tile(weights[distance:][same], 2), minlength=len(new_keys))
         keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
         counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
     return keys, counts
