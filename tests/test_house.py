@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "data",
     "encoders",
+    "privacy",
     "retrieval",
     "evaluation",
     "pretraining",
@@ -163,7 +164,7 @@ def test_dev_includes_every_other_extra():
     included = re.search(r"tfrec-bert\[(.*)\]", extras.pop("dev"))
     assert included is not None
     assert sorted(included[1].split(",")) == sorted(extras)
-    known = "serve experiments notebooks docs baselines tune mlflow formats databases"
+    known = "serve experiments notebooks docs baselines tune mlflow formats databases privacy"
     assert set(extras) == set(known.split())
 
 

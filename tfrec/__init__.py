@@ -51,6 +51,8 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.models.behaviour_text.model import BehaviourTextModel as BehaviourTextModel
     from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
     from tfrec.models.next_item.model import NextItemModel as NextItemModel
+    from tfrec.privacy.ledger import Ledger as Ledger
+    from tfrec.privacy.mechanism import Mechanism as Mechanism
     from tfrec.retrieval.chunked_scan import TopKResult as TopKResult
     from tfrec.retrieval.scorer import Scorer as Scorer
     from tfrec.retrieval.top_k import TopK as TopK
@@ -111,7 +113,9 @@ _PUBLIC = {
     "Histories": "tfrec.data",
     "IndexReport": "tfrec.serving",
     "Interleaved": "tfrec.experiments",
+    "Ledger": "tfrec.privacy",
     "Limits": "tfrec.serving",
+    "Mechanism": "tfrec.privacy",
     "ModelServer": "tfrec.serving",
     "OffPolicyResult": "tfrec.experiments",
     "OptimisedInterleaving": "tfrec.experiments",

@@ -13,6 +13,7 @@ from tfrec.dev.markdown import docstring, notebook_page
 ROOMS = (
     "data",
     "encoders",
+    "privacy",
     "retrieval",
     "evaluation",
     "pretraining",
