@@ -31,6 +31,7 @@ REACHED_THROUGH = {
     "RankingResult": "evaluate_ranking",
     "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
+    "DeviceCheckReport": "check",
     "SizeReport": "check",
     "ModelServer": "LocalServer",
     "IndexReport": "build_index",

@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.runs.train import train as train
     from tfrec.serving.checking.check import CheckReport as CheckReport
     from tfrec.serving.checking.check import check as check
+    from tfrec.serving.devices.check_litert import DeviceCheckReport as DeviceCheckReport
     from tfrec.serving.exporting.build_index import IndexReport as IndexReport
     from tfrec.serving.exporting.export import export as export
     from tfrec.serving.local.access import Access as Access
@@ -96,6 +97,7 @@ _PUBLIC = {
     "BehaviourTextModel": "tfrec.models",
     "ClickRanker": "tfrec.models",
     "CheckReport": "tfrec.serving",
+    "DeviceCheckReport": "tfrec.serving",
     "TfrecError": "tfrec.errors",
     "InvalidInput": "tfrec.errors",
     "Unavailable": "tfrec.errors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, Force, Ranker, RunFolder
+
+
+class ExportFormat(StrEnum):
+    """What `--format` takes."""
+
+    SAVED_MODEL = "saved-model"
+    LITERT = "litert"
+    LITERT_INT8 = "litert-int8"
 
 
 def export(
@@ -19,6 +28,10 @@ def export(
     ] = None,
     ranker: Ranker = None,
     assignments: Assignments = None,
+    format: Annotated[
+        ExportFormat,
+        typer.Option(help="saved-model: for TensorFlow Serving; litert, litert-int8: for devices, in --out itself."),
+    ] = ExportFormat.SAVED_MODEL,
     force: Force = False,
 ) -> None:
     """Write a run as the next version of a served model."""
@@ -26,5 +39,5 @@ def export(
     import tfrec
 
     trained = tfrec.load_run(run).with_values(assignments or [])
-    written = tfrec.export(trained, out, version=version, force=force, ranker=ranker)
+    written = tfrec.export(trained, out, version=version, force=force, ranker=ranker, format=format.value)
     typer.echo(f"Wrote {written}; try it with: tfrec check {written}")

@@ -32,6 +32,8 @@ class Ability(Enum):
     """Predicts the probability of each behaviour for given candidates: can be the second of two stages."""
     EXPORT_TWO_STAGES = auto()
     """Can be exported together with a ranker as its second stage."""
+    EXPORT_DEVICE = auto()
+    """Can be exported as LiteRT programs, for devices."""
     WARM_START = auto()
     """Training can start from an earlier run (`training.start_from`)."""
     RETRAIN = auto()

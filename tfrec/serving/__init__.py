@@ -12,6 +12,7 @@ from tfrec.serving.exporting.export import export, next_version
 _LAZY = {
     "Access": "tfrec.serving.local.access",
     "Client": "tfrec.serving.client.client",
+    "DeviceCheckReport": "tfrec.serving.devices.check_litert",
     "Limits": "tfrec.serving.local.limits",
     "SizeReport": "tfrec.serving.saved_model.size_report",
     "LocalServer": "tfrec.serving.local.server",

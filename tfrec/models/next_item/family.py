@@ -28,6 +28,7 @@ class NextItemFamily(ModelFamily):
         {
             Ability.RANK_CATALOGUE,
             Ability.EXPORT_TWO_STAGES,
+            Ability.EXPORT_DEVICE,
             Ability.WARM_START,
             Ability.RETRAIN,
             Ability.TUNE,

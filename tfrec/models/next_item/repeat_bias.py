@@ -65,13 +65,20 @@ class RepeatBias(keras.layers.Layer):
             return tf.zeros(tf.shape(events))
         return tf.linalg.matvec(tf.one_hot(events, self.kinds), coefficients[3:])
 
+    def _looked_up_kind_bias(self, events: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+        """`kind_bias` without a product: LiteRT's converter would make a table look-up of it that fails at −1."""
+        if not self.kinds:
+            return tf.zeros(tf.shape(events))
+        known = (events >= 0) & (events < self.kinds)
+        return tf.where(known, tf.gather(coefficients[3:], tf.where(known, events, 0)), 0.0)
+
     def call(self, items: tf.Tensor, events: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         coefficients = self.coefficients
         last, count = occurrences(items)
         values = tf.where(items == newest_item(items)[:, None], coefficients[0], coefficients[1]) + coefficients[
             2
         ] * tf.math.log(count)
-        values += 0.0 if events is None else self.kind_bias(events, coefficients)
+        values += 0.0 if events is None else self._looked_up_kind_bias(events, coefficients)
         return tf.maximum(items, 0), tf.where(last, values, 0.0)
 
     def prefix_biases(

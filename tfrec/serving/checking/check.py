@@ -16,6 +16,7 @@ from tfrec.files import read_json
 from tfrec.guard.servable_ops import MINIMUM_SERVER
 from tfrec.serving.checking import c_loader
 from tfrec.serving.checking.minimum_server import minimum_server
+from tfrec.serving.devices.check_litert import DeviceCheckReport, check_litert, is_device_export
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Example, Tensor, differences, to_json
 from tfrec.serving.saved_model.guarded_export import guarded_export
 from tfrec.serving.saved_model.size_report import SizeReport, size_report
@@ -69,8 +70,12 @@ class CheckReport:
         return "\n".join([*([self.note] if self.note else []), *lines])
 
 
-def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow: str | None = None) -> CheckReport:
+def check(
+    version_folder: str | Path, *, compiler: str | None = None, tensorflow: str | None = None
+) -> CheckReport | DeviceCheckReport:
     """Loads an export the way TF Serving does and compares its answers with those stored at export.
+
+    An export for devices is loaded with ai-edge-litert, and its answers are compared likewise.
 
     Before anything is loaded, the export is inspected: one that was changed, whose weights are not finite, or that has
     ops that TF Serving lacks or that touch files or Python (`tfrec/guard/unsafe_ops.py`), is refused. Then a small C
@@ -79,7 +84,7 @@ def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow
     that imports only TensorFlow and TF Text does the same, and the report says so.
 
     Args:
-        version_folder: `saved_models/NAME/VERSION`.
+        version_folder: `saved_models/NAME/VERSION`, or the folder of an export for devices.
         compiler: C compiler; None to look for one, "" to use none.
         tensorflow: "2.20" to use the libraries of the oldest supported server (a 320 MB download on first use); None
             for the installed ones.
@@ -92,6 +97,8 @@ def check(version_folder: str | Path, *, compiler: str | None = None, tensorflow
     if tensorflow not in (None, MINIMUM_SERVER):
         raise InvalidInput(f"Expected {MINIMUM_SERVER} as the TensorFlow to check with, received {tensorflow!r}.")
     folder = Path(version_folder).resolve()
+    if is_device_export(folder):
+        return check_litert(Path(version_folder))
     saved_model, ops = guarded_export(folder)
     stored = folder / "assets.extra" / EXAMPLES_FILE
     examples: list[Example] = read_json(stored) if stored.is_file() else []

@@ -8,7 +8,7 @@ import json
 import uuid
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 EXPORT_OUTPUT: Final = OutputKind("an exported version", {EXPORT_FILE: ("name", "version")})
 PACKAGES: Final = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "numpy")
+Format = Literal["saved-model", "litert", "litert-int8"]
 WARMUP_BATCHES: Final = (1, 5)
 """Rows of the warm-up requests: one alone, and a batch."""
 
@@ -56,6 +57,7 @@ def export(
     histories: Histories | PreparedDataset | str | Path | None = None,
     force: bool = False,
     ranker: Run | str | Path | None = None,
+    format: Format = "saved-model",
 ) -> Path:
     """Writes `out/VERSION`, completely or not at all, and the configuration files of the server beside it.
 
@@ -71,9 +73,11 @@ def export(
         force: Whether to replace an existing version of an export.
         ranker: Run of a click-ranker on the same catalogue, or its folder, which re-ranks the candidates of a next-item
             run.
+        format: "saved-model" for TensorFlow Serving. "litert" writes `out` itself, without versions: LiteRT programs
+            for devices (docs/devices.md). "litert-int8": the same, the encoder with int8 weights.
 
     Returns:
-        The version folder.
+        The version folder; `out` for devices.
 
     Raises:
         InvalidInput: the version exists or is no positive integer, the filter attribute is no column of the items,
@@ -83,6 +87,8 @@ def export(
     from tfrec.runs import load_run
 
     out = Path(out)
+    if format != "saved-model":
+        return _export_device(load_run(run), out, format, exclude_seen, force, version, ranker)
     number = next_version(out) if version is None else version
     if not 1 <= number <= MAX_VERSION:
         raise InvalidInput(f"Expected a positive integer up to {MAX_VERSION} as the version, received {number}.")
@@ -112,6 +118,19 @@ def export(
     with disk_full_is_told(out / "serving", f"{out / str(number)} is whole."):
         write_serving_files(out)
     return out / str(number)
+
+
+def _export_device(
+    run: Run, out: Path, format: str, exclude_seen: bool | None, force: bool, version: int | None, ranker: Any
+) -> Path:
+    from tfrec.serving.devices.export_litert import export_litert
+
+    if format not in get_args(Format):
+        raise InvalidInput(f"Expected format {', '.join(get_args(Format))}; received {format!r}.")
+    if version is not None or ranker is not None:
+        raise InvalidInput("An export for devices has no versions and no ranker. Leave out --version and --ranker.")
+    seen = _exclude_seen(run) if exclude_seen is None else exclude_seen
+    return export_litert(run, out, exclude_seen=seen, int8=format == "litert-int8", force=force)
 
 
 def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None) -> Histories | None:

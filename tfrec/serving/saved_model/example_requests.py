@@ -137,6 +137,12 @@ def differences(expected: Mapping[str, Tensor], received: Mapping[str, Tensor], 
     return problems
 
 
+def answers_differ(expected: Arrays, received: Arrays, tolerance: float = 1e-3) -> list[str]:
+    """`differences` of two answers as arrays."""
+    ours, theirs = ({name: to_json(value) for name, value in arrays.items()} for arrays in (expected, received))
+    return differences(ours, theirs, tolerance)
+
+
 def _equal_up_to_ties(
     ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], tolerance: float
 ) -> bool:

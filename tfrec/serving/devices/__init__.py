@@ -1,0 +1,1 @@
+"""Exports for devices: LiteRT programs, and the tables that an app needs beside them."""
