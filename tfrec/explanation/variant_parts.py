@@ -43,6 +43,19 @@ def memory_scores(model: NextItemModel, variants: Variants, items: tf.Tensor | N
 
 def repeat_scores(model: NextItemModel, variants: Variants, items: tf.Tensor | None) -> tf.Tensor:
     """The bias on repeated items, float32 `[batch, variants, m]`; `items` as for `deletion_parts`."""
+    if items is None:
+        return _repeat_scores(model, variants, tf.one_hot(variants.items, model.num_items))
+    asked = (variants.items[:, :, None] == items[:, None]) & (items >= 0)[:, None]
+    # Where lists leave out what was seen, no item asked for is a repeat.
+    return tf.cond(
+        tf.reduce_any(asked),
+        lambda: _repeat_scores(model, variants, tf.cast(asked, tf.float32)),
+        lambda: tf.zeros([tf.shape(items)[0], tf.shape(variants.keep)[1], tf.shape(items)[1]]),
+    )
+
+
+def _repeat_scores(model: NextItemModel, variants: Variants, asked: tf.Tensor) -> tf.Tensor:
+    """`repeat_scores`, from which item each event is on: float32 `[batch, events, m]`, one-hot."""
     assert model.repeats is not None
     ours, keep = variants.items, tf.cast(variants.keep, tf.float32)
     same = tf.cast((ours[:, :, None] == ours[:, None]) & (ours >= 0)[:, None], tf.float32)
@@ -55,9 +68,6 @@ def repeat_scores(model: NextItemModel, variants: Variants, items: tf.Tensor | N
     values = tf.where(ours[:, None] == newest_item[..., None], coefficients[0], coefficients[1])
     values += coefficients[2] * tf.math.log(tf.maximum(tf.matmul(keep, same), 1.0))
     values += model.repeats.kind_bias(variants.kinds, coefficients)[:, None]
-    asked = (
-        tf.one_hot(ours, model.num_items) if items is None else tf.cast(ours[:, :, None] == items[:, None], tf.float32)
-    )
     return tf.matmul(tf.where(last, values, 0.0), asked)
 
 
