@@ -59,7 +59,7 @@ class TrainingConfig(Section):
         "auto",
         description="next-item: items that a target is compared with. all: the whole catalogue. The others are sampled "
         "in each step; mixed joins uniform and in-batch. auto: all, or mixed where an epoch would compute more than "
-        "two billion scores and the catalogue holds more items than are sampled.",
+        "two billion scores and a step of mixed scores less than half of the catalogue.",
     )
     sample: int = Field(4096, ge=1, description="next-item: negatives sampled a step. Unused with all and in-batch.")
     encoder_learning_rate: float = Field(
@@ -163,26 +163,30 @@ class TrainingConfig(Section):
         """
         return self.batch_size or min(256, max(16, examples // 32))
 
-    def negatives_for(self, targets: int, items: int) -> str:
+    def negatives_for(self, targets: int, items: int, candidates: float = 0.0) -> str:
         """`negatives`, with "auto" resolved: "all" if an epoch then computes at most two billion scores, else "mixed".
 
         Two billion scores take about a minute on two cores. A catalogue of no more items than would be sampled is
-        cheaper scored as a whole, so it always is. Losses other than softmax need sampled negatives, so for them "auto"
-        is always "mixed".
+        cheaper scored as a whole, so it always is; so is one of which a step would score half anyway, as the whole has
+        no sampling error and needs no lookups. Losses other than softmax need sampled negatives, so for them "auto" is
+        always "mixed".
 
         Args:
             targets: Targets of an epoch.
             items: Items of the catalogue.
+            candidates: Distinct items that a step of "mixed" would score (`expected_candidates`).
 
         Example:
             >>> [TrainingConfig().negatives_for(targets, 10_000) for targets in (200_000, 200_001)]
             ['all', 'mixed']
             >>> TrainingConfig(sample=4096).negatives_for(10**9, items=4096)
             'all'
+            >>> [TrainingConfig().negatives_for(10**9, 10_000, candidates) for candidates in (4999, 5000)]
+            ['mixed', 'all']
         """
         if self.negatives != "auto":
             return self.negatives
-        whole = targets * items <= 2_000_000_000 or items <= self.sample
+        whole = targets * items <= 2_000_000_000 or items <= self.sample or 2 * candidates >= items
         return "all" if self.loss == "softmax" and whole else "mixed"
 
     def encoder_batch_size_for(self, sequences: int) -> int:

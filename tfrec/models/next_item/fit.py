@@ -15,7 +15,7 @@ from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import batches, build_augmentation
-from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
+from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, expected_candidates
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.validation import choose_score_weights, validation
@@ -93,7 +93,10 @@ def fit_frozen(
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     batch_size = options.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
-    negatives = options.negatives_for(int((windows.stop - windows.start - 1).sum()), dataset.num_items)
+    targets = int((windows.stop - windows.start - 1).sum())
+    counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
+    candidates = expected_candidates(counts, targets / steps, options.sample)
+    negatives = options.negatives_for(targets, dataset.num_items, candidates)
     if negatives != options.negatives and negatives != "all":
         say(
             f"Each step draws {options.sample} negatives (training.negatives=mixed): scoring the whole catalogue "
@@ -104,7 +107,6 @@ def fit_frozen(
         model = build_next_item_model(dataset, text_vectors, config, earlier)
         sampler = None
         if negatives != "all":
-            counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
             sampler = CandidateSampler(negatives, counts, options.sample, options.seed)
         elif options.loss != "softmax":
             raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")

@@ -5,7 +5,12 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfrec.models.next_item.losses.candidate_sampler import SOURCES, CandidateSampler, sampled_cross_entropy
+from tfrec.models.next_item.losses.candidate_sampler import (
+    SOURCES,
+    CandidateSampler,
+    expected_candidates,
+    sampled_cross_entropy,
+)
 from tfrec.models.next_item.sparse_ops import gather_columns, item_columns
 
 COUNTS = np.array([50, 20, 9, 12, 0, 3, 1, 30])
@@ -23,6 +28,16 @@ def denominators(sampler, label):
         return tf.exp(sampled_cross_entropy(logits[None], place, log_weights)[0] + SCORES[label])
 
     return of
+
+
+def test_expected_candidates_are_the_mean_number_of_distinct_labels_and_draws():
+    rng = np.random.default_rng(1)
+    labels = rng.choice(8, (4000, 5), p=COUNTS / COUNTS.sum())
+    drawn = rng.integers(0, 8, (4000, 3))
+    distinct = [len(set(row)) for row in np.concatenate([labels, drawn], axis=1).tolist()]
+    error = np.std(distinct) / np.sqrt(4000)
+    assert abs(np.mean(distinct) - expected_candidates(COUNTS, labels=5, sample=3)) < 4 * error
+    assert error < 0.02
 
 
 @pytest.mark.slow

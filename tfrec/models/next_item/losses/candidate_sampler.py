@@ -102,6 +102,22 @@ class CandidateSampler:
         return tf.searchsorted(self._cumulative, points, side="right")
 
 
+def expected_candidates(counts: np.ndarray, labels: float, sample: int) -> float:
+    """How many distinct candidates a step of the source "mixed" is expected to score.
+
+    Args:
+        counts: int `[num_items]`, how often each item is a label in training.
+        labels: float. Labels of a step.
+        sample: int. Items drawn uniformly.
+
+    Example:
+        >>> round(expected_candidates(np.array([3, 1]), labels=2, sample=0), 3)  # 2 − (1/4)² − (3/4)²
+        1.375
+    """
+    shares = counts / max(counts.sum(), 1)
+    return float((1 - (1 - shares) ** labels * (1 - 1 / len(counts)) ** sample).sum())
+
+
 def step_candidates(
     sampler: CandidateSampler,
     inputs: dict[str, tf.Tensor],
