@@ -2,24 +2,28 @@
 
 100,000 seeded texts in 20 scripts (tests/encoders/tokenization/hostile_texts.py: long words, compatibility characters,
 controls, texts of special tokens) and 500 titles of each data set in $TFREC_BENCH_DATA are tokenised with the tokeniser
-of all-MiniLM-L6-v2 and with those in tests/encoders/tokenization/tokenizer_files.py. `tokenizers` has its own
-environment (see encode.py) and treats the text of a special token as text (`encode_special_tokens`). Prints one JSON
-line; the ratio says how many times faster exact tokens are than those of tf-text. `--golden` writes the ids that the
-tests expect.
+of all-MiniLM-L6-v2, with that of a multilingual Model2Vec (tests/encoders/pretrained.py) and with those in
+tests/encoders/tokenization/tokenizer_files.py; differences are counted by kind. `tokenizers` has its own environment
+(see encode.py) and treats the text of a special token as text (`encode_special_tokens`). Prints one JSON line;
+the ratio says how many times faster exact tokens are than those of tf-text. `--golden` writes the ids for the tests.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,18 +73,34 @@ def titles(count: int = 500) -> dict[str, list[str]]:
 
 
 def compare(folder: Path, texts: dict[str, list[str]]) -> dict[str, int]:
-    """Name to number of texts whose ids differ, where there are any."""
+    """Kind of difference to the number of texts whose ids differ, where there are any."""
     import tensorflow as tf
 
     from tfrec.encoders.tokenization.tokenizer_json import read_tokenizer_json
 
     preprocess = read_tokenizer_json(folder).preprocessor(128)
     expected = json.loads((folder / "ids.json").read_text())
-    differing = {}
+    special = [token["content"] for token in json.loads((folder / "tokenizer.json").read_text())["added_tokens"]]
+    kinds: Counter[str] = Counter()
     for name, part in texts.items():
         ours = preprocess.tokenize(tf.constant([text.encode() for text in part])).to_list()
-        differing[name] = sum(mine != theirs for mine, theirs in zip(ours, expected[name], strict=True))
-    return {name: number for name, number in differing.items() if number}
+        differing = (text for text, mine, theirs in zip(part, ours, expected[name], strict=True) if mine != theirs)
+        kinds.update(kind_of_difference(text, special) for text in differing)
+    return dict(kinds)
+
+
+def kind_of_difference(text: str, special: list[str]) -> str:
+    """What in a text explains that its ids differ; a text with several such things has the first kind."""
+    if any(token in text for token in special):
+        return "text of a special token"
+    pairs = itertools.pairwise(text)
+    if any(
+        unicodedata.category(mark)[0] == "M" and unicodedata.normalize("NFKC", base) != base for base, mark in pairs
+    ):
+        return "mark after a folded character"
+    if any(mark in text for mark in "\u09fe\u0c3c"):
+        return "mark that is not sorted"
+    return "sign for a space" if "\u2581" in text else "other"
 
 
 def speed(folder: Path, texts: list[str], turns: int = 9) -> dict[str, float]:
@@ -138,6 +158,7 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
     from encode import peers_python
 
+    from tests.encoders.pretrained import multilingual_table
     from tests.encoders.tokenization.hostile_texts import SCRIPTS, hostile_texts
     from tests.encoders.tokenization.tokenizer_files import CURATED, TOKENIZERS, write_tokenizer
     from tfrec.downloads import minilm_folder
@@ -154,6 +175,8 @@ def main() -> None:
         if not options.golden:
             command = [python, __file__, "--minilm", str(minilm_folder()), str(root / "minilm")]
             subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
+            (root / "multilingual").mkdir()
+            shutil.copy(multilingual_table() / "tokenizer.json", root / "multilingual")
         command = [python, __file__, "--write", place]
         output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
         if options.golden:

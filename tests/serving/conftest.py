@@ -54,7 +54,7 @@ def make_encoder():
         mask = tf.ones_like(ids, tf.int32).to_tensor(0, shape=padded)
         return {"input_word_ids": ids.to_tensor(0, shape=padded), "input_mask": mask}
 
-    def encode(texts, batch_size, seq_length):
+    def encode(texts, batch_size, seq_length, kind="item"):
         return encoder(inputs(tf.constant(list(texts)), min(seq_length, 16)))["pooled_output"].numpy()
 
     parts = {"preprocessor": preprocessor, "encoder": encoder, "inputs": inputs, "encode": encode}

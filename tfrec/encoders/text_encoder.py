@@ -200,16 +200,32 @@ class TextEncoder:
                 f"Expected a seq_length from {_SPECIAL + 1} to {self.max_seq_length}; received {seq_length}. "
                 "Set encoder.seq_length."
             )
-        if kind in self.prompts and self._prompt_tokens(kind) + _SPECIAL >= seq_length:
-            raise InvalidInput(
-                f"Expected encoder.{kind}_prompt to leave room for a text; its {self._prompt_tokens(kind)} tokens fill "
-                f"encoder.seq_length={seq_length}. Raise encoder.seq_length, or shorten the prompt."
-            )
+        self.prompt_tokens(kind, seq_length)
 
-    def _prompt_tokens(self, kind: str) -> int:
+    def prompt_tokens(self, kind: str, seq_length: int, option: str = "encoder.seq_length") -> int:
+        """The number of tokens of a prompt, 0 where there is none.
+
+        Args:
+            kind: "item" or "query".
+            seq_length: int. Number of tokens that prompt and text have together, [CLS] and [SEP] included.
+            option: Where `seq_length` is set, for the error message.
+
+        Raises:
+            InvalidInput: The prompt leaves no room for a text.
+        """
+        count = self._prompt_length(kind) if kind in self.prompts else 0
+        if count and count + _SPECIAL >= seq_length:
+            raise InvalidInput(
+                f"Expected encoder.{kind}_prompt to leave room for a text; its {count} tokens fill "
+                f"{option}={seq_length}. Raise {option}, or shorten the prompt."
+            )
+        return count
+
+    def _prompt_length(self, kind: str) -> int:
         if kind not in self._prompt_lengths:
             with tf.init_scope():  # also where a graph is being traced
-                tokens = self._tokenize([self.prompts[kind].encode()], self.max_seq_length)
+                prompt = self.prompts[kind].rstrip()  # with byte-level BPE a space belongs to the word that follows
+                tokens = self._tokenize([prompt.encode()], self.max_seq_length)
                 self._prompt_lengths[kind] = int(tokens.row_lengths()[0])
         return self._prompt_lengths[kind]
 

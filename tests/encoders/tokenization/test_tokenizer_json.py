@@ -70,6 +70,15 @@ def test_no_texts_have_no_tokens(tokenizer):
     assert tokenizer[0].tokenize(tf.constant([], tf.string)).to_list() == []
 
 
+def test_an_unknown_piece_that_texts_have_is_still_found_in_them(tmp_path):
+    content = unigram_tokenizer()
+    content["model"]["unk_id"] = [piece for piece, _ in content["model"]["vocab"]].index(".")
+    preprocess = read_tokenizer_json(write_tokenizer(tmp_path, content)).preprocessor(16)
+    texts = ["ab. x", "a\u2c00\u2c00. b", "..", "\u2c00", ". ."]
+    expected = [[1835, 18, 4, 92], [4, 69, 18, 4, 70], [4, 18], [4, 18], [4, 18, 4, 18]]  # of tokenizers 0.23.3
+    assert tokens(preprocess, texts) == expected
+
+
 @pytest.mark.slow
 def test_tf_serving_has_all_ops(tokenizer, tmp_path):
     preprocess, _ = tokenizer

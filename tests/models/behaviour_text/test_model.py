@@ -240,3 +240,20 @@ def test_padding_is_trimmed_to_the_longest_text():
     found = TrimPadding()({"input_mask": mask, "input_word_ids": tf.constant([[5, 6, 0, 0], [5, 6, 7, 0]])})
     assert_array_equal(found["input_word_ids"], [[5, 6, 0], [5, 6, 7]])
     assert_array_equal(found["input_mask"], [[1, 1, 0], [1, 1, 1]])
+
+
+def test_behaviour_texts_have_the_prompt_of_queries_and_keep_it(encoder, tiny_encoder):
+    prompted = load_encoder(str(tiny_encoder), query_prompt="red: ", item_prompt="blue: ")
+    plain, with_prompts = build(encoder, "sigmoid"), build(prompted, "sigmoid")
+    long = "tea shoe " * 30
+    newest = "red: " + " ".join(long.split()[-12:])  # 14 tokens without [CLS] and [SEP], of which the prompt has 2
+    for text, seen in {"hat": "red: hat", "": "red: ", long: newest}.items():
+        assert_allclose(with_prompts.encode(tf.constant([text])), plain.encode(tf.constant([seen])), atol=1e-6)
+    items = [model.item_encoder(tf.constant([text])) for model, text in [(with_prompts, "hat"), (plain, "blue: hat")]]
+    assert_allclose(*items, atol=1e-6)
+
+
+def test_a_prompt_that_fills_the_tokens_is_refused(tiny_encoder):
+    prompted = load_encoder(str(tiny_encoder), query_prompt="red shoe and blue shoe " * 3)
+    with pytest.raises(InvalidInput, match=r"query_prompt.*15 tokens fill model.text_tokens=16"):
+        build(prompted, "softmax")

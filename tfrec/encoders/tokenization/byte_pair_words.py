@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_text as tf_text
+
+from tfrec.encoders.tokenization.unicode_8 import WHITE_SPACE, character_class
 
 # Letters and numbers of Unicode 17 that RE2 does not know.
 _LETTERS = """
@@ -14,20 +15,10 @@ _LETTERS = """
     113B7 113D1 113D3 11BC0-11BE0 13460-143FA 16100-1611D 16D40-16D6C 18CFF 1E5D0-1E5ED 1E5F0 2EBF0-2EE5D
 """
 _NUMBERS = "10D40-10D49 116D0-116E3 11BF0-11BF9 16130-16139 16D70-16D79 1CCF0-1CCF9 1E5F1-1E5FA"
-_SPACES = "9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000"  # RE2's \s matches only ASCII
 
 
-def _ranges(codes: str) -> str:
-    r"""Hexadecimal ranges as the inside of a character class of RE2.
-
-    Example:
-        >>> print(_ranges("41-43 61"))
-        \x{41}-\x{43}\x{61}
-    """
-    return "".join(re.sub(r"\w+", r"\\x{\g<0>}", part) for part in codes.split())
-
-
-_LETTER, _NUMBER, _SPACE = rf"\p{{L}}{_ranges(_LETTERS)}", rf"\p{{N}}{_ranges(_NUMBERS)}", _ranges(_SPACES)
+_SPACE = character_class(WHITE_SPACE)  # RE2's \s matches only ASCII
+_LETTER, _NUMBER = rf"\p{{L}}{character_class(_LETTERS)}", rf"\p{{N}}{character_class(_NUMBERS)}"
 # GPT-2's pattern uses the look-ahead `\s+(?!\S)`, which RE2 does not support. Instead, before a word that follows
 # several spaces, a byte that never occurs in UTF-8 is inserted in front of the last space, and the text is split there.
 _SPACES_BEFORE_WORD = f"([{_SPACE}]+)([{_SPACE}][^{_SPACE}])"

@@ -5,6 +5,7 @@ Python's `unicodedata` is newer and differs from version to version of Python. R
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 
@@ -18,6 +19,16 @@ def characters(ranges: str) -> frozenset[int]:
     """
     ends = ([int(end, 16) for end in part.split("-")] for part in ranges.split())
     return frozenset(code for pair in ends for code in range(pair[0], pair[-1] + 1))
+
+
+def character_class(ranges: str) -> str:
+    r"""The inside of a character class of RE2 for ranges such as "9-D 20".
+
+    Example:
+        >>> print(character_class("41-43 61"))
+        \x{41}-\x{43}\x{61}
+    """
+    return "".join(re.sub(r"\w+", r"\\x{\g<0>}", part) for part in ranges.split())
 
 
 WHITE_SPACE = """

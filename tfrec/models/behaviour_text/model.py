@@ -43,7 +43,7 @@ from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head
 from tfrec.models.behaviour_text.item_mentions import ItemsInText
-from tfrec.models.behaviour_text.text_layers import CutTokens, Distinct, Restore, TrimPadding
+from tfrec.models.behaviour_text.text_layers import CutTokens, Distinct, Prompted, Restore, TrimPadding
 
 if TYPE_CHECKING:
     from tfrec.encoders import TextEncoder
@@ -55,7 +55,8 @@ class BehaviourTextModel(keras.Model):
     """Behaviour text → hub preprocessor → hub BERT → dropout → MLP → sigmoid or softmax.
 
     The model maps raw strings to probabilities and trains with `model.fit`, with the encoder trainable or frozen. The
-    encoder sees the newest tokens of the behaviour text. A text that occurs in several rows of a batch is encoded once.
+    encoder sees the newest tokens of the behaviour text, after its prompt of queries; candidates are texts of items. A
+    text that occurs in several rows of a batch is encoded once.
 
     With the softmax head, an item's logit is the sum of the scaled cosine between the MLP's output and the item's class
     vector (initialised with the encoder's vector of the item's text), a learned popularity bias, and a learned bias on
@@ -118,15 +119,22 @@ class BehaviourTextModel(keras.Model):
         def encoded(*segments: Any) -> Any:
             return bert(TrimPadding()(pack(list(segments))))[schema.POOLED_OUTPUT]
 
-        def encoded_once(text: Any, keep: str) -> Any:
+        def tokens_of(text: Any, kind: str, length: int) -> Any:
+            keep, prompt = ("newest" if kind == "query" else "first"), 0
+            if kind in encoder.prompts:
+                prompt = encoder.prompt_tokens(kind, length + 2, "model.text_tokens")
+                text = Prompted(encoder.prompts[kind])(text)
+            return CutTokens(length, keep, prompt)(tokenize(text))
+
+        def encoded_once(text: Any, kind: str) -> Any:
             distinct, places = Distinct()(text)
-            return Restore()([encoded(CutTokens(tokens - 2, keep)(tokenize(distinct))), places])
+            return Restore()([encoded(tokens_of(distinct, kind, tokens - 2)), places])
 
         # === Functional model ===
         behaviour = keras.Input((), dtype=tf.string, name=schema.BEHAVIOUR_TEXT)
         item = keras.Input((), dtype=tf.string, name=schema.CANDIDATE_TEXT)
         texts = {schema.BEHAVIOUR_TEXT: behaviour, schema.CANDIDATE_TEXT: item}
-        vectors = {BEHAVIOUR: encoded_once(behaviour, "newest"), CANDIDATE: encoded_once(item, "first")}
+        vectors = {BEHAVIOUR: encoded_once(behaviour, "query"), CANDIDATE: encoded_once(item, "item")}
         behaviour_encoder = keras.Model(behaviour, vectors[BEHAVIOUR], name="reader")
         item_encoder = keras.Model(item, vectors[CANDIDATE], name="item_reader")
         named = None
@@ -139,8 +147,8 @@ class BehaviourTextModel(keras.Model):
             room = (
                 tokens // 3
             )  # for the candidate; the 3 below are the special tokens before, between and after the texts
-            newest = CutTokens(tokens - 3 - room, "newest")(tokenize(behaviour))
-            vectors = {BEHAVIOUR: encoded(newest, CutTokens(room, "first")(tokenize(item)))}
+            newest = tokens_of(behaviour, "query", tokens - 3 - room)
+            vectors = {BEHAVIOUR: encoded(newest, tokens_of(item, "item", room))}
             mlp = sigmoid_head(encoder.dim, False, *mlp_options)
         else:
             mlp = sigmoid_head(encoder.dim, True, *mlp_options)

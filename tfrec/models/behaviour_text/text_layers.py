@@ -40,6 +40,31 @@ class Restore(keras.layers.Layer):
         return tf.gather(vectors, places)
 
 
+class Prompted(keras.layers.Layer):
+    """Texts with a prompt before them.
+
+    Args:
+        prompt: Such as "query: ".
+
+    Call arguments:
+        text: string `[batch]`.
+
+    Example:
+        >>> Prompted("query: ")(tf.constant(["tea"])).numpy().tolist()
+        [b'query: tea']
+    """
+
+    def __init__(self, prompt: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.prompt = prompt
+
+    def call(self, text: tf.Tensor) -> tf.Tensor:
+        return tf.strings.join([self.prompt, text]) if self.prompt else text
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "prompt": self.prompt}
+
+
 class CutTokens(keras.layers.Layer):
     """Truncates each text to its first or its newest (last) tokens.
 
@@ -48,6 +73,7 @@ class CutTokens(keras.layers.Layer):
     Args:
         length: int. Maximum number of tokens.
         keep: "newest" or "first".
+        prompt: int. Number of tokens at the start that are kept in any case.
 
     Call arguments:
         tokens: ragged int32 `[batch, (words), (tokens)]` or `[batch, (tokens)]`.
@@ -60,17 +86,22 @@ class CutTokens(keras.layers.Layer):
         [[2, 3], [4]]
     """
 
-    def __init__(self, length: int, keep: str, **kwargs: Any) -> None:
+    def __init__(self, length: int, keep: str, prompt: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.length, self.keep = length, keep
+        self.length, self.keep, self.prompt = length, keep, prompt
 
     def call(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
         if tokens.shape.rank == 3:
             tokens = tokens.merge_dims(1, 2)
-        return tokens[:, -self.length :] if self.keep == "newest" else tokens[:, : self.length]
+        if self.keep == "first":
+            return tokens[:, : self.length]
+        if not self.prompt:
+            return tokens[:, -self.length :]
+        newest = tokens[:, self.prompt :][:, -(self.length - self.prompt) :]
+        return tf.concat([tokens[:, : self.prompt], newest], 1)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "length": self.length, "keep": self.keep}
+        return {**super().get_config(), "length": self.length, "keep": self.keep, "prompt": self.prompt}
 
 
 class TrimPadding(keras.layers.Layer):

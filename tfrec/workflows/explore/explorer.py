@@ -104,7 +104,8 @@ class Explorer:
         exact = [text.strip()] if text.strip() in self._place else []
         matches = exact + [item for item in matches if item not in exact]
         if not matches and self.reads_text:
-            matches = [card.item_id for card, _ in self.similar_to_text(text, limit)]
+            vector = self._text_vector(text, "query")
+            matches = [card.item_id for card, _ in self._cards(self._unit @ vector, limit)]
         return matches[:limit]
 
     @property
@@ -249,14 +250,15 @@ class Explorer:
         best = np.argsort(-cosines, kind="stable")[:k]
         return [(self.card(self.ids[i]), float(cosines[i])) for i in best if np.isfinite(cosines[i])]
 
-    def _text_vector(self, text: str) -> np.ndarray:
-        """float32 `[dim]`: the unit vector of a new item with this text."""
+    def _text_vector(self, text: str, kind: str = "item") -> np.ndarray:
+        """float32 `[dim]`: the unit vector of a new item with this text, or of a query for items like it."""
         if not self.reads_text:
             raise InvalidInput(
                 "This run was trained with model.use_text=false, so it cannot compute a vector for a new text."
             )
         config = self.run.config.encoder
-        vectors = self._encoder().encode([text], batch_size=config.batch_size, seq_length=config.seq_length)
+        options = {"batch_size": config.batch_size, "seq_length": config.seq_length}
+        vectors = self._encoder().encode([text], **options, kind=kind)
         return unit_vectors(self.run.model.text_to_vector(vectors).numpy())[0]
 
     def _encoder(self) -> Any:
