@@ -58,6 +58,8 @@ def run(data, folder):
     result = evaluate_ranking(scorer, data.queries("test"), num_items=data.num_items, bootstrap=20, keep_predictions=3)
     result.predictions.write_parquet(folder / "predictions.parquet")
     data.items.write_parquet(folder / "items.parquet")
+    reasons = {"user_id": [HOSTILE], "sentence_en": [HOSTILE], "parts": [{HOSTILE: 1.0}]}
+    pl.DataFrame(reasons).write_parquet(folder / "explanations.parquet")
     RunConfig().with_values({"encoder.name": HOSTILE}).save(folder / "config.yaml")
     (folder / "history.csv").write_text(f'epoch,"loss{HOSTILE.replace(chr(34), chr(34) * 2)}"\n1,2.5\n2,1.5\n')
     (folder / "manifest.json").write_text(

@@ -107,3 +107,30 @@ def test_each_damaged_file_is_told_with_its_path_and_a_cure(evaluated, tmp_path)
     assert {name for name, _ in passed(found)} <= {"config.yaml", "history.csv"}  # shown line by line, as they are
     for (name, _), message in found.items():
         assert message is None or (name in message and "again" in message), (name, message)
+
+
+def test_explanations_and_how_true_they_are_are_shown_where_they_were_measured(evaluated):
+    run, data, _ = evaluated
+    assert "How true" not in run_report(run, data)
+    names = ("fall@1", "fall@3", "fall@5", "deletion_area")
+    method = {name: {"mean": 0.0625, "low": 0.03125, "high": 0.125} for name in names}
+    ratio = {"mean": 2.5, "low": 2.25, "high": None}
+    found = {
+        "users": 9,
+        "methods": {"leave-one-out": method, "recency": method},
+        "best_other": "recency",
+        "ratios": {"random": {**ratio, "high": 2.75}, "best_other": ratio},
+        "counterfactuals": {"found": {**ratio, "mean": None}, "size": None},
+        "randomised": {"mean": -0.125, "low": -0.25, "high": 0.0},
+        "served_area": ratio,
+        "slices": {"activity": {"hot": {"users": 3, "leave-one-out": method["fall@1"]}}},
+    }
+    (run / "faithfulness.json").write_text(json.dumps(found))
+    reasons = {"user_id": ["u1"], "sentence_en": ["“Tea”, because"], "parts": [{"network": 0.5, "repeats": -0.25}]}
+    pl.DataFrame(reasons).write_parquet(run / "explanations.parquet")
+    page = run_report(run, data)
+    for shown in (
+        "How true explanations are", "0.062 (0.031 to 0.125)", "2.500 (2.250 to 2.750) times as far", "recency",
+        "Fall without three events, by activity", "network +0.50, repeats -0.25", "“Tea”, because",
+    ):  # fmt: skip
+        assert shown in page

@@ -9,12 +9,18 @@ import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.shared_options import Assignments, Data, Force, RunFolder
+from tfrec.errors import InvalidInput
 
 
 def explain(
     run: RunFolder,
     data: Data,
-    out: Annotated[Path, typer.Option(help="File to write (.parquet or .jsonl).")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write (.parquet or .jsonl); with --faithfulness .json, by default in the run's folder."
+        ),
+    ] = None,
     users: Annotated[
         str | None, typer.Option(help="List of user ids, one a line or a column user_id. Default: all users.")
     ] = None,
@@ -22,25 +28,41 @@ def explain(
         list[str] | None, typer.Option(help="Item to explain, in the list or not; may be repeated. Default: the list.")
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="Items for each user.")] = 10,
-    events: Annotated[int, typer.Option(min=1, help="Events named for each item.")] = 3,
     counterfactuals: Annotated[
         int, typer.Option(min=0, help="Largest set of events searched for without which an item leaves the list.")
     ] = 5,
+    faithfulness: Annotated[
+        int | None,
+        typer.Option(
+            "--faithfulness",
+            metavar="USERS",
+            min=1,
+            help="Measure instead how true the explanations of so many users are, beside those of other methods.",
+        ),
+    ] = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
     """Write why the top items of each user are in the list: the events without which their scores would be lower."""
+    if out is None and faithfulness is None:
+        raise InvalidInput("Expected --out FILE, or --faithfulness USERS; received neither.")
     load_tensorflow(pool=True)
     import tfrec
 
     trained = tfrec.load_run(run).with_values(assignments) if assignments else run
+    if faithfulness is not None:
+        from tfrec.explanation import measure_faithfulness
+        from tfrec.workflows.console_tables import print_faithfulness
+
+        print_faithfulness(measure_faithfulness(trained, data, users=faithfulness, k=k, out=out))
+        typer.echo(f"Wrote {out or run / 'faithfulness.json'}")
+        return
     frame = tfrec.explain(
         trained,
         data,
         k,
         users=users,
         items=item,
-        events=events,
         counterfactuals=counterfactuals,
         out=out,
         force=force,

@@ -5,6 +5,7 @@ from typing import Any
 
 _PUBLIC = {
     "explain": "tfrec.explanation.explain_lists",
+    "measure_faithfulness": "tfrec.explanation.faithfulness.measure",
 }
 
 __all__ = [*_PUBLIC]

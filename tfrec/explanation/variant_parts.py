@@ -8,7 +8,7 @@ from tfrec.explanation.variant_queries import Variants, variant_queries
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import MAX_EVENTS
 from tfrec.models.next_item.score_weights.catalogue_parts import MEMORY_PARTS, NETWORK, POPULARITY, REPEATS
-from tfrec.models.next_item.sparse_ops import scatter_sum
+from tfrec.models.next_item.sparse_ops import bincount_scatter_sum
 
 
 def memory_weights(model: NextItemModel, variants: Variants) -> tf.Tensor:
@@ -31,7 +31,7 @@ def memory_scores(model: NextItemModel, variants: Variants, items: tf.Tensor | N
     entries = model.memory.neighbour_entries(tf.reshape(variants.items, [-1, 1]))
     for name, (near, values) in entries.items():
         if items is None:
-            by_event = scatter_sum(near, values, tf.stack([batch * events, model.num_items]))
+            by_event = bincount_scatter_sum(near, values, model.num_items)
         else:
             asked = tf.repeat(items, events, axis=0)
             same = tf.cast(near[:, :, None] == asked[:, None], tf.float32)

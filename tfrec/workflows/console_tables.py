@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from tfrec.workflows.explanation_sections import faithfulness_words
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -50,6 +52,23 @@ def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) ->
     counts = [f"{metrics[name]} {name}" for name in ("users", "items") if name in metrics]
     if counts:
         console.print(", ".join(counts), highlight=False)
+
+
+def print_faithfulness(found: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints how true the explanations of each method are, and below it what that comes to.
+
+    Args:
+        found: What `tfrec.explanation.measure_faithfulness` returns.
+        console: Where to print; the terminal by default.
+    """
+    console = console or Console(width=None)
+    shown = ("fall@1", "fall@3", "fall@5", "deletion_area", "insertion_area")
+    table = Table("method", *shown)
+    for method, values in found["methods"].items():
+        table.add_row(method, *(_number(values[name]["mean"]) for name in shown))
+    console.print(table)
+    for words in faithfulness_words(found):
+        console.print(words, highlight=False)
 
 
 def print_lists(

@@ -17,6 +17,7 @@ from tfrec.files import check_output_file, write_text
 from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
+from tfrec.workflows.explanation_sections import explanation_sections
 
 EXAMPLES = 4
 """Users shown as examples."""
@@ -58,6 +59,7 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
         table, items = read_table(predictions, _CURE), read_table(folder / "items.parquet", _CURE)
         sections += [_lists(table, items, metrics.get("beyond", {})), _examples(table, items, dataset)]
+    sections += explanation_sections(folder)
     sections += [_quality(dataset.report), *_setup(folder)]
     return render_report(f"Run {folder.name}", sections)
 

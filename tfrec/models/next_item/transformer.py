@@ -105,16 +105,25 @@ class CausalBlock(keras.layers.Layer):
         expanded = self.drops[1](self.expand(self.norm_2(hidden)), training=training)
         return hidden + self.drops[2](self.contract(expanded), training=training)
 
+    def attention(self, inputs: tf.Tensor) -> tf.Tensor:
+        """How much each position attends to each, the mean over the heads: float `[batch, length, length]`."""
+        return tf.reduce_mean(self._attention_and_values(self.norm_1(inputs))[0], axis=1)
+
     def _attend(self, hidden: tf.Tensor, training: bool | None) -> tf.Tensor:
+        batch, length = tf.unstack(tf.shape(hidden)[:2])
+        attention, value = self._attention_and_values(hidden)
+        mixed = tf.matmul(self.drops[3](attention, training=training), value)
+        return self.output_projection(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, hidden.shape[-1]]))
+
+    def _attention_and_values(self, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Attention `[batch, heads, length, length]` and values `[batch, heads, length, width]` of each head."""
         batch, length = tf.unstack(tf.shape(hidden)[:2])
         width = hidden.shape[-1] // self.heads
         qkv = tf.reshape(self.qkv(hidden), [batch, length, 3, self.heads, width])
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query, key, transpose_b=True) * width**-0.5
         visible = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
-        scores = tf.where(visible, scores, tf.constant(-1e9, scores.dtype))
-        mixed = tf.matmul(self.drops[3](tf.nn.softmax(scores), training=training), value)
-        return self.output_projection(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, hidden.shape[-1]]))
+        return tf.nn.softmax(tf.where(visible, scores, tf.constant(-1e9, scores.dtype))), value
 
     def at_newest(self, states: tf.Tensor, newest: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
         """The block's output at the newest event of several variants of a history, whose events are projected once.

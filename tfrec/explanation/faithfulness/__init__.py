@@ -1,0 +1,1 @@
+"""Faithfulness: how true explanations are, measured by deleting what they name."""

@@ -1,0 +1,110 @@
+"""What a run's report says of explanations: how true they are, and some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfrec.files.stored_folder import read_object, read_table
+from tfrec.reporting.html_page import Section
+from tfrec.reporting.svg_charts import forest, lines
+
+FAITHFULNESS_FILE = "faithfulness.json"
+EXPLANATIONS_FILE = "explanations.parquet"
+SHOWN = 8
+"""Explanations shown."""
+
+_CURE = "Measure again: tfrec explain --faithfulness."
+_SIZES = (1, 3, 5)
+_MEASURES = ("fall@1", "fall@3", "fall@5", "gain@3", "deletion_area", "insertion_area", "comprehensiveness",
+             "sufficiency", "events_for_80%")  # fmt: skip
+
+
+def explanation_sections(folder: Path) -> list[Section]:
+    """Sections from `faithfulness.json` and `explanations.parquet` of a run's folder, where they are there."""
+    sections = []
+    if (folder / FAITHFULNESS_FILE).is_file():
+        sections += _faithfulness(read_object(folder / FAITHFULNESS_FILE, {"methods": dict, "slices": dict}, _CURE))
+    if (folder / EXPLANATIONS_FILE).is_file():
+        sections.append(_examples(folder / EXPLANATIONS_FILE))
+    return sections
+
+
+def faithfulness_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table of all methods, ours first.
+
+    Args:
+        found: What `measure_faithfulness` returns.
+
+    Example:
+        >>> faithfulness_rows({"methods": {"random": {"fall@1": {"mean": 0.5, "low": 0.25, "high": 0.75}}}})
+        (['method', 'fall@1'], [['random', '0.500 (0.250 to 0.750)']])
+    """
+    names = [name for name in _MEASURES if name in next(iter(found["methods"].values()))]
+    rows = [[method, *(_told(values[name]) for name in names)] for method, values in found["methods"].items()]
+    return ["method", *names], rows
+
+
+def faithfulness_words(found: Mapping[str, Any]) -> list[str]:
+    """The figures beside the table, as sentences."""
+    ratios, removed = found["ratios"], found["counterfactuals"]
+    random, best = _told(ratios["random"]), _told(ratios["best_other"])
+    size = f", of {removed['size']:.2f} events on average" if removed["size"] else ""
+    words = [
+        f"{found['users']:,} users, an item of each list.",
+        (
+            f"Without the three events that leave-one-out names, scores fall {random} times as far as without three at "
+            f"random, and {best} times as far as with the best other method, {found['best_other']}."
+        ),
+        f"A set without which the item leaves the list was found for {_told(removed['found'])} of the users{size}.",
+        (
+            f"With shuffled weights, the order of the events agrees {_told(found['randomised'])} (Spearman): an "
+            "explanation that stays the same explains nothing of the model."
+        ),
+    ]
+    if "served_area" in found:
+        words.append(f"What exports answer has {_told(found['served_area'])} of the exact deletion area.")
+    if "stability" in found:
+        words.append(f"With other seeds, the order of the events agrees {_told(found['stability'])} (Spearman).")
+    return words
+
+
+def _faithfulness(found: Mapping[str, Any]) -> list[Section]:
+    curves = {
+        method: [(0.0, 0.0), *((float(size), values[f"fall@{size}"]["mean"]) for size in _SIZES)]
+        for method, values in found["methods"].items()
+    }
+    marks = [
+        (method, *(values["fall@3"][bound] for bound in ("mean", "low", "high")))
+        for method, values in found["methods"].items()
+    ]
+    figures = [
+        lines("What the score loses without the events named first", curves, "events deleted"),
+        forest("Fall of the score without three events, with 95% intervals", marks),
+    ]
+    heading, rows = faithfulness_rows(found)
+    sections = [Section("How true explanations are", faithfulness_words(found), heading, rows, figures)]
+    for grouping, groups in found["slices"].items():
+        methods = [name for name in next(iter(groups.values())) if name != "users"]
+        table = [[group, row["users"], *(_told(row[name]) for name in methods)] for group, row in groups.items()]
+        sections.append(Section(f"Fall without three events, by {grouping}", [], ["slice", "users", *methods], table))
+    return sections
+
+
+def _examples(path: Path) -> Section:
+    table = read_table(path, _CURE).head(SHOWN)
+    rows = [
+        [row["user_id"], row["sentence_en"], ", ".join(f"{name} {value:+.2f}" for name, value in row["parts"].items())]
+        for row in table.iter_rows(named=True)
+    ]
+    return Section("Explanations", ["The first of explanations.parquet."], ["user", "why", "parts of the score"], rows)
+
+
+def _told(value: Mapping[str, float | None]) -> str:
+    """A mean with its interval; "–" where there is none."""
+    if value["mean"] is None:
+        return "–"
+    if value["low"] is None or value["high"] is None:
+        return f"{value['mean']:.3f}"
+    return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
