@@ -114,8 +114,11 @@ def charts(data, folder):
 def explorer(data, folder):
     """All that the page of `tfrec explore` draws as HTML, with a picture whose address is hostile."""
     cards = [Card(f"{place}{HOSTILE}", f"{place}{HOSTILE}", {HOSTILE: HOSTILE}, 1, place, 0) for place in range(3)]
-    because = (Reason(cards[1], 2, 0.5),)
-    found = [Recommendation(card, n, 1.0, {HOSTILE: 1.0}, because, n == 1, False) for n, card in enumerate(cards, 1)]
+    because = (Reason(cards[1], 2, 0.5, -0.25),)
+    found = [
+        Recommendation(card, n, 1.0, {HOSTILE: 1.0}, because, (cards[2],), n == 1, False)
+        for n, card in enumerate(cards, 1)
+    ]
     catalogue = SimpleNamespace(
         ids=[card.item_id for card in cards],
         titles=[card.title for card in cards],

@@ -60,15 +60,36 @@ def test_items_that_are_gone_are_read_and_in_no_list_and_impressions_are_not_rea
     assert "in_catalogue" not in explorer.facets
 
 
-def test_the_reasons_are_the_nearest_items_of_the_history(explorer):
-    found = {p.card.item_id: p for p in explorer.recommend(["i3", "i8", "i7", "i3"], k=12, exclude_seen=False)}
-    unit = explorer.run.model.item_vectors().numpy()
-    # i9 stood 9 times next to i8 and 4 times near i7, and is not remembered with i3.
-    assert [(why.card.item_id, why.together) for why in found["i9"].because] == [("i8", 9), ("i7", 4)]
-    assert found["i9"].because[0].alike == pytest.approx(float(unit[9] @ unit[8]), abs=1e-5)
-    alike = sorted((3, 7, 8), key=lambda i: -float(unit[1] @ unit[i]))[:2]
-    assert [why.card.item_id for why in found["i1"].because] == [f"i{i}" for i in alike]
-    assert found["i3"].seen and "i3" not in [why.card.item_id for why in found["i3"].because]
+def test_the_reasons_are_the_events_without_which_the_score_is_lower(explorer):
+    history = [3, 8, 7, 3]
+    found = explorer.recommend([f"i{i}" for i in history], k=12, exclude_seen=False)
+    unit, full = explorer.run.model.item_vectors().numpy(), model_scores(explorer, history, [0] * 4)[0]
+    for place in found[:4]:
+        item = int(place.card.item_id[1:])
+        lacking = [model_scores(explorer, history[:at] + history[at + 1 :], [0] * 3)[0][item] for at in range(4)]
+        effects = full[item] - np.array(lacking)
+        order = np.argsort(-effects, kind="stable")
+        expected = [at for at in order[:2] if effects[at] > 1e-3]
+        expected += [order[-1]] if effects[order[-1]] < -1e-3 else []
+        assert [why.card.item_id for why in place.because] == [f"i{history[at]}" for at in expected]
+        np.testing.assert_allclose([why.effect for why in place.because], effects[expected], atol=1e-4)
+        for why, at in zip(place.because, expected):
+            assert why.alike == pytest.approx(float(unit[item] @ unit[history[at]]), abs=1e-5)
+    # i9 stood 9 times next to i8, 4 times near i7, and is not remembered with i3.
+    together = {why.card.item_id: why.together for p in found if p.card.item_id == "i9" for why in p.because}
+    assert together and all(count == {"i8": 9, "i7": 4, "i3": 0}[item] for item, count in together.items())
+
+
+def test_without_the_counterfactual_the_item_is_not_in_the_list(explorer):
+    history = [3, 8, 7]
+    found = explorer.recommend([f"i{i}" for i in history], k=2)
+    single = [place for place in found if len(place.without) == 1]
+    assert single and not any(place.without for place in explorer.recommend(["i3", "i8"], k=2, diversity=0.5))
+    for place in single:
+        left = [item for item in history if f"i{item}" != place.without[0].item_id]
+        scores, _ = model_scores(explorer, left, [0] * len(left))
+        listed = [item for item in np.argsort(-scores, kind="stable") if item not in history][:2]
+        assert int(place.card.item_id[1:]) not in listed
 
 
 def test_without_a_history_the_popular_items_come(explorer):

@@ -15,8 +15,8 @@ def item(name, title=None, **facts):
     return Card(name, title or name, facts, 1, place=int(name[1:]), category=2)
 
 
-def recommended(*parts, because=(), **card):
-    return Recommendation(item("i7", **card), 1, sum(parts), dict(zip("nmp", parts)), because, False, False)
+def recommended(*parts, because=(), without=(), **card):
+    return Recommendation(item("i7", **card), 1, sum(parts), dict(zip("nmp", parts)), because, without, False, False)
 
 
 def no_picture(place):
@@ -37,11 +37,18 @@ class Page(HTMLParser):
 
 
 def test_texts_of_the_catalogue_are_shown_not_read():
-    because = (Reason(item("i3", HOSTILE), 2, -0.25),)
-    place = recommended(1.0, because=because, title=HOSTILE, maker=HOSTILE)
+    because = (Reason(item("i3", HOSTILE), 2, -0.25, 0.125),)
+    place = recommended(1.0, because=because, without=(item("i3", HOSTILE),), title=HOSTILE, maker=HOSTILE)
     page = Page(recommendation_cards([place], no_picture))
-    assert page.text.count(HOSTILE) == 3 and not [tag for tag, _ in page.tags if tag == "img"]
-    assert "2 times near it in training, similarity −0.25" in page.text
+    assert page.text.count(HOSTILE) == 4 and not [tag for tag, _ in page.tags if tag == "img"]
+    assert "(+0.125; 2 times near it in training, similarity −0.25)" in page.text
+    assert f"Not in the list without {HOSTILE}" in page.text and "Against it" not in page.text
+
+
+def test_what_lowers_a_score_is_said_to_speak_against_it():
+    because = (Reason(item("i3", "Tea"), 0, 0.5, -0.5),)
+    page = Page(recommendation_cards([recommended(1.0, because=because)], no_picture))
+    assert "Against it Tea (−0.500; similarity 0.50)" in page.text and "Because of" not in page.text
 
 
 def test_the_bars_of_a_list_share_a_scale_and_sum_to_the_score():
@@ -63,7 +70,7 @@ def test_a_picture_lies_over_the_initials_that_stand_in_for_it():
 
 
 def test_popular_items_have_no_bars():
-    place = Recommendation(item("i1"), 1, 12.0, {}, (), seen=True, fallback=True)
+    place = Recommendation(item("i1"), 1, 12.0, {}, (), (), seen=True, fallback=True)
     page = Page(recommendation_cards([place], no_picture))
     assert "bars" not in str(page.tags) and "seen" in page.text and "Because" not in page.text
 

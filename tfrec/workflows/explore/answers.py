@@ -35,11 +35,13 @@ class Reason:
         together: How often the two items occur near each other in training histories; 0 if the pair is not in the
             model's neighbour memory.
         alike: Cosine of the two item vectors.
+        effect: What the score of the recommended item loses without the event; below 0 if the event lowers it.
     """
 
     card: Card
     together: int
     alike: float
+    effect: float
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Recommendation:
         rank: Rank in the list, from 1.
         score: The model's score, or the number of training events if `fallback`.
         parts: Contribution of each part of the model by name; they sum to the score. Empty if `fallback`.
-        because: At most two items of the history that are closest to the item.
+        because: The two events of the history that raise the score most, and the one that lowers it most, as far as
+            there are such.
+        without: The smallest set of events that was found without which the item is not in the list; empty for none.
         seen: Whether the item is in the history.
         fallback: Whether the list shows popular items because no item of the history is known.
     """
@@ -61,5 +65,6 @@ class Recommendation:
     score: float
     parts: dict[str, float]
     because: tuple[Reason, ...]
+    without: tuple[Card, ...]
     seen: bool
     fallback: bool

@@ -24,6 +24,7 @@ from tfrec.workflows.explore.answers import Card, Reason, Recommendation
 from tfrec.workflows.explore.filter_columns import facets, labels, shown_columns
 from tfrec.workflows.explore.item_categories import categories
 from tfrec.workflows.explore.item_map import ItemMap, item_map
+from tfrec.workflows.explore.reasons import Reasons
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -62,6 +63,7 @@ class Explorer:
         self.facets = facets(run.items)
         self.categories = categories(self.facets)
         self._shown = [*shown_columns(run.items), schema.TEXT]
+        self._reasons = Reasons(run)
 
     @cached_property
     def map(self) -> ItemMap:
@@ -148,17 +150,19 @@ class Explorer:
         if exclude_seen:
             allowed[seen] = False
         chosen = self._choose(np.where(allowed, scores, -np.inf), k, diversity if known else 0.0)
+        reasons = self._reasons.of(known, chosen, ~allowed, k if not diversity else 0)
         return [
             Recommendation(
                 card=self.card(self.ids[place]),
                 rank=rank,
                 score=float(scores[place]),
                 parts={name: float(part[place]) for name, part in parts.items()},
-                because=self._because(int(place), seen),
+                because=tuple(self._reason(int(place), *event) for event in because),
+                without=tuple(self.card(self.ids[item]) for item in without),
                 seen=bool((seen == place).any()),
                 fallback=not known,
             )
-            for rank, place in enumerate(chosen, 1)
+            for rank, (place, (because, without)) in enumerate(zip(chosen, reasons), 1)
         ]
 
     def similar(self, item_id: str, k: int = 10) -> list[tuple[Card, float]]:
@@ -233,17 +237,14 @@ class Explorer:
                 allowed &= np.array([bool(set(values) & row) for row in self.facets[column].of_item])
         return allowed
 
-    def _because(self, place: int, seen: np.ndarray, most: int = 2) -> tuple[Reason, ...]:
-        """The items of the history that co-occur with the item most often; ties go to the higher cosine."""
-        others = np.unique(seen[seen != place])
-        cosines = self._unit[others] @ self._unit[place]
-        together = np.zeros(len(others))
-        memory = self.run.model.memory
-        if memory is not None and memory.k and len(others):
-            near, counts = tf.gather(memory.near, others).numpy(), tf.gather(memory.counts, others).numpy()
-            together = np.where(near == place, counts, 0).sum(axis=1)
-        best = np.lexsort((-cosines, -together))[:most]
-        return tuple(Reason(self.card(self.ids[others[i]]), int(together[i]), float(cosines[i])) for i in best)
+    def _reason(self, place: int, item: int, effect: float) -> Reason:
+        """An event on `item` as a reason for the item at `place`."""
+        together, memory = 0, self.run.model.memory
+        if memory is not None and memory.k:
+            near, counts = memory.near[item].numpy(), memory.counts[item].numpy()
+            together = int(counts[near == place].sum())
+        alike = float(self._unit[item] @ self._unit[place])
+        return Reason(self.card(self.ids[item]), together, alike, effect)
 
     def _cards(self, cosines: np.ndarray, k: int) -> list[tuple[Card, float]]:
         cosines = np.where(self._in_lists, cosines, -np.inf)

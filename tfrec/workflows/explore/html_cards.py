@@ -129,14 +129,28 @@ def _recommendation(place: Recommendation, source: Source, span: tuple[float, fl
         return card(place.card, source, rank=place.rank, badge=badge)
     total = element("p", element("span", "score"), element("span", f"{place.score:.3f}"), class_="total")
     parts = element("div", total, diverging_bars(list(place.parts.items()), span), class_="parts")
-    why = element("p", element("span", "Because of ", class_="soft"), joined(*_reasons(place.because)), class_="why")
-    return card(place.card, source, rank=place.rank, badge=badge, below=(why,) if place.because else (), aside=parts)
+    return card(place.card, source, rank=place.rank, badge=badge, below=tuple(_why(place)), aside=parts)
+
+
+def _why(place: Recommendation) -> Iterable[Html]:
+    """What raises the score, what lowers it, and without what the item would not be in the list."""
+    for words, reasons in (
+        ("Because of ", [why for why in place.because if why.effect > 0]),
+        ("Against it ", [why for why in place.because if why.effect < 0]),
+    ):
+        if reasons:
+            yield element("p", element("span", words, class_="soft"), joined(*_reasons(reasons)), class_="why")
+    if place.without:
+        titles = " and ".join(item.title for item in place.without)
+        said = element("span", "Not in the list without ", class_="soft")
+        yield element("p", said, titles, class_="why")
 
 
 def _reasons(because: Iterable[Reason]) -> Iterable[Html]:
     for number, why in enumerate(because):
         together = f"{counted(why.together, 'time')} near it in training, " if why.together else ""
-        said = element("span", f" ({together}similarity {_number(why.alike)})", class_="soft")
+        effect = f"{why.effect:+.3f}".replace("-", "−")
+        said = element("span", f" ({effect}; {together}similarity {_number(why.alike)})", class_="soft")
         yield joined("; " if number else "", why.card.title, said)
 
 

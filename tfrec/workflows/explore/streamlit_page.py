@@ -82,6 +82,8 @@ def views(
     """
     name, first = next(iter(explorers.items()))
     found = listed(first, asked)
+    if st.session_state.get("without"):
+        what_changed(listed(first, asked, whole=True), found)
     tabs = st.tabs(["Recommendations", "Map", "A new item", *(["Two versions"] if len(explorers) > 1 else [])])
     with tabs[0]:
         recommendations(first, found, data, sources[name])
@@ -94,12 +96,22 @@ def views(
             versions(explorers, asked, sources)
 
 
-def listed(explorer: Explorer, asked: dict[str, Any]) -> list[Recommendation]:
-    """Recommendations for the current history and options."""
-    events = st.session_state.history
+def listed(explorer: Explorer, asked: dict[str, Any], whole: bool = False) -> list[Recommendation]:
+    """Recommendations for the current history and options; without the events that are switched off, unless `whole`."""
+    off = set() if whole else set(st.session_state.get("without", []))
+    events = [event for at, event in enumerate(st.session_state.history) if at not in off]
     where = {name: values for name, values in asked["where"].items() if name in explorer.facets}
     items, kinds = [event.item_id for event in events], [event.kind for event in events]
     return explorer.recommend(items, kinds, **{**asked, "where": where})
+
+
+def what_changed(before: list[Recommendation], after: list[Recommendation]) -> None:
+    """Says what the events that are switched off did to the list."""
+    changed = compare_lists([place.card.item_id for place in before], [place.card.item_id for place in after])
+    titles = {place.card.item_id: place.card.title for place in (*before, *after)}
+    gone = ", ".join(titles[item] for item in changed.gone) or "nothing"
+    came = ", ".join(titles[item] for item, rise in changed.moved.items() if rise is None) or "nothing"
+    st.info(sidebar.plain(f"Without these events, this leaves the list: {gone}. This comes in: {came}."))
 
 
 def recommendations(

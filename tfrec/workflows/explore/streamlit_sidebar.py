@@ -18,6 +18,8 @@ FOUND = 6
 """Search results offered."""
 REMOVABLE = 8
 """Newest events that can be removed one by one."""
+WITHOUT = 50
+"""Newest events that can be left out of what the model reads."""
 
 
 def history(explorer: Explorer, data: PreparedDataset | None) -> None:
@@ -40,11 +42,17 @@ def history(explorer: Explorer, data: PreparedDataset | None) -> None:
     st.caption(f"{counted(len(events), 'event')}, the newest first:")
     with st.container(key="events-out"):
         for place, event in reversed(list(enumerate(events))[-REMOVABLE:]):
-            known = explorer.place(event.item_id) is not None
-            name = f"Remove {plain(explorer.card(event.item_id).title if known else event.item_id)}"
+            name = f"Remove {_titled(explorer, event)}"
             icon, key = ":material/close:", f"out-{place}"
-            st.button(name, key=key, icon=icon, on_click=events.pop, args=(place,), type="tertiary")
-    st.button("Clear the history", on_click=events.clear, width="stretch")
+            st.button(name, key=key, icon=icon, on_click=remove, args=(place,), type="tertiary")
+    st.button("Clear the history", on_click=clear, width="stretch")
+    places = list(range(len(events)))[::-1][:WITHOUT]
+    st.multiselect("Without these events", places, format_func=lambda at: _titled(explorer, events[at]), key="without")
+
+
+def _titled(explorer: Explorer, event: PastEvent) -> str:
+    known = explorer.place(event.item_id) is not None
+    return plain(explorer.card(event.item_id).title if known else event.item_id)
 
 
 def take(data: PreparedDataset, user: str | None = None) -> None:
@@ -52,7 +60,19 @@ def take(data: PreparedDataset, user: str | None = None) -> None:
     histories = data.histories()
     if user is None:
         user = histories.user_ids[np.random.default_rng().choice(np.flatnonzero(histories.lengths))]
-    st.session_state.history = events_of(data, user)
+    st.session_state.history, st.session_state.without = events_of(data, user), []
+
+
+def remove(place: int) -> None:
+    """Removes an event; those that are switched off are told by their places, which move."""
+    st.session_state.history.pop(place)
+    st.session_state.without = []
+
+
+def clear() -> None:
+    """Removes all events."""
+    st.session_state.history.clear()
+    st.session_state.without = []
 
 
 def add(item: str) -> None:
