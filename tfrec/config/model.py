@@ -82,6 +82,11 @@ class ModelConfig(Section):
         description="next-item: number of most popular items that may get a popularity bias, if validation asks for "
         "one; 0 for none.",
     )
+    popularity_half_life: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        None,
+        description="next-item: days after which an event counts half in the popularity bias, in splits by time. auto: "
+        "what is best on validation. null: all events count alike.",
+    )
     text_history: int = Field(
         500, ge=1, description="behaviour-text: newest events that are written into the behaviour text."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -16,11 +16,15 @@ from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.search import score_weight_candidates, search_score_weights
 from tfrec.models.next_item.score_weights.weights import ScoreWeights, temporary_score_weights
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.shared.recent_counts import half_lives_of, recent_counts
 from tfrec.progress import say
 
 MAX_SCORES = 2_000_000_000
 """Limit on the scores of one validation: about ten seconds. Larger sets of queries, such as 100,000 over 20,000 items,
 are sampled."""
+
+STARTS_WITH_HALF_LIFE = (0.0, 4.0)
+"""Weights of a popularity bias that fades with time at which searches start."""
 
 _SEARCHED_AFTER_EPOCHS = ("cosine", "newest", "others")
 """The score weights that matter most, which are searched in every validation."""
@@ -98,20 +102,66 @@ def choose_score_weights(
 
     The learned score weights and the results of `score_weight_candidates`, which come from a sample of the validation
     queries, are compared by NDCG@10 over all of them. Among equal ones the first is chosen, and the learned ones come
-    before all others.
+    before all others. With `model.popularity_half_life=auto` this is done for each half-life of the popularity bias.
 
     Args:
         model: The trained model; its score weights are changed.
         dataset: The validation queries.
-        config: Sections `training` and `evaluation`.
+        config: Sections `model`, `training` and `evaluation`.
         metrics: The metrics of the model so far, returned if there are no other score weights to compare.
+    """
+    learned, half_life = ScoreWeights.from_model(model), None
+    half_lives = _half_lives(model, dataset, config)
+    if half_lives and model.popularity is not None:
+        choices = []
+        for half_life in half_lives:
+            model.popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
+            choices.append((half_life, *_best_score_weights(model, dataset, config, metrics, STARTS_WITH_HALF_LIFE)))
+        half_life, best, metrics = max(choices, key=lambda choice: choice[2]["ndcg@10"])
+        model.popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
+    else:
+        best, metrics = _best_score_weights(model, dataset, config, metrics)
+    best.assign_to(model)
+    changed = {name: (old, new) for name, old in asdict(learned).items() if (new := getattr(best, name)) != old}
+    if changed:
+        changes = ", ".join(f"{name} {old:.2f} → {new:.2f}" for name, (old, new) in changed.items())
+        fading = "" if half_life is None else f"; half-life of popularity {half_life:.1f} days"
+        say(f"Score weights chosen on validation: {changes}{fading}")
+    return metrics
+
+
+def _half_lives(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> list[float | None]:
+    """The half-lives of the popularity bias to choose from; none where popularity cannot fade.
+
+    Only in a split by time are all queries newer than the training, so that "recent" means the same for all of them.
+    """
+    option = config.model.popularity_half_life
+    if option is None or model.popularity is None or dataset.manifest["split"] != schema.GLOBAL_TIME:
+        return []
+    return half_lives_of(option, dataset.training())
+
+
+def _best_score_weights(
+    model: NextItemModel,
+    dataset: PreparedDataset,
+    config: RunConfig,
+    metrics: dict[str, float],
+    popularity: Sequence[float] = (0.0,),
+) -> tuple[ScoreWeights, dict[str, float]]:
+    """The best score weights and the metrics of the model with them; the model is not changed.
+
+    Args:
+        model, dataset, config, metrics: As for `choose_score_weights`.
+        popularity: As for `score_weight_candidates`.
     """
     queries, seed = dataset.queries(schema.VALID), config.training.seed
     learned = best = ScoreWeights.from_model(model)
-    candidates = score_weight_candidates(model, queries, exclude_seen=config.evaluation.exclude_seen, seed=seed)
+    candidates = score_weight_candidates(
+        model, queries, exclude_seen=config.evaluation.exclude_seen, seed=seed, popularity=popularity
+    )
     candidates = [candidate for candidate in candidates if candidate != learned]
     if not candidates:
-        return metrics
+        return learned, metrics
     validate = validation(model, dataset, config.with_values(["training.balance=false"]))
     metrics = validate()
     for candidate in candidates:
@@ -119,9 +169,4 @@ def choose_score_weights(
             candidate_metrics = validate()
         if candidate_metrics["ndcg@10"] > metrics["ndcg@10"]:
             best, metrics = candidate, candidate_metrics
-    best.assign_to(model)
-    changed = {name: (old, new) for name, old in asdict(learned).items() if (new := getattr(best, name)) != old}
-    if changed:
-        changes = ", ".join(f"{name} {old:.2f} → {new:.2f}" for name, (old, new) in changed.items())
-        say(f"Score weights chosen on validation: {changes}")
-    return metrics
+    return best, metrics

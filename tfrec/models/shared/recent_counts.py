@@ -1,20 +1,16 @@
-"""Counts in which events fade with real time, and how fast they should."""
+"""Counts in which events fade with real time."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tfrec.data.histories import Histories
-from tfrec.errors import InvalidInput
 
 DAY = 86_400_000_000
 """Microseconds."""
 
 SPAN_SHARES = (0.3, 0.1, 0.03, 0.01)
 """Half-lives that are tried, as shares of the time that training spans: a year of log gives four to 110 days."""
-
-_HELD_BACK = 0.1
-"""Share of the newest target events that half-lives are to predict."""
 
 
 def event_weights(timestamps: np.ndarray, half_life: float, now: int | None = None) -> np.ndarray:
@@ -62,41 +58,11 @@ def half_lives(training: Histories) -> list[float]:
     return [share * span for share in SPAN_SHARES] if span else []
 
 
-def best_half_life(training: Histories, num_items: int) -> float | None:
-    """The half-life under which popularity predicts the end of training best, in days; None for plain counts.
-
-    The newest tenth of the target events is held back. The others, weighted as they were at its beginning, give each
-    item a probability (with one event more for every item), and the half-life with the highest likelihood is chosen.
+def half_lives_of(option: float | str, training: Histories) -> list[float | None]:
+    """The half-lives that `model.popularity_half_life` asks for, in days; None stands for plain counts.
 
     Args:
+        option: Days, or "auto" for plain counts and all of `half_lives`.
         training: The training histories.
-        num_items: int. Items in the catalogue.
     """
-    items, times = training.items[training.is_target], training.timestamps[training.is_target]
-    candidates: list[float | None] = [None, *half_lives(training)]
-    if not len(items):
-        return None
-    cut = int(np.quantile(times, 1 - _HELD_BACK, method="higher"))
-    known = times < cut
-
-    def log_likelihood(half_life: float | None) -> float:
-        weights = np.ones(int(known.sum())) if half_life is None else event_weights(times[known], half_life, cut)
-        counts = 1 + np.bincount(items[known], weights, num_items) * (known.sum() / max(weights.sum(), 1e-300))
-        return float(np.log(counts / counts.sum())[items[~known]].sum())
-
-    return max(candidates, key=log_likelihood)
-
-
-def popularity_half_life(option: float | str | None, training: Histories, num_items: int) -> float | None:
-    """The half-life that `model.popularity_half_life` asks for, in days; None for plain counts.
-
-    Raises:
-        InvalidInput: Days are given, but the log has no clock.
-    """
-    if option == "auto":
-        return best_half_life(training, num_items)
-    if option is not None and not training.clock:
-        raise InvalidInput(
-            "model.popularity_half_life needs a clock, but the timestamps are order numbers. Set it to null or auto."
-        )
-    return None if option is None else float(option)
+    return [None, *half_lives(training)] if option == "auto" else [float(option)]

@@ -66,23 +66,34 @@ def search_score_weights(
 
 
 def score_weight_candidates(
-    model: NextItemModel, queries: Queries, *, exclude_seen: bool = False, seed: int = 0
+    model: NextItemModel,
+    queries: Queries,
+    *,
+    exclude_seen: bool = False,
+    seed: int = 0,
+    popularity: Sequence[float] = (0.0,),
 ) -> list[ScoreWeights]:
-    """The distinct results of four searches that start with different factors on the network's score.
+    """The distinct results of searches that start with different factors on the network's score.
 
     With little training data the network's scores are far too large, and then no change of a single weight gains
     anything. The candidates should also be compared on other queries than the ones of the search.
 
     Args:
         model, queries, exclude_seen, seed: As for `search_score_weights`.
+        popularity: What is added to the weight of the popularity bias at the start of a search; each value is tried
+            with each factor. A little of it may hurt where much of it helps.
 
     Returns:
-        One to four score weights; the model's own alone if there is no search.
+        The score weights; the model's own alone if there is no search.
     """
     parts, current = _sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
     if parts is None:
         return [current]
-    starts = (replace(current, cosine=current.cosine * factor) for factor in NETWORK_FACTORS)
+    starts = (
+        replace(current, cosine=current.cosine * factor, popularity=current.popularity + added)
+        for added in popularity
+        for factor in NETWORK_FACTORS
+    )
     return list(dict.fromkeys(_coordinate_ascent(parts, start, None, MAX_ROUNDS) for start in starts))
 
 
