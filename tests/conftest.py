@@ -114,6 +114,12 @@ def litert():
 
 
 @pytest.fixture(scope="session")
+def dp_accounting():
+    """For tests that compose mechanisms."""
+    return pytest.importorskip("dp_accounting", reason="dp-accounting is not installed: install the extra `privacy`")
+
+
+@pytest.fixture(scope="session")
 def tiny_hf_bert(tmp_path_factory):
     """A Hugging Face BERT folder with random weights: 2 layers, width 32. Tests must not change it."""
     return write_hf_folder(tmp_path_factory.mktemp("hf") / "tiny-bert")

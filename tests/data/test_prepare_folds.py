@@ -52,6 +52,21 @@ def test_the_windows_of_the_folds_are_adjacent_and_end_with_the_log(log, folds):
         check_leakage(fold)
 
 
+def test_all_targets_are_those_of_warm_and_cold_items_together_in_one_query_a_user(tmp_path):
+    rows = [(f"u{time % 10}", f"i{time // 8 if time % 3 else 0}", time) for time in range(200)]  # ever new items
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    data = prepare(log, None, tmp_path / "data", split="global-time", config={"data.timestamp_unit": "s"})
+    for part in ("valid", "test"):
+        pairs = {}
+        for slice in ("warm", "cold_items", "all_targets"):
+            queries = data.queries(part, slice)
+            assert len(set(queries.user_ids)) == len(queries)
+            users = queries.user_ids[queries.target_rows].tolist()
+            pairs[slice] = sorted(zip(users, queries.target_items.tolist(), strict=True))
+        assert pairs["warm"] and pairs["cold_items"]
+        assert pairs["all_targets"] == sorted(pairs["warm"] + pairs["cold_items"])
+
+
 def test_the_last_fold_is_the_split_by_time(log, folds, tmp_path):
     alone = prepare(log, None, tmp_path / "data", split="global-time")
     assert alone.manifest["fingerprint"] == folds[-1].manifest["fingerprint"]

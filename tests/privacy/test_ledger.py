@@ -69,3 +69,9 @@ def test_a_mechanism_out_of_range_is_refused(wrong):
 def test_sampled_laplace_noise_is_refused():
     with pytest.raises(InvalidInput, match="Laplace"):
         Mechanism("sums", 1.0, 0.5, noise="laplace")
+
+
+@pytest.mark.parametrize("batches", ["shuffled", "fixed"])
+def test_batches_that_are_not_poisson_samples_have_no_epsilon_and_it_is_said_why(batches):
+    with pytest.raises(InvalidInput, match=f"{batches} batches.*no bound.*3.5.*8 at least.*independently"):
+        Mechanism("gradients", 0.8, 0.01, 1000, batches=batches)

@@ -18,6 +18,7 @@ from tfrec.config.export import ExportConfig
 from tfrec.config.inputs import InputConfig
 from tfrec.config.invalid_values import option_names
 from tfrec.config.model import ModelConfig, RankerConfig
+from tfrec.config.privacy import PrivacyConfig
 from tfrec.config.retrain import RetrainConfig
 from tfrec.config.retrieval import RetrievalConfig
 from tfrec.config.tracking import TrackingConfig
@@ -36,6 +37,7 @@ __all__ = [
     "InputConfig",
     "ModelConfig",
     "PretrainingConfig",
+    "PrivacyConfig",
     "RankerConfig",
     "RetrainConfig",
     "RetrievalConfig",
@@ -63,6 +65,7 @@ class RunConfig(Section):
     model: ModelConfig = Field(default_factory=ModelConfig)
     ranker: RankerConfig = Field(default_factory=RankerConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    privacy: PrivacyConfig = Field(default_factory=PrivacyConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     adaptation: AdaptationConfig = Field(default_factory=AdaptationConfig)

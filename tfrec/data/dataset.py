@@ -26,7 +26,7 @@ FORMAT = 1
 CURE = "Prepare the data again."
 _MANIFEST = {"fingerprint": str, "split": str, "clock": bool, "event_kinds": list, "counts": dict}
 _PER_EVENT = (schema.ITEMS, schema.EVENTS, schema.TIMESTAMPS, schema.VALUES, schema.IS_TARGET)
-SLICES = ("warm", "cold_items", "cold_users")
+SLICES = ("warm", "cold_items", "cold_users", "all_targets")
 
 
 class PreparedDataset:
@@ -147,7 +147,8 @@ class PreparedDataset:
             split: "valid" or "test".
             slice: "warm": users with a history and targets seen in training (the headline metrics). "cold_items": the
                 same users, with targets first seen in the window or held out by `data.held_out_items`. "cold_users":
-                users without a history, with warm targets. In a leave-one-out split every target counts as warm unless
+                users without a history, with warm targets. "all_targets": users with a history, with warm and cold
+                targets. In a leave-one-out split every target counts as warm unless
                 it is held out, as in published protocols.
 
         Raises:
@@ -156,10 +157,11 @@ class PreparedDataset:
         if split not in (schema.VALID, schema.TEST) or slice not in SLICES:
             raise InvalidInput(f"Expected split valid or test and slice in {SLICES}, received {split!r}, {slice!r}.")
         column = schema.COLD_TARGET_ITEMS if slice == "cold_items" else schema.TARGET_ITEMS
+        frame = self._split(split)
+        if slice == "all_targets":
+            frame = frame.with_columns(pl.concat_list(column, schema.COLD_TARGET_ITEMS).alias(column))
         has_history = pl.col(schema.HISTORY_LENGTH) > 0
-        frame = self._split(split).filter(
-            ~has_history if slice == "cold_users" else has_history, pl.col(column).list.len() > 0
-        )
+        frame = frame.filter(~has_history if slice == "cold_users" else has_history, pl.col(column).list.len() > 0)
         counts = frame[column].list.len().to_numpy().astype(np.int64)
         targets = frame[column].explode(empty_as_null=False).to_numpy().astype(np.int32)
         return Queries(

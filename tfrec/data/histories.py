@@ -153,7 +153,10 @@ class Queries:
         """
         if len(self) <= most:
             return self
-        rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
+
+    def take(self, rows: np.ndarray) -> Queries:
+        """Some of the queries, by their rows, int `[n]`."""
         flat, offsets = self.targets_of(rows)
         return Queries(self.history.prefixes(rows, self.history.lengths[rows]), offsets, self.target_items[flat])
 

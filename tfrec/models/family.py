@@ -137,6 +137,20 @@ class ModelFamily(ABC):
         """The dataset as models with this configuration read it, in training and after it."""
         return dataset
 
+    def as_private(self, config: RunConfig) -> RunConfig:
+        """The configuration of a private training: everything off that reads events without noise.
+
+        Args:
+            config: The configuration, with `privacy` on.
+
+        Raises:
+            InvalidInput: The family has no private training, or an option does not go with it.
+        """
+        raise InvalidInput(
+            f"{self.name} models are trained on shuffled batches, for which no ε is known that is of use: the one of "
+            "Poisson sampling is no bound for them. Leave privacy.epsilon out, or train a next-item model."
+        )
+
     @abstractmethod
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Fits on the training split and keeps the weights with the best validation metric.

@@ -17,6 +17,7 @@ from tfrec.errors import InvalidInput
 from tfrec.files.stored_folder import StoredFolder, read_object
 from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.models.registry import family_of
+from tfrec.privacy.ledger import Ledger
 from tfrec.retrieval.items_to_recommend import among, items_to_recommend
 from tfrec.training.run_layout import (
     CONFIG_FILE,
@@ -45,9 +46,12 @@ class Run:
     Args:
         path: The run's folder.
 
+    Attributes:
+        ledger: What a private training computed from events, with its ε; None of any other.
+
     Raises:
-        InvalidInput: The folder is not a run, its training has not finished, or it was changed; a changed file is found
-            out when it is read.
+        InvalidInput: The folder is not a run, its training has not finished, or it was changed, such as its privacy
+            ledger; a changed file is found out when it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -60,6 +64,9 @@ class Run:
         self.manifest = read_object(self.path / MANIFEST_FILE, {"event_kinds": list}, CURE)
         self.stored = StoredFolder(self.path, self.manifest, CURE)
         self.config = RunConfig.load(self.stored.file(CONFIG_FILE), complete=True)
+        self.ledger = Ledger.read(self.manifest)
+        if self.config.privacy.on and self.ledger is None:
+            raise InvalidInput(f"{self.path} was trained privately, but its manifest has no privacy ledger. {CURE}")
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -23,6 +23,7 @@ from tfrec.models.baselines.segment_popularity import segment_counts
 from tfrec.models.family import Ability, FitContext, ModelFamily, named_weights
 from tfrec.models.registry import families_with, family_of
 from tfrec.models.shared.item_features import text_vectors_of
+from tfrec.privacy.ledger import PRIVACY
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.manifest import manifest_of
@@ -77,15 +78,19 @@ def train(
     Raises:
         InvalidInput: `out` exists or cannot be written, another process is training it, there is nothing to resume, the
             interrupted run was trained on another dataset, the user table lacks the column `retrieval.segment`, or the
-            model cannot start from `training.start_from`.
+            model cannot start from `training.start_from`. With `privacy` on: an option that cannot be private, or ε or
+            δ that do not fit the data.
         Unavailable: `tracking.mlflow` is set, but MLflow is not installed or its store does not answer.
     """
     check_output_folder(out, RUN_OUTPUT, force)
     partial, dataset = PartialRun(Path(out)), load_dataset(data)
     if resume:
         settings = partial.config_to_resume(dataset)
+        _refuse_other_privacy(as_run_config(config), settings)
     else:
         settings = as_run_config(config)
+        if settings.privacy.on:
+            settings = family_of(settings.model.kind).as_private(settings)
         partial.refuse_existing(force)
     store = mlflow_store(settings.tracking)
     with (
@@ -101,6 +106,15 @@ def train(
         partial.publish(force)
     record_run(store, partial.out, settings, _history(partial.out))
     return Run(out)
+
+
+def _refuse_other_privacy(given: RunConfig, interrupted: RunConfig) -> None:
+    """The noise of the epochs that are done cannot be changed any more, so what is given must be what there was."""
+    if given.privacy not in (RunConfig().privacy, interrupted.privacy):
+        raise InvalidInput(
+            f"The interrupted run has other privacy settings: {interrupted.privacy!r}; received {given.privacy!r}. "
+            "Leave them out to continue with those of the run, or start again with --force, without --resume."
+        )
 
 
 def _train(
@@ -123,6 +137,8 @@ def _train(
     _save(folder, dataset, config, family, result)
     manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
+    if result.ledger is not None:
+        manifest[PRIVACY] = result.ledger.seal(manifest[FILES])
     write_json(folder / MANIFEST_FILE, manifest)
 
 
@@ -166,11 +182,12 @@ def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: Mod
         "Lower training.learning_rate, or look for wrong values in the data.",
     )
     family.save_model(result.model, folder)
-    dataset.items.write_parquet(folder / ITEMS_FILE)
+    items = dataset.items if result.items is None else result.items
+    items.write_parquet(folder / ITEMS_FILE)
     write_json(folder / METRICS_VALID_FILE, result.metrics_valid)
     vectors = family.item_vectors(result.model)
     if vectors is not None:
-        write_projector(folder / TENSORBOARD_FOLDER, unit_vectors(vectors), dataset.items, config.tracking.projector)
+        write_projector(folder / TENSORBOARD_FOLDER, unit_vectors(vectors), items, config.tracking.projector)
 
 
 def _history(run: Path) -> list[dict[str, Any]]:

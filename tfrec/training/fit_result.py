@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tfrec.privacy.ledger import Ledger
 
 
 @dataclass
@@ -15,9 +20,13 @@ class FitResult:
         history: One row of metrics per epoch.
         metrics_valid: Validation metrics of the best epoch.
         encoder: The text encoder that was trained with the model; None if none was.
+        ledger: What a private training computed from events; None of any other.
+        items: The catalogue as the run may hold it; None for that of the data.
     """
 
     model: Any
     history: list[dict[str, Any]] = field(default_factory=list)
     metrics_valid: dict[str, Any] = field(default_factory=dict)
     encoder: Any = None
+    ledger: Ledger | None = None
+    items: pl.DataFrame | None = None

@@ -106,6 +106,11 @@ def tune(
     optuna = _optuna()
     dataset, config, out = load_dataset(data), as_run_config(config), Path(out)
     space = read_space(space) if isinstance(space, str | Path) else space
+    if config.privacy.on:
+        raise InvalidInput(
+            "tune compares runs on validation without noise, and each of its trials spends privacy.epsilon again. Tune "
+            "on other people, or on a public log, and train once with what was found."
+        )
     if not family_of(config.model.kind).can(Ability.TUNE, config):
         families = families_with(Ability.TUNE)
         raise InvalidInput(f"tune searches {families} models with a frozen encoder, by validation ndcg@10.")

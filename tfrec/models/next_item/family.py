@@ -13,7 +13,9 @@ from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
+from tfrec.models.next_item.fit_private import fit_private
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.private_settings import private_settings
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
 from tfrec.models.shared.unread_impressions import without_unread
@@ -60,8 +62,12 @@ class NextItemFamily(ModelFamily):
         """The dataset, without impressions unless `model.read_impressions` is on."""
         return without_unread(config, dataset)
 
+    def as_private(self, config: RunConfig) -> RunConfig:
+        """The result of `private_settings`."""
+        return private_settings(config)
+
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
-        """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder."""
+        """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder; or privately."""
         if config.encoder.trainable:
             if columns := embedding_columns(dataset):
                 raise InvalidInput(
@@ -78,6 +84,13 @@ class NextItemFamily(ModelFamily):
                 earlier=context.earlier,
             )
         features = item_features(dataset, context.text_vectors)
+        if config.privacy.on:
+            return fit_private(
+                *(dataset, features, config),
+                workdir=workdir,
+                resume=context.resume,
+                after_epoch=context.after_epoch,
+            )
         shortened = None
         if context.encoder is not None:
             shortened = shortened_features(dataset, context.encoder, config, features)

@@ -253,6 +253,7 @@ def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:
         "minimum_server": MINIMUM_SERVER,
         "run": _run_id(run),
         "encoder_sha256": run.manifest.get("encoder_hash"),
+        **({"privacy": run.manifest["privacy"]} if "privacy" in run.manifest else {}),
         "ops": ops,
         "text_ops": [op for op in ops if op in TEXT_OPS],
     }

@@ -75,6 +75,11 @@ def retrain(
     from tfrec.models.registry import families_with, family_of
 
     config, now, started = as_run_config(config), now or datetime.now(UTC), time.monotonic()
+    if config.privacy.on:
+        raise InvalidInput(
+            "retrain would spend privacy.epsilon again in each run, and its gate and drift report read events without "
+            "noise. Train with tfrec train, and add up the ε of all runs on the same people."
+        )
     if not family_of(config.model.kind).can(Ability.RETRAIN, config):
         families = families_with(Ability.RETRAIN)
         raise InvalidInput(f"Only {families} models can be retrained, received model.kind={config.model.kind}.")

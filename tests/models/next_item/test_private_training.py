@@ -1,0 +1,302 @@
+"""Private training of NextItemModel: gradients of each person, Poisson samples, and what a run may hold."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import json  # isort: skip
+from functools import partial
+
+import numpy as np
+import polars as pl
+import pytest
+import tensorflow as tf
+
+from tests.models.next_item.test_trainer import ITEMS, windows_of
+from tfrec.config import RunConfig
+from tfrec.data import prepare
+from tfrec.errors import InvalidInput
+from tfrec.keras import keras
+from tfrec.models import NextItemModel
+from tfrec.models.next_item import fit_private
+from tfrec.models.next_item.per_person_gradients import LABELS, PerPersonGradients
+from tfrec.models.next_item.poisson_batches import PoissonBatches
+from tfrec.models.next_item.private_selection import trained_is_better, validation_queries
+from tfrec.models.next_item.private_settings import private_settings
+from tfrec.models.next_item.private_trainer import PrivateTrainer
+from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.next_item.trainer import NextItemTrainer
+from tfrec.models.shared.neighbours import text_neighbours
+from tfrec.privacy import Ledger
+from tfrec.privacy.clipped_gradients import CHUNK, norms_of
+from tfrec.privacy.noise_source import KEY_FILE, NoiseSource
+from tfrec.runs import Run, train
+from tfrec.workflows.retrain import retrain
+from tfrec.workflows.tune import tune
+
+pytest.importorskip("cryptography")
+SOURCE = NoiseSource(bytes(32))
+
+
+def model_with_every_part(ids=True):
+    model = NextItemModel(
+        *(ITEMS, 2, 10, 8, 1, 2, 16), dropout=0.0, item_dropout=0.0, neighbours=0, text_neighbours=2, use_id=ids
+    )
+    rng = np.random.default_rng(0)
+    texts = rng.normal(size=(ITEMS, 10)).astype(np.float32)
+    model.items.start_from(texts)
+    if ids:
+        model.items.ids.assign(rng.normal(size=(ITEMS, 8)))
+    model.repeats.assign([-3.0, 1.5, 0.7])
+    model.memory.remember(None, text_neighbours(texts, 2))
+    return model
+
+
+def test_without_ids_the_public_projection_and_the_items_are_not_trained():
+    trained = {variable.name for variable in PerPersonGradients(model_with_every_part(ids=False)).variables}
+    assert not [name for name in trained if name.startswith("items/")]
+    assert {"repeat_bias/bias:0", "memory/text_weight:0", "log_temperature:0"} < trained
+    assert "items/ids:0" in {variable.name for variable in PerPersonGradients(model_with_every_part()).variables}
+
+
+@pytest.mark.slow
+def test_gradients_of_each_person_are_those_of_a_tape_a_person():
+    model = model_with_every_part()
+    people, plain = PerPersonGradients(model), NextItemTrainer(model)
+    inputs, labels = PoissonBatches(windows_of(), 1.0, SOURCE).batch(0)
+    chunk = {name: tf.constant(values[:CHUNK]) for name, values in {**inputs, LABELS: labels}.items()}
+    found = tf.function(people.of_chunk)(people.shared_values(), chunk)
+
+    # the weights of these are what is clipped over a rate
+    rates = {"repeat_bias/bias:0": 20.0, "items/ids:0": model.items.id_rate}
+    norms = norms_of(found).numpy()
+    for person in (0, 3, 7, CHUNK - 1):
+        labels = chunk[LABELS][person : person + 1]
+        own = {name: values[person : person + 1] for name, values in chunk.items() if name != LABELS}
+        with tf.GradientTape() as tape:
+            loss = plain.batch_loss(own, labels, training=False)
+        expected = tape.gradient(loss, people.variables, unconnected_gradients="zero")
+        expected = [
+            tf.convert_to_tensor(gradient).numpy() / rates.get(variable.name, 1.0)
+            for gradient, variable in zip(expected, people.variables, strict=True)
+        ]
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in expected))
+        assert norms[person] == pytest.approx(norm, rel=1e-5)
+        for one, wanted, variable in zip(found, expected, people.variables, strict=True):
+            np.testing.assert_allclose(one[person], wanted, atol=1e-5 * max(1, norm), err_msg=variable.name)
+
+
+def test_a_step_adds_noise_of_the_ledgers_deviation_and_divides_by_the_average_batch():
+    trainer = PrivateTrainer(model_with_every_part(), clip=0.5, multiplier=3.0, batch=10, source=SOURCE)
+    noisy = trainer._noisy_mean(np.full(40_000, 2.0, np.float32), np.int64(4))
+    assert noisy.mean() == pytest.approx(2.0 / 10, abs=0.005)
+    assert noisy.std() == pytest.approx(0.5 * 3.0 / 10, rel=0.02)
+    np.testing.assert_array_equal(noisy, trainer._noisy_mean(np.full(40_000, 2.0, np.float32), np.int64(4)))
+
+
+def test_everybody_is_in_a_batch_with_the_same_probability_and_adds_one_row():
+    windows = windows_of(users=60, longest=60)  # of 16 events: several for some people
+    batches = PoissonBatches(windows, 0.3, SOURCE)
+    owner = np.searchsorted(windows.histories.offsets, windows.start, side="right") - 1
+    assert batches.people == len(set(owner)) < len(windows)
+    steps = [batches.rows(step) for step in range(400)]
+    for rows in steps:
+        assert len(set(owner[rows])) == len(rows)
+    shares = np.bincount(np.concatenate([owner[rows] for rows in steps]), minlength=60)[np.unique(owner)] / 400
+    assert shares.mean() == pytest.approx(0.3, abs=0.01) and np.abs(shares - 0.3).max() < 0.12
+    assert len({len(rows) for rows in steps}) > 5  # a Poisson sample has no fixed size
+    assert {row for rows in steps for row in rows} == set(range(len(windows)))
+    np.testing.assert_array_equal(steps[7], PoissonBatches(windows, 0.3, SOURCE).rows(7))
+
+
+def test_batches_are_filled_up_with_rows_without_a_label_and_nobody_is_left_out():
+    windows = windows_of()
+    batches = PoissonBatches(windows, 0.9, SOURCE)
+    inputs, labels = batches.batch(0)
+    assert len(labels) % CHUNK == 0 and all(len(values) == len(labels) for values in inputs.values())
+    assert ((labels >= 0).any(axis=1)).sum() == len(batches.rows(0))
+    _, none = PoissonBatches(windows, 1e-9, SOURCE).batch(0)
+    assert len(none) == CHUNK and (none < 0).all()
+
+
+# Data
+
+
+def ring(folder, seed, users=40):
+    """People who walk round a ring of 12 items, from places that depend on the seed."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"u{u}", f"i{(start + step * (1 + seed)) % 12}", step)
+        for u, start in enumerate(rng.integers(0, 12, users))
+        for step in range(rng.integers(3, 9))
+    ]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(12)], "title": [f"red {i}" for i in range(12)]})
+    return prepare(events, items, folder, split="leave-one-out")
+
+
+@pytest.fixture(scope="module")
+def rings(tmp_path_factory):
+    return [ring(tmp_path_factory.mktemp("data") / "ring", seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def config(tiny_encoder):
+    small = [
+        "model.dim=16",
+        "model.heads=2",
+        "model.layers=0",
+        "model.max_history=8",
+        "training.epochs=2",
+        "training.batch_size=40",
+    ]
+    budget = ["privacy.epsilon=6", "privacy.delta=1e-3"]
+    return RunConfig().with_values([*small, *budget, f"encoder.name={tiny_encoder}", "tracking.projector=3"])
+
+
+# Settings
+
+
+def test_everything_that_reads_events_without_noise_is_off():
+    config = private_settings(RunConfig().with_values(["privacy.epsilon=8"]))
+    assert (config.model.neighbours, config.model.popular, config.training.balance) == (0, 0, False)
+    assert config.model.memory_history == config.model.max_history  # not by the lengths of the log
+    assert config.retrieval.exclude_seen == "true" and config.training.negatives == "all"
+    assert not config.model.use_id and config.model.text_neighbours == RunConfig().model.text_neighbours
+    assert private_settings(RunConfig().with_values(["privacy.epsilon=8", "privacy.ids=true"])).model.use_id
+
+
+@pytest.mark.parametrize(
+    "option, reason",
+    [
+        ("encoder.trainable=true", "without noise"),
+        ("training.start_from=runs/one", "ε is not counted"),
+        ("training.loss=bpr", "no gradient for each person"),
+        ("training.contrastive=0.1", "compares people"),
+        ("training.augmentation.drop=0.1", "co-occurrences"),
+        ("training.behaviour_weights={view: 2}", "each person"),
+        ("retrieval.segment=country", "counted without noise"),
+        ("model.use_text=false", "privacy.ids=true"),
+    ],
+)
+def test_what_cannot_be_private_is_refused_with_the_reason(option, reason):
+    with pytest.raises(InvalidInput, match=reason):
+        private_settings(RunConfig().with_values(["privacy.epsilon=8", option]))
+
+
+@pytest.mark.parametrize("kind", ["behaviour-text", "click-ranker"])
+def test_families_that_shuffle_their_batches_get_no_epsilon_and_say_why(rings, tmp_path, kind):
+    with pytest.raises(InvalidInput, match="shuffled batches.*no bound"):
+        train(rings[0], tmp_path / "run", {"model.kind": kind, "privacy.epsilon": 8})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_that_train_or_compare_again_are_refused(rings, tmp_path):
+    with pytest.raises(InvalidInput, match="each of its trials spends privacy.epsilon again"):
+        tune(rings[0], {"training.epochs": {"choices": [1]}}, tmp_path / "study", {"privacy.epsilon": 8})
+    with pytest.raises(InvalidInput, match="retrain would spend privacy.epsilon again"):
+        retrain("events.csv", None, tmp_path / "home", tmp_path / "served", config={"privacy.epsilon": 8})
+    assert list(tmp_path.iterdir()) == []
+
+
+# What the events may change
+
+
+def test_the_public_start_does_not_depend_on_the_events(rings, config):
+    texts = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32)
+    config = private_settings(config)
+    one, other = (fit_private.public_start(data, texts, config).get_weights() for data in rings)
+    assert rings[0].items["train_count"].to_list() != rings[1].items["train_count"].to_list()
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_weights_are_kept_when_the_noisy_gain_is_above_nothing(rings, config):
+    queries, rng = validation_queries(rings[0]), np.random.default_rng(0)
+    assert len(queries) == len(set(queries.user_ids)) > 30  # one a person, whom the noise is for
+    models = [NextItemModel(12, 1, 0, 8, 0, 2, 8, neighbours=0, repeat_bias=False) for _ in range(2)]
+    for model in models:
+        model.items.ids.assign(rng.normal(size=(12, 8)))
+    better = partial(trained_is_better, queries=queries, dataset=rings[0], config=config, source=SOURCE)
+    gains = summed_gain(models, queries)
+    assert abs(gains) > 0.5
+    assert better(*models, multiplier=1e-6) == (gains > 0)
+    assert better(*models[::-1], multiplier=1e-6) == (gains < 0)
+    assert better(models[0], models[0], multiplier=1e6) is bool(SOURCE.gaussian("selection", 0, 1)[0] > 0)
+
+
+def summed_gain(models, queries):
+    """The gain in NDCG@10 of the second model over the first, summed over people with one target each."""
+    values = []
+    for model in models:
+        scores = NextItemScorer(model).scores(queries.history, np.arange(len(queries)))
+        target = scores[np.arange(len(queries)), queries.target_items]
+        rank = (scores >= target[:, None]).sum(axis=1)
+        values.append(np.where(rank <= 10, 1 / np.log2(rank + 1), 0).sum())
+    return values[1] - values[0]
+
+
+@pytest.mark.slow
+def test_a_private_run_holds_its_ledger_and_no_number_of_the_log(rings, config, tmp_path, dp_accounting, capsys):
+    run = train(rings[0], tmp_path / "run", config)
+    said = capsys.readouterr().err
+    assert "ε = " in said and "add-or-remove-one" in said
+    sealed = run.manifest["privacy"]
+    assert sealed["epsilon"]["add-or-remove-one"] <= 6 < sealed["epsilon"]["replace-one"]
+    assert [m["name"] for m in sealed["mechanisms"]] == ["gradients", "item counts", "start or trained weights"]
+    assert sealed["mechanisms"][0]["times"] == 2 and sealed["details"]["people"] == 34
+    assert sealed["details"]["kept"] in ("start", "trained weights") and sealed["public"] and sealed["uncovered"]
+    assert (sealed["details"]["kept"] == "start") == ("keeps the untrained start" in said)
+
+    assert json.loads((run.path / "metrics_valid.json").read_text()) == {}
+    assert "loss" not in (run.path / "history.csv").read_text()
+    assert run.item_counts.tolist() != rings[0].items["train_count"].to_list()
+    assert not list(tmp_path.rglob(KEY_FILE)) and run.manifest["exclude_seen"] is True
+    assert run.config.model.neighbours == 0 and float(run.model.unseen.numpy().min()) == 0
+    assert isinstance(run.ledger, Ledger)
+
+    manifest = run.path / "manifest.json"
+    written = manifest.read_text()
+    manifest.write_text(written.replace('"delta": 0.001', '"delta": 1e-09'))
+    with pytest.raises(InvalidInput, match="ledger of this run was changed"):
+        Run(run.path)
+    manifest.write_text(json.dumps({name: value for name, value in json.loads(written).items() if name != "privacy"}))
+    with pytest.raises(InvalidInput, match="has no privacy ledger"):
+        Run(run.path)
+
+
+@pytest.mark.nightly
+def test_a_resumed_private_run_equals_an_uninterrupted_one_and_keeps_its_settings(
+    rings, config, tmp_path, dp_accounting, dies_at, monkeypatch
+):
+    monkeypatch.setattr("tfrec.privacy.noise_source.secrets.token_bytes", lambda count: bytes(range(count)))
+    config = config.with_values(["privacy.selection=0", "training.epochs=3"])
+    whole = train(rings[0], tmp_path / "whole", config)
+    with dies_at(1):
+        train(rings[0], tmp_path / "parts", config)
+    monkeypatch.setattr("tfrec.privacy.noise_source.secrets.token_bytes", lambda count: bytes(count))
+    for other in ({"privacy.epsilon": 3}, {"privacy.epsilon": 6, "privacy.delta": 1e-3, "privacy.clip": 1.0}):
+        with pytest.raises(InvalidInput, match="other privacy settings"):
+            train(rings[0], tmp_path / "parts", other, resume=True)
+    resumed = train(rings[0], tmp_path / "parts", resume=True)
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert resumed.manifest["privacy"]["epsilon"] == whole.manifest["privacy"]["epsilon"]
+
+
+def test_items_that_are_known_from_events_alone_are_refused(config, tmp_path):
+    events = pl.DataFrame(
+        {"user_id": ["a", "a", "b", "b"], "item_id": ["i", "secret", "i", "i"], "timestamp": [1, 2, 3, 4]}
+    )
+    data = prepare(events, pl.DataFrame({"item_id": ["i"], "title": ["red"]}), tmp_path / "data", split="leave-one-out")
+    with pytest.raises(InvalidInput, match="1 items, such as 'secret', are known from events alone"):
+        fit_private.fit_private(data, None, private_settings(config), workdir=tmp_path)
+
+
+def test_trainer_is_a_keras_model_with_the_backbones_weights(tmp_path):
+    model = model_with_every_part()
+    trainer = PrivateTrainer(model, clip=1.0, multiplier=1.0, batch=4, source=SOURCE)
+    trainer.save_weights(str(tmp_path / "w.weights.h5"))
+    other = model_with_every_part()
+    other.load_weights(str(tmp_path / "w.weights.h5"))
+    assert isinstance(trainer, keras.Model)
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)

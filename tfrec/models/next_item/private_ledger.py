@@ -1,0 +1,61 @@
+"""The ledger of a private training of a NextItemModel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tfrec.config import RunConfig
+from tfrec.models.next_item.private_settings import OFF
+from tfrec.privacy.ledger import Ledger
+from tfrec.privacy.mechanism import Mechanism
+from tfrec.privacy.noisy_counts import MOST_ITEMS
+
+PUBLIC = (
+    "the catalogue: item ids, texts and columns, text vectors and text neighbours",
+    "the event kinds",
+    "the number of people, and what follows from it: batch size, sampling probability and number of steps",
+    "the times at which the log is split, and which rows preparation dropped by rules over several people",
+    "the configuration",
+)
+UNCOVERED = (
+    "metrics, predictions and reports of an evaluation, which read the held-out events without noise",
+    "drift reports and gates of a retraining, and hyper-parameters chosen by comparing runs",
+    "an encoder that was adapted to the same log before",
+    "the fingerprint of the prepared data in the manifest, and how long training took",
+    "lists made for a person from the history that the person is asked about",
+    "a later training on the same people: the ε of both add up",
+)
+
+
+def private_ledger(
+    config: RunConfig, mechanisms: Mapping[str, Mechanism], *, people: int, batch: int, kept: str
+) -> Ledger:
+    """The ledger of a training.
+
+    Args:
+        config: Its configuration.
+        mechanisms: Everything that was computed with noise.
+        people: Number of people in the training data.
+        batch: Number of people in a step, on average.
+        kept: Which weights the run has, "start" or "trained weights".
+    """
+    return Ledger(
+        delta=config.privacy.delta,
+        mechanisms=tuple(mechanisms.values()),
+        details={
+            "clip": config.privacy.clip,
+            "people": people,
+            "batch": batch,
+            "kept": kept,
+            "person_adds": {
+                "gradients": f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to "
+                f"norm {config.privacy.clip:g}",
+                "item counts": f"one for each of at most {MOST_ITEMS} different items",
+                "start or trained weights": "one difference of NDCG@10, from −1 to 1",
+            },
+            "noise_from": "ChaCha20 under a key of the operating system, deleted at the end",
+        },
+        public=PUBLIC,
+        off=OFF if config.privacy.ids else (*OFF, "learned vectors of items"),
+        uncovered=UNCOVERED,
+    )

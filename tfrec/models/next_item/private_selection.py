@@ -1,0 +1,68 @@
+"""Whether private training has gained anything, asked of the validation queries with noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.histories import Queries
+from tfrec.evaluation import evaluate_ranking
+from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.next_item.validation import MAX_SCORES
+from tfrec.privacy.noise_source import NoiseSource, with_noise
+
+
+def validation_queries(dataset: PreparedDataset) -> Queries:
+    """One query a person, with all of their targets in the validation split.
+
+    The targets that other metrics leave out, because nobody took the item in training, depend on other people; without
+    them, one person could change the queries of all the others.
+    """
+    return dataset.queries(schema.VALID, "all_targets")
+
+
+def trained_is_better(
+    start: NextItemModel,
+    trained: NextItemModel,
+    queries: Queries,
+    dataset: PreparedDataset,
+    config: RunConfig,
+    multiplier: float,
+    source: NoiseSource,
+) -> bool:
+    """Whether the sum over people of the gain in NDCG@10, with noise, is above 0.
+
+    Each person changes the sum by at most 1. Where there are too many queries, everybody is left out with the same
+    probability, independently of all others.
+
+    Args:
+        start, trained: The models to compare.
+        queries: The result of `validation_queries`.
+        dataset: The catalogue.
+        config: Section `evaluation`.
+        multiplier: float. Standard deviation of the noise.
+        source: Draws the noise.
+    """
+    asked = MAX_SCORES / (dataset.num_items * len(queries))  # above 1: all of them
+    some = queries.take(np.flatnonzero(source.uniform("asked", 0, len(queries)) < asked))
+    gains = ndcg(trained, some, dataset, config) - ndcg(start, some, dataset, config)
+    total = np.clip(gains, -1, 1).sum(keepdims=True)
+    return bool(with_noise(total, source.gaussian("selection", 0, 1), multiplier)[0] > 0)
+
+
+def ndcg(model: NextItemModel, queries: Queries, dataset: PreparedDataset, config: RunConfig) -> np.ndarray:
+    """NDCG@10 of each query, float `[queries]`."""
+    result = evaluate_ranking(
+        NextItemScorer(model),
+        queries,
+        num_items=dataset.num_items,
+        exclude_seen=config.evaluation.exclude_seen,
+        ks=(10,),
+        bootstrap=0,
+        batch_size=config.evaluation.batch_size,
+        keep_predictions=0,
+    )
+    return result.per_user["ndcg@10"].to_numpy()

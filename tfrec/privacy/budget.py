@@ -1,0 +1,56 @@
+"""How the ε of a private training is spent: on gradients, on counts, and on the choice between start and training."""
+
+from __future__ import annotations
+
+from tfrec.config import PrivacyConfig
+from tfrec.errors import InvalidInput
+from tfrec.privacy.accountant import epsilon_of, noise_for
+from tfrec.privacy.mechanism import Mechanism
+
+GRADIENTS, COUNTS, SELECTION = "gradients", "item counts", "start or trained weights"
+_MOST_NOISE = 1e4
+
+
+def planned_mechanisms(
+    options: PrivacyConfig, people: int, batch: int, steps: int, validated: bool = True
+) -> dict[str, Mechanism]:
+    """The mechanisms of a private training, with the noise that keeps all of them together to `options.epsilon`.
+
+    Args:
+        options: What is wanted.
+        people: Number of people in the training data.
+        batch: Number of people in a step, on average.
+        steps: Number of steps.
+        validated: Whether there are validation queries to choose by.
+
+    Returns:
+        Name to mechanism, of those that are on.
+
+    Raises:
+        InvalidInput: δ is not below one over the number of people, or ε cannot be kept to.
+    """
+    if options.delta >= 1 / people:
+        raise InvalidInput(
+            f"privacy.delta={options.delta:g} allows to publish all events of one of {people} people. Set it below "
+            f"1/{people}, such as {1 / (10 * people):.0e}."
+        )
+    # noise above the batch size would be larger than the mean of the batch can be
+    gradients = Mechanism(GRADIENTS, options.noise or float(batch), batch / people, steps)
+    whole = options.epsilon or epsilon_of([gradients], options.delta)
+    shares = {COUNTS: options.counts, SELECTION: options.selection if validated else 0.0}
+    others = {
+        name: Mechanism(name, noise_for(share * whole, options.delta, Mechanism(name, _MOST_NOISE)))
+        for name, share in shares.items()
+        if share
+    }
+    if options.noise is None:
+        found = noise_for(whole, options.delta, gradients, list(others.values()))
+        gradients = Mechanism(GRADIENTS, found, gradients.sampling, steps)
+    planned = {GRADIENTS: gradients, **others}
+    reached = epsilon_of(list(planned.values()), options.delta)
+    if options.epsilon is not None and reached > options.epsilon * 1.001:
+        raise InvalidInput(
+            f"With privacy.noise={options.noise:g}, ε is {reached:.3g} and not privacy.epsilon={options.epsilon:g}. "
+            "Leave privacy.noise out, and the noise is chosen."
+        )
+    return planned
