@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tfrec.encoders.checkpoints.import_encoder import import_encoder
 from tfrec.encoders.checkpoints.save_fine_tuned import save_tuned, trainable_model
 from tfrec.encoders.folder_layout import ABOUT
 from tfrec.encoders.hub_handles import PAIR_SIGN
-from tfrec.encoders.presets import PRESETS
+from tfrec.encoders.presets import PRESETS, checkpoint_folder, is_preset
 from tfrec.encoders.text_encoder import IMPORT_AGAIN, TextEncoder, load_folder, load_pair
 from tfrec.encoders.transformers.build import build_backbone
 from tfrec.errors import InvalidInput
@@ -34,8 +35,9 @@ def load_encoder(
     """Loads an encoder.
 
     Args:
-        name_or_folder_or_handle: A preset ("minilm-l6", which is downloaded, converted and cached on first use), a
-            folder written by `import_encoder`, or "PREPROCESSOR|ENCODER", two handles for `hub.KerasLayer`.
+        name_or_folder_or_handle: A preset ("minilm-l6", or of the hub, NAME@COMMIT, which are downloaded, converted and
+            cached on first use), a folder written by `import_encoder`, or "PREPROCESSOR|ENCODER", two handles for
+            `hub.KerasLayer`.
         trainable: Whether the weights can be trained.
         precision: Precision of `encode`: "float32", "bfloat16" or "int8" (see `TextEncoder`).
         tokens: For a preset: "exact", the tokens of Hugging Face's tokeniser, or "tf-text", those that presets had
@@ -59,9 +61,9 @@ def load_encoder(
         if dim is not None:
             raise InvalidInput("encoder.dim works only for encoders whose layers are known, not for TF-Hub handles.")
         return load_pair(name, trainable, precision, prompts)
-    folder = _preset_folder(name, tokens) if name in PRESETS else Path(name)
+    folder = _preset_folder(name, tokens) if is_preset(name) else Path(name)
     if (folder / ABOUT).is_file():
-        again = f"Delete {folder}: it is the cached {name}, made anew then." if name in PRESETS else IMPORT_AGAIN
+        again = f"Delete {folder}: it is the cached {name}, made anew then." if is_preset(name) else IMPORT_AGAIN
         return load_folder(folder if dim is None else _cut_folder(folder, dim), trainable, precision, prompts, again)
     if (folder / "model.safetensors").is_file():
         raise InvalidInput(f"{name} is a checkpoint. Import it first: tfrec encoder import {name} --out DIR")
@@ -95,7 +97,9 @@ def load_configured(options: EncoderConfig, source: str | Path | None = None, to
 def _preset_folder(name: str, tokens: str) -> Path:
     if tokens not in _LAYOUTS:
         raise InvalidInput(f"Expected encoder.tokens {' or '.join(_LAYOUTS)}; received {tokens!r}.")
-    folder = cache_dir() / "encoders" / f"{name}-{_LAYOUTS[tokens]}"
+    if name not in PRESETS:
+        checkpoint_folder(name)  # what was converted earlier is used only while the checkpoint is what the name says
+    folder = cache_dir() / "encoders" / f"{re.sub('[/@#]', '-', name)}-{_LAYOUTS[tokens]}"
     if not (folder / ABOUT).is_file():
         with folder_lock(folder.parent):
             if not (folder / ABOUT).is_file():  # otherwise another process wrote it while this one waited

@@ -10,7 +10,7 @@ from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.checkpoints.save_encoder import save_encoder
 from tfrec.encoders.folder_layout import ABOUT, ENCODER, ENCODER_OUTPUT, PREPROCESSOR
 from tfrec.encoders.hub_handles import PAIR_SIGN, resolve_handle
-from tfrec.encoders.presets import PRESETS
+from tfrec.encoders.presets import PRESETS, checkpoint_folder
 from tfrec.encoders.text_encoder import load_pair
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_folder, check_output_folder, write_json
@@ -28,9 +28,9 @@ def import_encoder(
     (dim, max_seq_length, pooling, normalised, backbone, sha256, source).
 
     Args:
-        source: A preset ("minilm-l6"), a Hugging Face folder that `read_checkpoint` takes (config.json,
-            model.safetensors and the tokeniser), or "PREPROCESSOR|ENCODER", two handles of TF-Hub SavedModels, which
-            are copied.
+        source: A preset ("minilm-l6", or of the hub, NAME@COMMIT), a Hugging Face folder that `read_checkpoint` takes
+            (config.json, model.safetensors and the tokeniser), or "PREPROCESSOR|ENCODER", two handles of TF-Hub
+            SavedModels, which are copied.
         out: Folder to write, atomically.
         pooling: "auto", "mean", "cls" or "last"; `read_checkpoint` describes how auto chooses. It must be "auto" for a
             pair of handles.
@@ -49,7 +49,7 @@ def import_encoder(
     check_output_folder(out, ENCODER_OUTPUT, force)
     if PAIR_SIGN in name:
         return _copy_pair(name, out, pooling, force)
-    folder = PRESETS[name]() if name in PRESETS else Path(name)
+    folder = checkpoint_folder(name)
     if (folder / ABOUT).is_file():
         raise InvalidInput(f"{folder} is an encoder folder already. Use it directly, or copy it.")
     if not folder.is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 from tfrec.encoders.checkpoints.huggingface import load_weights, read_checkpoint
 from tfrec.encoders.checkpoints.save_fine_tuned import trainable_model
 from tfrec.encoders.folder_layout import ABOUT, VOCABULARY
-from tfrec.encoders.presets import PRESETS
+from tfrec.encoders.presets import checkpoint_folder, is_preset
 from tfrec.encoders.text_encoder import load_folder
 from tfrec.encoders.tokenization.vocabulary import Vocabulary, vocabulary_from_dict
 from tfrec.encoders.transformers.build import build_backbone
@@ -31,7 +31,7 @@ def load_starting_point(source: str, dtype: str = "float32") -> tuple[BackboneCo
         InvalidInput: The source is none of these, or is an encoder folder without a vocabulary file.
     """
     folder = Path(source)
-    if source not in PRESETS and (folder / ABOUT).is_file():
+    if not is_preset(source) and (folder / ABOUT).is_file():
         if not (folder / VOCABULARY).is_file():
             raise InvalidInput(
                 f"{folder} has no {VOCABULARY}: it was made from TF-Hub handles, or by an earlier version. Import or "
@@ -39,7 +39,7 @@ def load_starting_point(source: str, dtype: str = "float32") -> tuple[BackboneCo
             )
         model, config = trainable_model(load_folder(folder), dtype)
         return config, vocabulary_from_dict(read_json(folder / VOCABULARY)), model
-    checkpoint = read_checkpoint(PRESETS[source]() if source in PRESETS else folder)
+    checkpoint = read_checkpoint(checkpoint_folder(source))
     model = build_backbone(checkpoint.config, dtype)
     load_weights(model, checkpoint.config, checkpoint.tensors)
     return checkpoint.config, checkpoint.vocabulary, model
