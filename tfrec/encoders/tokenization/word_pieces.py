@@ -66,13 +66,21 @@ class WordPiecePreprocessor(Preprocessor):
 
     def _tokens(self, texts: Any) -> Any:
         words = tf.strings.split(self._normalizer.normalize(valid_utf8(texts)))
-        flat = words.flat_values
-        too_long = tf.strings.length(flat, "UTF8_CHAR") > self._rules.max_characters
-        pieces = self._tokenizer.tokenize(tf.where(too_long, self._unknown, flat))
-        tokens = words.with_values(pieces).merge_dims(1, 2)
+        distinct, place = tf.unique(words.flat_values)  # texts share most of their words
+        pieces = self._tokenizer.tokenize(self._without_long(distinct))
+        tokens = words.with_values(tf.gather(pieces, place)).merge_dims(1, 2)
         if self._rules.drop_unknown:
             tokens = tf.ragged.boolean_mask(tokens, tokens != self._unknown_id)
         return tokens
+
+    def _without_long(self, words: Any) -> Any:
+        """string `[words]` with the unknown token for too long words. Bytes are counted faster than characters."""
+        limit = self._rules.max_characters
+
+        def replaced() -> Any:
+            return tf.where(tf.strings.length(words, "UTF8_CHAR") > limit, self._unknown, words)
+
+        return tf.cond(tf.reduce_any(tf.strings.length(words) > limit), replaced, lambda: words)
 
 
 @cache
