@@ -15,6 +15,8 @@ from safetensors.numpy import save_file
 from tests.encoders.checkpoints.random_checkpoints import write_family_folder
 from tests.encoders.tokenization.tokenizer_files import FAMILIES, bert_tokenizer, unigram_tokenizer, write_tokenizer
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
+from tfrec.encoders.compression.store_small import store_small
+from tfrec.encoders.compression.student import Student
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.encoders.transformers.lora import merge_lora
 from tfrec.errors import InvalidInput
@@ -55,6 +57,15 @@ def test_merging_adapters_changes_nothing_where_there_are_none(family):
     given = inputs(golden)
     merged = merge_lora(model, checkpoint.config)
     assert_allclose(merged(given)["pooled_output"], model(given)["pooled_output"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_weights_stored_in_small_hardly_change_the_vectors(family):
+    checkpoint, model, golden = family
+    given = inputs(golden)
+    small = store_small(Student(checkpoint.config, checkpoint.vocabulary, model), "bfloat16").model
+    before, after = (tf.nn.l2_normalize(each(given)["pooled_output"], -1).numpy() for each in (model, small))
+    assert ((before * after).sum(1) > 0.9999).all()
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ def store_small(student: Student, kind: str) -> Student:
             new.set_weights(old.get_weights())
     if config.learned_positions:
         model.get_layer("embeddings").position.assign(student.model.get_layer("embeddings").position)
+    for index in range(config.layers if config.relative_buckets else 0):
+        model.get_layer(f"layer_{index}").relative.assign(student.model.get_layer(f"layer_{index}").relative)
     return Student(config, student.vocabulary, model)
 
 
