@@ -37,6 +37,11 @@ class ExportConfig(Section):
         description="How the best items are found. exact scores every item; ivf (inverted lists) and int8 are "
         "approximate. Consider ivf from some hundred thousand items on.",
     )
+    item_table: Literal["float32", "int8", "pq"] = Field(
+        "float32",
+        description="How item vectors are stored: int8 takes a quarter, pq (product quantisation) 1/30 and a code "
+        "book. Lists change a little; the export says how much. With `export.index=exact` only.",
+    )
     index_lists: int | None = Field(
         None, ge=1, description="ivf: lists that the items are divided into. null: about 8 √items."
     )

@@ -76,6 +76,7 @@ def _refuse_what_only_servers_do(run: Run) -> None:
         name
         for name, is_set in (
             (f"export.index={options.index}", options.index != "exact"),
+            (f"export.item_table={options.item_table}", options.item_table != "float32"),
             (f"export.diversity={options.diversity}", options.diversity > 0),
             (f"export.filter_attribute={options.filter_attribute}", options.filter_attribute is not None),
             (f"retrieval.segment={run.config.retrieval.segment}", run.config.retrieval.segment is not None),

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import ExportConfig
 from tfrec.errors import InvalidInput
+from tfrec.retrieval.approximate.compact_table import CompactTable
 from tfrec.retrieval.approximate.int8_index import Int8Index
 from tfrec.retrieval.approximate.ivf_index import IvfIndex
 from tfrec.retrieval.approximate.recall import index_recall
@@ -115,7 +116,7 @@ class RecallBenchmark:
         ]
         self._exact = [self._search(None, batch) for batch in self._batches]
 
-    def recall(self, index: Search, k: int, half: int | None = None) -> float:
+    def recall(self, index: Search | CompactTable, k: int, half: int | None = None) -> float:
         """Share of the exact top `k` that the index finds.
 
         Args:
@@ -144,7 +145,7 @@ class RecallBenchmark:
         exclude = items if exclude_seen else tf.fill(tf.shape(items), -1)
         return {"query": model.query(inputs), "indices": indices, "values": values, "exclude": exclude}
 
-    def _search(self, index: Search | None, batch: dict[str, tf.Tensor]) -> TopKResult:
+    def _search(self, index: Search | CompactTable | None, batch: dict[str, tf.Tensor]) -> TopKResult:
         options = {"exclude": batch["exclude"], "boost": (batch["indices"], batch["values"]), "allow": self.allow}
         if index is None:
             return exact_top_k(self.items, batch["query"], self.k, **options)

@@ -9,6 +9,7 @@ from tfrec.errors import InvalidInput
 from tfrec.models.baselines.segment_popularity import SegmentPopularity
 from tfrec.models.shared.unread_impressions import hides_impressions
 from tfrec.serving.exporting.build_index import build_index
+from tfrec.serving.exporting.build_item_table import build_item_table
 from tfrec.serving.exporting.export_click_ranker import ranker_arguments
 from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts
 from tfrec.serving.modules.next_item import NextItemServing
@@ -31,9 +32,13 @@ def servable(run: Run, options: ExportOptions) -> Servable:
         sizes = sizes.model_copy(update={"history_length": run.model.memory_history})
     catalogue = catalogue_of(run, filter_column=sizes.filter_attribute)
     popular = _popular_lists(run, sizes.max_k + sizes.exclude_length, catalogue.allow)
-    search, report = build_index(
-        run.model, sizes, exclude_seen=options.exclude_seen, histories=options.histories, allow=catalogue.allow
-    )
+    measured: dict[str, Any] = {
+        "exclude_seen": options.exclude_seen,
+        "histories": options.histories,
+        "allow": catalogue.allow,
+    }
+    table, table_report = build_item_table(run.model, sizes, **measured)
+    search, report = build_index(run.model, sizes, **measured)
     ranker = options.ranker
     module_class, about = (
         (NextItemServing, {}) if ranker is None else (TwoStageServing, ranker_arguments(ranker, sizes))
@@ -47,7 +52,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
         encoder=run.encoder() if run.config.model.use_text else None,
         seq_length=run.config.encoder.seq_length,
         chunk_size=run.config.retrieval.chunk_size,
-        search=search,
+        search=table or search,
         popular=popular,
         unread=schema.IMPRESSION if hides_impressions(run.config, run.event_kinds) else None,
         **about,
@@ -64,6 +69,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     facts = {
         "exclude_seen": options.exclude_seen,
         "index": report.as_dict() if report else {"kind": "exact"},
+        "item_table": table_report.as_dict() if table_report else {"kind": "float32"},
         "filter_attribute": sizes.filter_attribute,
         "segment": run.config.retrieval.segment,
         "sizes": _sizes(module, sizes),

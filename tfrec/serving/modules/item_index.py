@@ -69,11 +69,15 @@ class ItemIndex(tf.Module):
         super().__init__(name="item_index")
         scored, read = np.asarray(scored, np.float32), np.asarray(read, np.float32)
         self.k, self.chunk_size, self.diversity = k, chunk_size, diversity
-        self.table = tf.Variable(scored, trainable=False, name="items")
+        self.table = self._stored(scored)
         self.lengths = tf.Variable(np.linalg.norm(read, axis=1).astype(np.float32), trainable=False, name="lengths")
         self.counts = tf.Variable(np.asarray(counts, np.float32)[:, None], trainable=False, name="counts")
         self.allow = None if allow is None else tf.Variable(allow, trainable=False, name="allow")
         self.dim = scored.shape[1]
+
+    def _stored(self, vectors: np.ndarray[Any, Any]) -> Any:
+        """What holds the vectors, and has their shape."""
+        return tf.Variable(vectors, trainable=False, name="items")
 
     def scored(self, indices: tf.Tensor) -> tf.Tensor:
         """Unit vectors, float32 `[..., dim]`, of items; `indices` int32 of any shape, without padding."""

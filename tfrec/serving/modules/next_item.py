@@ -11,9 +11,11 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import ExportConfig
 from tfrec.models.baselines.segment_popularity import PopularLists
-from tfrec.serving.modules.approximate_item_index import ApproximateItemIndex, Search
+from tfrec.retrieval.approximate.compact_table import CompactTable
+from tfrec.serving.modules.approximate_item_index import Search
+from tfrec.serving.modules.choose_item_index import item_index
 from tfrec.serving.modules.explanation import can_explain, explained
-from tfrec.serving.modules.item_index import Catalogue, ItemIndex, attribute_codes
+from tfrec.serving.modules.item_index import Catalogue, attribute_codes
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
 
 UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
@@ -41,7 +43,7 @@ class NextItemServing(tf.Module):
         encoder: A TextEncoder; None for no signatures that take text.
         seq_length: Tokens a text is cut to.
         chunk_size: Items scored at a time; None as in `TopK`.
-        search: An index over the item vectors; None for the exact scan.
+        search: An index over the item vectors, or a table of them in small; None for the exact scan.
         unread: Event kind that is not read in histories; None for none.
         popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
@@ -60,7 +62,7 @@ class NextItemServing(tf.Module):
         encoder: Any = None,
         seq_length: int = 64,
         chunk_size: int | None = None,
-        search: Search | None = None,
+        search: Search | CompactTable | None = None,
         popular: PopularLists | None = None,
         unread: str | None = None,
     ) -> None:
@@ -80,7 +82,7 @@ class NextItemServing(tf.Module):
         vectors = model.item_vectors(), model.history_vectors(), catalogue.counts
         sizes: dict[str, Any] = {"k": self.k, "chunk_size": chunk_size, "diversity": config.diversity}
         sizes["allow"] = catalogue.allow
-        self._index = ApproximateItemIndex(*vectors, search=search, **sizes) if search else ItemIndex(*vectors, **sizes)
+        self._index = item_index(*vectors, search, sizes)
         self._popular = popular
         self._segment_table = index_table(popular.segments) if popular else None
         self._codes, self._attribute_table, self._attribute_values = attribute_codes(catalogue.attribute)
