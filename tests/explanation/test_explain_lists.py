@@ -45,7 +45,9 @@ def test_effects_are_what_the_score_loses_without_the_event(run, frame):
         item, ages = int(explained["item_id"][1:]), range(1, len(ROWS[row]) + 1)
         full = scores_without(run, row, ())[item]
         effects = {age: full - scores_without(run, row, (age,))[item] for age in ages}
-        largest = sorted(effects, key=lambda age: -abs(effects[age]))[:2]
+        largest = [age for age in sorted(effects, key=lambda age: -effects[age])[:2] if effects[age] > 1e-3]
+        lowest = min(effects, key=lambda age: effects[age])
+        largest += [lowest] if effects[lowest] < -1e-3 else []
         assert [event["age"] for event in explained["events"]] == largest
         found = [event["effect"] for event in explained["events"]]
         np.testing.assert_allclose(found, [effects[age] for age in largest], atol=2e-5)

@@ -51,7 +51,7 @@ def explain(
         k: int. Length of the lists.
         users: Ids of users, in the order of the result, or a file with one id per line; None for all users.
         items: Ids of items to explain for each user, whether they are in the list or not; None for the list.
-        events: int. Events named for each item: those with the largest effects, of either sign.
+        events: int. Events named for each item that raise it; the one that lowers it most comes last.
         window: int. Number of newest events that are deleted in turn.
         counterfactuals: int. Largest set of events that is searched for without which an item leaves the list; 0 for
             no search, which is most of the time.

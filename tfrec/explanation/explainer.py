@@ -16,7 +16,7 @@ from tfrec.errors import InvalidInput
 from tfrec.explanation.counterfactuals import Removals
 from tfrec.explanation.deletions import DeletionScorer
 from tfrec.explanation.event_groups import event_groups
-from tfrec.explanation.leave_one_out import Effects, leave_one_out
+from tfrec.explanation.leave_one_out import Effects, leave_one_out, telling_events
 from tfrec.explanation.sentences import LANGUAGES, Fact, sentence
 from tfrec.models.registry import family_of
 from tfrec.retrieval.items_to_recommend import items_to_recommend
@@ -64,7 +64,7 @@ class Explainer:
 
     Args:
         run: The run.
-        events: int. Events named for each item, those with the largest effects of either sign.
+        events: int. Events named for each item that raise it; the one that lowers it most comes last.
         window: int. Number of newest events that are deleted in turn.
         removals: int. Largest set of events that is searched for without which an item leaves the list; 0 for none.
     """
@@ -132,7 +132,8 @@ class Explainer:
         first = int(histories.offsets[of_row + 1]) - length
         values = effects.effects[row, :length, column]
         named = [
-            self._event(histories, first + at, length - at, float(values[at])) for at in _largest(values, self.events)
+            self._event(histories, first + at, length - at, float(values[at]))
+            for at in telling_events(values, self.events)
         ]
         removal = removed.get((row, column))
         gone = None if removal is None else [int(histories.items[first + at]) for at in removal]
@@ -169,9 +170,3 @@ def frame_schema(parts: Sequence[str]) -> dict[str, Any]:
         "counterfactual": pl.List(pl.String),
         **{f"sentence_{language}": pl.String for language in LANGUAGES},
     }
-
-
-def _largest(values: np.ndarray, count: int) -> list[int]:
-    """Places of the values that are farthest from 0, the farthest first; of no value that is 0."""
-    order = np.argsort(-np.abs(values), kind="stable")[:count]
-    return [int(place) for place in order if values[place]]

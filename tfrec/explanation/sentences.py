@@ -17,17 +17,19 @@ class Language:
     Attributes:
         verbs: What a user did, by event kind; other kinds are `other`.
         other: The verb for other kinds, with `{kind}`.
+        did: A verb with the items that it is about.
         quoted: A title.
         also: Between two reasons.
         because: The item with reasons.
         although: Added where an event speaks against the item.
         without: Added with a counterfactual.
-        popular: The item without a reason in the history.
+        popular: The item where no event raises it.
         unknown: The item, for a user of whom nothing is known.
     """
 
     verbs: dict[str, str]
     other: str
+    did: str
     quoted: str
     also: str
     because: str
@@ -41,12 +43,13 @@ LANGUAGES: Final = {
     "en": Language(
         verbs=VERBS,
         other="{kind}:",
+        did="{verb} {items}",
         quoted="“{title}”",
         also=" and ",
         because="{item}, because you {reasons}.",
         although=" That you {reasons} speaks against it.",
         without=" Without {events} it would not be in your list.",
-        popular="{item}: no single event of yours decides it.",
+        popular="{item}: no single event of yours raises it.",
         unknown="{item} is popular; we know nothing of you yet.",
     ),
     "zh": Language(
@@ -65,12 +68,13 @@ LANGUAGES: Final = {
             schema.TAG: "标记了",
         },
         other="({kind})",
+        did="{verb}{items}",
         quoted="“{title}”",
         also="，",
         because="推荐{item}：因为您{reasons}。",
         although="您{reasons}，则使它的排名下降。",
         without="若没有{events}，它不会出现在您的列表中。",
-        popular="推荐{item}：您的任何单个行为都不是决定性的。",
+        popular="推荐{item}：您的任何单个行为都没有提高它的排名。",
         unknown="{item}很受欢迎；我们还不了解您。",
     ),
 }
@@ -109,23 +113,26 @@ def sentence(language: str, title: str, facts: Sequence[Fact], removal: Sequence
     item = _quoted(words, title)
     if not known:
         return words.unknown.format(item=item)
-    raising = [_said(words, fact) for fact in facts if fact.effect > 0]
-    lowering = [_said(words, fact) for fact in facts if fact.effect < 0]
+    raising, lowering = ([fact for fact in facts if fact.effect * sign > 0] for sign in (1, -1))
     text = (
-        words.because.format(item=item, reasons=words.also.join(raising))
-        if raising
-        else words.popular.format(item=item)
+        words.because.format(item=item, reasons=_said(words, raising)) if raising else words.popular.format(item=item)
     )
     if lowering:
-        text += words.although.format(reasons=words.also.join(lowering))
+        text += words.although.format(reasons=_said(words, lowering))
     if removal:
         text += words.without.format(events=words.also.join(_quoted(words, name) for name in removal))
     return text
 
 
-def _said(words: Language, fact: Fact) -> str:
-    verb = words.verbs.get(fact.kind) or words.other.format(kind=fact.kind)
-    return f"{verb} {_quoted(words, fact.title)}" if words is LANGUAGES["en"] else f"{verb}{_quoted(words, fact.title)}"
+def _said(words: Language, facts: Sequence[Fact]) -> str:
+    """What was done with which items, each kind of event once."""
+    of_kind: dict[str, list[str]] = {}
+    for fact in facts:
+        of_kind.setdefault(fact.kind, []).append(_quoted(words, fact.title))
+    return words.also.join(
+        words.did.format(verb=words.verbs.get(kind) or words.other.format(kind=kind), items=words.also.join(titles))
+        for kind, titles in of_kind.items()
+    )
 
 
 def _quoted(words: Language, title: str) -> str:

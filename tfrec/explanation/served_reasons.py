@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import tensorflow as tf
 
+from tfrec.explanation.leave_one_out import LEAST
 from tfrec.explanation.variant_parts import deletion_parts, memory_scores, repeat_scores
 from tfrec.explanation.variant_queries import Variants, variants_of
 from tfrec.models.next_item.model import NextItemModel
@@ -17,8 +18,6 @@ NAMED: Final = RAISING + 1
 """Events named: the last place is that of the event that lowers the score most."""
 DELETED: Final = 50
 """Newest events that are deleted in turn."""
-LEAST: Final = 1e-3
-"""Effects closer to 0 name no event: processors round scores differently by about a tenth of this."""
 LARGEST_SET: Final = 5
 """Events that are deleted together, to see how many it takes."""
 

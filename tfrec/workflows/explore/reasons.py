@@ -11,15 +11,13 @@ from tfrec.data.histories import Histories
 from tfrec.explanation.counterfactuals import Removals
 from tfrec.explanation.event_groups import event_groups
 from tfrec.explanation.explainer import WINDOW, deletions_of
-from tfrec.explanation.leave_one_out import leave_one_out
+from tfrec.explanation.leave_one_out import leave_one_out, telling_events
 
 if TYPE_CHECKING:
     from tfrec.runs import Run
 
 RAISING = 2
 """Events shown that raise a score."""
-LEAST = 1e-3
-"""Effects closer to 0 are not shown."""
 
 Because = list[tuple[int, float]]
 """Items of events, and what the score loses without the event."""
@@ -59,7 +57,10 @@ class Reasons:
             left_out = np.broadcast_to(excluded, [len(items), len(excluded)])
             sets = Removals(self.deletions, k).sets(history, rows, np.asarray(items), left_out, WINDOW)
         return [
-            (_telling(effects[:, column], places), [int(places[at]) for at in sets[column] or []])
+            (
+                [(int(places[at]), float(effects[at, column])) for at in telling_events(effects[:, column], RAISING)],
+                [int(places[at]) for at in sets[column] or []],
+            )
             for column in range(len(items))
         ]
 
@@ -75,11 +76,3 @@ class Reasons:
             values=np.full(count, np.nan, np.float32),
             is_target=np.ones(count, bool),
         )
-
-
-def _telling(effects: np.ndarray, places: np.ndarray) -> Because:
-    """The events that raise a score most, and the one that lowers it most."""
-    order = np.argsort(-effects, kind="stable")
-    raising = [at for at in order[:RAISING] if effects[at] > LEAST]
-    lowering = [order[-1]] if effects[order[-1]] < -LEAST else []
-    return [(int(places[at]), float(effects[at])) for at in (*raising, *lowering)]
