@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.experiments import OptimisedInterleaving as OptimisedInterleaving
     from tfrec.experiments import SimulatedLogs as SimulatedLogs
     from tfrec.explanation.explain_lists import explain as explain
+    from tfrec.explanation.shapley import Shares as Shares
     from tfrec.models.behaviour_text.model import BehaviourTextModel as BehaviourTextModel
     from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
     from tfrec.models.next_item.model import NextItemModel as NextItemModel
@@ -125,6 +126,7 @@ _PUBLIC = {
     "RankingResult": "tfrec.evaluation",
     "Scorer": "tfrec.retrieval.scorer",
     "ServerOptions": "tfrec.serving",
+    "Shares": "tfrec.explanation",
     "SimulatedLogs": "tfrec.experiments",
     "SizeReport": "tfrec.serving",
     "TextEncoder": "tfrec.encoders",

@@ -5,6 +5,8 @@ from typing import Any
 
 _PUBLIC = {
     "explain": "tfrec.explanation.explain_lists",
+    "Shares": "tfrec.explanation.shapley",
+    "explain_words": "tfrec.explanation.words",
     "measure_faithfulness": "tfrec.explanation.faithfulness.measure",
 }
 
