@@ -43,6 +43,7 @@ REACHED_THROUGH = {
     "Change": "change_points",
     "OptimisedInterleaving": "optimised",
     "Scorer": "recommend",
+    "RankingReasons": "explain_ranking",
     "Shares": "shapley",
     "ClickRankerServing": "export",
     "TwoStageServing": "export",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.experiments import OptimisedInterleaving as OptimisedInterleaving
     from tfrec.experiments import SimulatedLogs as SimulatedLogs
     from tfrec.explanation.explain_lists import explain as explain
+    from tfrec.explanation.ranker_features import RankingReasons as RankingReasons
     from tfrec.explanation.shapley import Shares as Shares
     from tfrec.models.behaviour_text.model import BehaviourTextModel as BehaviourTextModel
     from tfrec.models.click_ranker.model import ClickRanker as ClickRanker
@@ -123,6 +124,7 @@ _PUBLIC = {
     "OffPolicyResult": "tfrec.experiments",
     "OptimisedInterleaving": "tfrec.experiments",
     "Queries": "tfrec.data",
+    "RankingReasons": "tfrec.explanation",
     "RankingResult": "tfrec.evaluation",
     "Scorer": "tfrec.retrieval.scorer",
     "ServerOptions": "tfrec.serving",

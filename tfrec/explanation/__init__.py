@@ -5,7 +5,9 @@ from typing import Any
 
 _PUBLIC = {
     "explain": "tfrec.explanation.explain_lists",
+    "RankingReasons": "tfrec.explanation.ranker_features",
     "Shares": "tfrec.explanation.shapley",
+    "explain_ranking": "tfrec.explanation.ranker_features",
     "explain_words": "tfrec.explanation.words",
     "measure_faithfulness": "tfrec.explanation.faithfulness.measure",
 }
