@@ -86,10 +86,19 @@ def _faithfulness(found: Mapping[str, Any]) -> list[Section]:
     heading, rows = faithfulness_rows(found)
     sections = [Section("How true explanations are", faithfulness_words(found), heading, rows, figures)]
     for grouping, groups in found["slices"].items():
-        methods = [name for name in next(iter(groups.values())) if name != "users"]
-        table = [[group, row["users"], *(_told(row[name]) for name in methods)] for group, row in groups.items()]
-        sections.append(Section(f"Fall without three events, by {grouping}", [], ["slice", "users", *methods], table))
+        sections.append(_by_group(f"Fall without three events, by {grouping}", groups))
+    if "deciding_parts" in found:
+        sections.append(
+            _by_group("Share of users whose first item would be another without a part", found["deciding_parts"])
+        )
     return sections
+
+
+def _by_group(title: str, groups: Mapping[str, Any]) -> Section:
+    """A row a group of users, and a column a method or part."""
+    names = [name for name in next(iter(groups.values())) if name != "users"]
+    table = [[group, row["users"], *(_told(row[name]) for name in names)] for group, row in groups.items()]
+    return Section(title, [], ["slice", "users", *names], table)
 
 
 def _examples(path: Path) -> Section:

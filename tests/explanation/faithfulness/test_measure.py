@@ -96,6 +96,8 @@ def test_the_measure_is_written_with_every_method_and_slice(tmp_path, model):
     best = found["methods"]["leave-one-out"]["fall@1"]["mean"]
     assert all(best >= values["fall@1"]["mean"] - 1e-6 for values in found["methods"].values())
     assert found["stability"]["mean"] == pytest.approx(1) and found["randomised"]["mean"] < 0.9
+    decide = found["deciding_parts"]["everyone"]
+    assert decide["users"] == 4 and 0 < decide["network"]["mean"] <= 1 and set(decide) > {"popularity", "repeats"}
     assert sum(row["users"] for row in found["slices"]["activity"].values()) == 4
     assert found == measure_faithfulness(run, HISTORIES, users=4, k=2, others=[run], out="")
 

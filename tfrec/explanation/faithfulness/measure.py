@@ -14,9 +14,9 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.group_slices import activity_groups, popularity_groups
 from tfrec.explanation.counterfactuals import Removals
-from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions
+from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions, total
 from tfrec.explanation.explain_lists import histories_to_explain
-from tfrec.explanation.explainer import WINDOW, Explainer
+from tfrec.explanation.explainer import WINDOW, Explainer, Lists
 from tfrec.explanation.faithfulness.attributions import Asked, Method, exact_effects, methods
 from tfrec.explanation.faithfulness.curves import curves, events_for_share, named_events, rank_agreement
 from tfrec.explanation.faithfulness.randomised import randomised
@@ -65,7 +65,8 @@ def measure_faithfulness(
         "best_other", ...: {"mean", "low", "high"}}: the fall of the score without the three events that leave-one-out
         names, over that of others; "served_area": share of the deletion area; "counterfactuals": share of users whose
         item leaves the list, and mean size of the set; "randomised", "stability": Spearman's rank correlation with the
-        weights of shuffled models and of `others`; "slices": fall@3 of each method by activity of the user and
+        weights of shuffled models and of `others`; "deciding_parts": for which share of the users, by activity, another
+        item would be first without a part of the model; "slices": fall@3 of each method by activity of the user and
         popularity of the item}. Intervals are of 95%, from a bootstrap over users.
 
     Raises:
@@ -130,10 +131,21 @@ class _Study:
         return {
             "methods": of_methods,
             "items": asked.items,
+            "decides": self._deciding(lists),
             "removed": np.array([len(one) if one else 0 for one in sets]),
             "randomised": rank_agreement(self.shuffled(asked), weights[OURS], asked.lengths),
             "stability": np.mean(stability, axis=0) if stability else np.full(len(rows), np.nan),
         }
+
+    def _deciding(self, lists: Lists) -> dict[str, np.ndarray]:
+        """For each part of the model, float `[rows]`: 1 where another item would be first without it, else 0."""
+        full = np.ones([len(lists.rows), 1, 1], bool)
+        parts = {
+            name: part[:, 0] for name, part in self.deletions.parts(lists.histories, lists.rows, full, None).items()
+        }
+        scores = np.where(lists.excluded, -np.inf, total(parts))
+        first = scores.argmax(axis=1)
+        return {name: ((scores - part).argmax(axis=1) != first).astype(float) for name, part in parts.items()}
 
 
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -172,6 +184,10 @@ def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int)
             "found": _interval((found["removed"] > 0).astype(float), resamples),
             "size": float(found["removed"][found["removed"] > 0].mean()) if found["removed"].any() else None,
         },
+        "deciding_parts": {
+            **_slices(found["decides"], np.full(len(lengths), "everyone"), seed),
+            **_slices(found["decides"], groups["activity"], seed),
+        },
         "randomised": _interval(found["randomised"], resamples),
         "slices": {name: _slices(falls, labels, seed) for name, labels in groups.items()},
     }
@@ -183,14 +199,14 @@ def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int)
     return summary
 
 
-def _slices(falls: Mapping[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
-    """The fall of each method in each group of users."""
+def _slices(values: Mapping[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
+    """The mean of each of the values in each group of users."""
     slices: dict[str, dict[str, Any]] = {}
     for group in sorted(set(labels)):
         inside = labels == group
         drawn = _resamples(int(inside.sum()), seed)
-        of_methods = {name: _interval(fall[inside], drawn) for name, fall in falls.items()}
-        slices[str(group)] = {"users": int(inside.sum()), **of_methods}
+        means = {name: _interval(of_name[inside], drawn) for name, of_name in values.items()}
+        slices[str(group)] = {"users": int(inside.sum()), **means}
     return slices
 
 
