@@ -154,6 +154,7 @@ def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, con
 @pytest.mark.slow
 def test_a_validation_of_a_large_catalogue_uses_a_sample_of_the_queries(dataset, config, vectors, monkeypatch):
     monkeypatch.setattr(next_item_validation, "MAX_SCORES", 10 * ITEMS + 5)
+    monkeypatch.setattr(next_item_validation, "search_score_weights", None)  # without balance nothing is searched
     config = config.with_values(["training.balance=false", "training.seed=4"])
     model = build_next_item_model(dataset, vectors, config)
     some = next_item_validation.validation(model, dataset, config)()

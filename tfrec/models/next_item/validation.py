@@ -50,18 +50,15 @@ def validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig
     if not len(queries.user_ids):
         return dict
     scorer = NextItemScorer(model)
-    names = _SEARCHED_AFTER_EPOCHS if config.training.balance and config.training.monitor != "loss" else ()
+    searched = _SEARCHED_AFTER_EPOCHS if config.training.balance and config.training.monitor != "loss" else ()
 
     def validate() -> dict[str, float]:
         scorer.refresh()
-        weights = search_score_weights(
-            model,
-            queries,
-            exclude_seen=exclude_seen,
-            seed=config.training.seed,
-            names=names,
-            rounds=int(bool(names)),
-        )
+        weights = ScoreWeights.from_model(model)
+        if searched:
+            weights = search_score_weights(
+                model, queries, exclude_seen=exclude_seen, seed=config.training.seed, names=searched, rounds=1
+            )
         with temporary_score_weights(model, weights):
             result = evaluate_ranking(
                 scorer,
