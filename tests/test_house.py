@@ -88,6 +88,7 @@ def test_help_loads_nothing_heavy():
         "experiment",
         "recommend",
         "explain",
+        "audit",
         "export",
         "index",
         "check",

@@ -137,6 +137,7 @@ def test_a_docstring_that_leaves_a_parameter_out_is_noticed():
         ("evaluate.evaluate", "tfrec.evaluate"),
         ("recommend.recommend", "tfrec.recommend"),
         ("explain.explain", "tfrec.explain"),
+        ("audit.audit", "tfrec.workflows.audit.audit"),
         ("export.export", "tfrec.export"),
         ("check.check", "tfrec.check"),
         ("encoder.import_", "tfrec.import_encoder"),

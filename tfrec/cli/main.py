@@ -12,6 +12,7 @@ import warnings
 import typer
 
 from tfrec.cli import (
+    audit,
     check,
     compare,
     encoder,
@@ -52,6 +53,7 @@ app.command("compare")(compare.compare)
 app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
+app.command("audit")(audit.audit)
 app.command("export")(export.export)
 app.add_typer(index.app, name="index")
 app.command("check")(check.check)
