@@ -42,6 +42,17 @@ class DataConfig(Section):
         description="Events from this time on (UTC, e.g. 2026-01-31T12:00) are left out, as if the log ended there. "
         "null: all are read.",
     )
+    max_age: float | None = Field(
+        None,
+        gt=0,
+        description="Events that are more days older than the newest one are left out, so that no more is kept than is "
+        "needed. null: all are read.",
+    )
+    pseudonym_key: str | None = Field(
+        None,
+        description="File with a key a line, 64 hexadecimal digits each: users get pseudonyms (HMAC) in place of their "
+        "ids. Keep it apart from the data. null: ids as they are.",
+    )
     null_words: list[str] = Field(
         ["NA", "N/A", "null", "NULL", "None", "nan", "NaN", "\\N", "(not set)", "undefined", "-1"],
         description="Words that stand for a missing id; an item of the catalogue may be called so.",

@@ -6,6 +6,7 @@ from tfrec.data.datasets.complete_journey import read_complete_journey
 from tfrec.data.datasets.movielens import read_movielens_100k
 from tfrec.data.histories import Histories, Queries
 from tfrec.data.ingest.item_text import normalise_text
+from tfrec.data.ingest.pseudonyms import pseudonyms
 from tfrec.data.ingest.splits import check_leakage
 from tfrec.data.padding import history_batch
 from tfrec.data.prepare import prepare
@@ -22,6 +23,7 @@ __all__ = [
     "normalise_text",
     "prepare",
     "prepare_folds",
+    "pseudonyms",
     "read_complete_journey",
     "read_movielens_100k",
 ]

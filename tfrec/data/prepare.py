@@ -20,6 +20,7 @@ from tfrec.data.ingest.catalogue import read_catalogue
 from tfrec.data.ingest.event_log import Log, build_log
 from tfrec.data.ingest.findings import notices_of, text_notices, tie_notices
 from tfrec.data.ingest.item_text import render_texts
+from tfrec.data.ingest.pseudonyms import pseudonyms
 from tfrec.data.ingest.text_columns import text_columns
 from tfrec.data.readers import read_as, reader_named
 from tfrec.data.reading import Input, Notice, Source, collect, read_input, require
@@ -114,7 +115,7 @@ def prepare(
     notices += _said(text_notices(table.head(catalogue.height)[schema.TEXT], config.encoder.seq_length))
     notices += _said(tie_notices(log.histories, parts, split))
     _refuse_when_strict(config.data.strict, item_problems, log.problems, notices)
-    user_table = _user_table(given["users"], log) if "users" in given else None
+    user_table = _user_table(given["users"], log, config.data.pseudonym_key) if "users" in given else None
     report = _report(
         log, parts, split, item_problems, table, no_text, config.data.text_template or text_columns(catalogue)
     )
@@ -185,7 +186,7 @@ def _item_table(
     return table, table.head(catalogue.height).filter(pl.col(schema.TEXT) == "")[schema.ITEM_ID].to_list()
 
 
-def _user_table(given: Input, log: Log) -> pl.DataFrame:
+def _user_table(given: Input, log: Log, pseudonym_key: str | None) -> pl.DataFrame:
     require(given.frame, "users", [schema.USER_ID])
     dtype = given.frame.collect_schema()[schema.USER_ID]
     refuse_unusable_ids(given.frame, schema.USER_ID, "users")
@@ -194,6 +195,8 @@ def _user_table(given: Input, log: Log) -> pl.DataFrame:
         table = with_types(table, schema.USER_ID)
     table = table.filter(pl.col(schema.USER_ID).is_not_null())
     rows = pl.DataFrame({schema.USER_ID: log.histories.user_ids}, {schema.USER_ID: pl.String})
+    if pseudonym_key is not None:
+        table = table.with_columns(pl.Series(schema.USER_ID, pseudonyms(table[schema.USER_ID], pseudonym_key)))
     table = table.with_columns(spelt_alike(table[schema.USER_ID], [], rows[schema.USER_ID]).alias(schema.USER_ID))
     table = table.unique(schema.USER_ID, keep="first", maintain_order=True)
     return rows.join(table, on=schema.USER_ID, how="left", maintain_order="left")

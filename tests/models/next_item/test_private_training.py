@@ -3,6 +3,7 @@
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
 import json  # isort: skip
+import re  # isort: skip
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,7 @@ from tfrec.models.next_item import fit_private
 from tfrec.models.next_item.per_person_gradients import LABELS, PerPersonGradients
 from tfrec.models.next_item.poisson_batches import PoissonBatches
 from tfrec.models.next_item.private_selection import trained_is_better, validation_queries
-from tfrec.models.next_item.private_settings import private_settings
+from tfrec.models.next_item.private_settings import _NEEDED, _OFF, private_settings
 from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
@@ -153,6 +154,28 @@ def config(tiny_encoder):
 
 
 # Settings
+
+
+HARMLESS = """
+model: kind head dim layers heads max_history memory_history read_impressions temperature use_text use_id id_rate
+repeat_bias repeat_kinds text_neighbours text_history text_tokens mlp_units negatives candidate
+neighbour_window popularity_half_life
+training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
+sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
+encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples
+"""
+"""Options that read no event, or that have no effect in private training, because what they are about is off."""
+
+
+@pytest.mark.parametrize("section", ["model", "training"])
+def test_of_every_option_it_is_known_whether_it_may_read_events(section):
+    """Whoever adds an option decides: off (`_OFF`), refused (`_NEEDED`), or harmless, above."""
+    found = re.search(rf"^{section}:(.*?)(?=^\w+:|\Z)", HARMLESS, re.MULTILINE | re.DOTALL)
+    words = found[1].split()
+    decided = {option.partition(".")[2] for option in {**_OFF, **_NEEDED} if option.startswith(f"{section}.")}
+    options = set(type(getattr(RunConfig(), section)).model_fields)
+    assert not decided & set(words)
+    assert options == decided | set(words)
 
 
 def test_everything_that_reads_events_without_noise_is_off():

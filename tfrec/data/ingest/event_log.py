@@ -16,6 +16,7 @@ from tfrec.data.histories import Histories
 from tfrec.data.ingest import clean
 from tfrec.data.ingest.event_kinds import spelt_otherwise
 from tfrec.data.ingest.index_ids import Vocabulary, index_ids, sort_stable
+from tfrec.data.ingest.pseudonyms import under_pseudonyms
 from tfrec.data.ingest.targets import is_target, with_dislikes
 from tfrec.data.ingest.ties import order_ties
 from tfrec.data.ingest.validate import EXAMPLES, EventFacts, examples, invalid_rows, typed_events
@@ -84,7 +85,8 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     problems = invalid_rows(raw, typed, indexed)
     if facts.clock:
         indexed = _within_bounds(indexed, raw, config, facts, problems)
-    indexed = _until(indexed, config.until, facts.clock)
+    indexed = _newest(_until(indexed, config.until, facts.clock), config.max_age, facts)
+    indexed, names = under_pseudonyms(indexed, names, problems, config.pseudonym_key)
     indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
     if indexed.is_empty():
         hint = f" {', '.join(names.null_words)}: data.null_words has it for none." if names.null_words else ""
@@ -164,6 +166,19 @@ def _until(log: pl.DataFrame, end: datetime | None, clock: bool) -> pl.DataFrame
     end = end.replace(tzinfo=UTC) if end.tzinfo is None else end
     microseconds = (end - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return log.filter((pl.col(schema.TIMESTAMP) < microseconds) | pl.col(schema.TIMESTAMP).is_null())
+
+
+def _newest(log: pl.DataFrame, days: float | None, facts: EventFacts) -> pl.DataFrame:
+    """The log without events that are more than so many days older than the newest one, counted; None keeps all."""
+    if days is None:
+        return log
+    if not facts.clock:
+        raise InvalidInput("data.max_age needs a clock, but the timestamps are order numbers. Leave it out.")
+    age = pl.col(schema.TIMESTAMP).max() - pl.col(schema.TIMESTAMP)
+    kept = log.filter((age <= days * 86_400e6) | pl.col(schema.TIMESTAMP).is_null())
+    if gone := log.height - kept.height:
+        facts.notices.append(Notice(f"events: {gone:,} are older than {days:g} days (data.max_age), and left out."))
+    return kept
 
 
 def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:

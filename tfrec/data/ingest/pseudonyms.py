@@ -1,0 +1,86 @@
+"""Keyed pseudonyms in place of user ids."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tfrec import schema
+from tfrec.data.ingest.index_ids import Vocabulary
+from tfrec.errors import InvalidInput
+
+_MAKE = "python -c 'import secrets; print(secrets.token_hex())' > KEY; chmod 600 KEY"
+_SHOWN = (schema.ITEM_ID, schema.EVENT, schema.TIMESTAMP, schema.VALUE)
+"""What examples of invalid rows show; the other columns of a raw row may say who it is about."""
+
+
+def pseudonyms(ids: Iterable[str], key_file: str | Path) -> list[str]:
+    """The pseudonyms of ids: 32 hexadecimal digits each, the same for the same id and keys (HMAC-SHA-256).
+
+    Without the key nobody can tell whose a pseudonym is, nor try out ids, as they can with a plain hash.
+
+    The file has a key a line, the oldest first. To rotate keys, append one: pseudonyms are then those of the
+    pseudonyms before, so that who only has old ones, and the new key, can renew them without the ids.
+
+    Args:
+        ids: Ids.
+        key_file: File of keys, 64 hexadecimal digits each. Keep it apart from the data, and let only its owner read it.
+
+    Raises:
+        InvalidInput: The file is missing, others may read it, or it holds something else than keys.
+    """
+    keys = _keys(Path(key_file))
+
+    def pseudonym(name: str) -> str:
+        for key in keys:
+            name = hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+        return name
+
+    return [pseudonym(name) for name in ids]
+
+
+def _keys(path: Path) -> list[bytes]:
+    if not path.is_file():
+        raise InvalidInput(f"data.pseudonym_key: {path} does not exist. Make one: {_MAKE}")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise InvalidInput(f"data.pseudonym_key: others than its owner may read or write {path}. Run: chmod 600 {path}")
+    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    if not lines or not all(re.fullmatch(r"[0-9a-fA-F]{64}", line) for line in lines):
+        raise InvalidInput(
+            f"data.pseudonym_key: expected 64 hexadecimal digits in each line of {path}. Make a key: {_MAKE}"
+        )
+    return [bytes.fromhex(line) for line in lines]
+
+
+def under_pseudonyms(
+    log: pl.DataFrame, names: Vocabulary, problems: dict[str, Any], key_file: str | Path | None
+) -> tuple[pl.DataFrame, Vocabulary]:
+    """A log of indexed ids whose users have pseudonyms, in the order of the pseudonyms: that of the ids would tell.
+
+    Args:
+        log: The indexed log.
+        names: Its ids.
+        problems: Invalid rows by reason, with examples, which are cut in place to what says nothing about a user.
+        key_file: As for `pseudonyms`; None leaves the log as it is.
+    """
+    if key_file is None:
+        return log, names
+    for problem in problems.values():
+        problem["examples"] = [
+            {name: value for name, value in row.items() if name in _SHOWN} for row in problem["examples"]
+        ]
+    users = pl.Series(names.users.name, pseudonyms(names.users.to_list(), key_file), pl.String)
+    order = users.arg_sort().to_numpy()
+    code = np.empty(len(order), np.uint32)
+    code[order] = np.arange(len(order), dtype=np.uint32)
+    renamed = pl.Series(code).gather(log[schema.USER]).alias(schema.USER)
+    return log.with_columns(renamed), replace(names, users=users.sort())
