@@ -13,10 +13,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import save_file
 
 from tests.encoders.checkpoints.random_checkpoints import write_family_folder
-from tests.encoders.tokenization.tokenizer_files import FAMILIES, bert_tokenizer, unigram_tokenizer, write_tokenizer
+from tests.encoders.tokenization.tokenizer_files import (
+    FAMILIES,
+    bert_tokenizer,
+    roberta_tokenizer,
+    unigram_tokenizer,
+    write_tokenizer,
+)
 from tfrec.encoders.checkpoints.huggingface import read_checkpoint
 from tfrec.encoders.compression.store_small import store_small
 from tfrec.encoders.compression.student import Student
+from tfrec.encoders.tokenization.frame import Frame
 from tfrec.encoders.transformers.fast_inference import build_inference
 from tfrec.encoders.transformers.lora import merge_lora
 from tfrec.errors import InvalidInput
@@ -134,6 +141,24 @@ def test_parts_that_the_families_lack_are_refused_by_name(tmp_path, kind, values
     about = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(about | values))
     with pytest.raises(InvalidInput, match=f"config.json.*{words}"):
+        read_checkpoint(folder)
+
+
+def test_a_roberta_is_read_with_and_without_a_tokenizer_json(tmp_path):
+    content = roberta_tokenizer()
+    folder = write_family_folder(tmp_path / "m", "xlm-roberta", content)
+    about = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | {"model_type": "roberta"}))
+    whole = read_checkpoint(folder)
+    (folder / "tokenizer.json").unlink()
+    ids = {**content["model"]["vocab"], **{token["content"]: token["id"] for token in content["added_tokens"]}}
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    (folder / "merges.txt").write_text("\n".join(map(" ".join, content["model"]["merges"])))
+    older = read_checkpoint(folder)
+    assert whole.config == older.config and whole.vocabulary.rules.prefix_space
+    assert older.vocabulary.frame == whole.vocabulary.frame == Frame((ids["<s>"],), (ids["</s>"],), ids["<pad>"])
+    (folder / "config.json").write_text(json.dumps(about | {"model_type": "modernbert"}))
+    with pytest.raises(InvalidInput, match=r"has no tokenizer.json.*save_pretrained"):
         read_checkpoint(folder)
 
 
