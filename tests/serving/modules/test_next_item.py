@@ -233,7 +233,7 @@ def test_seen_items_are_listed_unless_excluded(rebuilt):
 
     run = rebuilt()
     module = signatures_of(run, exclude_seen=False, max_k=12)
-    assert sorted(module.functions) == ["rank", "recommend", "serving_default", "similar_items"]
+    assert sorted(module.functions) == ["explain", "rank", "recommend", "serving_default", "similar_items"]
     ids, kinds = tf.constant([["i3", "i8"]]), tf.constant([["view", "buy"]])
     answer = module.functions["recommend"](
         history_item_ids=ids, history_events=kinds, exclude_item_ids=tf.constant([[""]])
