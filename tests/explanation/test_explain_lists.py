@@ -83,6 +83,19 @@ def test_other_items_are_explained_without_a_rank(run, frame):
     assert asked["rank"].to_list() == [None, 1] and asked["counterfactual"][0] is None
 
 
+def test_the_added_event_brings_the_item_in(run):
+    asked = tfrec.explain(run, DATA, k=2, items=[f"i{item}" for item in range(9)])
+    absent = asked.filter(pl.col("rank").is_null() & pl.col("added_event").is_not_null())
+    assert absent.height and asked.filter(pl.col("rank").is_not_null())["added_event"].null_count()
+    for explained in absent.head(5).iter_rows(named=True):
+        row, item, new = (int(explained[name][1:]) for name in ("user_id", "item_id", "added_event"))
+        kinds = DATA.events[DATA.row(row)].tolist()
+        longer = make_histories([[*ROWS[row], new]], [[*kinds, *(kinds[-1:] or [0])]])
+        scores = run.scorer().scores(longer, np.array([0]))[0]
+        others = set(range(len(scores))) - set(ROWS[row])
+        assert item in sorted(others, key=lambda other: -scores[other])[:2]
+
+
 def test_without_a_history_nothing_is_made_up(run, capsys):
     frame = tfrec.explain(run, DATA, k=1, users=["u2", "u0"])
     assert frame["events"][0].to_list() == [] and frame["counterfactual"][0] is None

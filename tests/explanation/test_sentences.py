@@ -22,9 +22,17 @@ def test_everything_is_said_once(language):
 
 
 def test_nothing_is_made_up():
-    assert sentence("en", "X", FACTS[3:], None, known=True).startswith("“X”: no single event of yours raises it.")
-    assert sentence("en", "X", [], None, known=False) == "“X” is popular; we know nothing of you yet."
+    assert sentence("en", "X", FACTS[3:], [], known=True).startswith("“X”: no single event of yours raises it.")
+    assert sentence("en", "X", [], [], known=False) == "“X” is popular; we know nothing of you yet."
 
 
 def test_braces_in_titles_are_only_text():
     assert "“{item} {0}”" in sentence("en", "{item} {0}", [Fact("{x}", "view", 1.0)], ["{y}"], known=True)
+
+
+def test_of_an_item_that_is_not_in_the_list_it_is_said_what_speaks_for_it_and_what_would_bring_it_in():
+    said = sentence("en", "X", FACTS[1:2], ["Y"], known=True, listed=False)
+    assert said.startswith("“X” is not in your list. That you bought “B” speaks for it.")
+    assert said.endswith(" With “Y” as your newest event it would be.")
+    assert sentence("zh", "X", [], [], known=True, listed=False) == "“X”不在您的列表中。"
+    assert sentence("en", "X", [], [], known=False, listed=False) == "“X” is not in your list."

@@ -143,3 +143,11 @@ def test_serve_and_experiment(figures):
     assert found["promised"][1] > found["today"]  # B is worth a test
     assert found["ctr"][0] > 0 and found["sample_ratio_ok"]
     assert found["verdict"] in ("ship", "continue")
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_explanations(figures):
+    found = figures("07_explanations", epochs=1, users=30)
+    assert found["left_over"] < 1e-4 and found["completeness_error"] < 0.01
+    assert found["over_best_other"] > 1 and 0 < found["misleading"] < 1

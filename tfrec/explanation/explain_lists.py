@@ -64,6 +64,8 @@ def explain(
         parts: struct of Float32, what each part of the model adds; the sum is the score;
         events: list of {item_id, event, age (1 is the newest event), effect (Float32)}, effects above 0 raise the
         score; counterfactual: item ids of the events without which the item leaves the list, null if none was found;
+        added_event: for an item that is not in the list, one of its nearest items, such that an event on it, as the
+        newest, would bring the item in; null if none would;
         sentence_en, sentence_zh: the same in words. Users without a history get no events.
 
     Raises:

@@ -13,7 +13,7 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
-from tfrec.explanation.counterfactuals import Removals
+from tfrec.explanation.counterfactuals import Removals, added_event
 from tfrec.explanation.deletions import DeletionScorer
 from tfrec.explanation.event_groups import event_groups
 from tfrec.explanation.leave_one_out import Effects, leave_one_out, telling_events
@@ -22,10 +22,14 @@ from tfrec.models.registry import family_of
 from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.retrieval.top_items import seen_items
 from tfrec.retrieval.top_k_numpy import top_k_numpy
+from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.run import Run
 
 WINDOW = 50
 """Newest events that are deleted in turn by default. With the usual decay, the memory hardly knows older ones."""
+
+ADDED = 20
+"""Nearest items of an item that are tried as the event that would bring it in."""
 
 
 def deletions_of(run: Run) -> DeletionScorer:
@@ -97,9 +101,10 @@ class Explainer:
         """One row per user and item, as `explain` returns them."""
         groups = event_groups(lists.histories, lists.rows, self.window)
         effects = leave_one_out(self.deletions, lists.histories, lists.rows, lists.items, groups)
-        removed = self._removed(lists, k)
+        removed, added = self._removed(lists, k), self._added(lists, k)
         records = [
-            self._record(lists, effects, removed, row, column) for row, column in zip(*np.nonzero(lists.items >= 0))
+            self._record(lists, effects, removed.get((row, column)), added.get((row, column)), row, column)
+            for row, column in zip(*map(np.ndarray.tolist, np.nonzero(lists.items >= 0)))
         ]
         return pl.DataFrame(records, schema=frame_schema(list(effects.parts)), orient="row")
 
@@ -124,8 +129,24 @@ class Explainer:
         )
         return {(int(row), int(column)): one for row, column, one in zip(rows, columns, sets)}
 
+    def _added(self, lists: Lists, k: int) -> dict[tuple[int, int], int]:
+        """The items of the events that would bring items into the lists, by row and column; items that none would."""
+        may_enter = ~np.take_along_axis(lists.excluded, np.maximum(lists.items, 0), axis=1)
+        rows, columns = np.nonzero((lists.items >= 0) & (lists.ranks == 0) & may_enter)
+        vectors = family_of(self.run.kind).item_vectors(self.run.model)
+        if not self.removals or not len(rows) or vectors is None:
+            return {}
+        items, unit = lists.items[rows, columns], unit_vectors(vectors)
+        cosines = unit[items] @ unit.T
+        cosines[np.arange(len(items)), items] = -np.inf
+        nearest, _, _ = top_k_numpy(cosines, min(ADDED, len(self.ids)))
+        found = added_event(
+            self.run.scorer(), lists.histories, lists.rows[rows], items, nearest, k, lists.excluded[rows]
+        )
+        return {(int(row), int(column)): int(item) for row, column, item in zip(rows, columns, found) if item >= 0}
+
     def _record(
-        self, lists: Lists, effects: Effects, removed: dict[tuple[int, int], list[int] | None], row: int, column: int
+        self, lists: Lists, effects: Effects, removal: list[int] | None, added: int | None, row: int, column: int
     ) -> tuple[Any, ...]:
         histories, of_row = lists.histories, lists.rows[row]
         length = int(min(histories.lengths[of_row], self.window))
@@ -135,12 +156,12 @@ class Explainer:
             self._event(histories, first + at, length - at, float(values[at]))
             for at in telling_events(values, self.events)
         ]
-        removal = removed.get((row, column))
         gone = None if removal is None else [int(histories.items[first + at]) for at in removal]
         facts = [Fact(self.titles[event["item"]], event["event"], event["effect"]) for event in named]
-        names = None if gone is None else [self.titles[item] for item in gone]
-        item = int(lists.items[row, column])
-        texts = [sentence(language, self.titles[item], facts, names, length > 0) for language in LANGUAGES]
+        item, listed = int(lists.items[row, column]), bool(lists.ranks[row, column])
+        change = gone if listed else [] if added is None else [added]
+        titles = [self.titles[other] for other in change or []]
+        texts = [sentence(language, self.titles[item], facts, titles, length > 0, listed) for language in LANGUAGES]
         return (
             str(histories.user_ids[of_row]),
             self.ids[item],
@@ -148,7 +169,8 @@ class Explainer:
             float(effects.scores[row, column]),
             {name: float(part[row, column]) for name, part in effects.parts.items()},
             [{**event, "item_id": self.ids[event["item"]]} for event in named],
-            None if gone is None else [self.ids[item] for item in gone],
+            None if gone is None else [self.ids[other] for other in gone],
+            None if added is None else self.ids[added],
             *texts,
         )
 
@@ -168,5 +190,6 @@ def frame_schema(parts: Sequence[str]) -> dict[str, Any]:
         "parts": pl.Struct(dict.fromkeys(parts, pl.Float32)),
         "events": pl.List(pl.Struct(event)),
         "counterfactual": pl.List(pl.String),
+        "added_event": pl.String,
         **{f"sentence_{language}": pl.String for language in LANGUAGES},
     }

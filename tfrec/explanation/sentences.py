@@ -25,6 +25,9 @@ class Language:
         without: Added with a counterfactual.
         popular: The item where no event raises it.
         unknown: The item, for a user of whom nothing is known.
+        absent: Said first of an item that is not in the list.
+        speaks: What raises it all the same.
+        adding: Added with an event that would bring it in.
     """
 
     verbs: dict[str, str]
@@ -37,6 +40,9 @@ class Language:
     without: str
     popular: str
     unknown: str
+    absent: str
+    speaks: str
+    adding: str
 
 
 LANGUAGES: Final = {
@@ -51,6 +57,9 @@ LANGUAGES: Final = {
         without=" Without {events} it would not be in your list.",
         popular="{item}: no single event of yours raises it.",
         unknown="{item} is popular; we know nothing of you yet.",
+        absent="{item} is not in your list.",
+        speaks=" That you {reasons} speaks for it.",
+        adding=" With {events} as your newest event it would be.",
     ),
     "zh": Language(
         verbs={
@@ -76,6 +85,9 @@ LANGUAGES: Final = {
         without="若没有{events}，它不会出现在您的列表中。",
         popular="推荐{item}：您的任何单个行为都没有提高它的排名。",
         unknown="{item}很受欢迎；我们还不了解您。",
+        absent="{item}不在您的列表中。",
+        speaks="您{reasons}，使它的排名上升。",
+        adding="若您最新的行为是{events}，它就会出现。",
     ),
 }
 
@@ -95,32 +107,40 @@ class Fact:
     effect: float
 
 
-def sentence(language: str, title: str, facts: Sequence[Fact], removal: Sequence[str] | None, known: bool) -> str:
+def sentence(
+    language: str, title: str, facts: Sequence[Fact], change: Sequence[str], known: bool, listed: bool = True
+) -> str:
     """Says why an item is in a list: what raises its score, what lowers it, and without what it would not be there.
 
     Args:
         language: "en" or "zh".
         title: Title of the item.
         facts: Events in order of importance; those that lower the score are named as such.
-        removal: Titles of the events without which the item leaves the list; None if that is not known.
+        change: Titles of the events without which a listed item leaves the list, or of the one with which another item
+            comes in; empty if there is none.
         known: Whether the user has a history.
+        listed: Whether the item is in the list.
 
     Example:
-        >>> sentence("en", "Alien", [Fact("Aliens", "rating", 0.4), Fact("Bambi", "view", -0.1)], None, True)
+        >>> sentence("en", "Alien", [Fact("Aliens", "rating", 0.4), Fact("Bambi", "view", -0.1)], [], True)
         '“Alien”, because you rated “Aliens”. That you viewed “Bambi” speaks against it.'
     """
     words = LANGUAGES[language]
     item = _quoted(words, title)
-    if not known:
+    if not known and listed:
         return words.unknown.format(item=item)
     raising, lowering = ([fact for fact in facts if fact.effect * sign > 0] for sign in (1, -1))
-    text = (
-        words.because.format(item=item, reasons=_said(words, raising)) if raising else words.popular.format(item=item)
-    )
+    if not listed:
+        text = words.absent.format(item=item) + (words.speaks.format(reasons=_said(words, raising)) if raising else "")
+    elif raising:
+        text = words.because.format(item=item, reasons=_said(words, raising))
+    else:
+        text = words.popular.format(item=item)
     if lowering:
         text += words.although.format(reasons=_said(words, lowering))
-    if removal:
-        text += words.without.format(events=words.also.join(_quoted(words, name) for name in removal))
+    if change:
+        events = words.also.join(_quoted(words, name) for name in change)
+        text += (words.without if listed else words.adding).format(events=events)
     return text
 
 

@@ -66,8 +66,8 @@ def measure_faithfulness(
         names, over that of others; "served_area": share of the deletion area; "counterfactuals": share of users whose
         item leaves the list, and mean size of the set; "randomised", "stability": Spearman's rank correlation with the
         weights of shuffled models and of `others`; "deciding_parts": for which share of the users, by activity, another
-        item would be first without a part of the model; "slices": fall@3 of each method by activity of the user and
-        popularity of the item}. Intervals are of 95%, from a bootstrap over users.
+        item would be first without a part of the model; "slices": fall@3 of each method by activity and history length
+        of the user and popularity of the item}. Intervals are of 95%, from a bootstrap over users.
 
     Raises:
         InvalidInput: The run is not a next-item run, a number is below 1, or no user has a history.
@@ -166,6 +166,7 @@ def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int)
     best = max((name for name in cheap if name != "random"), key=lambda name: falls[name].mean())
     groups = {
         "activity": activity_groups(lengths),
+        "events in the history": np.where(lengths < 4, "1 to 3", np.where(lengths < 10, "4 to 9", "10 or more")),
         "popularity of the item": popularity_groups(run.item_counts)[found["items"]],
     }
     summary = {
