@@ -8,6 +8,7 @@ import tfrec
 from tests.explanation.toy import ROWS, make_histories, make_run
 from tfrec.retrieval import recommend
 
+pytestmark = pytest.mark.slow  # tracing
 DATA = make_histories(ROWS)
 
 

@@ -13,6 +13,7 @@ from tfrec.explanation.variant_queries import can_share
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.next_item.scorer import NextItemScorer
 
+pytestmark = pytest.mark.slow  # tracing
 HISTORIES = make_histories(ROWS)
 EVERYONE = np.arange(len(ROWS))
 

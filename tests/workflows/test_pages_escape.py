@@ -19,6 +19,7 @@ from tfrec.data import prepare
 from tfrec.evaluation import evaluate_ranking
 from tfrec.experiments import ExperimentSpec, analyse, experiment_report
 from tfrec.reporting import svg_charts
+from tfrec.reporting.highlighted_text import highlighted_text
 from tfrec.workflows.compare_runs import comparison_report
 from tfrec.workflows.explore.answers import Card, Reason, Recommendation
 from tfrec.workflows.explore.html_cards import change_badges, compared_cards, recommendation_cards, similar_cards
@@ -107,6 +108,7 @@ def charts(data, folder):
             svg_charts.forest(HOSTILE, [(HOSTILE, 0.1, 0.0, 0.2)]),
             svg_charts.lines(HOSTILE, {HOSTILE: [(1, 0.5), (2, 0.4)]}, HOSTILE),
             svg_charts.bars(HOSTILE, [(HOSTILE, 2.0)]),
+            highlighted_text([HOSTILE, HOSTILE], [0.5, -1.0]),
         )
     )
 

@@ -92,6 +92,17 @@ def test_without_the_counterfactual_the_item_is_not_in_the_list(explorer):
         assert int(place.card.item_id[1:]) not in listed
 
 
+def test_the_words_of_a_text_add_up_to_what_it_scores(explorer):
+    found = explorer.words(explorer.text("i9"), ["i3", "nobody", "i8"])
+    assert list(found.units) == explorer.text("i9").split()
+    assert found.completeness_error < 1e-6
+    inputs = {"history_items": np.array([[3, 8]], np.int32), "history_events": np.zeros([1, 2], np.int32)}
+    query = explorer.run.model.query({**inputs, "history_gaps": np.zeros([1, 2], np.float32)}).numpy()[0]
+    vector = explorer.run.model.text_to_vector(explorer.run.encoder().encode([explorer.text("i9")], 1, 16)).numpy()[0]
+    assert found.full == pytest.approx(float(vector @ query / np.linalg.norm(vector)), abs=1e-4)
+    assert explorer.words("", ["i3"]) is None and explorer.words("red", ["nobody"]) is None
+
+
 def test_without_a_history_the_popular_items_come(explorer):
     found = explorer.recommend([], k=3)
     assert [(p.card.item_id, p.score, p.fallback, p.because) for p in found] == [

@@ -13,6 +13,8 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
+from tfrec.explanation.shapley import Shares
+from tfrec.explanation.words import MOST_UNITS, explain_words
 from tfrec.models.family import Ability
 from tfrec.models.next_item.score_weights.catalogue_parts import catalogue_parts
 from tfrec.models.registry import families_with, family_of
@@ -86,6 +88,10 @@ class Explorer:
         category = -1 if self.categories is None else int(self.categories.of_item[place])
         events = int(self.counts[place])
         return Card(item_id, self.titles[place], facts, events, place, category if category >= 0 else None)
+
+    def text(self, item_id: str) -> str:
+        """The text of an item of the catalogue, as the encoder reads it."""
+        return self.run.items[schema.TEXT][self._place[item_id]] or ""
 
     def search(self, text: str, limit: int = 20) -> list[str]:
         """Finds items whose id is `text` or whose title or text contains all its words.
@@ -164,6 +170,18 @@ class Explorer:
             )
             for rank, (place, (because, without)) in enumerate(zip(chosen, reasons), 1)
         ]
+
+    def words(self, text: str, history: Sequence[str]) -> Shares | None:
+        """What the first words of an item's text add to the network's score after a history; None if that is unknown.
+
+        Args:
+            text: The text of an item, in the catalogue or not.
+            history: Item ids, oldest first; unknown ids are ignored.
+        """
+        words = " ".join(text.split()[:MOST_UNITS])
+        if not words or not self.reads_text or not any(item in self._place for item in history):
+            return None
+        return explain_words(self.run, words, history=history, permutations=2)
 
     def similar(self, item_id: str, k: int = 10) -> list[tuple[Card, float]]:
         """The `k` items most similar to a catalogue item, without the item itself, with their cosines."""

@@ -11,6 +11,7 @@ import streamlit as st
 
 from tfrec.data import PreparedDataset
 from tfrec.errors import TfrecError
+from tfrec.reporting.highlighted_text import highlighted_text
 from tfrec.reporting.html_element import element
 from tfrec.runs import Run
 from tfrec.workflows.explore import streamlit_sidebar as sidebar
@@ -130,6 +131,21 @@ def recommendations(
         return
     st.subheader("Recommended next" if not found[0].fallback else "Popular", anchor=False)
     st.html(recommendation_cards(found, source))
+    if explorer.reads_text and not found[0].fallback:
+        ids = [place.card.item_id for place in found]
+        names = {place.card.item_id: sidebar.plain(place.card.title) for place in found}
+        label = "Which words of an item matter"
+        chosen = st.selectbox(label, ids, index=None, format_func=names.get, placeholder="Choose an item")
+        if chosen is not None:
+            words_that_matter(explorer, explorer.text(chosen))
+
+
+def words_that_matter(explorer: Explorer, text: str) -> None:
+    """Shows the words of a text, coloured by what they add to its score for the history."""
+    said = explorer.words(text, [event.item_id for event in st.session_state.history])
+    if said is not None:
+        st.html(piece(highlighted_text(said.units, said.effects.tolist())))
+        st.caption("What each word adds to the score of the network for this history, or takes away.")
 
 
 def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -> None:
@@ -143,6 +159,7 @@ def new_item(explorer: Explorer, data: PreparedDataset | None, source: Source) -
             "Type the text of a new item to see the most similar items and who would like it; nothing is trained."
         )
         return
+    words_that_matter(explorer, text)
     left, right = st.columns(2)
     with left:
         st.subheader("Similar items", anchor=False)
