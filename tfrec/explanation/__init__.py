@@ -7,6 +7,7 @@ _PUBLIC = {
     "explain": "tfrec.explanation.explain_lists",
     "RankingReasons": "tfrec.explanation.ranker_features",
     "Shares": "tfrec.explanation.shapley",
+    "explain_groups": "tfrec.explanation.grouped_events",
     "explain_neighbours": "tfrec.explanation.neighbours",
     "explain_ranking": "tfrec.explanation.ranker_features",
     "explain_words": "tfrec.explanation.words",
