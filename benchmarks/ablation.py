@@ -38,6 +38,7 @@ ROWS: dict[str, list[str]] = {
     "text-only": ["model.use_id=false"],
     "id-only": ["model.use_text=false"],
     "no-transformer": ["model.layers=0"],
+    "gated-block": ["model.block=gated"],
     "no-item-dropout": ["model.item_dropout=0"],
     "no-balance": ["training.balance=false"],
     "averaging": ["training.ema=0.99"],

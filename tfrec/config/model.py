@@ -24,6 +24,11 @@ class ModelConfig(Section):
     )
     dim: int = Field(256, ge=2, description="next-item: width of item vectors, at most that of the text vectors.")
     layers: int = Field(1, ge=0, description="next-item: transformer layers; 0 uses the newest item alone.")
+    block: Literal["transformer", "gated"] = Field(
+        "transformer",
+        description="next-item: kind of the layers. gated: gated attention with rotary positions (HSTU), for long "
+        "histories.",
+    )
     heads: int = Field(4, ge=1, description="next-item: attention heads.")
     max_history: int = Field(50, ge=1, description="next-item: newest events that the transformer reads.")
     memory_history: int | None = Field(

@@ -52,6 +52,7 @@ def build_next_item_model(
         text_dim=text_dim,
         dim=dim,
         layers=options.layers,
+        block=options.block,
         heads=options.heads,
         max_history=options.max_history,
         memory_history=options.memory_history or memory_length(training.lengths, options.max_history),

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
+from tfrec.models.next_item.gated_block import GatedBlock
 from tfrec.models.next_item.history_ops import newest_positions
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.popularity_bias import PopularityBias
@@ -17,6 +18,8 @@ from tfrec.models.next_item.sparse_ops import scatter_add
 from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable, lookup
 from tfrec.models.shared.step_dropout import StepDropout
+
+BLOCKS: dict[str, type[CausalBlock | GatedBlock]] = {"transformer": CausalBlock, "gated": GatedBlock}
 
 
 class NextItemModel(keras.Model):
@@ -40,6 +43,7 @@ class NextItemModel(keras.Model):
         text_dim: int. Width of the text vectors; 0 for none.
         dim: int. Width of the model; must be divisible by `heads` and, with text, at most `text_dim`.
         layers: int. Transformer blocks.
+        block: str. "transformer" for `CausalBlock`, "gated" for `GatedBlock`.
         heads: int. Attention heads.
         max_history: int. Number of newest events that the transformer encodes.
         memory_history: int. Number of newest events that the repeat bias uses; at least `max_history`. The neighbour
@@ -105,6 +109,7 @@ class NextItemModel(keras.Model):
         time_gaps: bool = False,
         seed: int = 0,
         dtype_policy: str = "float32",
+        block: str = "transformer",
         name: str = "next_item_model",
     ) -> None:
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
@@ -113,9 +118,8 @@ class NextItemModel(keras.Model):
         items = ItemTable(num_items, text_dim, dim, use_id, id_rate, 0.02, id_dropout, seed * 100 + 97, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
-        blocks = [
-            CausalBlock(heads, dropout, seed * 100 + i, dtype=dtype_policy, name=f"block_{i}") for i in range(layers)
-        ]
+        kind = BLOCKS[block]
+        blocks = [kind(heads, dropout, seed * 100 + i, dtype=dtype_policy, name=f"block_{i}") for i in range(layers)]
         norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype="float32", name="final_norm")
 
         # === Functional model ===
@@ -123,8 +127,8 @@ class NextItemModel(keras.Model):
         kinds = keras.Input((None,), dtype="int32", name=schema.HISTORY_EVENTS)
         gaps = keras.Input((None,), dtype="float32", name=schema.HISTORY_GAPS)
         hidden = drop(embed(vectors, kinds, gaps))
-        for block in blocks:
-            hidden = block(hidden)
+        for each in blocks:
+            hidden = each(hidden)
         body = keras.Model([vectors, kinds, gaps], norm(hidden), name="body")
 
         indices = keras.Input((None,), dtype="int32", name=schema.HISTORY_ITEMS)
