@@ -24,7 +24,9 @@ from tfrec.errors import InvalidInput
 from tfrec.guard.servable_ops import refuse_unservable, used_ops
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "roberta")) for name in TOKENIZERS]
+)
 def tokenizer(request, tmp_path_factory):
     """The preprocessor of a tokenizer.json, and what `tokenizers` gives for it."""
     folder = write_tokenizer(tmp_path_factory.mktemp(request.param), TOKENIZERS[request.param]())

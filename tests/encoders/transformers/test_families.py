@@ -31,7 +31,9 @@ from tfrec.errors import InvalidInput
 GOLDEN = Path(__file__).with_name("golden_states.json")
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module", params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind == "nomic_bert")) for kind in FAMILIES]
+)
 def family(request, tmp_path_factory):
     """A checkpoint, its model, and what transformers computes."""
     folder = tmp_path_factory.mktemp("families") / request.param

@@ -242,6 +242,7 @@ def test_padding_is_trimmed_to_the_longest_text():
     assert_array_equal(found["input_mask"], [[1, 1, 0], [1, 1, 1]])
 
 
+@pytest.mark.slow
 def test_behaviour_texts_have_the_prompt_of_queries_and_keep_it(encoder, tiny_encoder):
     prompted = load_encoder(str(tiny_encoder), query_prompt="red: ", item_prompt="blue: ")
     plain, with_prompts = build(encoder, "sigmoid"), build(prompted, "sigmoid")
