@@ -157,7 +157,7 @@ def config(tiny_encoder):
 
 
 HARMLESS = """
-model: kind head dim layers heads max_history memory_history read_impressions temperature use_text use_id id_rate
+model: kind head dim layers block heads max_history memory_history read_impressions temperature use_text use_id id_rate
 repeat_bias repeat_kinds text_neighbours text_history text_tokens mlp_units negatives candidate
 neighbour_window popularity_half_life
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
