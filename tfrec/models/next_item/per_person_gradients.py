@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from tfrec import schema
+from tfrec.models.next_item.history_ops import used_columns
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.item_table import lookup
 from tfrec.privacy.clipped_gradients import CHUNK
@@ -53,6 +54,8 @@ class PerPersonGradients:
             shared: The result of `shared_values`.
             chunk: Inputs of the model and `labels`, `[CHUNK, length]` each.
         """
+        length = tf.maximum(tf.reduce_max(used_columns(chunk[schema.HISTORY_ITEMS])), 1)
+        chunk = {name: values[:, :length] for name, values in chunk.items()}  # a chunk of short histories is short
         # what does not depend on a weight, for the whole chunk
         fixed = {**chunk, **self._text_scores(chunk), **self._repeat_terms(chunk)}
         sources = [*self._network, *([shared["repeats"]] if self.model.repeats else [])]

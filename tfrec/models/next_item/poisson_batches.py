@@ -39,11 +39,12 @@ class PoissonBatches:
         return len(self._first)
 
     def rows(self, step: int) -> np.ndarray:
-        """The windows of a step, int64 `[people in it]`."""
+        """The windows of a step, int64 `[people in it]`, the short ones first: a chunk needs little padding then."""
         drawn = np.flatnonzero(self._source.uniform("people", step, self.people) < self.sampling)
         place = self._source.uniform("windows", step, self.people)[drawn] * self._count[drawn]
-        rows: np.ndarray = self._order[self._first[drawn] + place.astype(np.int64)]
-        return rows
+        rows = self._order[self._first[drawn] + place.astype(np.int64)]
+        by_length: np.ndarray = rows[np.argsort((self.windows.stop - self.windows.start)[rows], kind="stable")]
+        return by_length
 
     def batch(self, step: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The padded inputs and labels of a step, `[rows, length]` each, rows a multiple of `CHUNK`."""
