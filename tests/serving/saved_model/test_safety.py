@@ -189,7 +189,7 @@ def test_only_the_oldest_server_can_be_requested(exported):
 )
 def test_the_oldest_server_gives_the_same_answers(exported):
     report = check(exported, tensorflow="2.20")
-    assert "2.20" in report.loader and report.examples == 7
+    assert "2.20" in report.loader and report.examples == 8
 
 
 @pytest.mark.parametrize("place", ["init", "main", "restore"])
