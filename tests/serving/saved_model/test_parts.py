@@ -70,7 +70,7 @@ def test_warmup_requests_are_prediction_logs(exported):
     from tensorflow.core.framework.tensor_pb2 import TensorProto
 
     records = list(tf.data.TFRecordDataset(str(exported / "assets.extra/tf_serving_warmup_requests")))
-    assert len(records) == 14
+    assert len(records) == 16
     ((number, predict),) = read_fields(records[1].numpy())
     assert number == 6
     ((number, request),) = read_fields(predict)
