@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfrec.explanation.faithfulness import FAITHFULNESS_FILE
 from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section
 from tfrec.reporting.svg_charts import forest, lines
 
-FAITHFULNESS_FILE = "faithfulness.json"
 EXPLANATIONS_FILE = "explanations.parquet"
 SHOWN = 8
 """Explanations shown."""

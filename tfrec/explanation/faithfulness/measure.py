@@ -17,6 +17,7 @@ from tfrec.explanation.counterfactuals import Removals
 from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions, total
 from tfrec.explanation.explain_lists import histories_to_explain
 from tfrec.explanation.explainer import WINDOW, Explainer, Lists
+from tfrec.explanation.faithfulness import FAITHFULNESS_FILE
 from tfrec.explanation.faithfulness.attributions import Asked, Method, exact_effects, methods
 from tfrec.explanation.faithfulness.curves import curves, events_for_share, named_events, rank_agreement
 from tfrec.explanation.faithfulness.randomised import randomised
@@ -27,7 +28,6 @@ from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.progress import track
 from tfrec.runs.run import Run, load_run
 
-FAITHFULNESS_FILE = "faithfulness.json"
 OURS = "leave-one-out"
 _BATCH = 32
 _RESAMPLES = 1000
