@@ -7,6 +7,7 @@ import pytest
 from tfrec.data.datasets.simulated_retail import retail_log
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_default_model_beats_popularity_on_a_raw_retail_log(tfrec, tiny_encoder, tmp_path):
     log, catalogue = retail_log(users=500, products=300)

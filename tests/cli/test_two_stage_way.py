@@ -17,6 +17,7 @@ def tfrec_(*arguments):
     return found.output
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_stages_from_prepare_to_check(tiny_encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("TFREC_CACHE", str(tmp_path / "cache"))

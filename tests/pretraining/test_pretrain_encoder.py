@@ -123,6 +123,7 @@ def test_accumulating_two_batches_equals_one_large_batch(tmp_path, text_file):
         assert_allclose(one, other, atol=2e-4)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_new_head_is_trained_before_the_encoder(tmp_path, tiny_hf_bert, text_file, monkeypatch):
     from tfrec.encoders.checkpoints.huggingface import read_checkpoint
@@ -201,6 +202,7 @@ def test_an_encoder_folder_without_a_vocabulary_is_refused(tmp_path, text_file, 
     assert not list(tmp_path.glob("second*"))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_pre_training_continues_from_a_gpt2_checkpoint(tmp_path, text_file):
     source = write_gpt_folder(tmp_path / "gpt")

@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from tfrec.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def convert(functions: Mapping[str, Callable[..., Any]], module: tf.Module, *, int8: bool = False) -> bytes:
@@ -27,6 +28,8 @@ def convert(functions: Mapping[str, Callable[..., Any]], module: tf.Module, *, i
     Raises:
         InvalidInput: A function has an op that LiteRT lacks.
     """
+    import tensorflow as tf
+
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=dict(functions))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))

@@ -72,6 +72,7 @@ def test_the_evaluated_model_is_the_validated_one(dataset, tuned):
     assert_allclose(found, json.loads((tuned.path / "metrics_valid.json").read_text())["ndcg@10"], atol=1e-6)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_export_embeds_with_the_tuned_encoder(dataset, tuned, tmp_path):
     from tfrec.serving import export
@@ -149,6 +150,7 @@ def test_a_step_whose_loss_or_gradient_is_not_finite_changes_no_weight(fit, monk
     assert all(np.array_equal(one, other) for one, other in zip(before, after)) == (place is not None)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_step_with_augmentation_and_shortened_texts_is_repeatable(dataset, config):
     changed = [f"training.augmentation.{name}=0.3" for name in ("crop", "drop", "mask", "substitute", "words")]

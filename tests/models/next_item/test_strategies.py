@@ -33,6 +33,7 @@ def ring(tmp_path_factory):
     return prepare(events, items, tmp_path_factory.mktemp("data") / "ring", split="leave-one-out")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_bfloat16_learns_what_float32_does_and_keeps_float32_weights(ring, tmp_path):
     vectors = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)

@@ -33,6 +33,10 @@ LOSSES = {
 }
 
 
+EVERY_RUN = ("sampled softmax", "in-batch", "contrastive, sampled", "shortened texts")
+"""Steps that are compiled in every run; a whole fit with the full softmax is too, and the rest at night."""
+
+
 def trainer_of(sampler=None, versions=False, jit_compile=False, **more):
     """A trainer whose model has every part, without dropout."""
     model = NextItemModel(
@@ -88,7 +92,9 @@ def loss_and_gradients(trainer, batch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in EVERY_RUN else pytest.mark.nightly) for name in LOSSES]
+)
 def test_a_step_compiled_by_xla_has_the_same_loss_and_gradients(name):
     plain, compiled = trainer_of(**LOSSES[name]), trainer_of(**LOSSES[name], jit_compile=True)
     assert compiled.static_shapes and not plain.static_shapes

@@ -31,7 +31,7 @@ def own_store(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["int8", "ivf"])
+@pytest.mark.parametrize("kind", [pytest.param("int8", marks=pytest.mark.nightly), "ivf"])
 def test_an_index_that_searches_everything_answers_like_the_exact_scan(rebuilt, served, call_of, tmp_path, kind):
     run = rebuilt(f"export.index={kind}", "export.index_lists=3", "export.index_probes=99")
     folder = export(run, tmp_path / "shop")

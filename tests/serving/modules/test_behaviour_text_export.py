@@ -50,7 +50,11 @@ def test_a_softmax_export_ranks_like_the_model(trained, tmp_path, trainable):
 
 @pytest.mark.parametrize(
     "trainable, candidate",
-    [("false", "tower"), pytest.param("true", "tower", marks=pytest.mark.nightly), ("true", "segment")],
+    [
+        ("false", "tower"),
+        pytest.param("true", "tower", marks=pytest.mark.nightly),
+        pytest.param("true", "segment", marks=pytest.mark.nightly),
+    ],
     ids=lambda v: v,
 )
 @pytest.mark.slow

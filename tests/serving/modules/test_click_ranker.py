@@ -107,7 +107,7 @@ def test_rank_gives_the_probabilities_of_the_library(ranker, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weight, exclude", [(0.0, False), (0.8, True)])
+@pytest.mark.parametrize("weight, exclude", [pytest.param(0.0, False, marks=pytest.mark.nightly), (0.8, True)])
 def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_path, new_run):
     run = new_run("export.max_k=8")
     ranker = make_ranker(new_run, "retrieval.candidates=5", f"retrieval.first_stage={weight}")

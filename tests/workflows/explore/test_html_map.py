@@ -26,7 +26,7 @@ def explorer(categories=None):
 
 
 def recommended(name, rank):
-    return Recommendation(Card(name, name, {}, 0, "abcde".index(name), None), rank, 1.0, {}, (), False, False)
+    return Recommendation(Card(name, name, {}, 0, "abcde".index(name), None), rank, 1.0, {}, (), (), False, False)
 
 
 def test_history_and_list_are_marked_and_the_rest_are_dots():

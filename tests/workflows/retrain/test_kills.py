@@ -100,6 +100,7 @@ def test_state_and_labels_reach_the_disk_before_they_count(tmp_path, monkeypatch
     assert [name.partition(".tmp")[0] for name, _ in synced] == [".models.config", "serving"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_killed_training_continues_at_its_checkpoint(after, monkeypatch):
     from tfrec.runs import train as trained
