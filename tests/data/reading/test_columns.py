@@ -169,3 +169,9 @@ def test_unlabelled_impressions_are_beside_the_event(tmp_path, shown):
     assert sorted(found) == [
         (1, "a", "impression"), (1, "b", "click"), (1, "b", "impression"), (1, "c", "impression"), (2, "c", "click"),
     ]  # fmt: skip
+
+
+def test_a_missing_column_is_told_with_those_inside_lists_and_structs(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"session": 1, "events": [{"aid": 7, "at": {"ts": 5}}], "tags": ["a"]}\n')
+    with pytest.raises(InvalidInput, match=r"found 'session', 'events\[\].aid', 'events\[\].at.ts', 'tags'. Rename"):
+        prepare(tmp_path / "log.jsonl", None, tmp_path / "data")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from tfrec.data.reading.guesses import mapping_flags
@@ -61,6 +63,24 @@ def require(frame: pl.LazyFrame, what: str, needed: list[str]) -> None:
     if missing:
         flags = mapping_flags(found, missing, what)
         raise InvalidInput(
-            f"{what} have no column {', '.join(map(repr, missing))}; found {', '.join(map(repr, found))}. "
+            f"{what} have no column {', '.join(map(repr, missing))}; found {', '.join(map(repr, leaves(frame)))}. "
             f"Rename it, or pass {flags}"
         )
+
+
+def leaves(frame: pl.LazyFrame) -> list[str]:
+    """The columns as a column map names them: those inside structs, and inside lists of structs, one by one.
+
+    Example:
+        >>> leaves(pl.LazyFrame({"session": [1], "events": [[{"aid": 7, "at": {"ts": 0}}]], "tags": [["a"]]}))
+        ['session', 'events[].aid', 'events[].at.ts', 'tags']
+    """
+    return [leaf for name, dtype in frame.collect_schema().items() for leaf in _leaves_of(name, dtype)]
+
+
+def _leaves_of(name: str, dtype: Any) -> list[str]:
+    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
+        return _leaves_of(f"{name}[]", dtype.inner)
+    if isinstance(dtype, pl.Struct):
+        return [leaf for field in dtype.fields for leaf in _leaves_of(f"{name}.{field.name}", field.dtype)]
+    return [name]
