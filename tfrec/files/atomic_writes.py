@@ -19,7 +19,9 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | Path, kind: OutputKind, force: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    path: str | Path, kind: OutputKind, force: bool = False, kept: contextlib.ExitStack | None = None
+) -> Iterator[Path]:
     """Yields an empty temporary folder that gets the name `path` on success and is deleted on failure.
 
     A killed process leaves at most folders named `.NAME.tmp-…` and `.NAME.old-…`, never a half-written `path`; the next
@@ -29,6 +31,7 @@ def atomic_folder(path: str | Path, kind: OutputKind, force: bool = False) -> It
         path: Final path of the folder. The temporary folder is created in its parent.
         kind: What is written.
         force: Whether to replace an existing folder of this kind, or an empty one, once the new one is complete.
+        kept: Keeps the lock of the folder, also under its new name; None frees it at the end.
 
     Raises:
         AlreadyExists: `path` exists, or appeared in the meantime, and `force` is false.
@@ -36,21 +39,23 @@ def atomic_folder(path: str | Path, kind: OutputKind, force: bool = False) -> It
     """
     path = Path(path)
     check_output_folder(path, kind, force)
-    with staged_folder(path) as work:
+    with staged_folder(path, kept) as work:
         yield work
         publish(work, path, kind, force)
 
 
 @contextlib.contextmanager
-def staged_folder(path: Path) -> Iterator[Path]:
+def staged_folder(path: Path, kept: contextlib.ExitStack | None = None) -> Iterator[Path]:
     """Yields an empty temporary folder beside `path`, for `publish`; it is deleted unless it was published.
+
+    `kept` is as for `atomic_folder`.
 
     Raises:
         InvalidInput: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held, disk_full_is_told(path):
-        work = _locked_beside(path, Path.mkdir, held)
+        work = _locked_beside(path, Path.mkdir, held if kept is None else kept)
         try:
             yield work
         finally:

@@ -45,12 +45,12 @@ class PartialFolder:
             write: Writes the first files to a folder; they appear together.
             force: Whether to replace an interrupted folder.
         """
-        with contextlib.ExitStack() as held:
-            if self.folder.exists():
-                held.enter_context(self.locked())
-            with atomic_folder(self.folder, self.kind, force) as work:
-                write(work)
-        with self.locked():
+        with contextlib.ExitStack() as kept:  # the lock, without a moment in which another process could take it
+            with contextlib.ExitStack() as before:
+                if self.folder.exists():
+                    before.enter_context(self.locked())
+                with atomic_folder(self.folder, self.kind, force, kept) as work:
+                    write(work)
             yield
 
     @contextlib.contextmanager
@@ -58,7 +58,7 @@ class PartialFolder:
         """Holds the lock of the folder, also when it is renamed.
 
         Raises:
-            InvalidInput: A living process holds it.
+            InvalidInput: A living process holds it, or has just given the folder another name.
         """
         with contextlib.ExitStack() as held:
             try:
@@ -66,6 +66,10 @@ class PartialFolder:
             except BlockingIOError:
                 raise InvalidInput(
                     f"Another process is at work in {self.folder}. Wait for it, or choose another name."
+                ) from None
+            except FileNotFoundError:
+                raise InvalidInput(
+                    f"{self.folder} is gone: another process has just finished or replaced it. Run the command again."
                 ) from None
             except OSError:  # the file system has no locks
                 pass
