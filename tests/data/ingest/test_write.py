@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -47,14 +46,13 @@ def test_a_disk_that_fills_up_during_the_write_leaves_the_old_folder(tmp_path, m
 def test_a_failed_write_is_one_line_and_exit_code_2(tmp_path):
     events, items = write_shop_log(tmp_path / "log", 50_000)
 
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
+    # The process limits itself: a function between fork and exec may not come back where gRPC has threads.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     arguments = ["prepare", "--events", str(events), "--items", str(items), "--out", str(tmp_path / "d")]
     # The limit would be that of coverage's own file as well.
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     found = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], capture_output=True, text=True, env=unmeasured, preexec_fn=limited
+        [sys.executable, "-c", f"{limit}\n{RUN}", *arguments], capture_output=True, text=True, env=unmeasured
     )
     assert found.returncode == 2
     assert "Traceback" not in found.stderr and "No space left while writing" in found.stderr.splitlines()[-1]
