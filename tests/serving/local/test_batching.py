@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 from tfrec.serving.local.batching import Batcher
 from tfrec.serving.local.limits import Limits
+from tfrec.serving.local.pieces import cut, joined
 from tfrec.serving.local.status_codes import Code, RequestError
 
 
@@ -33,15 +35,21 @@ class Doubling:
         return {"y": 2 * x}
 
 
+async def answer(batcher, signature, inputs):
+    """The outputs of a request, cut as the servers cut it."""
+    pieces = cut(inputs, signature.check(inputs), signature.batched, batcher.limits)
+    return joined(await batcher.run(signature, [partial(dict, piece) for piece in pieces]))
+
+
 def run(signature, requests, limits=None):
     """Outcomes of requests that all came while a first one, [0], was running."""
 
     async def scenario():
         batcher = Batcher(limits or Limits())
-        first = asyncio.create_task(batcher.run(signature, {"x": np.array([0])}))
+        first = asyncio.create_task(answer(batcher, signature, {"x": np.array([0])}))
         while not signature.sizes:
             await asyncio.sleep(0.001)
-        work = [asyncio.create_task(batcher.run(signature, {"x": np.array(r)})) for r in requests]
+        work = [asyncio.create_task(answer(batcher, signature, {"x": np.array(r)})) for r in requests]
         await asyncio.sleep(0.01)
         signature.gate.set()
         outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -127,11 +135,11 @@ def test_requests_of_clients_that_hung_up_are_not_run():
 
     async def scenario():
         batcher = Batcher(Limits())
-        first = asyncio.create_task(batcher.run(signature, {"x": np.array([0])}))
+        first = asyncio.create_task(answer(batcher, signature, {"x": np.array([0])}))
         while not signature.sizes:
             await asyncio.sleep(0.001)
-        gone = asyncio.create_task(batcher.run(signature, {"x": np.array([1])}))
-        stays = asyncio.create_task(batcher.run(signature, {"x": np.array([2])}))
+        gone = asyncio.create_task(answer(batcher, signature, {"x": np.array([1])}))
+        stays = asyncio.create_task(answer(batcher, signature, {"x": np.array([2])}))
         await asyncio.sleep(0.01)
         gone.cancel()
         await asyncio.sleep(0)

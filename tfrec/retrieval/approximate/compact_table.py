@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.retrieval.approximate.product_codes import product_codes
+from tfrec.retrieval.approximate.variable_bytes import variable_bytes
 from tfrec.retrieval.chunked_scan import TopKResult, scan_top_k
 
 _CHUNK = 32768
@@ -40,7 +41,7 @@ class CompactTable(tf.Module):
     @property
     def nbytes(self) -> int:
         """Bytes of the table."""
-        return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
+        return variable_bytes(self.variables)
 
     def search(
         self,

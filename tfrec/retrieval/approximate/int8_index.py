@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec.errors import InvalidInput
+from tfrec.retrieval.approximate.variable_bytes import variable_bytes
 from tfrec.retrieval.chunked_scan import TopKResult, scan_top_k, top_k_result
 from tfrec.retrieval.top_k import exact_top_k
 
@@ -60,7 +61,7 @@ class Int8Index(tf.Module):
     @property
     def nbytes(self) -> int:
         """Size of the index in bytes, without the float32 vectors."""
-        return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
+        return variable_bytes(self.variables)
 
     def search(
         self,

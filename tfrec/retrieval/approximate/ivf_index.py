@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfrec.errors import InvalidInput
 from tfrec.retrieval.approximate.int8_index import select_top_k
 from tfrec.retrieval.approximate.kmeans import cluster
+from tfrec.retrieval.approximate.variable_bytes import variable_bytes
 from tfrec.retrieval.chunked_scan import TopKResult, best_columns, top_k_result
 from tfrec.retrieval.top_k import exact_top_k
 
@@ -87,7 +88,7 @@ class IvfIndex(tf.Module):
     @property
     def nbytes(self) -> int:
         """Size of the index in bytes, without the float32 vectors."""
-        return sum(int(np.prod(variable.shape)) * variable.dtype.size for variable in self.variables)
+        return variable_bytes(self.variables)
 
     def search(
         self,

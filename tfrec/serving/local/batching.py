@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from tfrec.serving.local.inputs import Arrays, rows_of
 from tfrec.serving.local.limits import Limits
 from tfrec.serving.local.loaded_version import Signature
-from tfrec.serving.local.pieces import Piece, cut, joined
+from tfrec.serving.local.pieces import Piece, joined
 from tfrec.serving.local.status_codes import Code, RequestError
 
 _Lane = tuple[Signature, bool]
@@ -59,16 +58,7 @@ class Batcher:
         """Number of requests that are not answered yet."""
         return self._waiting
 
-    async def run(self, signature: Signature, inputs: Arrays) -> Arrays:
-        """Runs a request and returns the outputs by name.
-
-        Raises:
-            RequestError: the request does not fit the signature or exceeds a limit.
-        """
-        pieces = cut(inputs, signature.check(inputs), signature.batched, self.limits)
-        return joined(await self.run_pieces(signature, [partial(dict, piece) for piece in pieces]))
-
-    async def run_pieces(self, signature: Signature, pieces: Sequence[Piece]) -> list[Arrays]:
+    async def run(self, signature: Signature, pieces: Sequence[Piece]) -> list[Arrays]:
         """Runs a request that comes in pieces and returns the outputs of each.
 
         A model whose answer to a piece has not as many rows as the piece is called once, with all of them.

@@ -76,7 +76,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
                 if key not in signature.outputs:
                     raise invalid(f"output tensor alias not found in signature: {key}")
             pieces = to_pieces(request.inputs, signature, self._core.limits)
-            answers = await self._core.batcher.run_pieces(signature, pieces)
+            answers = await self._core.batcher.run(signature, pieces)
             response = predict_pb2.PredictResponse()
             response.model_spec.name = request.model_spec.name
             response.model_spec.version.value = loaded.number

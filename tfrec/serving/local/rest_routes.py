@@ -70,7 +70,7 @@ async def _call(core: Core, request: web.BaseRequest, match: re.Match[str]) -> w
         signatures = _explaining(loaded.declared) if explains else loaded.declared
         name, row_format, pieces = await core.json.read(body, signatures)
         name = schema.SIGNATURE_EXPLAIN if explains else name
-        outputs = await core.batcher.run_pieces(loaded.signature(name), pieces)
+        outputs = await core.batcher.run(loaded.signature(name), pieces)
         return _json(await core.json.write(outputs, row_format))
 
 
