@@ -77,6 +77,7 @@ def test_storing_executes_and_keeps_the_outputs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_first_recommender(figures):
     found = figures("01_first_recommender", examples=1000, joint_examples=64, epochs=6, tokens=24)
     assert 0.55 < found["auc"] < 0.9

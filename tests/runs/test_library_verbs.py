@@ -130,7 +130,6 @@ def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     version = tfrec.export(run.with_values({"export.max_k": 3}), tmp_path / "shop", histories=shop / "data")
     assert read_json(version / "tfrec.json")["sizes"]["max_k"] == 3
     assert run.config.export.max_k == tfrec.load_run(shop / "run").config.export.max_k == 100
-    assert isinstance(tfrec.check(version), tfrec.CheckReport)
 
 
 def test_the_old_name_of_evaluate_works_and_warns_at_the_line_that_calls_it(shop):

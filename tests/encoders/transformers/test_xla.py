@@ -56,6 +56,11 @@ def test_an_encoder_and_its_gradients_are_the_same_under_xla(checkpoint):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "checkpoint",
+    ["gpt2", "modernbert", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("bert", "distilbert"))],
+    indirect=True,
+)
 def test_the_loss_of_a_language_model_is_the_same_under_xla(checkpoint):
     model = LanguageModel(checkpoint.model(), checkpoint.config)
     ids = tf.constant(IDS)
