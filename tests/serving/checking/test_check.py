@@ -48,7 +48,9 @@ def test_text_ops_come_from_the_libraries_alone(exported, program):
     [
         ("scores", lambda values: [values[0] + 1.0, *values[1:]], "scores: 1 of"),
         pytest.param("item_ids", lambda values: values[::-1], "item_ids: ", marks=pytest.mark.nightly),
-        pytest.param("count", lambda values: [v + 1 for v in values], "count: 5 of 5 differ", marks=pytest.mark.nightly),
+        pytest.param(
+            "count", lambda values: [v + 1 for v in values], "count: 5 of 5 differ", marks=pytest.mark.nightly
+        ),
     ],
 )
 def test_an_answer_that_changed_is_reported(exported, tmp_path, output, change, message):
