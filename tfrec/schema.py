@@ -27,6 +27,7 @@ HISTORY_LENGTH: Final = "history_length"
 TARGET_ITEMS: Final = "target_items"
 COLD_TARGET_ITEMS: Final = "cold_target_items"
 TRAIN_COUNT: Final = "train_count"
+DOMAIN: Final = "domain"
 HELD_OUT: Final = "held_out"
 IN_CATALOGUE: Final = "in_catalogue"
 

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
-from tfrec.cli.shared_options import Assignments, ConfigFile, Data, Force, run_config
+from tfrec.cli.shared_options import Assignments, ConfigFile, Force, run_config
 
 
 def train(
-    data: Data,
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Prepared data. Repeated: one model of all, which reads items by text alone."),
+    ],
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     model: Annotated[
         str | None, typer.Option(metavar="next-item|behaviour-text|click-ranker", help="Model family.")
@@ -38,7 +41,7 @@ def train(
     settings = run_config(config, assignments, flags)
     import tfrec
 
-    dataset = tfrec.load_dataset(data)
+    datasets = [tfrec.load_dataset(each) for each in data]
     load_tensorflow(pool=True)
-    tfrec.train(dataset, out, settings, resume=resume, force=force)
+    tfrec.train(datasets, out, settings, resume=resume, force=force)
     typer.echo(f"Wrote {out}")

@@ -100,6 +100,12 @@ class TrainingConfig(Section):
     start_from: str | None = Field(
         None, description="next-item: run folder whose weights training starts from (a warm start)."
     )
+    domain_temperature: float = Field(
+        2.0,
+        ge=1,
+        description="next-item, several `--data`: 1 draws each dataset in proportion to its sequences; a higher "
+        "temperature draws small ones more often.",
+    )
     encoder_examples: int | None = Field(
         1000, ge=1, description="behaviour-text: texts an epoch while the encoder is trained. null: all."
     )

@@ -101,6 +101,11 @@ class PreparedDataset:
         """Whether timestamps are real times rather than order numbers."""
         return bool(self.manifest["clock"])
 
+    @property
+    def domains(self) -> dict[str, int]:
+        """Number of items of each domain of `JoinedDatasets`, in catalogue order; empty for a single dataset."""
+        return {}
+
     @cached_property
     def _sequences(self) -> Histories:
         frame = self.stored.parquet(SEQUENCES_FILE, [schema.USER_ID, *_PER_EVENT])

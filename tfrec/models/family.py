@@ -44,6 +44,8 @@ class Ability(Enum):
     """Works with `tfrec explore`."""
     ADD_ITEMS = auto()
     """New items can be added by their text, without training."""
+    MOVE = auto()
+    """A trained model can be used on another catalogue (`ModelFamily.moved_model`)."""
     GREET_NEWCOMERS = auto()
     """The export recommends popular items to users without a history."""
 
@@ -151,6 +153,17 @@ class ModelFamily(ABC):
             "Poisson sampling is no bound for them. Leave privacy.epsilon out, or train a next-item model."
         )
 
+    def as_domain_free(self, config: RunConfig) -> RunConfig:
+        """The configuration of a training on several datasets: without what is learnt of single items.
+
+        Args:
+            config: The configuration.
+
+        Raises:
+            InvalidInput: The family has no such training, or an option does not go with it.
+        """
+        raise InvalidInput(f"{self.name} models are trained on one dataset. Pass one, or train a next-item model.")
+
     @abstractmethod
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Fits on the training split and keeps the weights with the best validation metric.
@@ -186,6 +199,19 @@ class ModelFamily(ABC):
 
     def build_model(self, run: TrainedRun) -> Any:
         """The model of a run, before its weights are loaded."""
+        raise NotImplementedError
+
+    def moved_model(self, run: TrainedRun, dataset: PreparedDataset, text_vectors: np.ndarray) -> Any:
+        """The model of a run on another catalogue; only of a family that can `MOVE`.
+
+        Args:
+            run: The run.
+            dataset: The other catalogue, with its event kinds, training sequences and validation queries.
+            text_vectors: float32 `[num_items, text_dim]`, its texts as the run's encoder reads them.
+
+        Raises:
+            InvalidInput: The model has another shape.
+        """
         raise NotImplementedError
 
     def scorer(self, run: TrainedRun) -> Scorer:

@@ -33,6 +33,7 @@ from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.runs.cold_start import cold_slices
 from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
 from tfrec.runs.mlflow_tracking import add_to_record
+from tfrec.runs.moved_run import run_on
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
@@ -76,12 +77,16 @@ def evaluate(
     if out is not None:
         check_output_file(out, force=True)
     dataset, run = load_dataset(data), load_run(run)
-    run.refuse_other_catalogue(dataset)
+    family = family_of(run.kind)
+    dataset = family.read_by(run.config, dataset)
+    run = run_on(run, dataset)
+    if run.is_moved and out is None:
+        raise InvalidInput(
+            f"{dataset.path} has another catalogue than {run.path}, whose own metrics stay as they are. Pass --out."
+        )
     second = None if ranker is None else load_run(ranker)
     if second is not None:
         check_ranker(run, second)
-    family = family_of(run.kind)
-    dataset = family.read_by(run.config, dataset)
     if family.can(Ability.RANK_CATALOGUE, run.config):
         metrics = _ranking_metrics(run, dataset, split)
         if trained_baselines:
@@ -95,7 +100,8 @@ def evaluate(
         metrics["two_stage"] = _two_stage_metrics(run, second, dataset, split)
     file = Path(out or run.path / "metrics.json")
     write_json(file, metrics)
-    add_to_record(run.path, file, metrics, f"{split}.")
+    if not run.is_moved:
+        add_to_record(run.path, file, metrics, f"{split}.")
     return metrics
 
 
@@ -123,7 +129,8 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
     protocols = [masked] if masked == served else [masked, served]
     result, *others = _measure(scorer, queries, dataset, run, protocols)
     as_served = others[0] if others else result
-    write_frame(result.predictions, run.path / "predictions.parquet", force=True)
+    if not run.is_moved:
+        write_frame(result.predictions, run.path / "predictions.parquet", force=True)
     untrained = measure_baselines(_untrained_baselines(dataset, run.untuned_text_vectors), queries, dataset, run)
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},

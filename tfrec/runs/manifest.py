@@ -27,7 +27,9 @@ def manifest_of(
         model: The result of `ModelFamily.model_config`.
         encoder: The text encoder; None for a model without text.
     """
+    domains = {"domains": dataset.domains} if dataset.domains else {}
     return {
+        **domains,
         "kind": config.model.kind,
         "event_kinds": dataset.event_kinds,
         "model": model,

@@ -17,6 +17,7 @@ from tfrec.models.registry import family_of
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
 from tfrec.retrieval.seen_items import excludes_seen
+from tfrec.runs.moved_run import run_on
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import two_stage_scorer
 
@@ -40,7 +41,9 @@ def recommend(
 
     Args:
         run: A run that ranks the catalogue (next-item, or behaviour-text with the softmax head), or its folder.
-        data: The prepared data that the run was trained on, or its folder.
+        data: The prepared data that the run was trained on, or its folder. A next-item run without ids, such as one of
+            several datasets, takes any other data too: it reads the items by their text, and neighbours, repeats and
+            popularity are counted there.
         k: int. Items per user; fewer if not enough are left (small catalogue, exclusions).
         users: Ids of users, in the order of the result, or a file with one id per line; None for all users.
         ranker: A click-ranker run on the same catalogue, or its folder; it re-ranks the candidates of `run`.
@@ -68,8 +71,8 @@ def recommend(
     user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
-    run.refuse_other_catalogue(dataset)
     dataset = family_of(run.kind).read_by(run.config, dataset)
+    run = run_on(run, dataset)
     masked = excludes_seen(run.config, dataset)
     scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
     frame = lists_of_scorer(

@@ -49,10 +49,14 @@ class Run:
     Attributes:
         ledger: What a private training computed from events, with its ε; None of any other.
 
+        is_moved: Whether the model has been moved to another catalogue in memory (`run_on`).
+
     Raises:
         InvalidInput: The folder is not a run, its training has not finished, or it was changed, such as its privacy
             ledger; a changed file is found out when it is read.
     """
+
+    is_moved = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrec.config import ConfigSource, RunConfig, as_run_config
-from tfrec.data.dataset import PreparedDataset, load_dataset
+from tfrec.data.dataset import PreparedDataset
+from tfrec.data.joined_datasets import JoinedDatasets, load_datasets
 from tfrec.encoders import TextEncoder
 from tfrec.encoders.load import load_configured
 from tfrec.errors import InvalidInput
@@ -50,7 +51,7 @@ _NOT_OF_THE_RUN = (MANIFEST_FILE, DATA_FILE, CHECKPOINT_FOLDER, TENSORBOARD_FOLD
 
 
 def train(
-    data: PreparedDataset | str | Path,
+    data: PreparedDataset | str | Path | Sequence[PreparedDataset | str | Path],
     out: str | Path,
     config: ConfigSource = None,
     *,
@@ -63,7 +64,8 @@ def train(
     During training the run is in `OUT.partial`, with a checkpoint after every epoch; on success it is renamed to `out`.
 
     Args:
-        data: The prepared data to train on, or its folder.
+        data: The prepared data to train on, or its folder. With several, one model is trained on all of them, which
+            reads items by their text alone and can be used on other catalogues (`recommend`, `training.start_from`).
         out: The run's folder. It must not exist, unless `force`.
         config: A RunConfig, a mapping of options such as {"training.epochs": 3} or a YAML file; None for the defaults.
             With `resume` it is ignored, and the interrupted run's configuration is used.
@@ -78,12 +80,14 @@ def train(
     Raises:
         InvalidInput: `out` exists or cannot be written, another process is training it, there is nothing to resume, the
             interrupted run was trained on another dataset, the user table lacks the column `retrieval.segment`, or the
-            model cannot start from `training.start_from`. With `privacy` on: an option that cannot be private, or ε or
+            model cannot start from `training.start_from`. With several datasets: one is given twice, their splits
+            differ, or an option does not go with them. With `privacy` on: an option that cannot be private, or ε or
             δ that do not fit the data.
         Unavailable: `tracking.mlflow` is set, but MLflow is not installed or its store does not answer.
     """
     check_output_folder(out, RUN_OUTPUT, force)
-    partial, dataset = PartialRun(Path(out)), load_dataset(data)
+    partial, datasets = PartialRun(Path(out)), load_datasets(data)
+    dataset = datasets[0] if len(datasets) == 1 else JoinedDatasets(datasets)
     if resume:
         settings = partial.config_to_resume(dataset)
         _refuse_other_privacy(as_run_config(config), settings)
@@ -91,6 +95,8 @@ def train(
         settings = as_run_config(config)
         if settings.privacy.on:
             settings = family_of(settings.model.kind).as_private(settings)
+        if dataset.domains:
+            settings = family_of(settings.model.kind).as_domain_free(settings)
         partial.refuse_existing(force)
     store = mlflow_store(settings.tracking)
     with (
@@ -126,7 +132,7 @@ def _train(
 ) -> None:
     """Fits the model and writes the run's files to `folder`, the manifest last."""
     started, family = time.monotonic(), family_of(config.model.kind)
-    dataset = family.read_by(config, dataset)
+    dataset = _as_read(dataset, config, family)
     if config.retrieval.segment:
         segment_counts(dataset, config.retrieval.segment).write_parquet(folder / SEGMENTS_FILE)
     earlier = _run_to_start_from(config)
@@ -140,6 +146,13 @@ def _train(
     if result.ledger is not None:
         manifest[PRIVACY] = result.ledger.seal(manifest[FILES])
     write_json(folder / MANIFEST_FILE, manifest)
+
+
+def _as_read(dataset: PreparedDataset, config: RunConfig, family: ModelFamily) -> PreparedDataset:
+    """The dataset as the family's models read it; of several, each."""
+    if isinstance(dataset, JoinedDatasets):
+        return JoinedDatasets([family.read_by(config, each) for each in dataset.datasets])
+    return family.read_by(config, dataset)
 
 
 def _run_to_start_from(config: RunConfig) -> Run | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfrec import schema
@@ -71,6 +73,7 @@ def build_next_item_model(
         disliked=dataset.event_kinds.index(schema.DISLIKE) if schema.DISLIKE in dataset.event_kinds else -1,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
+        domains=list(dataset.domains.values()),
     )
     if text_vectors is not None:
         model.items.start_from(text_vectors)
@@ -88,9 +91,7 @@ def build_next_item_model(
         if model.memory.k:
             near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window, counted)
         if model.memory.text_k and text_vectors is not None:
-            texts = softly_whitened(text_vectors)
-            clusters = neighbourhoods(texts) if dataset.num_items > MAX_EXACT_ITEMS else None
-            alike = text_neighbours(texts, model.memory.text_k, clusters)
+            alike = _text_neighbours(text_vectors, model.memory.text_k, [*dataset.domains.values()])
         frequencies = np.bincount(training.items[counted], minlength=dataset.num_items)
         model.memory.remember(near, alike, frequencies)
     if earlier is not None:
@@ -99,3 +100,15 @@ def build_next_item_model(
         if model.repeats is not None and (float(model.repeats.coefficients[1]) < NEVER / 2) != (repeats == NEVER):
             model.repeats.start_at(repeats)
     return model
+
+
+def _text_neighbours(text_vectors: np.ndarray, k: int, domains: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """`text_neighbours` of each item, within its domain if there are several (sizes in catalogue order)."""
+    first, parts = 0, []
+    for vectors in np.split(text_vectors, np.cumsum(domains)[:-1]) if domains else [text_vectors]:
+        texts = softly_whitened(vectors)
+        clusters = neighbourhoods(texts) if len(texts) > MAX_EXACT_ITEMS else None
+        indices, values = text_neighbours(texts, k, clusters)
+        parts.append((np.where(indices >= 0, indices + first, indices), values))
+        first += len(vectors)
+    return np.concatenate([indices for indices, _ in parts]), np.concatenate([values for _, values in parts])

@@ -11,12 +11,15 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
+from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.domain_free_settings import domain_free_settings
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 from tfrec.models.next_item.fit_private import fit_private
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.private_settings import private_settings
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.next_item.validation import choose_score_weights
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
 from tfrec.models.shared.unread_impressions import without_unread
 from tfrec.training.fit_result import FitResult
@@ -37,13 +40,19 @@ class NextItemFamily(ModelFamily):
             Ability.EXPLORE,
             Ability.ADD_ITEMS,
             Ability.GREET_NEWCOMERS,
+            Ability.MOVE,
         }
     )
     export_module = "tfrec.serving.exporting.export_next_item"
     explanation_module = "tfrec.explanation.next_item"
 
     def can(self, ability: Ability, config: RunConfig) -> bool:
-        """Whether the model has the ability: new items need a model of texts, tuning needs validation by NDCG@10."""
+        """Whether the model has the ability.
+
+        New items need a model of texts, other catalogues one of texts without ids, tuning needs validation by NDCG@10.
+        """
+        if ability is Ability.MOVE:
+            return config.model.use_text and not config.model.use_id
         if ability is Ability.ADD_ITEMS:
             return config.model.use_text
         if ability is Ability.TUNE:
@@ -65,6 +74,10 @@ class NextItemFamily(ModelFamily):
     def as_private(self, config: RunConfig) -> RunConfig:
         """The result of `private_settings`."""
         return private_settings(config)
+
+    def as_domain_free(self, config: RunConfig) -> RunConfig:
+        """The result of `domain_free_settings`."""
+        return domain_free_settings(config)
 
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder; or privately."""
@@ -108,6 +121,13 @@ class NextItemFamily(ModelFamily):
     def build_model(self, run: TrainedRun) -> NextItemModel:
         """The model that the manifest describes, without its weights."""
         return NextItemModel.from_config(run.manifest["model"])
+
+    def moved_model(self, run: TrainedRun, dataset: PreparedDataset, text_vectors: np.ndarray) -> NextItemModel:
+        """The network of the run with the neighbours, repeats and popularity of the dataset."""
+        model = build_next_item_model(dataset, text_vectors, run.config, run)
+        if run.config.training.balance:
+            choose_score_weights(model, dataset, run.config, {})
+        return model
 
     def scorer(self, run: TrainedRun) -> NextItemScorer:
         """A scorer with the run's model."""

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from tfrec.config import RunConfig
+from tfrec.config import RunConfig, TrainingConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import batches, build_augmentation
-from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, expected_candidates
+from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
+from tfrec.models.next_item.losses.domain_sampler import DomainSampler, build_sampler
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.validation import choose_score_weights, validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.text_dropout import TextVersions
-from tfrec.progress import say
 from tfrec.training.distribution import strategy
 from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
@@ -89,27 +89,18 @@ def fit_frozen(
     warn_of_unlearnt(dataset)
     shares = label_shares(dataset, options.behaviour_weights)
     windows = Windows.cut(dataset.training(), config.model.max_history, shares)
+    if dataset.domains:
+        windows = windows.by_domain([*dataset.domains.values()], options.domain_temperature)
     if not len(windows):
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     batch_size = options.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
-    targets = int((windows.stop - windows.start - 1).sum())
-    counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
-    candidates = expected_candidates(counts, targets / steps, options.sample)
-    negatives = options.negatives_for(targets, dataset.num_items, candidates)
-    if negatives != options.negatives and negatives != "all":
-        say(
-            f"Each step draws {options.sample} negatives (training.negatives=mixed): scoring the whole catalogue "
-            "would take long"
-        )
+    sampler = _sampler(windows, dataset, options)
+    if sampler is None and options.loss != "softmax":
+        raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
     with strategy(options.strategy).scope():
         keras.utils.set_random_seed(options.seed)
         model = build_next_item_model(dataset, text_vectors, config, earlier)
-        sampler = None
-        if negatives != "all":
-            sampler = CandidateSampler(negatives, counts, options.sample, options.seed)
-        elif options.loss != "softmax":
-            raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
         versions = None if shortened is None else TextVersions(shortened, options.seed)
         trainer = NextItemTrainer(model, sampler, options.loss, options.contrastive, versions)
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
@@ -130,6 +121,22 @@ def fit_frozen(
     trained = NextItemModel.from_config(model.get_config())  # outside the strategy, on one device
     trained.load_weights(str(best))
     return FitResult(model=trained, history=loop.rows, metrics_valid=loop.metrics)
+
+
+def _sampler(
+    windows: Windows, dataset: PreparedDataset, options: TrainingConfig
+) -> CandidateSampler | DomainSampler | None:
+    """The sampler of the negatives, one for each domain if there are several; None scores the whole catalogue."""
+    counts = np.bincount(windows.histories.items, minlength=dataset.num_items)
+    targets, batch_size = windows.stop - windows.start - 1, options.batch_size_for(len(windows))
+    if windows.domains is None:
+        return build_sampler(options, counts, int(targets.sum()), windows.steps(batch_size))
+    sizes = [*dataset.domains.values()]
+    samplers = [
+        build_sampler(options, part, int(targets[rows].sum()), -(-len(rows) // batch_size))
+        for part, (rows, _) in zip(np.split(counts, np.cumsum(sizes)[:-1]), windows.domains, strict=True)
+    ]
+    return DomainSampler(samplers, sizes)
 
 
 def _optimizer(config: RunConfig, steps: int) -> keras.optimizers.Optimizer:

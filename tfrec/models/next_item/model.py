@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.keras import keras
+from tfrec.models.next_item.domains import outside_domain
 from tfrec.models.next_item.gated_block import GatedBlock
-from tfrec.models.next_item.history_ops import newest_positions
+from tfrec.models.next_item.history_ops import newest_item, newest_positions
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
 from tfrec.models.next_item.popularity_bias import PopularityBias
 from tfrec.models.next_item.repeat_bias import RepeatBias
@@ -63,6 +65,8 @@ class NextItemModel(keras.Model):
         disliked: int. Event kind whose items the neighbour memory leaves out; −1 for none.
         time_gaps: bool. Whether to use time gaps. Off by default, because the served signatures have no times, so a
             served model would read every gap as 0.
+        domains: Number of items of each domain, in catalogue order, of a model that is trained on several: scores stay
+            within the domain of the history's newest item. Empty for a single one.
         seed: int. Seed of the initial weights and the dropout masks.
         dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores are always float32.
         name: str. Name of the Keras model.
@@ -110,6 +114,7 @@ class NextItemModel(keras.Model):
         seed: int = 0,
         dtype_policy: str = "float32",
         block: str = "transformer",
+        domains: Sequence[int] = (),
         name: str = "next_item_model",
     ) -> None:
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
@@ -165,7 +170,7 @@ class NextItemModel(keras.Model):
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
-        self.disliked = disliked
+        self.disliked, self.domains = disliked, tuple(domains)
         self._init_config = config
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -264,7 +269,10 @@ class NextItemModel(keras.Model):
         newest = self._newest_events(inputs)
         vectors = self.history_vectors() if vectors is None else vectors
         query = self._newest_query(self._encode(vectors, newest, training=False), newest[schema.HISTORY_ITEMS] >= 0)
-        return tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+        cosines = tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+        if not self.domains:
+            return cosines
+        return cosines + outside_domain(newest_item(inputs[schema.HISTORY_ITEMS]), self.domains)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """The scores of a batch for `predict`; targets and sample weights are ignored."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrec.keras import keras
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, step_candidates
 from tfrec.models.next_item.losses.contrastive import contrastive_term
+from tfrec.models.next_item.losses.domain_sampler import DomainSampler
 from tfrec.models.next_item.losses.next_item_loss import next_item_loss
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.text_dropout import TextVersions
@@ -46,7 +47,7 @@ class NextItemTrainer(keras.Model):
     def __init__(
         self,
         backbone: NextItemModel,
-        sampler: CandidateSampler | None = None,
+        sampler: CandidateSampler | DomainSampler | None = None,
         kind: str = "softmax",
         contrastive: float = 0.0,
         versions: TextVersions | None = None,

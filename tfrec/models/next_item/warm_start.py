@@ -12,10 +12,28 @@ from tfrec.models.next_item.model import NextItemModel
 from tfrec.progress import say
 
 _MAY_DIFFER = (
-    *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history", "popular"),
+    *("num_items", "neighbours", "text_neighbours", "neighbour_window", "memory_history", "popular", "domains"),
     *("seed", "dropout", "item_dropout", "id_dropout", "temperature", "dtype_policy", "name"),
 )
 """Options that may differ between the two models, because the shape of no copied weight depends on them."""
+
+_OF_THE_SHOP = ("use_id", "id_rate", "num_event_kinds", "repeat_bias", "repeat_kinds", "disliked")
+"""Options that may differ as well where a run moves to another catalogue, as their weights stay behind."""
+
+_KNOWN = 0.5
+"""Share of the items of a catalogue from which it is the run's own, with some items new."""
+
+
+def moves(run: TrainedRun, dataset: PreparedDataset) -> bool:
+    """Whether a run that reads items by text alone comes into another catalogue: one that it knows less than half of.
+
+    An item is known if id and text are the same: two shops may both have an item 17.
+    """
+    if run.config.model.use_id or not run.config.model.use_text:
+        return False
+    key = [schema.ITEM_ID, schema.TEXT]
+    known = dataset.items.select(key).join(run.items.select(key), on=key, how="semi").height
+    return known < _KNOWN * dataset.num_items
 
 
 def copy_earlier_weights(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
@@ -25,35 +43,51 @@ def copy_earlier_weights(model: NextItemModel, dataset: PreparedDataset, run: Tr
     and popularity remain those of `dataset`. The projection of text vectors is copied, so another encoder may be used
     only if its vectors are close to those of the run's encoder.
 
+    Where the run `moves` to another catalogue, ids may grow beside the text, the bias on repeats is that of `dataset`
+    as well, and event kinds are matched by name; new ones keep their initial weights.
+
     Args:
         model: A model built for `dataset`.
         dataset: The catalogue and the event kinds of the new training.
         run: The earlier run, with a next-item model.
 
     Raises:
-        InvalidInput: The run's model has another shape or other event kinds.
+        InvalidInput: The run's model has another shape or, unless it moves, other event kinds.
     """
+    moved = moves(run, dataset)
+    _refuse_other_shape(model, run, (*_MAY_DIFFER, *(_OF_THE_SHOP if moved else ())))
+    if not moved and run.event_kinds != dataset.event_kinds:
+        raise InvalidInput(
+            f"training.start_from: {run.path} knows the event kinds {run.event_kinds}, the dataset has "
+            f"{dataset.event_kinds}. Train without training.start_from."
+        )
+    _copy_network(model, run, dataset.event_kinds)
+    if moved:
+        say(f"{run.path} comes into another catalogue: it reads the {dataset.num_items} items by their text")
+    else:
+        _copy_repeats_and_ids(model, dataset, run)
+
+
+def _refuse_other_shape(model: NextItemModel, run: TrainedRun, may_differ: tuple[str, ...]) -> None:
     theirs, ours = run.manifest["model"], model.get_config()
-    differ = [name for name in ours if name not in _MAY_DIFFER and theirs.get(name, ours[name]) != ours[name]]
+    differ = [name for name in ours if name not in may_differ and theirs.get(name, ours[name]) != ours[name]]
     if differ:
         differences = ", ".join(f"{name} {theirs[name]} there and {ours[name]} here" for name in differ)
         raise InvalidInput(
             f"training.start_from: the model of {run.path} has another shape: {differences}. Use its config.yaml."
         )
-    if run.event_kinds != dataset.event_kinds:
-        raise InvalidInput(
-            f"training.start_from: {run.path} knows the event kinds {run.event_kinds}, the dataset has "
-            f"{dataset.event_kinds}. Train without training.start_from."
-        )
-    _copy(run, model, dataset)
 
 
-def _copy(run: TrainedRun, model: NextItemModel, dataset: PreparedDataset) -> None:
+def _copy_network(model: NextItemModel, run: TrainedRun, event_kinds: list[str]) -> None:
+    """Copies transformer, projection of the text and score weights of the memory; event kinds are matched by name."""
     old: NextItemModel = run.model
-    model.body.set_weights(old.body.get_weights())
+    kinds = {id(each.body.get_layer("event_embedding").kinds) for each in (model, old)}
+    for new_weight, weight in zip(model.body.weights, old.body.weights, strict=True):
+        if id(new_weight) in kinds:
+            new_weight.assign(_by_name(new_weight.numpy(), weight.numpy(), event_kinds, run.event_kinds))
+        else:
+            new_weight.assign(weight)
     model.log_temperature.assign(old.log_temperature)
-    if model.repeats is not None and old.repeats is not None:
-        model.repeats.scaled.assign(old.repeats.scaled)
     if model.memory is not None and old.memory is not None:
         for name in ("decay", "discount", "scaled_weight", "scaled_text_weight"):
             if hasattr(model.memory, name) and hasattr(old.memory, name):
@@ -61,6 +95,23 @@ def _copy(run: TrainedRun, model: NextItemModel, dataset: PreparedDataset) -> No
     for name in ("mean", "components", "projection"):
         if hasattr(model.items, name):
             getattr(model.items, name).assign(getattr(old.items, name))
+
+
+def _by_name(ours: np.ndarray, theirs: np.ndarray, our_kinds: list[str], their_kinds: list[str]) -> np.ndarray:
+    """`ours`, with the rows of the event kinds of both from `theirs`; the last row is that of unknown kinds."""
+    known = {kind: row for row, kind in enumerate(their_kinds)}
+    rows = ours.copy()
+    for row, kind in enumerate(our_kinds):
+        if kind in known:
+            rows[row] = theirs[known[kind]]
+    rows[-1] = theirs[-1]
+    return rows
+
+
+def _copy_repeats_and_ids(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
+    old: NextItemModel = run.model
+    if model.repeats is not None and old.repeats is not None:
+        model.repeats.scaled.assign(old.repeats.scaled)
     known = dict(zip(run.item_ids, range(len(run.item_ids)), strict=True))
     rows = np.array([known.get(item, -1) for item in dataset.items[schema.ITEM_ID]], np.int64)
     if model.items.use_id:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tfrec import schema
 from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.models.next_item.augmentation import Augmentation
+from tfrec.models.next_item.domains import tempered_counts
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,15 @@ class Windows:
         stop: int64 `[windows]`, position after its last event.
         shares: float `[event kinds]`, the probability that a target of each kind is learnt in an epoch. None learns
             every target.
+        domains: For each domain, its windows, int64, and how many of them an epoch draws; all batches are then of one
+            domain. None for a single domain, whose windows are all drawn once.
     """
 
     histories: Histories
     start: np.ndarray
     stop: np.ndarray
     shares: np.ndarray | None = None
+    domains: tuple[tuple[np.ndarray, int], ...] | None = None
 
     @classmethod
     def cut(cls, histories: Histories, length: int, shares: np.ndarray | None = None) -> Windows:
@@ -60,6 +64,18 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def by_domain(self, sizes: Sequence[int], temperature: float) -> Windows:
+        """The same windows, in batches of one domain each.
+
+        Args:
+            sizes: Number of items of each domain, in catalogue order.
+            temperature: float. How often each domain is drawn (`tempered_counts`).
+        """
+        domain = np.searchsorted(np.cumsum(sizes), self.histories.items[self.start], side="right")
+        rows = [np.flatnonzero(domain == number) for number in range(len(sizes))]
+        counts = tempered_counts([len(each) for each in rows], temperature)
+        return replace(self, domains=tuple(zip(rows, counts, strict=True)))
 
     def batch(
         self,
@@ -113,7 +129,7 @@ class Windows:
         """The windows of each batch of an epoch, int64 `[batch]` each. They depend only on the seed and the epoch.
 
         Windows are shuffled and sorted by length within groups of 16 batches, so that a batch needs little padding;
-        then the batches are shuffled.
+        then the batches are shuffled. A domain that is drawn more often than it has windows repeats them.
 
         Args:
             batch_size: int. Windows a batch.
@@ -121,14 +137,24 @@ class Windows:
             epoch: int. Number of the epoch.
         """
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(self))
-        lengths = self.stop - self.start
-        size = 16 * batch_size
-        groups = [order[i : i + size] for i in range(0, len(order), size)]
-        ordered = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups])
-        batches = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+        orders = [rng.permutation(len(self))] if self.domains is None else [_drawn(*one, rng) for one in self.domains]
+        batches = [batch for order in orders for batch in self._of_similar_lengths(order, batch_size)]
         yield from (batches[i] for i in rng.permutation(len(batches)))
+
+    def _of_similar_lengths(self, order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        """The windows in batches, sorted by length within groups of 16 batches."""
+        lengths, size = self.stop - self.start, 16 * batch_size
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        ordered = [group[np.argsort(lengths[group], kind="stable")] for group in groups]
+        return [group[i : i + batch_size] for group in ordered for i in range(0, len(group), batch_size)]
 
     def steps(self, batch_size: int) -> int:
         """Number of batches of an epoch."""
-        return -(-len(self) // batch_size)
+        counts = [len(self)] if self.domains is None else [count for _, count in self.domains]
+        return sum(-(-count // batch_size) for count in counts)
+
+
+def _drawn(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` of the rows in random order: as many whole passes as there are, and a part of another."""
+    passes = -(-count // len(rows)) if len(rows) else 0
+    return np.concatenate([rows[:0], *(rng.permutation(rows) for _ in range(passes))])[:count]

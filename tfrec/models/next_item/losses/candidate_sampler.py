@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.models.next_item.losses.contrastive import VIEWS, view_name
 from tfrec.models.next_item.losses.softmax_loss import softmax_loss
+
+if TYPE_CHECKING:
+    from tfrec.models.next_item.losses.domain_sampler import DomainSampler
 
 SOURCES = ("uniform", "popularity", "in-batch", "mixed")
 
@@ -119,7 +122,7 @@ def expected_candidates(counts: np.ndarray, labels: float, sample: int) -> float
 
 
 def step_candidates(
-    sampler: CandidateSampler,
+    sampler: CandidateSampler | DomainSampler,
     inputs: dict[str, tf.Tensor],
     labels: tf.Tensor,
     step: tf.Tensor | int,

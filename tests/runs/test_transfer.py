@@ -1,0 +1,145 @@
+"""One model of several shops, and what becomes of it in another: its run, its lists, its refusals."""
+
+import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
+
+import json  # isort: skip
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tests.unfitted_run import unfitted
+from tfrec.config import RunConfig
+from tfrec.data import prepare
+from tfrec.errors import InvalidInput
+from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.family import NextItemFamily
+from tfrec.models.next_item.warm_start import moves
+from tfrec.runs import Run, evaluate, recommend, train
+
+COLOURS = ["red", "green", "blue", "white", "black", "big", "small", "old"]
+
+
+def shop(folder, thing, users, kinds=("view",)):
+    """Users who walk round a ring of eight items called "red shoe", "green shoe"…: the order is that of `COLOURS`."""
+    rows = [(f"u{u}", f"i{(u + step) % 8}", kinds[step % len(kinds)], step) for u in range(users) for step in range(6)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(8)], "title": [f"{each} {thing}" for each in COLOURS]})
+    return prepare(events, items, folder, split="leave-one-out")
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shops")
+    return [shop(folder / "shoes", "shoe", 24), shop(folder / "hats", "hat", 12, ["purchase"])]
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another shop with the same item ids, and an event kind that the others do not have."""
+    return shop(tmp_path_factory.mktemp("other") / "lamps", "lamp", 16, ["like", "purchase"])
+
+
+@pytest.fixture(scope="module")
+def config(tiny_encoder):
+    small = ["model.dim=8", "model.heads=2", "model.neighbours=2", "model.text_neighbours=2", "tracking.projector=0"]
+    return RunConfig().with_values([*small, "training.epochs=2", f"encoder.name={tiny_encoder}"])
+
+
+@pytest.fixture(scope="module")
+def source(shops, config, tmp_path_factory):
+    """A run of both shops with random weights."""
+
+    def shake(model):
+        rng = np.random.default_rng(3)
+        model.body.set_weights([rng.normal(size=weight.shape) for weight in model.body.get_weights()])
+        model.repeats.assign([-5.0, -4.0, 1.0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NextItemFamily, "fit", unfitted(shake))
+        return train(shops, tmp_path_factory.mktemp("source") / "run", config)
+
+
+def test_a_run_of_several_shops_reads_items_by_text_alone_and_names_its_shops(source):
+    run = Run(source.path)
+    assert run.manifest["domains"] == {"shoes": 8, "hats": 8}
+    assert not run.config.model.use_id and not run.model.items.use_id
+    assert run.event_kinds == ["view", "purchase"]
+    assert run.items["domain"].to_list() == ["shoes"] * 8 + ["hats"] * 8 and run.item_ids[8] == "hats:i0"
+    near = run.model.memory.alike.numpy()
+    assert (near[:8] < 8).all() and (near[8:] >= 8).all()
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_a_model_learns_what_is_next_in_several_shops(shops, config, tmp_path):
+    run = train(shops, tmp_path / "run", config)
+    assert json.loads((run.path / "metrics_valid.json").read_text())["ndcg@10"] > 0.5
+
+
+@pytest.mark.slow
+def test_another_catalogue_is_read_by_its_text_with_its_own_neighbours(source, other):
+    lists = recommend(source, other, k=3)
+    assert set(lists["item_id"]) <= {f"i{i}" for i in range(8)} and lists["user_id"].n_unique() == 16
+    vectors = np.random.default_rng(0).normal(size=(8, 32)).astype(np.float32)
+    model, fresh = (build_next_item_model(other, vectors, source.config, earlier) for earlier in (source, None))
+    assert_array_equal(model.memory.near, fresh.memory.near)
+    assert_allclose(model.repeats.scaled, fresh.repeats.scaled)  # not those of the source
+    assert_array_equal(model.items.projection, source.model.items.projection)
+    for ours, theirs in zip(model.body.weights, source.model.body.weights, strict=True):
+        if "kinds" not in ours.name:
+            assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_event_kinds_are_matched_by_name(source, other):
+    vectors = np.random.default_rng(0).normal(size=(8, 32)).astype(np.float32)
+    kinds, theirs = (
+        model.body.get_layer("event_embedding").kinds.numpy()
+        for model in (build_next_item_model(other, vectors, source.config, source), source.model)
+    )
+    assert other.event_kinds == ["purchase", "like"]  # of which the source knows the first, as its second
+    assert_array_equal(kinds, [theirs[1], np.zeros(8), theirs[2]])
+
+
+def test_equal_ids_do_not_make_a_catalogue_the_same(source, shops, other, config):
+    assert moves(source, other) and not moves(source, source_catalogue(source))
+    assert moves(source, shops[0])  # as "shoes:i0" is not "i0"
+
+
+def source_catalogue(run):
+    class Catalogue:
+        items, num_items = run.items, run.items.height
+
+    return Catalogue
+
+
+@pytest.mark.slow
+def test_metrics_on_another_catalogue_need_a_file_of_their_own(source, other, tmp_path):
+    with pytest.raises(InvalidInput, match="another catalogue than .* Pass --out"):
+        evaluate(source, other)
+    metrics = evaluate(source, other, out=tmp_path / "metrics.json")
+    assert metrics["items"] == 8 and "text" in metrics["baselines"]
+    assert not (source.path / "metrics.json").exists() and not (source.path / "predictions.parquet").exists()
+
+
+def test_a_run_that_knows_items_by_their_ids_stays_where_it_is(small_run, other):
+    with pytest.raises(InvalidInput, match="another catalogue .*model.use_id=false.* can be used on any"):
+        recommend(small_run, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model.use_text=false", "ids mean nothing in another catalogue. Set model.use_text=true, or train on one"),
+        ("encoder.trainable=true", "encoder.trainable=True does not go with several datasets"),
+        ("training.jit_compile=true", "Set training.jit_compile=false"),
+        ("retrieval.segment=country", "the columns of users differ"),
+        ("model.kind=click-ranker", "click-ranker models are trained on one dataset"),
+    ],
+)
+def test_options_that_do_not_go_with_several_datasets_are_refused(shops, config, tmp_path, change, words):
+    with pytest.raises(InvalidInput, match=words):
+        train(shops, tmp_path / "run", config.with_values([change]))
+    assert not list(tmp_path.iterdir())
