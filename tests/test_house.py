@@ -48,6 +48,7 @@ REACHED_THROUGH = {
     "ClickRankerServing": "export",
     "TwoStageServing": "export",
     "NextItemScorer": "scorer",
+    "ImageEncoder": "load_image_encoder",
     "TextEncoder": "load_encoder",
     "NextItemServing": "export",
     "BehaviourTextServing": "export",

@@ -30,9 +30,11 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.data.prepare import prepare as prepare
     from tfrec.encoders import BertConfig as BertConfig
     from tfrec.encoders import GptConfig as GptConfig
+    from tfrec.encoders import ImageEncoder as ImageEncoder
     from tfrec.encoders import TextEncoder as TextEncoder
     from tfrec.encoders import import_encoder as import_encoder
     from tfrec.encoders import load_encoder as load_encoder
+    from tfrec.encoders import load_image_encoder as load_image_encoder
     from tfrec.encoders.transformers.config import BackboneConfig as BackboneConfig
     from tfrec.errors import InvalidInput as InvalidInput
     from tfrec.errors import TfrecError as TfrecError
@@ -82,6 +84,7 @@ _PUBLIC = {
     "load_dataset": "tfrec.data",
     "import_encoder": "tfrec.encoders",
     "load_encoder": "tfrec.encoders",
+    "load_image_encoder": "tfrec.encoders",
     "compress_encoder": "tfrec.workflows.compress_encoder",
     "compare_encoders": "tfrec.workflows.compare_encoders",
     "train": "tfrec.runs",
@@ -115,6 +118,7 @@ _PUBLIC = {
     "ExportConfig": "tfrec.config",
     "GptConfig": "tfrec.encoders",
     "Histories": "tfrec.data",
+    "ImageEncoder": "tfrec.encoders",
     "IndexReport": "tfrec.serving",
     "Interleaved": "tfrec.experiments",
     "Ledger": "tfrec.privacy",

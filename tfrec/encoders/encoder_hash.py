@@ -47,8 +47,27 @@ def weights_sha256(preprocessor: Path, encoder: Path, backbone: Mapping[str, Any
     vocabulary = encoder.parent / VOCABULARY
     digest.update(vocabulary.read_bytes() if vocabulary.is_file() else b"")
     for folder in (preprocessor, encoder):
-        for name, value in saved_variables(folder):
-            array = np.asarray(value)
-            digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
-            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+        _add_variables(digest, folder)
     return digest.hexdigest()
+
+
+def saved_model_weights_sha256(folder: Path, shape: str) -> str:
+    """SHA-256 of a shape and of the variables of one SavedModel, with the use and the limits of `weights_sha256`.
+
+    Args:
+        folder: Folder of the SavedModel.
+        shape: What else determines what its weights mean.
+
+    Raises:
+        InvalidInput: The weights cannot be read.
+    """
+    digest = hashlib.sha256(shape.encode())
+    _add_variables(digest, folder)
+    return digest.hexdigest()
+
+
+def _add_variables(digest: Any, folder: Path) -> None:
+    for name, value in saved_variables(folder):
+        array = np.asarray(value)
+        digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())

@@ -1,4 +1,4 @@
-"""EmbeddingStore: keeps the vectors of encoded texts on disk, so that only new texts are encoded."""
+"""EmbeddingStore: keeps the vectors of encoded texts and images on disk, so that only new ones are encoded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,19 +19,24 @@ from tfrec.encoders.embedding_store.shard_files import (
     sort_keys,
     write_shard,
 )
+from tfrec.encoders.images.image_encoder import ImageEncoder
 from tfrec.encoders.text_encoder import TextEncoder, as_utf8
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 from tfrec.progress import say
 
 Storage = Literal["float32", "float16", "int8"]
+Contents: TypeAlias = Sequence[str] | Sequence[bytes]
+"""Texts, or contents of image files."""
+Encoder: TypeAlias = TextEncoder | ImageEncoder
 
 _BLOCK = 32768  # texts per shard: an interrupted run loses at most this many
+_IMAGE_BLOCK = 1024  # images per shard: they take longer, and their files more memory
 _MANY = 16  # small shards above which they are merged
 
 
 class EmbeddingStore:
-    """An on-disk store of vectors by text and encoder.
+    """An on-disk store of vectors by encoder and by text or content of an image file.
 
     Below `folder` there is one folder per encoder (by hash), sequence length, precision and storage type. It contains
     shards, which are written atomically and memory-mapped, so that only the requested vectors are read. Several
@@ -63,14 +68,14 @@ class EmbeddingStore:
         self.storage = storage
 
     def encode(
-        self, texts: Sequence[str], encoder: TextEncoder, seq_length: int = 64, batch_size: int = 64
+        self, texts: Contents, encoder: Encoder, seq_length: int | None = 64, batch_size: int = 64
     ) -> np.ndarray:
         """The vectors of texts, looked up in the store or encoded and added to it.
 
         Args:
-            texts: Strings; repeated ones are encoded once.
+            texts: Strings, or contents of image files for an image encoder; repeated ones are encoded once.
             encoder: The encoder for new texts. Different encoders, precisions and lengths share no vectors.
-            seq_length: int. Maximum number of tokens per text; longer texts are truncated.
+            seq_length: int. Maximum number of tokens per text; longer texts are truncated. None for an image encoder.
             batch_size: int. Number of texts per batch.
 
         Returns:
@@ -88,16 +93,16 @@ class EmbeddingStore:
             vectors[positions], missing[positions] = shard.take(rows), False
         if missing.any():  # another process removed a shard while merging shards
             lost = [text for text, is_missing in zip(texts, missing) if is_missing]
-            vectors[missing] = encoder.encode(lost, batch_size=batch_size, seq_length=seq_length)
+            vectors[missing] = _encode(lost, encoder, seq_length, batch_size)
         return vectors
 
-    def add(self, texts: Sequence[str], encoder: TextEncoder, seq_length: int = 64, batch_size: int = 64) -> int:
+    def add(self, texts: Contents, encoder: Encoder, seq_length: int | None = 64, batch_size: int = 64) -> int:
         """Encodes and stores the texts that are not in the store yet, with at most 32,768 vectors in memory.
 
         Args:
-            texts: Strings; repeated ones are encoded once.
+            texts: Strings, or contents of image files for an image encoder; repeated ones are encoded once.
             encoder: The encoder for new texts. Different encoders, precisions and lengths share no vectors.
-            seq_length: int. Maximum number of tokens per text; longer texts are truncated.
+            seq_length: int. Maximum number of tokens per text; longer texts are truncated. None for an image encoder.
             batch_size: int. Number of texts per batch.
 
         Returns:
@@ -108,7 +113,7 @@ class EmbeddingStore:
         """
         return self._add(texts, _keys(texts), encoder, seq_length, batch_size)
 
-    def error(self, encoder: TextEncoder, seq_length: int = 64) -> dict[str, float]:
+    def error(self, encoder: Encoder, seq_length: int | None = 64) -> dict[str, float]:
         """The loss of precision of the storage type, over all vectors of an encoder.
 
         The error of a vector is the distance to its restored value, relative to its length.
@@ -128,12 +133,11 @@ class EmbeddingStore:
             "vectors": rows,
         }
 
-    def _shard_folder(self, encoder: TextEncoder, seq_length: int) -> Path:
-        return self.folder / f"{encoder.hash[:32]}-{seq_length}-{encoder.precision}-{self.storage}"
+    def _shard_folder(self, encoder: Encoder, seq_length: int | None) -> Path:
+        kind = "image" if seq_length is None else seq_length
+        return self.folder / f"{encoder.hash[:32]}-{kind}-{encoder.precision}-{self.storage}"
 
-    def _add(
-        self, texts: Sequence[str], keys: np.ndarray, encoder: TextEncoder, seq_length: int, batch_size: int
-    ) -> int:
+    def _add(self, texts: Contents, keys: np.ndarray, encoder: Encoder, seq_length: int | None, batch_size: int) -> int:
         known = np.zeros(len(keys), bool)
         for _, positions, _ in self._lookup(keys, encoder, seq_length):
             known[positions] = True
@@ -141,16 +145,17 @@ class EmbeddingStore:
         order, first = sort_keys(keys[unknown])
         new = unknown[np.sort(order[first])]
         folder = self._shard_folder(encoder, seq_length)
-        for start in range(0, len(new), _BLOCK):
-            rows = new[start : start + _BLOCK]
-            vectors = encoder.encode([texts[row] for row in rows], batch_size=batch_size, seq_length=seq_length)
+        block = _IMAGE_BLOCK if seq_length is None else _BLOCK
+        for start in range(0, len(new), block):
+            rows = new[start : start + block]
+            vectors = _encode([texts[row] for row in rows], encoder, seq_length, batch_size)
             self._write(folder, keys[rows], vectors)
         if len(new):
             self._merge_small_shards(folder, encoder.dim)
         return len(new)
 
     def _lookup(
-        self, keys: np.ndarray, encoder: TextEncoder, seq_length: int
+        self, keys: np.ndarray, encoder: Encoder, seq_length: int | None
     ) -> list[tuple[Shard, np.ndarray, np.ndarray]]:
         """The shards that contain any of the keys, each with the positions in `keys` and the rows of the shard."""
         matches = []
@@ -191,8 +196,15 @@ class EmbeddingStore:
             remove_shard(folder, shard.name)
 
 
-def _keys(texts: Sequence[str]) -> np.ndarray:
-    hashes = (hashlib.blake2b(as_utf8(text, at), digest_size=KEY.itemsize).digest() for at, text in enumerate(texts))
+def _encode(texts: list[Any], encoder: Any, seq_length: int | None, batch_size: int) -> np.ndarray:
+    length = {} if seq_length is None else {"seq_length": seq_length}
+    vectors: np.ndarray = encoder.encode(texts, batch_size=batch_size, **length)
+    return vectors
+
+
+def _keys(texts: Contents) -> np.ndarray:
+    contents = (text if isinstance(text, bytes) else as_utf8(text, at) for at, text in enumerate(texts))
+    hashes = (hashlib.blake2b(content, digest_size=KEY.itemsize).digest() for content in contents)
     return np.frombuffer(b"".join(hashes), KEY)
 
 

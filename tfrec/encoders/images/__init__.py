@@ -1,0 +1,1 @@
+"""Images to vectors: decoding, image encoders, and conversion of their weights."""
