@@ -42,8 +42,9 @@ def test_half_life_and_mask_are_the_best_on_validation(measured):
             for mask in (False, True)
         }
         assert len(by_setting) == (2 if name == "popularity" else 8)
-        chosen = found[name][1]
+        chosen = found[name].settings
         assert (chosen.get("half_life_days"), chosen["exclude_seen"]) == max(by_setting, key=by_setting.get)
+        assert found[name].valid_ndcg == pytest.approx(max(by_setting.values()))
 
 
 def test_where_popularity_changes_counts_that_fade_are_better(measured):

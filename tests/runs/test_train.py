@@ -113,6 +113,7 @@ def test_a_learnable_ring_is_learnt_and_measured(dataset, config, tmp_path):
     assert metrics["users"] == 40 and metrics["items"] == 12
     assert metrics["ndcg@10"] > 0.8 > metrics["baselines"]["popularity"]["ndcg@10"]
     assert set(metrics["baselines"]) == {"popularity", "text", "cooccurrence", "cooccurrence_text"}
+    assert metrics["standing"]["verdict"] != "behind"
     assert metrics["protocol"]["ranking"] == "full"
     for name in ("config.yaml", "items.parquet", "manifest.json", "history.csv", "metrics.json", "predictions.parquet"):
         assert (run.path / name).is_file(), name

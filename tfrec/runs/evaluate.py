@@ -13,6 +13,7 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
+from tfrec.evaluation.standing import MeasuredBaseline, standing
 from tfrec.files import check_output_file, write_json
 from tfrec.models.baselines.counting import (
     Cooccurrence,
@@ -151,9 +152,10 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
         "beyond": beyond_accuracy(result, dataset, run, queries),
         "slices": {
             **cold_slices(scorer, dataset, run, split),
-            **slice_report(result, dataset, run, queries, {name: lists for name, (lists, _) in untrained.items()}),
+            **slice_report(result, dataset, run, queries, {name: found.result for name, found in untrained.items()}),
         },
         "baselines": _headlines(untrained),
+        "standing": standing(result, untrained),
     }
 
 
@@ -195,8 +197,8 @@ def _trained_baselines(dataset: PreparedDataset) -> dict[str, list[Scorer]]:
 
 def measure_baselines(
     scorers: dict[str, list[Scorer]], queries: Queries, dataset: PreparedDataset, run: Run
-) -> dict[str, tuple[RankingResult, dict[str, Any]]]:
-    """The result of each baseline, and its settings: those with the best NDCG@10 on validation.
+) -> dict[str, MeasuredBaseline]:
+    """The result of each baseline under the settings that have the best NDCG@10 on validation.
 
     Args:
         scorers: The fitted scorers of each baseline by name, one for each setting.
@@ -205,29 +207,28 @@ def measure_baselines(
         run: The run that the baselines are compared with. If it masks no seen items, each baseline may.
     """
     valid, allowed = _queries(run, dataset, schema.VALID), items_to_recommend(run.config, dataset.items)
-    measured: dict[str, tuple[RankingResult, dict[str, Any]]] = {}
+    measured: dict[str, MeasuredBaseline] = {}
     for name, fitted in scorers.items():
         masks = (True,) if run.config.evaluation.exclude_seen else (False, True)
-        choices = [(scorer, mask) for scorer in fitted for mask in masks]
-        if len(choices) > 1 and len(valid.user_ids):
+        choices, best = [(scorer, mask) for scorer in fitted for mask in masks], None
+        chosen, mask = choices[0]
+        if len(valid.user_ids):
             results = [
                 result.metrics["ndcg@10"]
                 for scorer in fitted
                 for result in _measure(among(scorer, allowed), valid, dataset, run, masks, brief=True)
             ]
-            chosen, mask = choices[int(np.argmax(results))]
-        else:
-            chosen, mask = choices[0]
+            (chosen, mask), best = choices[int(np.argmax(results))], float(max(results))
         (result,) = _measure(among(chosen, allowed), queries, dataset, run, (mask,))
         half_life = getattr(chosen, "half_life", None)
         settings = {"exclude_seen": mask} | ({} if half_life is None else {"half_life_days": half_life})
-        measured[name] = result, settings
+        measured[name] = MeasuredBaseline(result, settings, best)
     return measured
 
 
-def _headlines(measured: dict[str, tuple[RankingResult, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+def _headlines(measured: dict[str, MeasuredBaseline]) -> dict[str, dict[str, Any]]:
     """The headline metrics and the settings of measured baselines."""
-    return {name: {**_headline(result), **settings} for name, (result, settings) in measured.items()}
+    return {name: {**_headline(found.result), **found.settings} for name, found in measured.items()}
 
 
 def _headline(result: RankingResult) -> dict[str, float]:

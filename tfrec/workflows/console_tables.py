@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from tfrec.evaluation.standing import standing_words
 from tfrec.workflows.explanation_sections import faithfulness_words
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
 
 
 def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> None:
-    """Prints a metrics table, and below it the number of users and items.
+    """Prints a metrics table, and below it the number of users and items, and how the model stands.
 
     Args:
         metrics: Content of a metrics.json.
@@ -52,6 +53,8 @@ def print_metrics(metrics: Mapping[str, Any], console: Console | None = None) ->
     counts = [f"{metrics[name]} {name}" for name in ("users", "items") if name in metrics]
     if counts:
         console.print(", ".join(counts), highlight=False)
+    if "standing" in metrics:
+        console.print(standing_words(metrics["standing"]), highlight=False)
 
 
 def print_faithfulness(found: Mapping[str, Any], console: Console | None = None) -> None:

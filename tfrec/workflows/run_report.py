@@ -13,6 +13,7 @@ from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
+from tfrec.evaluation.standing import standing_words
 from tfrec.files import check_output_file, write_text
 from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section, render_report
@@ -106,7 +107,8 @@ def _metrics(metrics: Mapping[str, Any]) -> Section:
     )
     counts = f"{metrics['users']:,} users, {metrics['items']:,} items."
     headers = ["metric", "this run", "low", "high", *baselines]
-    return Section("Metrics", [f"{counts} {protocol}."], headers, rows, [picture] if bounds else [])
+    words = [f"{counts} {protocol}.", *([standing_words(metrics["standing"])] if "standing" in metrics else [])]
+    return Section("Metrics", words, headers, rows, [picture] if bounds else [])
 
 
 def _behaviours(metrics: Mapping[str, Any]) -> list[Section]:
