@@ -54,6 +54,14 @@ def test_two_stages_from_prepare_to_check(tiny_encoder, tmp_path, monkeypatch):
     # the ranker changes the order of the twenty candidates, and not which they are
     assert first.select(keys).sort(keys).equals(second.select(keys).sort(keys))
     assert not first.select(keys).equals(second.select(keys))
+    asked = tmp_path / "asked.txt"
+    asked.write_text(first["user_id"][0])
+    reasons = tmp_path / "reasons.parquet"
+    tfrec_("explain", "--run", one, "--data", data, "--ranker", two, "--users", asked, "--k", "5", "--out", reasons)
+    found = pl.read_parquet(reasons)
+    listed = second.filter(user_id=first["user_id"][0]).head(5)
+    assert found["item_id"].equals(listed["item_id"])
+    assert {"ranker: purchase", "first stage"} < set(found["parts"].struct.fields)
     shop = tmp_path / "saved" / "shop"
     shop.parent.mkdir()
     tfrec_("export", "--run", one, "--ranker", two, "--out", shop)

@@ -32,7 +32,7 @@ class First:
 
 
 class Second:
-    behaviours = ["view", "purchase"]
+    behaviours, max_history = ["view", "purchase"], 4
 
     def probabilities(self, histories, rows, candidates):
         self.received = histories
@@ -59,6 +59,22 @@ def test_candidates_of_the_first_stage_are_in_the_order_of_the_second_then_the_r
         best = [chosen[i] for i in np.argsort(-value)]
         rest = [item for item in FIRST[row].argsort()[::-1] if item not in chosen]
         assert_array_equal(found[place], best + rest)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_parts_are_weighted_probabilities_and_what_the_first_stage_adds(weight):
+    rows = np.array([2, 0])
+    scorer = TwoStage(First(), Second(), [1.0, 3.0], candidates=5, first_stage=weight, exclude_seen=True)
+    scores, parts = scorer.scores(HISTORIES, rows), scorer.parts(HISTORIES, rows)
+    assert list(parts) == ["ranker: view", "ranker: purchase", "first stage"]
+    assert_allclose(np.sum(list(parts.values()), axis=0), scores, atol=1e-6)
+    best = lists(scores)[:, :5]
+    for place, row in enumerate(rows):
+        assert_allclose(parts["ranker: purchase"][place, best[place]], 3 * SECOND[row, best[place], 1], rtol=1e-6)
+        others = np.setdiff1d(np.arange(N), best[place])
+        assert not parts["ranker: view"][place, others].any()
+    ranked = parts["first stage"][np.arange(2)[:, None], best]
+    assert np.abs(ranked).max() < 1e-6 if not weight else np.ptp(ranked, axis=1).min() > 0.1
 
 
 def test_candidate_scores_are_weighted_sums_and_masked_items_are_excluded():

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
-from tfrec.cli.shared_options import Assignments, Data, Force, RunFolder
+from tfrec.cli.shared_options import Assignments, Data, Force, Ranker, RunFolder
 from tfrec.errors import InvalidInput
 
 
-def explain(
+def explain(  # noqa: PLR0913  a command's options are its parameters
     run: RunFolder,
     data: Data,
     out: Annotated[
@@ -40,6 +40,7 @@ def explain(
             help="Measure instead how true the explanations of so many users are, beside those of other methods.",
         ),
     ] = None,
+    ranker: Ranker = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
@@ -49,6 +50,8 @@ def explain(
     load_tensorflow(pool=True)
     import tfrec
 
+    if faithfulness is not None and ranker is not None:
+        raise InvalidInput("Faithfulness is measured for one model. Leave --ranker out.")
     trained = tfrec.load_run(run).with_values(assignments) if assignments else run
     if faithfulness is not None:
         from tfrec.explanation import measure_faithfulness
@@ -64,6 +67,7 @@ def explain(
         users=users,
         items=item,
         counterfactuals=counterfactuals,
+        ranker=ranker,
         out=out,
         force=force,
     )

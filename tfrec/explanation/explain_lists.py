@@ -20,12 +20,14 @@ from tfrec.progress import say, track
 from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.retrieval.top_items import places_of_ids
+from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.runs.run import Run, load_run
+from tfrec.runs.two_stage import two_stage_scorer
 
 _BATCH = 32
 
 
-def explain(
+def explain(  # noqa: PLR0913  as the command's options
     run: Run | str | Path,
     data: PreparedDataset | Histories | str | Path,
     k: int = 10,
@@ -35,6 +37,7 @@ def explain(
     events: int = 3,
     window: int = WINDOW,
     counterfactuals: int = 5,
+    ranker: Run | str | Path | None = None,
     out: str | Path | None = None,
     force: bool = False,
 ) -> pl.DataFrame:
@@ -55,13 +58,16 @@ def explain(
         window: int. Number of newest events that are deleted in turn.
         counterfactuals: int. Largest set of events that is searched for without which an item leaves the list; 0 for
             no search, which is most of the time.
+        ranker: A click-ranker run on the same catalogue, or its folder, which re-ranks the lists of `run`. Every
+            deletion is then scored by both, so this takes long: name the users. Needs prepared data.
         out: A .parquet or .jsonl file to write as well, completely or not at all. None for none.
         force: Whether an existing file `out` may be replaced.
 
     Returns:
         A Polars frame with one row per user and item, best first:
         user_id, item_id (String), rank (UInt32, null for an item that is not in the list), score (Float32);
-        parts: struct of Float32, what each part of the model adds; the sum is the score;
+        parts: struct of Float32, what each part of the model adds; the sum is the score. With a ranker: the
+        probability of each behaviour times its weight, and the first stage;
         events: list of {item_id, event, age (1 is the newest event), effect (Float32)}, effects above 0 raise the
         score; counterfactual: item ids of the events without which the item leaves the list, null if none was found;
         added_event: for an item that is not in the list, one of its nearest items, such that an event on it, as the
@@ -94,7 +100,10 @@ def explain(
     trained = load_run(run)
     histories, exclude_seen = histories_to_explain(trained, data)
     rows = rows_of_users(histories, user_ids)
-    explainer = Explainer(trained, events=int(events), window=int(window), removals=int(counterfactuals))
+    second = None if ranker is None else _two_stage(trained, load_run(ranker), data, exclude_seen)
+    explainer = Explainer(
+        trained, events=int(events), window=int(window), removals=int(counterfactuals), two_stage=second
+    )
     asked = None if items is None else places_of_items(trained, items)
     frames = []
     for start in track(range(0, len(rows), _BATCH), "Explaining"):
@@ -113,6 +122,12 @@ def explain(
         with disk_full_is_told(out):
             write_frame(frame, out, force)
     return frame
+
+
+def _two_stage(run: Run, ranker: Run, data: PreparedDataset | Histories | str | Path, exclude_seen: bool) -> TwoStage:
+    if isinstance(data, Histories):
+        raise InvalidInput("Lists of two stages are explained on prepared data; received Histories. Pass the dataset.")
+    return two_stage_scorer(run, ranker, load_dataset(data), exclude_seen=exclude_seen)
 
 
 def histories_to_explain(run: Run, data: PreparedDataset | Histories | str | Path) -> tuple[Histories, bool]:

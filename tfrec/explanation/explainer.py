@@ -14,14 +14,16 @@ from tfrec import schema
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.explanation.counterfactuals import Removals, added_event
-from tfrec.explanation.deletions import DeletionScorer
+from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions
 from tfrec.explanation.event_groups import event_groups
 from tfrec.explanation.leave_one_out import Effects, leave_one_out, telling_events
 from tfrec.explanation.sentences import LANGUAGES, Fact, sentence
 from tfrec.models.registry import family_of
 from tfrec.retrieval.items_to_recommend import items_to_recommend
+from tfrec.retrieval.scorer import Scorer
 from tfrec.retrieval.top_items import seen_items
 from tfrec.retrieval.top_k_numpy import top_k_numpy
+from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.run import Run
 
@@ -71,11 +73,24 @@ class Explainer:
         events: int. Events named for each item that raise it; the one that lowers it most comes last.
         window: int. Number of newest events that are deleted in turn.
         removals: int. Largest set of events that is searched for without which an item leaves the list; 0 for none.
+        two_stage: The scorer of the run's lists that a ranker re-ranks; None if there is none.
     """
 
-    def __init__(self, run: Run, *, events: int = 3, window: int = WINDOW, removals: int = 5) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        events: int = 3,
+        window: int = WINDOW,
+        removals: int = 5,
+        two_stage: TwoStage | None = None,
+    ) -> None:
         self.run, self.events, self.window, self.removals = run, events, window, removals
+        self.scorer: Scorer = run.scorer() if two_stage is None else two_stage
         self.deletions = deletions_of(run)
+        if two_stage is not None:
+            longest = max(self.deletions.max_events, two_stage.predictor.max_history)
+            self.deletions = RescoredDeletions(two_stage.parts, longest)
         names = [name for name in schema.TITLES if name in run.items.columns]
         titles = run.items[names[0]].cast(pl.String).to_list() if names else [None] * run.items.height
         ids = [str(item) for item in run.item_ids]
@@ -84,7 +99,7 @@ class Explainer:
 
     def lists(self, histories: Histories, rows: np.ndarray, k: int, exclude_seen: bool) -> Lists:
         """The run's lists of `k` items, as `recommend` makes them."""
-        scores = self.run.scorer().scores(histories, rows)
+        scores = self.scorer.scores(histories, rows)
         excluded = self._excluded(histories, rows, exclude_seen)
         items, _, _ = top_k_numpy(np.where(excluded, -np.inf, scores), min(k, scores.shape[1]))
         ranks = np.where(items >= 0, np.arange(1, items.shape[1] + 1), 0)
@@ -140,9 +155,7 @@ class Explainer:
         cosines = unit[items] @ unit.T
         cosines[np.arange(len(items)), items] = -np.inf
         nearest, _, _ = top_k_numpy(cosines, min(ADDED, len(self.ids)))
-        found = added_event(
-            self.run.scorer(), lists.histories, lists.rows[rows], items, nearest, k, lists.excluded[rows]
-        )
+        found = added_event(self.scorer, lists.histories, lists.rows[rows], items, nearest, k, lists.excluded[rows])
         return {(int(row), int(column)): int(item) for row, column, item in zip(rows, columns, found) if item >= 0}
 
     def _record(

@@ -20,9 +20,11 @@ class CandidatePredictor(Protocol):
 
     Attributes:
         behaviours: list of str. Names of the predicted behaviours.
+        max_history: int. Number of newest events that a prediction can depend on.
     """
 
     behaviours: list[str]
+    max_history: int
 
     def probabilities(self, histories: Histories, rows: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Predicts the probability of each behaviour.
@@ -84,13 +86,42 @@ class TwoStage:
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """Scores for the given rows of `histories`, float32 `[len(rows), num_items]`."""
+        return self._scores(*self._stages(histories, rows))
+
+    def parts(self, histories: Histories, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What each part adds to `scores`: float32 `[len(rows), num_items]` by its name.
+
+        "ranker: BEHAVIOUR" is a candidate's probability times the weight of the behaviour, and 0 for other items.
+        "first stage" is the rest: its standardised score for candidates, the place below them for others.
+        """
+        first, items, first_scores, probabilities = self._stages(histories, rows)
+        row, column = np.nonzero(items >= 0)
+        parts = {}
+        for at, behaviour in enumerate(self.predictor.behaviours):
+            part = np.zeros_like(first)
+            part[row, items[row, column]] = probabilities[row, column, at] * self.weights[at]
+            parts[f"ranker: {behaviour}"] = part
+        ranked = np.sum(list(parts.values()), axis=0)
+        return {**parts, "first stage": self._scores(first, items, first_scores, probabilities) - ranked}
+
+    def _stages(self, histories: Histories, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What both stages say.
+
+        Returns:
+            first: float32 `[n, num_items]`, scores of the first stage. items: int32 `[n, candidates]`, −1 is padding.
+            first_scores: float32 `[n, candidates]`. probabilities: float32 `[n, candidates, behaviours]`.
+        """
         first = np.array(self.first.scores(histories, rows), np.float32)
         seen = seen_items(histories, rows) if self.exclude_seen else None
         items, first_scores, _ = top_k_numpy(first, self.candidates, seen)
         histories = self._without_impressions(histories)
-        second_scores = self.predictor.probabilities(histories, rows, items.astype(np.int32)) @ self.weights
-        real = items >= 0
-        values = blend(second_scores, first_scores, real, self.first_stage)
+        return first, items, first_scores, self.predictor.probabilities(histories, rows, items.astype(np.int32))
+
+    def _scores(
+        self, first: np.ndarray, items: np.ndarray, first_scores: np.ndarray, probabilities: np.ndarray
+    ) -> np.ndarray:
+        real, first = items >= 0, first.copy()
+        values = blend(probabilities @ self.weights, first_scores, real, self.first_stage)
         row, column = np.nonzero(real)
         first[row, items[real]] = -np.inf
         highest = first.max(axis=1, initial=-np.inf)

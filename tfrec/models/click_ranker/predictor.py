@@ -25,6 +25,7 @@ class ClickRankerPredictor:
 
     def __init__(self, model: ClickRanker, batch_size: int = 512) -> None:
         self.model, self.behaviours, self.batch_size = model, model.behaviours, batch_size
+        self.max_history = model.max_history
         self._vectors = tf.Variable(model.items.vectors(), trainable=False)
         matrix = tf.TensorSpec([None, None], tf.int32)
         spec = {name: matrix for name in (schema.HISTORY_ITEMS, schema.HISTORY_EVENTS, schema.CANDIDATES)}
