@@ -1,5 +1,6 @@
 """`tfrec explain` on the command line."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 
@@ -17,12 +18,12 @@ def test_the_options_reach_the_library(tfrec, monkeypatch, tmp_path):
     monkeypatch.setattr("tfrec.explanation.explain_lists.explain", explain)
     monkeypatch.setattr(library, "load_run", lambda path: SimpleNamespace(with_values=lambda values: ("run", values)))
     out = tmp_path / "why.parquet"
-    arguments = ["--run", "r", "--data", "d", "--out", out, "--item", "i1", "--item", "i2", "--k", 3]
+    arguments = ["--run", "r", "--data", "d", "--out", out, "--item", "i1", "--item", "i2", "--k", 3, "--ranker", "second"]
     code, said, error = tfrec("explain", *arguments, "--set", "retrieval.exclude_seen=false")
     assert code == 0 and "Wrote 3 rows for 2 users" in said, error
     (given,) = calls
     assert given[0][0] == ("run", ["retrieval.exclude_seen=false"]) and given[0][2] == 3
-    expected = {"users": None, "items": ["i1", "i2"], "counterfactuals": 5}
+    expected = {"users": None, "items": ["i1", "i2"], "counterfactuals": 5, "ranker": Path("second")}
     assert given[1] == {**expected, "out": out, "force": False}
     assert tfrec("explain", "--run", "r", "--data", "d", "--out", out, "--k", 0)[0] == 2
 
@@ -30,6 +31,8 @@ def test_the_options_reach_the_library(tfrec, monkeypatch, tmp_path):
 def test_without_an_output_it_says_what_it_wants(tfrec):
     code, _, error = tfrec("explain", "--run", "r", "--data", "d")
     assert code == 2 and "Expected --out FILE, or --faithfulness USERS" in error
+    code, _, error = tfrec("explain", "--run", "r", "--data", "d", "--faithfulness", 9, "--ranker", "second")
+    assert code == 2 and "Leave --ranker out" in error
 
 
 def test_faithfulness_is_measured_and_printed(tfrec, monkeypatch, tmp_path):
