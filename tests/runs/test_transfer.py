@@ -15,8 +15,10 @@ from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.family import NextItemFamily
+from tfrec.models.next_item.fit_transferred import _better, refuse_other_encoder
 from tfrec.models.next_item.warm_start import moves
 from tfrec.runs import Run, evaluate, recommend, train
+from tfrec.training.fit_result import FitResult
 
 COLOURS = ["red", "green", "blue", "white", "black", "big", "small", "old"]
 
@@ -143,3 +145,67 @@ def test_options_that_do_not_go_with_several_datasets_are_refused(shops, config,
     with pytest.raises(InvalidInput, match=words):
         train(shops, tmp_path / "run", config.with_values([change]))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def started(source, other, config, tmp_path_factory):
+    """A run of the other shop, with ids, which started from the source."""
+    folder = tmp_path_factory.mktemp("started")
+    return train(other, folder / "run", config.with_values({"training.start_from": str(source.path)}))
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_a_training_in_another_catalogue_grows_ids_and_says_which_start_was_kept(source, started, other):
+    start = started.manifest["start"]
+    values = start["valid_ndcg@10"]
+    assert start["chosen"] in values == {name: pytest.approx(value) for name, value in values.items()}
+    assert set(values) == {"transferred", "fresh"} and start["from"] == str(source.path)
+    metrics = json.loads((started.path / "metrics_valid.json").read_text())
+    assert metrics["ndcg@10"] == pytest.approx(max(values.values()))
+    assert started.model.items.use_id and started.model.items.ids.shape == (8, 8)
+    assert len(pl.read_csv(started.path / "history.csv")) == 4  # two epochs each
+    assert evaluate(started, other)["ndcg@10"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_a_comparison_that_was_killed_and_resumed_ends_as_an_uninterrupted_one(
+    source, started, other, config, tmp_path, dies_at
+):
+    start = config.with_values({"training.start_from": str(source.path)})
+    with dies_at(3):  # in the second epoch of the fresh start
+        train(other, tmp_path / "run", start)
+    resumed = train(other, tmp_path / "run", resume=True)
+    assert resumed.manifest["start"] == started.manifest["start"]
+    for ours, theirs in zip(resumed.model.weights, started.model.weights, strict=True):
+        assert_array_equal(ours, theirs, err_msg=ours.name)
+
+
+@pytest.mark.parametrize(
+    ("values", "trained", "chosen"),
+    [((0.3, 0.2), True, "transferred"), ((0.2, 0.3), False, "fresh"), ((0.3, 0.3), True, "transferred")],
+)
+def test_the_better_start_is_kept_and_the_transferred_one_of_equal_ones(values, trained, chosen, capsys):
+    names = ("transferred", "fresh")
+    results = {
+        name: FitResult(name, metrics_valid={"ndcg@10": value}) for name, value in zip(names, values, strict=True)
+    }
+    kept = _better(results, dict.fromkeys(names, trained), "ndcg@10")
+    assert kept.model == chosen == kept.start["chosen"] and kept.start["trained"] is trained
+    assert (", as it was before training" in capsys.readouterr().err) is not trained
+
+
+def test_the_start_with_the_lower_loss_is_kept():
+    results = {name: FitResult(name, metrics_valid={"loss": value}) for name, value in (("a", 2.0), ("b", 1.0))}
+    assert _better(results, {"a": True, "b": True}, "loss").model == "b"
+
+
+def test_a_source_of_another_encoder_is_refused_with_the_one_to_pass(source, other, config):
+    class Encoder:
+        hash = weights_hash = recorded_hash = "f" * 64
+
+    with pytest.raises(InvalidInput, match=r"hash ffffffffffff\)\. Pass --encoder .*tiny"):
+        refuse_other_encoder(source, other, Encoder(), config)
+    refuse_other_encoder(source, source_catalogue(source), Encoder(), config)  # of its own catalogue it may be tuned
+    refuse_other_encoder(source, other, None, config)

@@ -98,7 +98,9 @@ class TrainingConfig(Section):
         256, ge=1, description="next-item: negatives sampled a step while the encoder is trained. Unused with in-batch."
     )
     start_from: str | None = Field(
-        None, description="next-item: run folder whose weights training starts from (a warm start)."
+        None,
+        description="next-item: run folder whose weights training starts from (a warm start). One of other catalogues "
+        "is compared with a fresh start.",
     )
     domain_temperature: float = Field(
         2.0,

@@ -76,6 +76,9 @@ class TrainedRun(Protocol):
     def encoder(self) -> TextEncoder:
         """The text encoder of the model."""
 
+    def trained_with(self, encoder: TextEncoder) -> bool:
+        """Whether the encoder is that of the training."""
+
 
 @dataclass(frozen=True)
 class FitContext:

@@ -143,16 +143,16 @@ class Run:
         options, fine_tuned = self.config.encoder, self.stored.folder(ENCODER_FOLDER)
         encoder = load_configured(options, fine_tuned)
         expected = self.manifest.get("encoder_hash")
-        if expected and not self._trained_with(encoder) and fine_tuned is None and options.name in PRESETS:
+        if expected and not self.trained_with(encoder) and fine_tuned is None and options.name in PRESETS:
             encoder = load_configured(options, tokens="tf-text")
-        if expected and not self._trained_with(encoder):
+        if expected and not self.trained_with(encoder):
             raise InvalidInput(
                 f"The encoder {options.name!r} is not the one this run was trained with (hash "
                 f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
             )
         return encoder
 
-    def _trained_with(self, encoder: TextEncoder) -> bool:
+    def trained_with(self, encoder: TextEncoder) -> bool:
         """Whether the encoder is that of the training, or was converted again from the same checkpoint."""
         expected, weights = self.manifest["encoder_hash"], self.manifest.get("encoder_weights_hash")
         if weights is None:  # written by a version whose hash was the one that the encoder's folder recorded

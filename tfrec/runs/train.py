@@ -143,6 +143,8 @@ def _train(
     _save(folder, dataset, config, family, result)
     manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
+    if result.start is not None:
+        manifest["start"] = {**result.start, "from": config.training.start_from}
     if result.ledger is not None:
         manifest[PRIVACY] = result.ledger.seal(manifest[FILES])
     write_json(folder / MANIFEST_FILE, manifest)

@@ -32,6 +32,7 @@ class Stage:
         validate_from: Number of epochs at the beginning of the stage without validation; the last is always validated.
         start: Returns the metrics of the model at the beginning of the stage, which an epoch must then improve on. None
             if any first epoch is an improvement.
+        budget: Share of the time budget after which the stage ends.
         name: Subfolder for the stage's checkpoints and TensorBoard logs; may be empty if there is only one stage.
         weights: File of the best weights in the checkpoint's folder. With a suffix it is in Keras format, which any
             model of the same architecture can load; without one in TensorFlow format, for models that are not complete
@@ -47,6 +48,7 @@ class Stage:
     patience: int
     validate_from: int = 0
     start: Callable[[], dict[str, float]] | None = None
+    budget: float = 1.0
     name: str = ""
     weights: str = "best.weights.h5"
 
@@ -100,7 +102,9 @@ class FitLoop:
         before, folder = len(self.rows), self.workdir / CHECKPOINT_FOLDER / stage.name
         path = folder / stage.weights
         best = BestWeights(stage.validate, stage.monitor, path, before + stage.validate_from, stage.patience)
-        checkpoint = EpochCheckpoint(folder, stage.model, best, TimeBudget(self.minutes, self._stopwatch))
+        checkpoint = EpochCheckpoint(
+            folder, stage.model, best, TimeBudget(self.minutes * stage.budget, self._stopwatch)
+        )
         done = checkpoint.restore() if self.resume else None
         if done is None:
             done, checkpoint.rows = before, self.rows

@@ -21,6 +21,7 @@ class FitResult:
         metrics_valid: Validation metrics of the best epoch.
         encoder: The text encoder that was trained with the model; None if none was.
         ledger: What a private training computed from events; None of any other.
+        start: Which start of the training was kept, of those that were compared; None if there was one only.
         items: The catalogue as the run may hold it; None for that of the data.
     """
 
@@ -29,4 +30,5 @@ class FitResult:
     metrics_valid: dict[str, Any] = field(default_factory=dict)
     encoder: Any = None
     ledger: Ledger | None = None
+    start: dict[str, Any] | None = None
     items: pl.DataFrame | None = None

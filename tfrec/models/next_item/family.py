@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from tfrec.models.next_item.domain_free_settings import domain_free_settings
 from tfrec.models.next_item.fit import fit_next_item
 from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 from tfrec.models.next_item.fit_private import fit_private
+from tfrec.models.next_item.fit_transferred import fit_transferred, refuse_other_encoder
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.private_settings import private_settings
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.validation import choose_score_weights
+from tfrec.models.next_item.warm_start import moves
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
 from tfrec.models.shared.unread_impressions import without_unread
 from tfrec.training.fit_result import FitResult
@@ -104,19 +107,15 @@ class NextItemFamily(ModelFamily):
                 resume=context.resume,
                 after_epoch=context.after_epoch,
             )
-        shortened = None
+        options: dict[str, Any] = {"resume": context.resume, "after_epoch": context.after_epoch}
         if context.encoder is not None:
-            shortened = shortened_features(dataset, context.encoder, config, features)
-        return fit_next_item(
-            dataset,
-            features,
-            config,
-            workdir=workdir,
-            resume=context.resume,
-            after_epoch=context.after_epoch,
-            shortened=shortened,
-            earlier=context.earlier,
-        )
+            options["shortened"] = shortened_features(dataset, context.encoder, config, features)
+        fit: Callable[..., FitResult] = fit_next_item
+        if context.earlier is not None:
+            refuse_other_encoder(context.earlier, dataset, context.encoder, config)
+            options["earlier"] = context.earlier
+            fit = fit_transferred if moves(context.earlier, dataset) else fit_next_item
+        return fit(dataset, features, config, workdir=workdir, **options)
 
     def build_model(self, run: TrainedRun) -> NextItemModel:
         """The model that the manifest describes, without its weights."""

@@ -78,12 +78,16 @@ def fit_frozen(
     *,
     shortened: np.ndarray | None = None,
     earlier: TrainedRun | None = None,
+    stage: str = "",
+    budget: float = 1.0,
 ) -> FitResult:
     """Trains as `fit_next_item` does, but keeps the learned score weights; `fit_end_to_end` continues from the result.
 
     Args:
         dataset, text_vectors, config, shortened, earlier: As for `fit_next_item`.
         loop: Runs the epochs.
+        stage: Name of one of several stages that are compared; the model before its training is then compared too.
+        budget: Share of the time budget after which the stage ends.
     """
     options = config.training
     warn_of_unlearnt(dataset)
@@ -106,13 +110,17 @@ def fit_frozen(
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
         trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice
     augmentation = build_augmentation(config, model, dataset.training())
+    validate = validation(model, dataset, config)
     best = loop.run(
         Stage(
+            name=stage,
+            start=validate if stage else None,
+            budget=budget,
             model=trainer,
             batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
             steps=steps,
             epochs=options.epochs,
-            validate=validation(model, dataset, config),
+            validate=validate,
             monitor="loss" if options.monitor == "loss" else "ndcg@10",
             patience=options.patience,
             validate_from=int(options.validate_from * options.epochs),

@@ -1,0 +1,96 @@
+"""Trains from a run of other catalogues and anew, and keeps whichever is better on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec import schema
+from tfrec.config import RunConfig
+from tfrec.data.dataset import PreparedDataset
+from tfrec.encoders import TextEncoder
+from tfrec.errors import InvalidInput
+from tfrec.models.family import TrainedRun
+from tfrec.models.next_item.fit import fit_frozen
+from tfrec.models.next_item.validation import choose_score_weights
+from tfrec.models.next_item.warm_start import moves
+from tfrec.progress import say
+from tfrec.training.fit_loop import FitLoop
+from tfrec.training.fit_result import FitResult
+from tfrec.training.run_layout import ENCODER_FOLDER
+
+TRANSFERRED, FRESH = "transferred", "fresh"
+
+
+def fit_transferred(
+    dataset: PreparedDataset,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    *,
+    workdir: Path,
+    earlier: TrainedRun,
+    resume: bool = False,
+    after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
+    shortened: np.ndarray | None = None,
+) -> FitResult:
+    """Trains from the earlier run and then anew, each with half of the time budget, and keeps the better model.
+
+    Both are also measured before their training: the first is then what the run knew elsewhere, the second text
+    neighbours and counts alone. So on validation the result is never worse than any of the four. What was learnt
+    elsewhere often helps where data are scarce and adds nothing where there are plenty.
+
+    Args:
+        dataset, text_vectors, config, workdir, resume, after_epoch, shortened: As for `fit_next_item`.
+        earlier: The run of `training.start_from`, which comes into another catalogue.
+
+    Returns:
+        The better model; `start` says which it is, and how good the others are.
+    """
+    starts: dict[str, TrainedRun | None] = {TRANSFERRED: earlier, FRESH: None}
+    if not len(dataset.queries(schema.VALID)):
+        say("There are no validation queries, so training starts from the run without a comparison")
+        del starts[FRESH]
+    monitor = "loss" if config.training.monitor == "loss" else "ndcg@10"
+    loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
+    results, trained = {}, {}
+    for number, (name, run) in enumerate(starts.items(), 1):
+        before = len(loop.rows)
+        options: dict[str, Any] = {"stage": name, "budget": number / len(starts)}
+        result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=run, **options)
+        epochs = [row.get(f"valid_{monitor}") for row in loop.rows[before:]]
+        trained[name] = not result.metrics_valid or result.metrics_valid[monitor] in epochs
+        if config.training.balance and result.metrics_valid:
+            result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
+        results[name] = result
+    return _better(results, trained, "ndcg@10" if config.training.balance else monitor)
+
+
+def _better(results: dict[str, FitResult], trained: dict[str, bool], monitor: str) -> FitResult:
+    """The result with the best metric, the first of equal ones, with all of the history and what was compared."""
+    values = {name: result.metrics_valid.get(monitor, 0.0) for name, result in results.items()}
+    sign = -1.0 if monitor == "loss" else 1.0
+    chosen = max(values, key=lambda name: sign * values[name])
+    result = results[chosen]
+    result.history = list(results.values())[-1].history
+    result.start = {"chosen": chosen, "trained": trained[chosen], f"valid_{monitor}": values}
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    say(f"Kept: {chosen}{'' if trained[chosen] else ', as it was before training'} ({monitor} on validation: {shown})")
+    return result
+
+
+def refuse_other_encoder(
+    run: TrainedRun, dataset: PreparedDataset, encoder: TextEncoder | None, config: RunConfig
+) -> None:
+    """Raises `InvalidInput` if the run comes into another catalogue whose texts another encoder reads."""
+    if encoder is None or not moves(run, dataset) or run.trained_with(encoder):
+        return
+    tuned = run.path / ENCODER_FOLDER
+    theirs = tuned if tuned.is_dir() else run.manifest["encoder"]
+    raise InvalidInput(
+        f"training.start_from: {run.path} reads texts with the encoder {theirs} (hash "
+        f"{str(run.manifest['encoder_hash'])[:12]}), this training with {config.encoder.name} (hash "
+        f"{encoder.hash[:12]}). Pass --encoder {theirs}, or train without training.start_from."
+    )
