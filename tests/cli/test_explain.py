@@ -18,8 +18,8 @@ def test_the_options_reach_the_library(tfrec, monkeypatch, tmp_path):
     monkeypatch.setattr("tfrec.explanation.explain_lists.explain", explain)
     monkeypatch.setattr(library, "load_run", lambda path: SimpleNamespace(with_values=lambda values: ("run", values)))
     out = tmp_path / "why.parquet"
-    arguments = ["--run", "r", "--data", "d", "--out", out, "--item", "i1", "--item", "i2", "--k", 3, "--ranker", "second"]
-    code, said, error = tfrec("explain", *arguments, "--set", "retrieval.exclude_seen=false")
+    arguments = ["--run", "r", "--data", "d", "--out", out, "--item", "i1", "--item", "i2", "--k", 3]
+    code, said, error = tfrec("explain", *arguments, "--ranker", "second", "--set", "retrieval.exclude_seen=false")
     assert code == 0 and "Wrote 3 rows for 2 users" in said, error
     (given,) = calls
     assert given[0][0] == ("run", ["retrieval.exclude_seen=false"]) and given[0][2] == 3
