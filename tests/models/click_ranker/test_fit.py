@@ -70,6 +70,7 @@ def test_it_learns_who_buys_what_and_says_how_sure_it_is(dataset, config, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_and_resumed_ranker_equals_an_uninterrupted_one(dataset, config, tmp_path, dies_at):
     whole = train(dataset, tmp_path / "whole", config)
 
