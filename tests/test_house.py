@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
+    "cluster",
     "data",
     "encoders",
     "privacy",
@@ -29,6 +30,7 @@ ROOMS = (
 REACHED_THROUGH = {
     "TopKResult": "TopK",
     "RankingResult": "evaluate_ranking",
+    "Workers": "workers_of",
     "BeyondResult": "evaluate_beyond",
     "CheckReport": "check",
     "DeviceCheckReport": "check",
@@ -169,7 +171,7 @@ def test_dev_includes_every_other_extra():
     included = re.search(r"tfrec-bert\[(.*)\]", extras.pop("dev"))
     assert included is not None
     assert sorted(included[1].split(",")) == sorted(extras)
-    known = "serve experiments notebooks docs baselines tune mlflow formats databases privacy"
+    known = "serve experiments notebooks docs baselines tune mlflow formats databases privacy cluster"
     assert set(extras) == set(known.split())
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tfrec.config.assignments import Values, with_assignments
 from tfrec.config.base import Section
+from tfrec.config.cluster import ClusterConfig
 from tfrec.config.data import DataConfig
 from tfrec.config.encoder import AdaptationConfig, EncoderConfig, PretrainingConfig
 from tfrec.config.evaluation import EvaluationConfig
@@ -30,6 +31,7 @@ from tfrec.files import write_text
 __all__ = [
     "AdaptationConfig",
     "AugmentationConfig",
+    "ClusterConfig",
     "DataConfig",
     "EncoderConfig",
     "EvaluationConfig",
@@ -73,6 +75,7 @@ class RunConfig(Section):
     retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
     export: ExportConfig = Field(default_factory=ExportConfig)
     retrain: RetrainConfig = Field(default_factory=RetrainConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

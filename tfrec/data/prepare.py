@@ -17,7 +17,8 @@ from tfrec.data.dataset import DATASET_OUTPUT, FORMAT, PreparedDataset
 from tfrec.data.impressions import taken
 from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.catalogue import read_catalogue
-from tfrec.data.ingest.event_log import Log, build_log
+from tfrec.data.ingest.event_log import Log
+from tfrec.data.ingest.event_source import EventSource, event_source
 from tfrec.data.ingest.findings import notices_of, text_notices, tie_notices
 from tfrec.data.ingest.item_text import render_texts
 from tfrec.data.ingest.pseudonyms import pseudonyms
@@ -68,8 +69,8 @@ def prepare(
         users: Optional table of users: user_id and any other columns.
         split: "leave-one-out", "global-time" or "given" (the events' column split says train, valid or test).
             Defaults to global-time if the log has a clock, else to leave-one-out.
-        config: A RunConfig, a mapping of options or a YAML file; only the section `data` is used. None for the
-            defaults.
+        config: A RunConfig, a mapping of options or a YAML file; the sections `data` and
+            `cluster` are used. None for the defaults.
         reader: Name of a well-known log (`tfrec prepare --as list`): `events` is then its files, or the folder or zip
             archive that it came as.
         force: Whether to replace an existing folder.
@@ -96,7 +97,20 @@ def prepare(
     if reader is not None:
         known = read_as(reader_named(reader), events, items, config)
         events, items, config, split = known.events, known.items, known.config, split or known.split
-    given = {"events": read_input(events, "events", config.data.events, config.data.columns)}
+    with event_source(events, config, Path(out)) as log:
+        return _prepare(log, items, users, Path(out), split, config, force)
+
+
+def _prepare(
+    source: EventSource,
+    items: Source | None,
+    users: Source | None,
+    out: Path,
+    split: str | None,
+    config: RunConfig,
+    force: bool,
+) -> PreparedDataset:
+    given = {"events": source.input}
     if items is not None:
         given["items"] = read_input(items, "items", config.data.items, config.data.columns)
     if users is not None:
@@ -104,7 +118,7 @@ def prepare(
     notices = _said(notice for each in given.values() for notice in each.notices)
     catalogue, item_problems, about = read_catalogue(given.get("items"), given["events"].frame, config.data)
     notices += _said(about)
-    log = build_log(given["events"].frame, catalogue, config.data, given_split=split == schema.GIVEN)
+    log = source.build(catalogue, split == schema.GIVEN)
     notices += _said([*log.notices, *notices_of(log, catalogue, item_problems)])
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
     parts, held = _split(log, split, config), None

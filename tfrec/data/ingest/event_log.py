@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ from tfrec.data.ingest.index_ids import Vocabulary, index_ids, sort_stable
 from tfrec.data.ingest.pseudonyms import under_pseudonyms
 from tfrec.data.ingest.targets import is_target, with_dislikes
 from tfrec.data.ingest.ties import order_ties
-from tfrec.data.ingest.validate import EXAMPLES, EventFacts, examples, invalid_rows, typed_events
+from tfrec.data.ingest.time_rules import newest, report_age, report_outside, until, within_bounds
+from tfrec.data.ingest.validate import EXAMPLES, EventFacts, invalid_rows, typed_events
 from tfrec.data.reading.frames import require
 from tfrec.data.reading.notices import Notice
-from tfrec.data.reading.timestamps import shown_time, time_bounds, too_many_wrong
 from tfrec.errors import InvalidInput
 
 
@@ -75,43 +74,90 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
     """
     if given_split:
         require(raw, "events", [schema.SPLIT])
-    typed, facts = typed_events(raw, config)
+    columns, facts = typed_events(raw, config)
+    typed = raw.select(columns)
     if not given_split:
         typed = typed.drop(schema.SPLIT, strict=False)
     indexed, names = index_ids(typed, catalogue[schema.ITEM_ID], config)
     rows = indexed.height
-    if not rows:
-        raise InvalidInput("events are empty. At least one row is needed.")
+    refuse_empty(rows)
     problems = invalid_rows(raw, typed, indexed)
     if facts.clock:
-        indexed = _within_bounds(indexed, raw, config, facts, problems)
-    indexed = _newest(_until(indexed, config.until, facts.clock), config.max_age, facts)
+        indexed, outside = within_bounds(indexed, raw, config)
+        report_outside(outside, config, facts, problems)
+    indexed = until(indexed, config.until, facts.clock)
+    before = indexed.height
+    indexed = newest(indexed, config.max_age, facts.clock)
+    report_age(before - indexed.height, config.max_age, facts)
     indexed, names = under_pseudonyms(indexed, names, problems, config.pseudonym_key)
     indexed = indexed.drop_nulls([schema.USER, schema.ITEM_ID, schema.TIMESTAMP])
-    if indexed.is_empty():
+    refuse_unusable(indexed.height, rows, problems, names)
+    indexed, kinds, said = with_dislikes(indexed, names.kinds, config, facts.default_event_used)
+    facts.notices += said + about_ids(names, config)
+    indexed, names = drop_absent_kinds(indexed, replace(names, kinds=kinds))
+    ordered = in_order(indexed, names, config, given_split)
+    cleaned, dropped = clean_users(ordered, config, facts.clock)
+    del indexed, ordered
+    return finish_log(cleaned, names, catalogue.height, config, facts, rows=rows, problems=problems, dropped=dropped)
+
+
+def refuse_empty(rows: int) -> None:
+    """Raises `InvalidInput` where there is no row at all."""
+    if not rows:
+        raise InvalidInput("events are empty. At least one row is needed.")
+
+
+def refuse_unusable(usable: int, rows: int, problems: dict[str, Any], names: Vocabulary) -> None:
+    """Raises `InvalidInput` where no row is left that has a user, an item and a time."""
+    if not usable:
         hint = f" {', '.join(names.null_words)}: data.null_words has it for none." if names.null_words else ""
         raise InvalidInput(
             f"None of {rows} events is usable: {_summary(problems)}.{hint} Check the columns of the events."
         )
-    indexed, kinds, said = with_dislikes(indexed, names.kinds, config, facts.default_event_used)
-    notices = facts.notices + said + _about_ids(names, config)
-    indexed, names = _drop_absent_kinds(indexed, replace(names, kinds=kinds))
+
+
+def in_order(log: pl.DataFrame, names: Vocabulary, config: DataConfig, given_split: bool) -> pl.DataFrame:
+    """The rows by user and time; equal times as `data.ties` says. Users stay apart, so parts of them can be sorted."""
     order = [schema.USER, schema.TIMESTAMP, schema.SPLIT] if given_split else [schema.USER, schema.TIMESTAMP]
-    ordered = sort_stable(indexed, order)
-    if config.ties == "drawn":
-        ordered = order_ties(ordered, names, order)
-    cleaned, dropped, repeated, notes = _clean(ordered, names.kinds, config, facts.clock)
-    del indexed
-    if repeated:
+    ordered = sort_stable(log, order)
+    return order_ties(ordered, names, order) if config.ties == "drawn" else ordered
+
+
+def finish_log(
+    cleaned: pl.DataFrame,
+    names: Vocabulary,
+    catalogue_size: int,
+    config: DataConfig,
+    facts: EventFacts,
+    *,
+    rows: int,
+    problems: dict[str, Any],
+    dropped: dict[str, Any],
+) -> Log:
+    """The rules that look at all users at once, and what is left as a log.
+
+    Args:
+        cleaned: Of `clean_users`, all users in their order.
+        names: The ids behind its integers.
+        catalogue_size: Number of items of the catalogue.
+        config: The `data` section of the configuration.
+        facts: Of `typed_events`, with all notices.
+        rows: Number of rows in the source.
+        problems: Invalid rows by reason.
+        dropped: Of `clean_users`.
+    """
+    cleaned, by_core = clean_core(cleaned, names.kinds, config)
+    dropped = dropped | by_core
+    if repeated := dropped.pop("exact_duplicate", None):
         problems["exact_duplicate"] = repeated
     for rule in (problems, dropped):
-        _name_examples(rule, names)
+        name_examples(rule, names)
     if cleaned.is_empty():
         raise InvalidInput(
             f"Cleaning left none of {rows} events: {_summary(problems | dropped)}. Relax the cleaning rules."
         )
-    histories, unknown = _histories(cleaned, names, len(catalogue), config, facts)
-    part = cleaned[schema.SPLIT].to_numpy() if given_split else None
+    histories, unknown = _histories(cleaned, names, catalogue_size, config, facts)
+    part = cleaned[schema.SPLIT].to_numpy() if schema.SPLIT in cleaned.columns else None
     return Log(
         histories,
         names.kinds,
@@ -123,65 +169,13 @@ def build_log(raw: pl.LazyFrame, catalogue: pl.DataFrame, config: DataConfig, gi
         facts.unused_columns,
         problems,
         dropped,
-        notes,
-        notices,
+        _clock_notes(config, facts.clock),
+        facts.notices,
     )
 
 
-def _within_bounds(
-    log: pl.DataFrame, raw: pl.LazyFrame, config: DataConfig, facts: EventFacts, problems: dict[str, Any]
-) -> pl.DataFrame:
-    """The log with impossible times as null, and counted in `problems`.
-
-    Raises:
-        InvalidInput: Too many lie outside the bounds: the column is not what it was read as.
-    """
-    first, last, latest = time_bounds(config.earliest, config.latest)
-    time_of = pl.col(schema.TIMESTAMP)
-    wrong = log.select(((time_of < first) | (time_of >= last)).fill_null(False)).to_series()
-    count = int(wrong.sum())
-    if not count:
-        return log
-    if config.timestamp_unit != "auto":  # someone has said what they are
-        facts.notices.append(Notice(f"events: {count:,} times lie outside {config.earliest} to {latest}.", True))
-        return log
-    if too_many_wrong(count, log.height):
-        worst = log.filter(wrong)[schema.TIMESTAMP][0]
-        worst_raw = examples(raw, wrong)[0][schema.TIMESTAMP]
-        raise InvalidInput(
-            f"events: {count:,} of {log.height:,} times lie outside {config.earliest} to {latest}, "
-            f"e.g. {worst_raw!r}, read as {facts.timestamp_unit}: {shown_time(worst)}. "
-            "Say what they are (data.timestamp_unit, data.events.time_format), or widen data.earliest and data.latest."
-        )
-    problems["implausible_timestamp"] = {"count": count, "examples": examples(raw, wrong)}
-    return log.with_columns(pl.when(~wrong).then(time_of))
-
-
-def _until(log: pl.DataFrame, end: datetime | None, clock: bool) -> pl.DataFrame:
-    """The log without events from `end` on; None keeps all."""
-    if end is None:
-        return log
-    if not clock:
-        raise InvalidInput("data.until needs a clock, but the timestamps are order numbers. Leave it out.")
-    end = end.replace(tzinfo=UTC) if end.tzinfo is None else end
-    microseconds = (end - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    return log.filter((pl.col(schema.TIMESTAMP) < microseconds) | pl.col(schema.TIMESTAMP).is_null())
-
-
-def _newest(log: pl.DataFrame, days: float | None, facts: EventFacts) -> pl.DataFrame:
-    """The log without events that are more than so many days older than the newest one, counted; None keeps all."""
-    if days is None:
-        return log
-    if not facts.clock:
-        raise InvalidInput("data.max_age needs a clock, but the timestamps are order numbers. Leave it out.")
-    age = pl.col(schema.TIMESTAMP).max() - pl.col(schema.TIMESTAMP)
-    kept = log.filter((age <= days * 86_400e6) | pl.col(schema.TIMESTAMP).is_null())
-    if gone := log.height - kept.height:
-        facts.notices.append(Notice(f"events: {gone:,} are older than {days:g} days (data.max_age), and left out."))
-    return kept
-
-
-def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:
+def about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:
+    """What the console should say of how ids and kinds were read."""
     notices = [
         Notice(f"events: {count:,} events of {word} are dropped: data.null_words has it for none.", True)
         for word, count in names.null_words.items()
@@ -198,9 +192,12 @@ def _about_ids(names: Vocabulary, config: DataConfig) -> list[Notice]:
     return notices
 
 
-def _drop_absent_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFrame, Vocabulary]:
-    """Removes the kinds that occurred only in unusable rows."""
-    counts = np.bincount(log[schema.EVENT].to_numpy(), minlength=len(names.kinds))
+def drop_absent_kinds(
+    log: pl.DataFrame, names: Vocabulary, counts: NDArray[np.int64] | None = None
+) -> tuple[pl.DataFrame, Vocabulary]:
+    """Removes the kinds that occurred only in unusable rows; `counts` says how often each did, if not in these."""
+    if counts is None:
+        counts = np.bincount(log[schema.EVENT].to_numpy(), minlength=len(names.kinds))
     if counts.all():
         return log, names
     codes = (np.cumsum(counts > 0) - 1).astype(np.int16)
@@ -208,38 +205,46 @@ def _drop_absent_kinds(log: pl.DataFrame, names: Vocabulary) -> tuple[pl.DataFra
     return log, replace(names, kinds=[kind for kind, count in zip(names.kinds, counts) if count])
 
 
-def _clean(
-    log: pl.DataFrame, kinds: list[str], config: DataConfig, clock: bool
-) -> tuple[pl.DataFrame, dict[str, Any], dict[str, Any] | None, list[str]]:
+def clean_users(log: pl.DataFrame, config: DataConfig, clock: bool) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The log without what the rules that look at one user drop, and what that was, by rule: count and examples."""
     dropped: dict[str, Any] = {}
-    notes: list[str] = []
-
-    def drop(log: pl.DataFrame, bad: NDArray[np.bool_], name: str) -> pl.DataFrame:
-        if bad.any():
-            examples = log.filter(pl.Series(bad)).head(EXAMPLES)
-            dropped[name] = {"count": int(bad.sum()), "examples": list(examples.iter_rows(named=True))}
-            log = log.filter(pl.Series(~bad))
-        return log
-
     if config.exact_duplicates == "drop":
-        log = drop(log, clean.exact_duplicates(log), "exact_duplicate")
-    repeated = dropped.pop("exact_duplicate", None)
+        log = _without(log, clean.exact_duplicates(log), "exact_duplicate", dropped)
+    if clock and config.near_duplicate_seconds is not None:
+        log = _without(log, clean.near_duplicates(log, config.near_duplicate_seconds), "near_duplicate", dropped)
+    if clock and config.max_events_per_minute is not None:
+        log = _without(log, clean.inhuman_rate(log, config.max_events_per_minute), "inhuman_rate", dropped)
+    return log, dropped
+
+
+def clean_core(log: pl.DataFrame, kinds: list[str], config: DataConfig) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The log without what is outside the k-core, with centred ratings where they are wanted, and what was dropped."""
+    dropped: dict[str, Any] = {}
+    if config.min_user_events > 1 or config.min_item_events > 1:
+        outside = clean.outside_core(log, config.min_user_events, config.min_item_events)
+        log = _without(log, outside, "outside_core", dropped)
+    if config.normalise_ratings and schema.RATING in kinds:
+        log = clean.centre_ratings(log, kinds.index(schema.RATING))
+    return log, dropped
+
+
+def _without(log: pl.DataFrame, bad: NDArray[np.bool_], name: str, dropped: dict[str, Any]) -> pl.DataFrame:
+    if not bad.any():
+        return log
+    shown = log.filter(pl.Series(bad)).head(EXAMPLES)
+    dropped[name] = {"count": int(bad.sum()), "examples": list(shown.iter_rows(named=True))}
+    return log.filter(pl.Series(~bad))
+
+
+def _clock_notes(config: DataConfig, clock: bool) -> list[str]:
     clock_rules = {
         "near_duplicate_seconds": config.near_duplicate_seconds,
         "max_events_per_minute": config.max_events_per_minute,
     }
-    if not clock and any(value is not None for value in clock_rules.values()):
-        names = [f"data.{name}" for name, value in clock_rules.items() if value is not None]
-        notes.append(f"{' and '.join(names)} is off: the timestamps are order numbers, not a clock.")
-    if clock and config.near_duplicate_seconds is not None:
-        log = drop(log, clean.near_duplicates(log, config.near_duplicate_seconds), "near_duplicate")
-    if clock and config.max_events_per_minute is not None:
-        log = drop(log, clean.inhuman_rate(log, config.max_events_per_minute), "inhuman_rate")
-    if config.min_user_events > 1 or config.min_item_events > 1:
-        log = drop(log, clean.outside_core(log, config.min_user_events, config.min_item_events), "outside_core")
-    if config.normalise_ratings and schema.RATING in kinds:
-        log = clean.centre_ratings(log, kinds.index(schema.RATING))
-    return log, dropped, repeated, notes
+    if clock or all(value is None for value in clock_rules.values()):
+        return []
+    names = [f"data.{name}" for name, value in clock_rules.items() if value is not None]
+    return [f"{' and '.join(names)} is off: the timestamps are order numbers, not a clock."]
 
 
 def _histories(
@@ -269,7 +274,7 @@ def _histories(
     return histories, names.items.gather(np.flatnonzero(occurring[catalogue_size:]) + catalogue_size).to_list()
 
 
-def _name_examples(problems: dict[str, Any], names: Vocabulary) -> None:
+def name_examples(problems: dict[str, Any], names: Vocabulary) -> None:
     """Replaces integers by ids in the examples, in place."""
     for problem in problems.values():
         for row in problem["examples"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,23 @@ class _Codes:
         return places if self.code is None else self.code.gather(places).alias(places.name)
 
 
+@dataclass(frozen=True)
+class IdCodes:
+    """How rows of ids become rows of integers, each row by itself: what `indexed_rows` needs of the whole log.
+
+    Attributes:
+        users: The users.
+        items: The items.
+        raw_kinds: The kinds as they are written, sorted.
+        code_of_kind: int16, the code of each of them, and last that of a row without one.
+    """
+
+    users: _Codes
+    items: _Codes
+    raw_kinds: pl.Series
+    code_of_kind: NDArray[np.int16]
+
+
 def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, config: DataConfig) -> tuple[pl.DataFrame, Vocabulary]:
     """Replaces the ids of all rows by integers, in the order of the source; unusable ids become null.
 
@@ -68,7 +85,17 @@ def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, config: DataConfig) -> 
         frame: user (uint32), item_id (int32), event (int16), timestamp (int64), value (float32), context_* and, if
         given, split (int8). vocabulary: the ids of the integers.
     """
-    distinct = _distinct(typed)
+    codes, names = id_codes(distinct_ids(typed), catalogue, config)
+    frame, words = indexed_rows(typed, codes)
+    return frame, replace(names, null_words=words)
+
+
+def id_codes(distinct: dict[str, pl.Series], catalogue: pl.Series, config: DataConfig) -> tuple[IdCodes, Vocabulary]:
+    """The integers of the ids of a log, of which only the distinct ids are needed, in any order.
+
+    Returns:
+        codes: For `indexed_rows`. vocabulary: the ids of the integers; how many rows had a word for none is not known.
+    """
     user_meant = spelt_alike(distinct[schema.USER_ID], config.null_words)
     item_meant = spelt_alike(distinct[schema.ITEM_ID], config.null_words, catalogue)
     users = user_meant.drop_nulls().unique().sort()
@@ -78,22 +105,29 @@ def index_ids(typed: pl.LazyFrame, catalogue: pl.Series, config: DataConfig) -> 
     item_codes = _codes(distinct[schema.ITEM_ID], item_meant, items, pl.Int32)
     raw_kinds = distinct[schema.EVENT].drop_nulls().sort()
     kinds, code_of_kind = _kinds(raw_kinds, config)
+    if schema.SPLIT in distinct:
+        _require_parts(distinct[schema.SPLIT])
+    respelt = {"users": _respelt(user_codes), "items": _respelt(item_codes)}
+    codes = IdCodes(user_codes, item_codes, raw_kinds, code_of_kind)
+    return codes, Vocabulary(users, items, kinds, {}, respelt, raw_kinds.to_list())
+
+
+def indexed_rows(typed: pl.LazyFrame, codes: IdCodes) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows with integers for ids, in their order, and how many had each word for a missing id."""
     columns = [
-        user_codes.expression(schema.USER_ID, pl.UInt32).alias(schema.USER),
-        item_codes.expression(schema.ITEM_ID, pl.Int32),
-        _place(schema.EVENT, raw_kinds, pl.Int32).fill_null(len(raw_kinds)),
+        codes.users.expression(schema.USER_ID, pl.UInt32).alias(schema.USER),
+        codes.items.expression(schema.ITEM_ID, pl.Int32),
+        _place(schema.EVENT, codes.raw_kinds, pl.Int32).fill_null(len(codes.raw_kinds)),
         pl.col(schema.TIMESTAMP, schema.VALUE),
         pl.col(f"^{schema.CONTEXT_PREFIX}.*$"),
     ]
-    if schema.SPLIT in distinct:
-        _require_parts(distinct[schema.SPLIT])
+    if schema.SPLIT in typed.collect_schema():
         columns.append(_place(schema.SPLIT, pl.Series(PARTS), pl.Int8))
     frame = collect(typed.select(columns), "events")
-    words = _null_word_counts(frame, {schema.USER: user_codes, schema.ITEM_ID: item_codes})
-    kind = pl.Series(schema.EVENT, code_of_kind[frame[schema.EVENT].to_numpy()], pl.Int16)
-    frame = frame.with_columns(kind, user_codes.finish(frame[schema.USER]), item_codes.finish(frame[schema.ITEM_ID]))
-    respelt = {"users": _respelt(user_codes), "items": _respelt(item_codes)}
-    return frame, Vocabulary(users, items, kinds, words, respelt, raw_kinds.to_list())
+    words = _null_word_counts(frame, {schema.USER: codes.users, schema.ITEM_ID: codes.items})
+    kind = pl.Series(schema.EVENT, codes.code_of_kind[frame[schema.EVENT].to_numpy()], pl.Int16)
+    users, items = codes.users.finish(frame[schema.USER]), codes.items.finish(frame[schema.ITEM_ID])
+    return frame.with_columns(kind, users, items), words
 
 
 def _codes(raw: pl.Series, meant: pl.Series, values: pl.Series, dtype: type[pl.DataType]) -> _Codes:
@@ -113,7 +147,7 @@ def _null_word_counts(frame: pl.DataFrame, columns: dict[str, _Codes]) -> dict[s
         if codes.code is None:
             continue
         words = pl.DataFrame({"word": codes.raw.str.strip_chars(), "place": pl.int_range(len(codes.raw), eager=True)})
-        words = words.filter(pl.Series(codes.meant.is_null()) & (pl.col("word") != ""))
+        words = words.filter(pl.Series(codes.meant.is_null()) & (pl.col("word") != "")).sort("word", "place")
         for word, place in words.iter_rows():
             counts[f"{'user' if name == schema.USER else 'item'} {word!r}"] = int((frame[name] == place).sum())
     return counts
@@ -123,7 +157,8 @@ def _respelt(codes: _Codes) -> int:
     return 0 if codes.code is None else int((codes.raw != codes.meant).sum())
 
 
-def _distinct(typed: pl.LazyFrame) -> dict[str, pl.Series]:
+def distinct_ids(typed: pl.LazyFrame) -> dict[str, pl.Series]:
+    """The distinct texts of users, items, kinds and parts, by column, in no order."""
     names = [schema.USER_ID, schema.ITEM_ID, schema.EVENT, schema.SPLIT]
     names = [name for name in names if name in typed.collect_schema()]
     frames = collect_all([typed.select(pl.col(name).cast(pl.String)).unique() for name in names], "events")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tfrec import schema
 from tfrec.data.ingest.index_ids import Vocabulary
@@ -74,13 +75,28 @@ def under_pseudonyms(
     """
     if key_file is None:
         return log, names
+    hide_users(problems)
+    code, names = pseudonym_codes(names, key_file)
+    return log.with_columns(renamed(log[schema.USER], code)), names
+
+
+def hide_users(problems: dict[str, Any]) -> None:
+    """Cuts the examples of invalid rows, in place, to what says nothing about a user."""
     for problem in problems.values():
         problem["examples"] = [
             {name: value for name, value in row.items() if name in _SHOWN} for row in problem["examples"]
         ]
+
+
+def pseudonym_codes(names: Vocabulary, key_file: str | Path) -> tuple[NDArray[np.uint32], Vocabulary]:
+    """The place of each user among the sorted pseudonyms, and the ids with these in place of the users."""
     users = pl.Series(names.users.name, pseudonyms(names.users.to_list(), key_file), pl.String)
     order = users.arg_sort().to_numpy()
     code = np.empty(len(order), np.uint32)
     code[order] = np.arange(len(order), dtype=np.uint32)
-    renamed = pl.Series(code).gather(log[schema.USER]).alias(schema.USER)
-    return log.with_columns(renamed), replace(names, users=users.sort())
+    return code, replace(names, users=users.sort())
+
+
+def renamed(users: pl.Series, code: NDArray[np.uint32]) -> pl.Series:
+    """The users of rows under the codes of `pseudonym_codes`; null stays null."""
+    return pl.Series(code).gather(users).alias(users.name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +16,29 @@ from tfrec.data.reading.notices import Notice
 from tfrec.errors import InvalidInput
 
 
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of a log, or of a part of it: how many there are, their range, and whether all are 0 or 1."""
+
+    known: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    binary: bool = True
+
+    def __add__(self, other: Ratings) -> Ratings:
+        low, high = min(self.low, other.low), max(self.high, other.high)
+        return Ratings(self.known + other.known, low, high, self.binary and other.binary)
+
+
+@dataclass(frozen=True)
+class Dislikes:
+    """Which events become dislikes: ratings below `least`; None for none of them. `kinds` has dislike, where needed."""
+
+    kinds: list[str]
+    least: float | None = None
+    notices: tuple[Notice, ...] = ()
+
+
 def with_dislikes(
     log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool
 ) -> tuple[pl.DataFrame, list[str], list[Notice]]:
@@ -22,39 +48,65 @@ def with_dislikes(
     negative below `data.positive`; by default below 0 where some are, and 0 where all are 0 or 1. A 0 on a scale of
     stars means that nobody rated, and stays.
     """
-    rated = _rated(log, kinds, config, default_used)
-    values = log[schema.VALUE].to_numpy()
-    known = rated & ~np.isnan(values)
-    if config.positive == "all" or not known.any():
-        return log, kinds, []
-    low, high = float(values[known].min()), float(values[known].max())
+    ratings = ratings_of(log, kinds, config, default_used)
+    rule = dislikes_among(ratings, kinds, config)
+    log, negative = mark_dislikes(log, rule, config, default_used)
+    return log, rule.kinds, dislike_notices(rule, ratings, negative)
+
+
+def ratings_of(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> Ratings:
+    """What is to be known of the ratings of a log."""
+    values = log[schema.VALUE].to_numpy()[_known_ratings(log, kinds, config, default_used)]
+    if not len(values):
+        return Ratings()
+    low, high = float(values.min()), float(values.max())
+    return Ratings(len(values), low, high, low >= 0 and high <= 1 and bool(np.isin(values, (0, 1)).all()))
+
+
+def dislikes_among(ratings: Ratings, kinds: list[str], config: DataConfig) -> Dislikes:
+    """Below which value a rating is negative, by all ratings of the log."""
+    if config.positive == "all" or not ratings.known:
+        return Dislikes(kinds)
+    with_dislike = kinds if schema.DISLIKE in kinds else [*kinds, schema.DISLIKE]
     if config.positive != "auto":
-        least = float(config.positive)
-    elif low < 0:
-        least = 0.0
-    elif low == 0 and high == 1 and bool(np.isin(values[known], (0, 1)).all()):
-        least = 1.0
-    else:
-        said = f"events: ratings from {low:g} to {high:g} are all positive; data.positive says from where on."
-        return log, kinds, [Notice(said)] if low != high and schema.RATING in kinds else []
-    negative = known & (values < least)
-    if not negative.any():
-        return log, kinds, []
-    if schema.DISLIKE not in kinds:
-        kinds = [*kinds, schema.DISLIKE]
-    code = kinds.index(schema.DISLIKE)
-    event = np.where(negative, np.int16(code), log[schema.EVENT].to_numpy())
+        return Dislikes(with_dislike, float(config.positive))
+    if ratings.low < 0:
+        return Dislikes(with_dislike, 0.0)
+    if ratings.low == 0 and ratings.high == 1 and ratings.binary:
+        return Dislikes(with_dislike, 1.0)
     said = (
-        f"events: {int(negative.sum()):,} of {int(known.sum()):,} ratings are below {least:g}: negatives, no targets."
+        f"events: ratings from {ratings.low:g} to {ratings.high:g} are all positive; data.positive says from where on."
     )
-    return log.with_columns(pl.Series(schema.EVENT, event)), kinds, [Notice(said)]
+    return Dislikes(kinds, None, (Notice(said),) if ratings.low != ratings.high and schema.RATING in kinds else ())
 
 
-def _rated(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
+def mark_dislikes(
+    log: pl.DataFrame, rule: Dislikes, config: DataConfig, default_used: bool
+) -> tuple[pl.DataFrame, int]:
+    """The log with its negative ratings as dislikes, and how many they are."""
+    if rule.least is None:
+        return log, 0
+    negative = _known_ratings(log, rule.kinds, config, default_used) & (log[schema.VALUE].to_numpy() < rule.least)
+    event = np.where(negative, np.int16(rule.kinds.index(schema.DISLIKE)), log[schema.EVENT].to_numpy())
+    return log.with_columns(pl.Series(schema.EVENT, event)), int(negative.sum())
+
+
+def dislike_notices(rule: Dislikes, ratings: Ratings, negative: int) -> list[Notice]:
+    """What the console should say of the rule and of how many ratings it made dislikes."""
+    if not negative:
+        return list(rule.notices)
+    return [
+        Notice(f"events: {negative:,} of {ratings.known:,} ratings are below {rule.least:g}: negatives, no targets.")
+    ]
+
+
+def _known_ratings(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:
+    """Whether each event is a rating with a value."""
     rating_kinds = [schema.RATING]
     if default_used and config.default_event != schema.PURCHASE:
         rating_kinds.append(config.default_event)
-    return np.asarray(np.isin(kinds, rating_kinds)[log[schema.EVENT].to_numpy()])
+    rated = np.asarray(np.isin(kinds, rating_kinds)[log[schema.EVENT].to_numpy()])
+    return rated & ~np.isnan(log[schema.VALUE].to_numpy())
 
 
 def is_target(log: pl.DataFrame, kinds: list[str], config: DataConfig, default_used: bool) -> NDArray[np.bool_]:

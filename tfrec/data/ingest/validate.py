@@ -21,6 +21,8 @@ from tfrec.errors import InvalidInput
 
 EXAMPLES = 5
 """Rows shown per kind of problem in the report."""
+INVALID = ("blank_user_id", "blank_item_id", "unparsable_timestamp")
+"""Why a row is of no use, in the order of the report."""
 
 
 @dataclass
@@ -44,8 +46,8 @@ class EventFacts:
     notices: list[Notice] = field(default_factory=list)
 
 
-def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame, EventFacts]:
-    """Converts the columns of a log to our types.
+def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[list[pl.Expr], EventFacts]:
+    """How the columns of a log become our types, each row by itself: `frame.select` of them.
 
     Unusable timestamps and values become null. Blank ids and kinds are handled later, in `index_ids`.
 
@@ -54,8 +56,8 @@ def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame,
         config: The `data` section of the configuration.
 
     Returns:
-        frame: user_id, item_id and event (raw strings), timestamp (int64), value (float32), context_* and split.
-        facts: What is known of it.
+        columns: user_id, item_id and event (raw strings), timestamp (int64), value (float32), context_* and split.
+        facts: What is known of the log.
 
     Raises:
         InvalidInput: A required column is missing, or its type cannot be used.
@@ -94,7 +96,7 @@ def typed_events(frame: pl.LazyFrame, config: DataConfig) -> tuple[pl.LazyFrame,
         unused,
         notices + _overlooked(unused, types),
     )
-    return frame.select(kept), facts
+    return kept, facts
 
 
 def _refuse_shown_lists(frame: pl.LazyFrame, dtype: pl.DataType) -> None:
@@ -157,11 +159,7 @@ def invalid_rows(raw: pl.LazyFrame, typed: pl.LazyFrame, indexed: pl.DataFrame) 
         Reason to {"count": int, "examples": rows as dicts}; reasons without rows are absent.
     """
     problems: dict[str, dict[str, Any]] = {}
-    for name, column in (
-        ("blank_user_id", schema.USER),
-        ("blank_item_id", schema.ITEM_ID),
-        ("unparsable_timestamp", schema.TIMESTAMP),
-    ):
+    for name, column in zip(INVALID, (schema.USER, schema.ITEM_ID, schema.TIMESTAMP)):
         if not (count := indexed[column].null_count()):
             continue
         rows = examples(raw, indexed.select(pl.col(column).is_null()).to_series())

@@ -13,6 +13,10 @@ UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, 
 """What reading a file that someone else wrote may raise."""
 
 
+class Unreadable(InvalidInput):
+    """A file of an input cannot be read, which may show only when its rows are."""
+
+
 def collect(frame: pl.LazyFrame, what: str) -> pl.DataFrame:
     """Runs a lazy frame. Raises `InvalidInput` instead of Polars' errors if the source is unreadable."""
     return collect_all([frame], what)[0]
@@ -34,7 +38,7 @@ def columns_of(frame: pl.LazyFrame, what: str) -> list[str]:
         raise unreadable(what, error) from None
 
 
-def unreadable(what: str, error: BaseException) -> InvalidInput:
+def unreadable(what: str, error: BaseException) -> Unreadable:
     """The error to raise for an input that Polars or the system cannot read."""
     text = first_line(error)
     if "more fields than" in text:
@@ -42,7 +46,7 @@ def unreadable(what: str, error: BaseException) -> InvalidInput:
             "a line has more fields than the first one. Are the separator and the quoting right? "
             f"They are data.{what}.separator and data.{what}.quote."
         )
-    return InvalidInput(f"Cannot read the {what}: {text}")
+    return Unreadable(f"Cannot read the {what}: {text}")
 
 
 def first_line(error: BaseException) -> str:

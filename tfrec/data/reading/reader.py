@@ -67,9 +67,34 @@ def read_input(
         InvalidInput: The source is missing, unreadable, or of a kind that cannot be told.
     """
     config = config or InputConfig()
+    return as_input(open_source(source, what, config, columns, alone), what, config, columns)
+
+
+def open_source(
+    source: Source, what: str, config: InputConfig, columns: Mapping[str, str] | None = None, alone: str = ""
+) -> list[OpenFile]:
+    """The files of a source as they are, each opened and nothing read that its kind can be told without."""
+    return _open(source, what, config, {**(columns or {}), **config.columns}, alone)
+
+
+def as_input(
+    opened: list[OpenFile],
+    what: str,
+    config: InputConfig,
+    columns: Mapping[str, str] | None = None,
+    first_row: int = 0,
+) -> Input:
+    """Opened files as one input with our column names.
+
+    Args:
+        opened: At least one.
+        what, config, columns: As for `read_input`.
+        first_row: The number of the first row, where these are but a part of the files.
+    """
     specs = {**(columns or {}), **config.columns}
-    opened = _open(source, what, config, specs, alone)
-    frame = _with_places(_one_frame(opened, what, uses(specs, FILE)), uses(specs, ROW))
+    frame = _one_frame(opened, what, uses(specs, FILE))
+    if uses(specs, ROW):
+        frame = frame.with_row_index(ROW, first_row).with_columns(pl.col(ROW).cast(pl.Int64))
     notices = _taken_for(opened, what) + [notice for each in opened for notice in each.notices][:8]
     frame, renamed = _match_case(frame, what, specs)
     notices += renamed
@@ -152,10 +177,6 @@ def _one_frame(opened: list[OpenFile], what: str, with_names: bool) -> pl.LazyFr
         return pl.concat(frames, how="diagonal_relaxed")
     except UNREADABLE as error:
         raise unreadable(what, error) from None
-
-
-def _with_places(frame: pl.LazyFrame, wanted: bool) -> pl.LazyFrame:
-    return frame.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64)) if wanted else frame
 
 
 def _match_case(frame: pl.LazyFrame, what: str, specs: Mapping[str, Any]) -> tuple[pl.LazyFrame, list[Notice]]:

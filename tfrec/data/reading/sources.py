@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfrec.errors import InvalidInput, Unavailable
 
@@ -44,7 +45,29 @@ def files_of(source: str | Path | Sequence[str | Path], what: str) -> list[Path]
     sources = [source] if isinstance(source, (str, Path)) else list(source)
     if not sources:
         raise InvalidInput(f"{what}: no file was given. Give a file, a folder or a pattern.")
-    files = [file for each in sources for file in _files(each, what)]
+    return _not_empty([file for each in sources for file in _files(each, what)], source, what)
+
+
+def locations(source: str | Path | Sequence[str | Path], what: str) -> list[str]:
+    """Where the files of a source are: paths, and URLs of single files, of which none is fetched.
+
+    Args:
+        source, what: As for `files_of`.
+    """
+    sources = [source] if isinstance(source, (str, Path)) else list(source)
+    if not any("://" in str(each) for each in sources):
+        return list(map(str, files_of(sources, what)))
+    places: list[str] = []
+    for each in sources:
+        if "://" in str(each):
+            system, names = _listed(str(each), what)
+            places += [str(system.unstrip_protocol(name)) for name in names]
+        else:
+            places += map(str, files_of(each, what))
+    return places
+
+
+def _not_empty(files: list[Path], source: object, what: str) -> list[Path]:
     empty = next((file for file in files if file.stat().st_size == 0), None)
     if empty is not None:
         if len(files) == 1:
@@ -86,6 +109,21 @@ def _is_data(path: Path) -> bool:
 
 def _fetched(url: str, what: str) -> list[Path]:
     """Copies of the files that a URL names, in the workspace."""
+    system, names = _listed(url, what)
+    try:
+        folder = Path(tempfile.mkdtemp(dir=workspace()))
+        files = []
+        for place, name in enumerate(names):
+            files.append(folder / str(place) / Path(name).name)
+            files[-1].parent.mkdir()
+            system.get_file(name, str(files[-1]))
+    except Exception as error:
+        raise InvalidInput(f"{what}: cannot open {url}: {error}") from None
+    return files
+
+
+def _listed(url: str, what: str) -> tuple[Any, list[str]]:
+    """The file system of a URL, and the files there, by name."""
     try:
         import fsspec
     except ImportError:
@@ -94,16 +132,10 @@ def _fetched(url: str, what: str) -> list[Path]:
         system, root = fsspec.core.url_to_fs(url)
         names = sorted(system.glob(root)) if glob.has_magic(root) else [root]
         names = [n for name in names for n in (sorted(system.find(name)) if system.isdir(name) else [name])]
-        folder = Path(tempfile.mkdtemp(dir=workspace()))
-        files = []
-        for place, name in enumerate(names):
-            files.append(folder / str(place) / Path(name).name)
-            files[-1].parent.mkdir()
-            system.get_file(name, str(files[-1]))
     except ImportError as error:
         raise Unavailable(f"{what}: {url}: {error}.") from None
     except Exception as error:
         raise InvalidInput(f"{what}: cannot open {url}: {error}") from None
-    if not files:
+    if not names:
         raise InvalidInput(f"{what}: there is nothing at {url}.")
-    return files
+    return system, names

@@ -163,8 +163,15 @@ def _numbers(frame: pl.LazyFrame, number: pl.Expr, whole: pl.Expr | None, unit: 
     if unit == "order":
         fractional = collect(frame.select((number != number.floor()).any()), what).item()
         exact = whole if whole is not None else number.cast(pl.Int64, strict=False)
-        return Times(number.rank("dense").cast(pl.Int64) if fractional else exact, False, unit, notices)
+        return Times(_ranks(frame, number, what) if fractional else exact, False, unit, notices)
     return Times(_in_microseconds(number, whole, unit), True, unit, notices)
+
+
+def _ranks(frame: pl.LazyFrame, number: pl.Expr, what: str) -> pl.Expr:
+    """The place of each number among the distinct ones, from 1, as an expression that needs to see one row only."""
+    distinct = collect(frame.select(number.drop_nulls().unique().sort()), what).to_series()
+    places = pl.int_range(1, len(distinct) + 1, dtype=pl.Int64, eager=True)
+    return number.replace_strict(distinct, places, default=None, return_dtype=pl.Int64)
 
 
 def _in_microseconds(number: pl.Expr, whole: pl.Expr | None, unit: str) -> pl.Expr:

@@ -1,0 +1,34 @@
+import sys
+
+import polars as pl
+import pytest
+
+from tfrec.cluster import InThisProcess, workers_of
+from tfrec.config import ClusterConfig
+from tfrec.data import prepare
+from tfrec.errors import Unavailable
+
+FAR = ClusterConfig(engine="ray", address="127.0.0.1:1", timeout=0.1)
+
+
+def test_results_come_in_the_order_of_the_calls_and_errors_come_too():
+    here = InThisProcess(2)
+    assert here.map(divmod, [(7, 2), (9, 4)], "Dividing") == [(3, 1), (2, 1)]
+    assert here.share("a table") == "a table"
+    with pytest.raises(ZeroDivisionError):
+        here.map(divmod, [(7, 0)], "Dividing")
+
+
+def test_without_ray_the_message_says_how_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not there
+    log = pl.DataFrame({"user_id": ["u"], "item_id": ["i"], "timestamp": [0]})
+    with pytest.raises(Unavailable, match=r"needs Ray\. pip install 'tfrec-bert\[cluster\]'"):
+        prepare(log, None, tmp_path / "out", config={"cluster.engine": "ray"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_where_nobody_answers_is_refused_in_time():
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    refused = pytest.raises(Unavailable, match=r"Nobody answers at cluster\.address=127\.0\.0\.1:1 after 0\.1 s")
+    with refused, workers_of(FAR):
+        raise AssertionError("there is no such cluster")
