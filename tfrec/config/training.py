@@ -131,6 +131,11 @@ class TrainingConfig(Section):
         description="next-item: after training, choose the score weights (how much network, memory and biases count) "
         "on validation.",
     )
+    memory_in_loss: bool = Field(
+        True,
+        description="next-item: whether the neighbour memory takes part in the loss. false: the network learns alone, "
+        "a step of long histories takes little more than half the time, and validation alone weighs the memory.",
+    )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     patience: int = Field(4, ge=1, description="Validations without an improvement before training stops early.")
     monitor: Literal["auto", "ndcg@10", "auc", "loss"] = Field(

@@ -8,6 +8,7 @@ import pytest
 
 from tfrec import RunConfig, prepare
 from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.fading_popularity import half_lives_to_compare
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.validation import choose_score_weights
 from tfrec.models.shared.recent_counts import half_lives, recent_counts
@@ -60,3 +61,11 @@ def test_days_are_taken_as_given(log, tmp_path):
 def test_in_other_splits_all_events_count_alike(log, tmp_path):
     data, model, _ = chosen(log, tmp_path / "data", "leave-one-out", "auto")
     assert model.popularity.popular.numpy().tolist() == popular(recent_counts(data.training(), data.num_items, None))
+
+
+def test_auto_compares_plain_counts_with_the_half_life_of_which_popularity_alone_is_best(log, tmp_path):
+    data = prepare(log, None, tmp_path / "data", split="global-time")
+    plain, chosen = half_lives_to_compare(data, data.queries("valid"), RunConfig())
+    assert plain is None and chosen in half_lives(data.training())[2:]  # tastes change every ten of 80 days
+    nobody = data.queries("valid").sample(0, 0)
+    assert half_lives_to_compare(data, nobody, RunConfig()) == []

@@ -162,7 +162,7 @@ repeat_bias repeat_kinds text_neighbours text_history text_tokens mlp_units nega
 neighbour_window popularity_half_life
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
-encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples
+encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss
 """
 """Options that read no event, or that have no effect in private training, because what they are about is off."""
 

@@ -187,3 +187,22 @@ def test_predict_returns_the_scores_of_the_catalogue():
 def test_a_loss_with_sampled_negatives_needs_a_sampler():
     with pytest.raises(ValueError, match="sampler for the loss 'bpr'"):
         NextItemTrainer(NextItemModel(5, 1, dim=8, heads=2), kind="bpr")
+
+
+def test_without_the_memory_in_the_loss_the_network_is_alone_in_it():
+    inputs, labels = windows_of().batch(np.arange(2))
+    alone, together = trainer_of(memory_in_loss=False), trainer_of()
+    found = alone.batch_loss(inputs, labels, training=False)
+    assert abs(float(found - together.batch_loss(inputs, labels, training=False))) > 0.01
+    together.backbone.memory.assign(weight=0.0, text_weight=0.0)
+    assert_allclose(found, together.batch_loss(inputs, labels, training=False), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_without_the_memory_in_the_loss_a_step_leaves_its_weights_as_they_are():
+    trainer = trainer_of(memory_in_loss=False)
+    memory, ids = trainer.backbone.memory, trainer.backbone.items.ids
+    weights, before = [float(weight) for weight in memory.learned_weights()], ids.numpy()
+    trainer.fit(*windows_of().batch(np.arange(2)), verbose=0)
+    assert np.abs(ids.numpy() - before).max() > 0
+    assert [float(weight) for weight in memory.learned_weights()] == weights

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrec.data.histories import Histories
-from tfrec.models.shared.recent_counts import DAY, half_lives, half_lives_of, recent_counts
+from tfrec.models.shared.recent_counts import DAY, half_lives, recent_counts
 
 ITEMS = 6
 
@@ -35,9 +35,3 @@ def test_half_lives_are_shares_of_the_time_that_training_spans():
     assert half_lives(histories([0, 1], [10, 110])) == pytest.approx([30, 10, 3, 1])
     assert half_lives(histories([0, 1], [10, 110], clock=False)) == []
     assert half_lives(histories([0, 1], [10, 10])) == half_lives(histories([], [])) == []
-
-
-def test_the_option_says_days_or_lets_validation_decide():
-    log = histories([0, 1], [0, 100])
-    assert half_lives_of(7, log) == [7.0] and half_lives_of("auto", log) == [None, *half_lives(log)]
-    assert half_lives_of("auto", histories([], [])) == [None]

@@ -32,6 +32,7 @@ class EndToEndTrainer(keras.Model):
         token_dropout: float in [0, 1). Share of the tokens that half of the texts lack, drawn in every step; [CLS] and
             [SEP] are always kept. 0 encodes the whole texts.
         contrastive: float. Weight of the contrastive loss (`contrastive_term`); 0 leaves it out.
+        memory_in_loss: bool. Whether the neighbour memory takes part in the loss.
 
     `compile` takes the `optimizer` of the recommender, and `encoder_optimizer`, whose `apply(gradients, variables,
     step)` is called with the variables that are not frozen. `fit` takes batches of (inputs, labels), like
@@ -46,6 +47,7 @@ class EndToEndTrainer(keras.Model):
         frozen_groups: Callable[[int], int] = lambda step: 0,
         token_dropout: float = 0.0,
         contrastive: float = 0.0,
+        memory_in_loss: bool = True,
     ) -> None:
         super().__init__(name="end_to_end")
         # === Layers ===
@@ -55,6 +57,7 @@ class EndToEndTrainer(keras.Model):
         # === Config ===
         self.microbatched_encoder, self.sampler = microbatched_encoder, sampler
         self.frozen_groups, self.token_dropout, self.contrastive = frozen_groups, token_dropout, contrastive
+        self.memory_in_loss = memory_in_loss
         self.loss_mean = keras.metrics.Mean(name="loss")
         self._head = tf.function(self._head_gradients, reduce_retracing=True)
 
@@ -123,7 +126,7 @@ class EndToEndTrainer(keras.Model):
         with tf.GradientTape() as tape:
             tape.watch(texts)
             vectors = model.items.vectors(items, texts, training=True)
-            loss = next_item_loss(model, inputs, labels, vectors, candidates)
+            loss = next_item_loss(model, inputs, labels, vectors, candidates, memory_in_loss=self.memory_in_loss)
             if self.contrastive:
                 loss += self.contrastive * contrastive_term(model, inputs, vectors, candidates)
         *gradients, upstream = tape.gradient(

@@ -106,7 +106,9 @@ def fit_frozen(
         keras.utils.set_random_seed(options.seed)
         model = build_next_item_model(dataset, text_vectors, config, earlier)
         versions = None if shortened is None else TextVersions(shortened, options.seed)
-        trainer = NextItemTrainer(model, sampler, options.loss, options.contrastive, versions)
+        trainer = NextItemTrainer(
+            *(model, sampler, options.loss, options.contrastive, versions), memory_in_loss=options.memory_in_loss
+        )
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
         trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice
     augmentation = build_augmentation(config, model, dataset.training())

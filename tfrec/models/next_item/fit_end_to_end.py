@@ -159,6 +159,7 @@ class EndToEndFit:
             unfreezing_schedule(len(microbatched_encoder.groups), options.encoder_unfreeze * total),
             options.augmentation.words,
             options.contrastive,
+            options.memory_in_loss,
         )
         self.augmentation = build_augmentation(config, recommender, dataset.training())
         slow, fast = options.encoder_learning_rate, min(options.learning_rate, 10 * options.encoder_learning_rate)

@@ -27,6 +27,7 @@ class NextItemTrainer(keras.Model):
         kind: str. The loss: "softmax", or with a sampler also "gbce" or "bpr".
         contrastive: float. Weight of the contrastive loss (`contrastive_term`); 0 leaves it out.
         versions: Vectors of shortened texts, which alternate with those of the full texts; None for none.
+        memory_in_loss: bool. Whether the neighbour memory takes part in the loss. If not, its weights stay as they are.
         name: str. Name of the Keras model.
 
     `compile` takes the optimizer; with `jit_compile=True`, XLA compiles the training step. `fit` takes batches of
@@ -51,6 +52,7 @@ class NextItemTrainer(keras.Model):
         kind: str = "softmax",
         contrastive: float = 0.0,
         versions: TextVersions | None = None,
+        memory_in_loss: bool = True,
         name: str = "next_item_trainer",
     ) -> None:
         super().__init__(name=name)
@@ -62,6 +64,7 @@ class NextItemTrainer(keras.Model):
 
         # === Config ===
         self.sampler, self.kind, self.contrastive, self.versions = sampler, kind, contrastive, versions
+        self.memory_in_loss = memory_in_loss
         self.loss_mean = keras.metrics.Mean(name="loss")
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
@@ -92,6 +95,7 @@ class NextItemTrainer(keras.Model):
             kind=self.kind,
             training=training,
             static_shapes=self.static_shapes,
+            memory_in_loss=self.memory_in_loss,
         )
         if self.contrastive and training:
             loss += self.contrastive * contrastive_term(self.backbone, inputs, vectors, candidates, training)
@@ -103,7 +107,8 @@ class NextItemTrainer(keras.Model):
         with tf.GradientTape() as tape:
             loss = self.batch_loss(inputs, labels, training=True)
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # replicas sum their gradients
-        gradients = tape.gradient(shared, self.trainable_variables)
+        none = tf.UnconnectedGradients.NONE if self.memory_in_loss else tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(shared, self.trainable_variables, unconnected_gradients=none)
         if self.static_shapes:  # the number of rows of a sparse gradient depends on the batch
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))

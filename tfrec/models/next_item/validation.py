@@ -12,11 +12,12 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries, row_numbers
 from tfrec.evaluation import evaluate_ranking
+from tfrec.models.next_item.fading_popularity import half_lives_to_compare
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.search import score_weight_candidates, search_score_weights
 from tfrec.models.next_item.score_weights.weights import ScoreWeights, temporary_score_weights
 from tfrec.models.next_item.scorer import NextItemScorer
-from tfrec.models.shared.recent_counts import half_lives_of, recent_counts
+from tfrec.models.shared.recent_counts import recent_counts
 from tfrec.progress import say
 
 MAX_SCORES = 2_000_000_000
@@ -28,6 +29,9 @@ STARTS_WITH_HALF_LIFE = (0.0, 4.0)
 
 _SEARCHED_AFTER_EPOCHS = ("cosine", "newest", "others")
 """The score weights that matter most, which are searched in every validation."""
+
+_MEMORY_WEIGHTS = ("weight", "text_weight")
+"""Those that are searched too where training does not learn them."""
 
 
 def validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> Callable[[], dict[str, float]]:
@@ -50,7 +54,9 @@ def validation(model: NextItemModel, dataset: PreparedDataset, config: RunConfig
     if not len(queries.user_ids):
         return dict
     scorer = NextItemScorer(model)
-    searched = _SEARCHED_AFTER_EPOCHS if config.training.balance and config.training.monitor != "loss" else ()
+    options, searched = config.training, tuple[str, ...]()
+    if options.balance and options.monitor != "loss":
+        searched = _SEARCHED_AFTER_EPOCHS + (() if options.memory_in_loss else _MEMORY_WEIGHTS)
 
     def validate() -> dict[str, float]:
         scorer.refresh()
@@ -99,7 +105,7 @@ def choose_score_weights(
 
     The learned score weights and the results of `score_weight_candidates`, which come from a sample of the validation
     queries, are compared by NDCG@10 over all of them. Among equal ones the first is chosen, and the learned ones come
-    before all others. With `model.popularity_half_life=auto` this is done for each half-life of the popularity bias.
+    before all others. This is done for each half-life of the popularity bias (`half_lives_to_compare`).
 
     Args:
         model: The trained model; its score weights are changed.
@@ -107,15 +113,16 @@ def choose_score_weights(
         config: Sections `model`, `training` and `evaluation`.
         metrics: The metrics of the model so far, returned if there are no other score weights to compare.
     """
-    learned, half_life = ScoreWeights.from_model(model), None
-    half_lives = _half_lives(model, dataset, config)
-    if half_lives and model.popularity is not None:
+    learned, half_life, popularity = ScoreWeights.from_model(model), None, model.popularity
+    half_lives = [] if popularity is None else half_lives_to_compare(dataset, dataset.queries(schema.VALID), config)
+    if half_lives and popularity is not None:
         choices = []
         for half_life in half_lives:
-            model.popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
-            choices.append((half_life, *_best_score_weights(model, dataset, config, metrics, STARTS_WITH_HALF_LIFE)))
+            popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
+            starts = (0.0,) if half_life is None else STARTS_WITH_HALF_LIFE
+            choices.append((half_life, *_best_score_weights(model, dataset, config, metrics, starts)))
         half_life, best, metrics = max(choices, key=lambda choice: choice[2]["ndcg@10"])
-        model.popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
+        popularity.remember(recent_counts(dataset.training(), dataset.num_items, half_life))
     else:
         best, metrics = _best_score_weights(model, dataset, config, metrics)
     best.assign_to(model)
@@ -125,17 +132,6 @@ def choose_score_weights(
         fading = "" if half_life is None else f"; half-life of popularity {half_life:.1f} days"
         say(f"Score weights chosen on validation: {changes}{fading}")
     return metrics
-
-
-def _half_lives(model: NextItemModel, dataset: PreparedDataset, config: RunConfig) -> list[float | None]:
-    """The half-lives of the popularity bias to choose from; none where popularity cannot fade.
-
-    Only in a split by time are all queries newer than the training, so that "recent" means the same for all of them.
-    """
-    option = config.model.popularity_half_life
-    if option is None or model.popularity is None or dataset.manifest["split"] != schema.GLOBAL_TIME:
-        return []
-    return half_lives_of(option, dataset.training())
 
 
 def _best_score_weights(

@@ -56,13 +56,3 @@ def half_lives(training: Histories) -> list[float]:
     times = training.timestamps
     span = (int(times.max()) - int(times.min())) / DAY if training.clock and len(times) else 0.0
     return [share * span for share in SPAN_SHARES] if span else []
-
-
-def half_lives_of(option: float | str, training: Histories) -> list[float | None]:
-    """The half-lives that `model.popularity_half_life` asks for, in days; None stands for plain counts.
-
-    Args:
-        option: Days, or "auto" for plain counts and all of `half_lives`.
-        training: The training histories.
-    """
-    return [None, *half_lives(training)] if option == "auto" else [float(option)]

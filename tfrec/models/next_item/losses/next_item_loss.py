@@ -33,6 +33,7 @@ def next_item_loss(
     kind: str = "softmax",
     training: bool = True,
     static_shapes: bool = False,
+    memory_in_loss: bool = True,
 ) -> tf.Tensor:
     """The mean loss of the next item over all positions with a label.
 
@@ -50,6 +51,7 @@ def next_item_loss(
         training: bool. Whether dropout is on.
         static_shapes: bool. Whether shapes must not depend on values, so that XLA can compile the loss. Then all
             positions are scored, and those without a label are ignored in the sum.
+        memory_in_loss: bool. Whether the scores contain those of the neighbour memory, if the model has one.
 
     Returns:
         float32 scalar; 0 if no position has a label.
@@ -60,7 +62,8 @@ def next_item_loss(
     items, events, positions = _recorded_history(inputs, model.scaled(hidden))
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
     repeats = [] if model.repeats is None else [model.repeats.coefficients]
-    weights = [] if model.memory is None else model.memory.learned_weights()
+    memory = model.memory if memory_in_loss else None
+    weights = [] if memory is None else memory.learned_weights()
     unseen = model.unseen if candidates is None else tf.gather(model.unseen, tf.maximum(candidates.items, 0))
     loss_function = _loss_function(kind, candidates, model.num_items)
 
@@ -71,9 +74,9 @@ def next_item_loss(
         width = tf.shape(shared[0])[0]
         states = select_rows(positions, real, static_shapes)
         parts = [tf.nn.bias_add(tf.matmul(states, shared[0], transpose_b=True), unseen)]
-        if model.memory is not None:
+        if memory is not None:
             liked = model.remembered(items, events)
-            remembered = model.memory.unweighted_scores_at_labels(liked, labels, width, columns, static_shapes)
+            remembered = memory.unweighted_scores_at_labels(liked, labels, width, columns, static_shapes)
             parts += [weight * part for weight, part in zip(shared[1 + len(repeats) :], remembered, strict=True)]
         if model.repeats is not None:
             indices, values = model.repeats.prefix_biases(items, events, shared[1])
