@@ -5,7 +5,7 @@ import pytest
 from tfrec.config import PrivacyConfig
 from tfrec.errors import InvalidInput
 from tfrec.privacy import Mechanism, epsilon_of
-from tfrec.privacy.budget import COUNTS, GRADIENTS, SELECTION, planned_mechanisms
+from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION, planned_mechanisms
 
 pytestmark = pytest.mark.usefixtures("dp_accounting")
 
@@ -13,14 +13,15 @@ pytestmark = pytest.mark.usefixtures("dp_accounting")
 @pytest.mark.slow
 def test_all_mechanisms_together_keep_to_epsilon_and_use_it_up():
     planned = planned_mechanisms(PrivacyConfig(epsilon=4, delta=1e-4), people=500, batch=100, steps=20)
-    assert list(planned) == [GRADIENTS, COUNTS, SELECTION]
+    assert list(planned) == [GRADIENTS, COUNTS, NEIGHBOURS, SELECTION]
+    assert planned[SELECTION].times == 2  # both the trained weights and the neighbours are compared with the start
     assert planned[GRADIENTS].sampling == 0.2 and planned[GRADIENTS].times == 20
     assert 3.9 < epsilon_of(list(planned.values()), 1e-4) <= 4.0
     assert epsilon_of([planned[COUNTS]], 1e-4) == pytest.approx(4 * 0.05, rel=0.02)
 
 
 def test_what_is_off_spends_nothing():
-    options = PrivacyConfig(noise=2.0, counts=0, selection=0.1)
+    options = PrivacyConfig(noise=2.0, counts=0, selection=0.1, neighbours=0)
     planned = planned_mechanisms(options, people=500, batch=500, steps=2, validated=False)
     assert planned == {GRADIENTS: Mechanism(GRADIENTS, 2.0, 1.0, 2)}
 

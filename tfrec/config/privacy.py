@@ -38,12 +38,19 @@ class PrivacyConfig(Section):
         description="Share of ε spent on noisy counts of the items, which are what is popular for users without a "
         "history. 0: no counts.",
     )
+    neighbours: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of ε spent on noisy co-occurrence neighbours, `model.neighbours` an item, in catalogues of "
+        "at most 30,000 items. 0: none.",
+    )
     selection: float = Field(
-        0.05,
+        0.1,
         ge=0,
         lt=0.5,
         description="Share of ε spent on asking validation, with noise, whether the trained weights are better than "
-        "the untrained start, which is kept otherwise. 0: keep the trained weights.",
+        "the untrained start and than the start with noisy neighbours. 0: keep the trained weights.",
     )
 
     @property

@@ -1,18 +1,21 @@
-"""How the ε of a private training is spent: on gradients, on counts, and on the choice between start and training."""
+"""How the ε of a private training is spent: on gradients, on counts, on neighbours, and on the choice of weights."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from tfrec.config import PrivacyConfig
 from tfrec.errors import InvalidInput
 from tfrec.privacy.accountant import epsilon_of, noise_for
 from tfrec.privacy.mechanism import Mechanism
 
-GRADIENTS, COUNTS, SELECTION = "gradients", "item counts", "start or trained weights"
+GRADIENTS, COUNTS, NEIGHBOURS = "gradients", "item counts", "co-occurrence neighbours"
+SELECTION = "start or trained weights"
 _MOST_NOISE = 1e4
 
 
 def planned_mechanisms(
-    options: PrivacyConfig, people: int, batch: int, steps: int, validated: bool = True
+    options: PrivacyConfig, people: int, batch: int, steps: int, validated: bool = True, paired: bool = True
 ) -> dict[str, Mechanism]:
     """The mechanisms of a private training, with the noise that keeps all of them together to `options.epsilon`.
 
@@ -22,6 +25,7 @@ def planned_mechanisms(
         batch: Number of people in a step, on average.
         steps: Number of steps.
         validated: Whether there are validation queries to choose by.
+        paired: Whether there may be noisy neighbours. With them there are two choices beside the start.
 
     Returns:
         Name to mechanism, of those that are on.
@@ -37,11 +41,13 @@ def planned_mechanisms(
     # noise above the batch size would be larger than the mean of the batch can be
     gradients = Mechanism(GRADIENTS, options.noise or float(batch), batch / people, steps)
     whole = options.epsilon or epsilon_of([gradients], options.delta)
-    shares = {COUNTS: options.counts, SELECTION: options.selection if validated else 0.0}
+    neighbours = options.neighbours if paired else 0.0
+    shares = {COUNTS: options.counts, NEIGHBOURS: neighbours, SELECTION: options.selection if validated else 0.0}
+    times = {SELECTION: 2 if neighbours else 1}
     others = {
-        name: Mechanism(name, noise_for(share * whole, options.delta, Mechanism(name, _MOST_NOISE)))
+        name: replace(most, multiplier=noise_for(share * whole, options.delta, most))
         for name, share in shares.items()
-        if share
+        if share and (most := Mechanism(name, _MOST_NOISE, times=times.get(name, 1)))
     }
     if options.noise is None:
         found = noise_for(whole, options.delta, gradients, list(others.values()))

@@ -16,7 +16,8 @@ from tfrec.files import check_output_file, write_json
 from tfrec.models.family import FitContext
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.registry import family_of
-from tfrec.privacy.budget import GRADIENTS
+from tfrec.privacy.accountant import epsilon_of
+from tfrec.privacy.budget import GRADIENTS, NEIGHBOURS
 from tfrec.privacy.clipping_audit import audit_clipping
 from tfrec.privacy.ledger import Ledger
 from tfrec.privacy.lower_bound import epsilon_lower_bound, guesses_of, membership_auc
@@ -110,15 +111,21 @@ def _trained_with(dataset: PreparedDataset, run: Run) -> tuple[Any, Ledger | Non
     """The model of a training like that of the run, and its ledger."""
     config = run.config.with_values({"training.start_from": None})
     if run.ledger is not None:
-        (noise,) = [mechanism.multiplier for mechanism in run.ledger.mechanisms if mechanism.name == GRADIENTS]
-        config = config.with_values(
-            {"privacy": {"epsilon": None, "noise": noise, "counts": 0.0, "selection": 0.0}}  # the trained weights
-        )
+        config = config.with_values({"privacy": _as_noisy_as(run.ledger)})
     family = family_of(run.kind)
     with tempfile.TemporaryDirectory(prefix="tfrec-audit-") as folder:
         context = FitContext(encoder=None, text_vectors=run.text_vectors)
         result = family.fit(dataset, config, Path(folder), context)
     return result.model, result.ledger
+
+
+def _as_noisy_as(ledger: Ledger) -> dict[str, Any]:
+    """Options of a training with the noise of a ledger, which keeps the trained weights."""
+    mechanisms = {mechanism.name: mechanism for mechanism in ledger.mechanisms}
+    alone = {name: epsilon_of([mechanism], ledger.delta) for name, mechanism in mechanisms.items()}
+    neighbours = alone.get(NEIGHBOURS, 0.0) / alone[GRADIENTS]  # a share of what the gradients alone come to
+    noise = mechanisms[GRADIENTS].multiplier
+    return {"epsilon": None, "noise": noise, "counts": 0.0, "selection": 0.0, "neighbours": min(neighbours, 0.99)}
 
 
 def _knowledge_of(model: Any, canaries: Histories) -> tuple[np.ndarray, np.ndarray]:

@@ -20,11 +20,12 @@ from tfrec.models import NextItemModel
 from tfrec.models.next_item import fit_private
 from tfrec.models.next_item.per_person_gradients import LABELS, PerPersonGradients
 from tfrec.models.next_item.poisson_batches import PoissonBatches
-from tfrec.models.next_item.private_selection import trained_is_better, validation_queries
+from tfrec.models.next_item.private_selection import best_model, validation_queries
 from tfrec.models.next_item.private_settings import _NEEDED, _OFF, private_settings
 from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
+from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.privacy import Ledger
 from tfrec.privacy.clipped_gradients import CHUNK, norms_of
@@ -39,7 +40,7 @@ SOURCE = NoiseSource(bytes(32))
 
 def model_with_every_part(ids=True):
     model = NextItemModel(
-        *(ITEMS, 2, 10, 8, 1, 2, 16), dropout=0.0, item_dropout=0.0, neighbours=0, text_neighbours=2, use_id=ids
+        *(ITEMS, 2, 10, 8, 1, 2, 16), dropout=0.0, item_dropout=0.0, neighbours=2, text_neighbours=2, use_id=ids
     )
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(ITEMS, 10)).astype(np.float32)
@@ -47,21 +48,26 @@ def model_with_every_part(ids=True):
     if ids:
         model.items.ids.assign(rng.normal(size=(ITEMS, 8)))
     model.repeats.assign([-3.0, 1.5, 0.7])
-    model.memory.remember(None, text_neighbours(texts, 2))
+    near, counts = text_neighbours(rng.normal(size=(ITEMS, 3)), 2)
+    model.memory.remember((near, 5 * counts), text_neighbours(texts, 2), rng.integers(1, 9, ITEMS))
     return model
 
 
 def test_without_ids_the_public_projection_and_the_items_are_not_trained():
     trained = {variable.name for variable in PerPersonGradients(model_with_every_part(ids=False)).variables}
     assert not [name for name in trained if name.startswith("items/")]
-    assert {"repeat_bias/bias:0", "memory/text_weight:0", "log_temperature:0"} < trained
+    assert {"repeat_bias/bias:0", "memory/weight:0", "memory/text_weight:0", "log_temperature:0"} < trained
     assert "items/ids:0" in {variable.name for variable in PerPersonGradients(model_with_every_part()).variables}
 
 
 @pytest.mark.slow
-def test_gradients_of_each_person_are_those_of_a_tape_a_person():
+def test_gradients_of_each_person_are_those_of_a_tape_a_person(monkeypatch):
     model = model_with_every_part()
     people, plain = PerPersonGradients(model), NextItemTrainer(model)
+    memory = model.memory  # with bounded counts, nobody's own pairs are taken out
+    monkeypatch.setattr(
+        memory, "unweighted_scores_at_labels", partial(memory.unweighted_scores_at_labels, without_own=False)
+    )
     inputs, labels = PoissonBatches(windows_of(), 1.0, SOURCE).batch(0)
     chunk = {name: tf.constant(values[:CHUNK]) for name, values in {**inputs, LABELS: labels}.items()}
     found = tf.function(people.of_chunk)(people.shared_values(), chunk)
@@ -83,6 +89,16 @@ def test_gradients_of_each_person_are_those_of_a_tape_a_person():
         assert norms[person] == pytest.approx(norm, rel=1e-5)
         for one, wanted, variable in zip(found, expected, people.variables, strict=True):
             np.testing.assert_allclose(one[person], wanted, atol=1e-5 * max(1, norm), err_msg=variable.name)
+
+
+def test_where_seen_items_are_never_listed_repeats_are_not_learnt_on():
+    model = model_with_every_part()
+    model.repeats.start_at(NEVER)
+    people, items = PerPersonGradients(model), np.array([[3, 5, 3, 7, -1]] * CHUNK, np.int32)
+    labels = np.array([[5, 3, 7, 9, -1]] * CHUNK, np.int32)
+    assert not [variable for variable in people.variables if variable.name.startswith("repeat")]
+    chunk = {"history_items": tf.constant(items), LABELS: tf.constant(labels)}
+    assert people._labels(chunk).numpy()[0].tolist() == [5, -1, 7, 9, -1]
 
 
 def test_a_step_adds_noise_of_the_ledgers_deviation_and_divides_by_the_average_batch():
@@ -158,13 +174,14 @@ def config(tiny_encoder):
 
 HARMLESS = """
 model: kind head dim layers block heads max_history memory_history read_impressions temperature use_text use_id id_rate
-repeat_bias repeat_kinds text_neighbours text_history text_tokens mlp_units negatives candidate
+repeat_bias repeat_kinds neighbours text_neighbours text_history text_tokens mlp_units negatives candidate
 neighbour_window popularity_half_life
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
 encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss
 """
-"""Options that read no event, or that have no effect in private training, because what they are about is off."""
+"""Options that read no event, or that have no effect in private training, because what they are about is off or, as
+`neighbours`, gets noise."""
 
 
 @pytest.mark.parametrize("section", ["model", "training"])
@@ -180,11 +197,13 @@ def test_of_every_option_it_is_known_whether_it_may_read_events(section):
 
 def test_everything_that_reads_events_without_noise_is_off():
     config = private_settings(RunConfig().with_values(["privacy.epsilon=8"]))
-    assert (config.model.neighbours, config.model.popular, config.training.balance) == (0, 0, False)
+    assert (config.model.popular, config.training.balance) == (0, False)
     assert config.model.memory_history == config.model.max_history  # not by the lengths of the log
     assert config.retrieval.exclude_seen == "true" and config.training.negatives == "all"
     assert not config.model.use_id and config.model.text_neighbours == RunConfig().model.text_neighbours
     assert private_settings(RunConfig().with_values(["privacy.epsilon=8", "privacy.ids=true"])).model.use_id
+    without = private_settings(RunConfig().with_values(["privacy.epsilon=8", "privacy.neighbours=0"]))
+    assert (config.model.neighbours, without.model.neighbours) == (RunConfig().model.neighbours, 0)
 
 
 @pytest.mark.parametrize(
@@ -238,12 +257,16 @@ def test_weights_are_kept_when_the_noisy_gain_is_above_nothing(rings, config):
     models = [NextItemModel(12, 1, 0, 8, 0, 2, 8, neighbours=0, repeat_bias=False) for _ in range(2)]
     for model in models:
         model.items.ids.assign(rng.normal(size=(12, 8)))
-    better = partial(trained_is_better, queries=queries, dataset=rings[0], config=config, source=SOURCE)
+    best = partial(best_model, queries=queries, dataset=rings[0], config=config, source=SOURCE)
     gains = summed_gain(models, queries)
     assert abs(gains) > 0.5
-    assert better(*models, multiplier=1e-6) == (gains > 0)
-    assert better(*models[::-1], multiplier=1e-6) == (gains < 0)
-    assert better(models[0], models[0], multiplier=1e6) is bool(SOURCE.gaussian("selection", 0, 1)[0] > 0)
+    one, other = models
+    better = other if gains > 0 else one
+    assert best(one, [other], multiplier=1e-6) is better and best(other, [one], multiplier=1e-6) is better
+    assert best(one, [one, other], multiplier=1e-6) is better
+    noise, same = SOURCE.gaussian("selection", 0, 2), NextItemModel.from_config(one.get_config())
+    same.set_weights(one.get_weights())
+    assert best(one, [same, other], multiplier=1e6) is ([same, other][noise.argmax()] if noise.max() > 0 else one)
 
 
 def summed_gain(models, queries):
@@ -264,16 +287,19 @@ def test_a_private_run_holds_its_ledger_and_no_number_of_the_log(rings, config, 
     assert "ε = " in said and "add-or-remove-one" in said
     sealed = run.manifest["privacy"]
     assert sealed["epsilon"]["add-or-remove-one"] <= 6 < sealed["epsilon"]["replace-one"]
-    assert [m["name"] for m in sealed["mechanisms"]] == ["gradients", "item counts", "start or trained weights"]
+    names = [mechanism["name"] for mechanism in sealed["mechanisms"]]
+    assert names == ["gradients", "item counts", "co-occurrence neighbours", "start or trained weights"]
+    assert sealed["mechanisms"][3]["times"] == 2  # two comparisons with the start
     assert sealed["mechanisms"][0]["times"] == 2 and sealed["details"]["people"] == 34
-    assert sealed["details"]["kept"] in ("start", "trained weights") and sealed["public"] and sealed["uncovered"]
-    assert (sealed["details"]["kept"] == "start") == ("keeps the untrained start" in said)
+    kept = sealed["details"]["kept"]
+    assert kept in ("start", "start with neighbours", "trained weights") and sealed["public"] and sealed["uncovered"]
+    assert (kept != "trained weights") == (f"keeps the untrained {kept}" in said)
 
     assert json.loads((run.path / "metrics_valid.json").read_text()) == {}
     assert "loss" not in (run.path / "history.csv").read_text()
     assert run.item_counts.tolist() != rings[0].items["train_count"].to_list()
     assert not list(tmp_path.rglob(KEY_FILE)) and run.manifest["exclude_seen"] is True
-    assert run.config.model.neighbours == 0 and float(run.model.unseen.numpy().min()) == 0
+    assert float(run.model.unseen.numpy().min()) == 0
     assert isinstance(run.ledger, Ledger)
 
     manifest = run.path / "manifest.json"

@@ -26,10 +26,9 @@ compared with those in the nearest clusters."""
 def build_next_item_model(
     dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: TrainedRun | None = None
 ) -> NextItemModel:
-    """An untrained NextItemModel for the dataset.
+    """An untrained NextItemModel for the dataset, as `build_from_catalogue` makes it, with the statistics of the log.
 
-    Its item vectors start from the principal components of the text vectors. Neighbours, popularity and the repeat bias
-    are computed from the training sequences.
+    Neighbours, popularity and the repeat bias are computed from the training sequences.
 
     Args:
         dataset: The catalogue, the event kinds and the training sequences.
@@ -40,6 +39,44 @@ def build_next_item_model(
     Raises:
         InvalidInput: `model.heads` does not divide the width, or the earlier run's model does not fit.
     """
+    training = dataset.training()
+    options = config.model
+    if options.memory_history is None:
+        length = memory_length(training.lengths, options.max_history)
+        config = config.with_values({"model.memory_history": length})
+    model = build_from_catalogue(dataset, text_vectors, config)
+    counts = np.bincount(training.items, minlength=dataset.num_items)
+    model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
+    if model.repeats is not None:
+        repeats = min(0.0, repeat_log_odds(training, dataset.num_items))
+        model.repeats.start_at(repeats)
+    if model.popularity is not None:
+        targets = training.items[training.is_target]
+        model.popularity.remember(np.bincount(targets, minlength=dataset.num_items))
+    if model.memory is not None and model.memory.k:
+        counted = taken(training, dataset.event_kinds)
+        near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window, counted)
+        model.memory.remember(near, None, np.bincount(training.items[counted], minlength=dataset.num_items))
+    if earlier is not None:
+        copy_earlier_weights(model, dataset, earlier)
+        # Training cannot undo a mask on repeats, so the data decide about it, not the earlier run.
+        if model.repeats is not None and (float(model.repeats.coefficients[1]) < NEVER / 2) != (repeats == NEVER):
+            model.repeats.start_at(repeats)
+    return model
+
+
+def build_from_catalogue(dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig) -> NextItemModel:
+    """An untrained NextItemModel, made of the catalogue, the texts and the event kinds alone.
+
+    Its item vectors start from the principal components of the text vectors. Text neighbours are there, co-occurrence
+    neighbours, popularity and repeats are not yet.
+
+    Args:
+        dataset, text_vectors, config: As for `build_next_item_model`, with `model.memory_history` given.
+
+    Raises:
+        InvalidInput: `model.heads` does not divide the width.
+    """
     options = config.model
     text_dim = 0 if text_vectors is None else text_vectors.shape[1]
     dim = min(options.dim, text_dim) if text_dim else options.dim
@@ -47,7 +84,6 @@ def build_next_item_model(
         raise InvalidInput(
             f"model.heads must divide the width; received {options.heads} heads and width {dim}. Set model.heads=1?"
         )
-    training = dataset.training()
     model = NextItemModel(
         num_items=dataset.num_items,
         num_event_kinds=len(dataset.event_kinds),
@@ -57,7 +93,7 @@ def build_next_item_model(
         block=options.block,
         heads=options.heads,
         max_history=options.max_history,
-        memory_history=options.memory_history or memory_length(training.lengths, options.max_history),
+        memory_history=options.memory_history or options.max_history,
         dropout=options.dropout,
         temperature=options.temperature,
         use_id=options.use_id or not text_dim,
@@ -77,28 +113,8 @@ def build_next_item_model(
     )
     if text_vectors is not None:
         model.items.start_from(text_vectors)
-    counts = np.bincount(training.items, minlength=dataset.num_items)
-    model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
-    if model.repeats is not None:
-        repeats = min(0.0, repeat_log_odds(training, dataset.num_items))
-        model.repeats.start_at(repeats)
-    if model.popularity is not None:
-        targets = training.items[training.is_target]
-        model.popularity.remember(np.bincount(targets, minlength=dataset.num_items))
-    if model.memory is not None:
-        near = alike = None
-        counted = taken(training, dataset.event_kinds)
-        if model.memory.k:
-            near = history_neighbours(training, dataset.num_items, model.memory.k, model.memory.window, counted)
-        if model.memory.text_k and text_vectors is not None:
-            alike = _text_neighbours(text_vectors, model.memory.text_k, [*dataset.domains.values()])
-        frequencies = np.bincount(training.items[counted], minlength=dataset.num_items)
-        model.memory.remember(near, alike, frequencies)
-    if earlier is not None:
-        copy_earlier_weights(model, dataset, earlier)
-        # Training cannot undo a mask on repeats, so the data decide about it, not the earlier run.
-        if model.repeats is not None and (float(model.repeats.coefficients[1]) < NEVER / 2) != (repeats == NEVER):
-            model.repeats.start_at(repeats)
+    if model.memory is not None and model.memory.text_k and text_vectors is not None:
+        model.memory.remember(None, _text_neighbours(text_vectors, model.memory.text_k, [*dataset.domains.values()]))
     return model
 
 

@@ -12,23 +12,29 @@ import polars as pl
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.next_item.build import build_next_item_model
+from tfrec.models.next_item.build import build_from_catalogue
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.poisson_batches import PoissonBatches
 from tfrec.models.next_item.private_ledger import private_ledger
-from tfrec.models.next_item.private_selection import trained_is_better, validation_queries
+from tfrec.models.next_item.private_selection import best_model, validation_queries
 from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.windows import Windows
-from tfrec.privacy.budget import COUNTS, GRADIENTS, SELECTION, planned_mechanisms
+from tfrec.models.shared.history_statistics import NEVER
+from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION, planned_mechanisms
 from tfrec.privacy.mechanism import Mechanism
 from tfrec.privacy.noise_source import NoiseSource
 from tfrec.privacy.noisy_counts import noisy_counts
+from tfrec.privacy.noisy_neighbours import MOST_ITEMS, noisy_neighbours
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.schedules import warm_cosine
+
+START, START_WITH_NEIGHBOURS, TRAINED = "start", "start with neighbours", "trained weights"
+"""What a run may keep."""
 
 
 def fit_private(
@@ -64,22 +70,25 @@ def fit_private(
     batch = min(people, config.training.batch_size or max(16, people // 20))
     steps = max(1, round(people / batch))
     queries = validation_queries(dataset)
-    planned = planned_mechanisms(config.privacy, people, batch, steps * config.training.epochs, len(queries) > 0)
+    planned = planned_mechanisms(
+        config.privacy, people, batch, steps * config.training.epochs, len(queries) > 0, _may_have_neighbours(dataset)
+    )
     _say_what_is_bounded(windows, people, config.model.max_history)
     source = NoiseSource.of_run(workdir)
-    start = public_start(dataset, text_vectors, config)
+    start, items = public_start(dataset, text_vectors, config), _released_items(dataset, planned, source)
+    informed = _with_neighbours(start, dataset, items, planned, source)
     batches = PoissonBatches(windows, batch / people, source)
-    trained, loop = _trained(start, batches, config, planned, (batch, steps), source, (workdir, resume, after_epoch))
-    kept, chosen = trained, "trained weights"
-    if SELECTION in planned and not trained_is_better(
-        start, trained, queries, dataset, config, planned[SELECTION].multiplier, source
-    ):
-        kept, chosen = start, "start"
+    trained, loop = _trained(informed, batches, config, planned, (batch, steps), source, (workdir, resume, after_epoch))
+    kept, chosen = trained, TRAINED
+    if SELECTION in planned:
+        others = {TRAINED: trained} if informed is start else {START_WITH_NEIGHBOURS: informed, TRAINED: trained}
+        kept = best_model(start, list(others.values()), queries, dataset, config, planned[SELECTION].multiplier, source)
+        chosen = next((name for name, model in others.items() if model is kept), START)
+    if chosen != TRAINED:
         say(
-            "The run keeps the untrained start: validation, asked with noise, does not find the trained weights better."
+            f"The run keeps the untrained {chosen}: validation, asked with noise, does not find trained weights better."
         )
     ledger = private_ledger(config, planned, people=people, batch=batch, kept=chosen)
-    items = _released_items(dataset, planned, source)
     NoiseSource.forget(workdir)
     epsilons = ", ".join(f"{value:.3g} ({relation})" for relation, value in ledger.epsilons().items())
     say(f"ε = {epsilons} at δ = {ledger.delta:g}, for all events of one of {people} people")
@@ -92,11 +101,48 @@ def public_start(dataset: PreparedDataset, text_vectors: np.ndarray | None, conf
     Args:
         dataset, text_vectors, config: As for `fit_private`.
     """
-    model = build_next_item_model(dataset, text_vectors, config)
-    model.unseen.assign(np.zeros(model.num_items, np.float32))
+    model = build_from_catalogue(dataset, text_vectors, config)
     if model.repeats is not None:
-        model.repeats.start_at(0.0)
+        model.repeats.start_at(NEVER if config.retrieval.exclude_seen == "true" else 0.0)
     return model
+
+
+def _may_have_neighbours(dataset: PreparedDataset) -> bool:
+    """Whether the catalogue is small enough for noisy neighbours; says so where it is not."""
+    if dataset.num_items > MOST_ITEMS:
+        say(f"There are no co-occurrence neighbours: the catalogue has more than {MOST_ITEMS} items.")
+    return dataset.num_items <= MOST_ITEMS
+
+
+def _with_neighbours(
+    start: NextItemModel,
+    dataset: PreparedDataset,
+    items: pl.DataFrame,
+    planned: Mapping[str, Mechanism],
+    source: NoiseSource,
+) -> NextItemModel:
+    """A copy of the start with noisy neighbours; the start itself without any."""
+    training, model = dataset.training(), copy_of(start)
+    if NEIGHBOURS not in planned or model.memory is None or not model.memory.k:
+        return start
+    near = noisy_neighbours(
+        training,
+        dataset.num_items,
+        model.memory.k,
+        planned[NEIGHBOURS].multiplier,
+        source,
+        taken(training, dataset.event_kinds),
+    )
+    counts = items[schema.TRAIN_COUNT].to_numpy() if COUNTS in planned else None
+    model.memory.remember(near, None, counts)
+    return model
+
+
+def copy_of(model: NextItemModel) -> NextItemModel:
+    """A model with the same weights."""
+    copy = NextItemModel.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _trained(
@@ -110,8 +156,7 @@ def _trained(
 ) -> tuple[NextItemModel, FitLoop]:
     """A copy of the start after all epochs, and the loop that ran them."""
     (batch, steps), (workdir, resume, after_epoch), options = sizes, run, config.training
-    model = NextItemModel.from_config(start.get_config())
-    model.set_weights(start.get_weights())
+    model = copy_of(start)
     trainer = PrivateTrainer(model, config.privacy.clip, planned[GRADIENTS].multiplier, batch, source)
     trainer.compile(_optimizer(config, steps * options.epochs))
     trainer.optimizer.build(trainer.trainable_variables)

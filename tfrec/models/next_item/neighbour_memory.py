@@ -17,7 +17,7 @@ from tfrec.models.shared.neighbours import rarity
 MAX_EVENTS = 200
 """Number of newest events used. At the slowest decay of the search (0.99), the next one would have weight 0.13."""
 
-_WEIGHT_RATE = 5.0
+WEIGHT_RATE = 5.0
 
 
 class NeighbourMemory(keras.layers.Layer):
@@ -77,27 +77,25 @@ class NeighbourMemory(keras.layers.Layer):
             self.rarity = self.add_weight("rarity", (self.num_items,), initializer="zeros", trainable=False)
             start = keras.initializers.Constant(self.start_discount)
             self.discount = self.add_weight("discount", (), initializer=start, trainable=False)
-            self.scaled_weight = self.add_weight(
-                "weight", (), initializer=keras.initializers.Constant(1 / _WEIGHT_RATE)
-            )
+            self.scaled_weight = self.add_weight("weight", (), initializer=keras.initializers.Constant(1 / WEIGHT_RATE))
         if self.text_k:
             shape = (self.num_items, self.text_k)
             self.alike = self.add_weight("alike", shape, "int32", none, trainable=False)
             self.kernel = self.add_weight("kernel", shape, initializer="zeros", trainable=False)
             self.scaled_text_weight = self.add_weight(
-                "text_weight", (), initializer=keras.initializers.Constant(1 / _WEIGHT_RATE)
+                "text_weight", (), initializer=keras.initializers.Constant(1 / WEIGHT_RATE)
             )
         super().build(input_shape)
 
     @property
     def weight(self) -> tf.Tensor:
         """float32 scalar: a, the weight of the co-occurrence neighbours."""
-        return self.scaled_weight * _WEIGHT_RATE
+        return self.scaled_weight * WEIGHT_RATE
 
     @property
     def text_weight(self) -> tf.Tensor:
         """float32 scalar: b, the weight of the text neighbours."""
-        return self.scaled_text_weight * _WEIGHT_RATE
+        return self.scaled_text_weight * WEIGHT_RATE
 
     def assign(
         self,
@@ -115,9 +113,9 @@ class NeighbourMemory(keras.layers.Layer):
             discount: float. Exponent of the discount of frequent items.
         """
         if weight is not None:
-            self.scaled_weight.assign(weight / _WEIGHT_RATE)
+            self.scaled_weight.assign(weight / WEIGHT_RATE)
         if text_weight is not None:
-            self.scaled_text_weight.assign(text_weight / _WEIGHT_RATE)
+            self.scaled_text_weight.assign(text_weight / WEIGHT_RATE)
         if decay is not None:
             self.decay.assign(decay)
         if discount is not None:
@@ -210,6 +208,7 @@ class NeighbourMemory(keras.layers.Layer):
         width: tf.Tensor,
         columns: tf.Tensor | None = None,
         every_position: bool = False,
+        without_own: bool = True,
     ) -> list[tf.Tensor]:
         """The scores that the weights multiply in training, after each prefix that has a label.
 
@@ -223,6 +222,8 @@ class NeighbourMemory(keras.layers.Layer):
             columns: int32 `[num_items]`, from items to columns of the scores (`item_columns`). None scores the whole
                 catalogue.
             every_position: bool. Whether there is a row for every position (`select_rows`).
+            without_own: bool. Whether to subtract the pairs of the sequence itself; with counts that are bounded a
+                person there is next to nothing to subtract.
 
         Returns:
             float32 `[rows, width]` for each of `weight_names`.
@@ -244,9 +245,12 @@ class NeighbourMemory(keras.layers.Layer):
 
         real, known, parts = tf.cast(items >= 0, tf.float32)[..., None], tf.maximum(items, 0), []
         if self.k:
-            sequence, own = self._own_pair_counts(items, labels)
-            indices = tf.concat([tf.gather(self.near, known), tf.tile(sequence[:, None], [1, length, 1])], axis=2)
-            others = event_scores(indices, tf.concat([self._discounted_counts(known) * real, -own], axis=2))
+            indices, counts = tf.gather(self.near, known), self._discounted_counts(known) * real
+            if without_own:
+                sequence, own = self._own_pair_counts(items, labels)
+                indices = tf.concat([indices, tf.tile(sequence[:, None], [1, length, 1])], axis=2)
+                counts = tf.concat([counts, -own], axis=2)
+            others = event_scores(indices, counts)
             # negative where a pair of the sequence was not among the k neighbours, and so not in the counts
             parts.append(tf.math.log1p(prefix_scores(tf.nn.relu(others))))
         if self.text_k:

@@ -37,7 +37,7 @@ def private_ledger(
         mechanisms: Everything that was computed with noise.
         people: Number of people in the training data.
         batch: Number of people in a step, on average.
-        kept: Which weights the run has, "start" or "trained weights".
+        kept: Which weights the run has: "start", "start with neighbours" or "trained weights".
     """
     return Ledger(
         delta=config.privacy.delta,
@@ -51,7 +51,8 @@ def private_ledger(
                 "gradients": f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to "
                 f"norm {config.privacy.clip:g}",
                 "item counts": f"one for each of at most {MOST_ITEMS} different items",
-                "start or trained weights": "one difference of NDCG@10, from −1 to 1",
+                "co-occurrence neighbours": "one vector over all pairs of items, of norm 1",
+                "start or trained weights": "a difference of NDCG@10, from −1 to 1, for each comparison",
             },
             "noise_from": "ChaCha20 under a key of the operating system, deleted at the end",
         },

@@ -1,6 +1,8 @@
-"""Whether private training has gained anything, asked of the validation queries with noise."""
+"""Which of the models of a private training is best, asked of the validation queries with noise."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,33 +26,35 @@ def validation_queries(dataset: PreparedDataset) -> Queries:
     return dataset.queries(schema.VALID, "all_targets")
 
 
-def trained_is_better(
+def best_model(
     start: NextItemModel,
-    trained: NextItemModel,
+    others: Sequence[NextItemModel],
     queries: Queries,
     dataset: PreparedDataset,
     config: RunConfig,
     multiplier: float,
     source: NoiseSource,
-) -> bool:
-    """Whether the sum over people of the gain in NDCG@10, with noise, is above 0.
+) -> NextItemModel:
+    """The model with the highest sum over people of the gain in NDCG@10 over the start, with noise; else the start.
 
-    Each person changes the sum by at most 1. Where there are too many queries, everybody is left out with the same
+    Each person changes each sum by at most 1. Where there are too many queries, everybody is left out with the same
     probability, independently of all others.
 
     Args:
-        start, trained: The models to compare.
+        start: The model that is kept when no other is better.
+        others: The models that it is compared with.
         queries: The result of `validation_queries`.
         dataset: The catalogue.
         config: Section `evaluation`.
-        multiplier: float. Standard deviation of the noise.
+        multiplier: float. Standard deviation of the noise over 1, which each of the sums gets.
         source: Draws the noise.
     """
     asked = MAX_SCORES / (dataset.num_items * len(queries))  # above 1: all of them
     some = queries.take(np.flatnonzero(source.uniform("asked", 0, len(queries)) < asked))
-    gains = ndcg(trained, some, dataset, config) - ndcg(start, some, dataset, config)
-    total = np.clip(gains, -1, 1).sum(keepdims=True)
-    return bool(with_noise(total, source.gaussian("selection", 0, 1), multiplier)[0] > 0)
+    before = ndcg(start, some, dataset, config)
+    sums = np.array([np.clip(ndcg(other, some, dataset, config) - before, -1, 1).sum() for other in others])
+    gains = with_noise(sums, source.gaussian("selection", 0, len(sums)), multiplier)
+    return others[int(gains.argmax())] if gains.max() > 0 else start
 
 
 def ndcg(model: NextItemModel, queries: Queries, dataset: PreparedDataset, config: RunConfig) -> np.ndarray:
