@@ -21,6 +21,7 @@ from tfrec.cli import (
     explain,
     explore,
     export,
+    forget,
     index,
     label,
     prepare,
@@ -54,6 +55,7 @@ app.add_typer(experiment.app, name="experiment")
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("audit")(audit.audit)
+app.command("forget")(forget.forget)
 app.command("export")(export.export)
 app.add_typer(index.app, name="index")
 app.command("check")(check.check)

@@ -39,7 +39,7 @@ def pseudonyms(ids: Iterable[str], key_file: str | Path) -> list[str]:
     Raises:
         InvalidInput: The file is missing, others may read it, or it holds something else than keys.
     """
-    keys = _keys(Path(key_file))
+    keys = read_keys(key_file)
 
     def pseudonym(name: str) -> str:
         for key in keys:
@@ -49,16 +49,24 @@ def pseudonyms(ids: Iterable[str], key_file: str | Path) -> list[str]:
     return [pseudonym(name) for name in ids]
 
 
-def _keys(path: Path) -> list[bytes]:
+def read_keys(path: str | Path, option: str = "data.pseudonym_key") -> list[bytes]:
+    """The keys in a file, the oldest first.
+
+    Args:
+        path: The file, 64 hexadecimal digits a line.
+        option: What names it, for messages.
+
+    Raises:
+        InvalidInput: The file is missing, others may read it, or it holds something else than keys.
+    """
+    path = Path(path)
     if not path.is_file():
-        raise InvalidInput(f"data.pseudonym_key: {path} does not exist. Make one: {_MAKE}")
+        raise InvalidInput(f"{option}: {path} does not exist. Make one: {_MAKE}")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise InvalidInput(f"data.pseudonym_key: others than its owner may read or write {path}. Run: chmod 600 {path}")
+        raise InvalidInput(f"{option}: others than its owner may read or write {path}. Run: chmod 600 {path}")
     lines = path.read_text(encoding="utf-8", errors="replace").split()
     if not lines or not all(re.fullmatch(r"[0-9a-fA-F]{64}", line) for line in lines):
-        raise InvalidInput(
-            f"data.pseudonym_key: expected 64 hexadecimal digits in each line of {path}. Make a key: {_MAKE}"
-        )
+        raise InvalidInput(f"{option}: expected 64 hexadecimal digits in each line of {path}. Make a key: {_MAKE}")
     return [bytes.fromhex(line) for line in lines]
 
 

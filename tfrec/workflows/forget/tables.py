@@ -1,0 +1,119 @@
+"""Files beside data, runs and exports: rows of people are taken out of tables, and a scan looks for what is left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tfrec.errors import InvalidInput
+from tfrec.files import atomic_file
+from tfrec.files.leftovers import sweep
+from tfrec.workflows.forget.inventory import PARTIAL
+
+_TABLES = {".parquet", ".csv", ".jsonl", ".ndjson"}
+_MOST_BYTES = 1 << 30
+"""Texts above this are not read whole."""
+_TELLING = re.compile(r"(?=.*[^\d\W])\S{4,}")
+"""Ids that a text search can find: "42" is in every log."""
+
+
+def files_below(home: Path) -> Iterator[Path]:
+    """All files below a folder, but for those of an erasure in progress."""
+    sweep(home)
+    for path in sorted(home.rglob("*")):
+        if path.is_file() and not path.is_symlink() and PARTIAL not in path.relative_to(home).parts:
+            yield path
+
+
+def without_rows(path: Path, users: Collection[str]) -> int:
+    """Takes the rows of users out of a table with a column of users; the file is replaced as a whole.
+
+    Returns:
+        How many rows there were; 0 also for what is no table.
+    """
+    table = _read(path)
+    columns = _user_columns(table) if table is not None else []
+    if table is None or not columns:
+        return 0
+    theirs = table.select(pl.any_horizontal(pl.col(columns).cast(pl.String).is_in(list(users)))).to_series()
+    if count := int(theirs.fill_null(False).sum()):
+        with atomic_file(path) as work:
+            _write(table.filter(~theirs.fill_null(False)), work, path.suffix)
+    return count
+
+
+def names_users(path: Path, users: Collection[str]) -> bool:
+    """Whether a file still names one of the users: in a column of users, as a value of JSON, or as a word of a text."""
+    if path.suffix in _TABLES:
+        table = _read(path)
+        columns = [] if table is None else _user_columns(table)
+        return table is not None and any(
+            bool(table[column].cast(pl.String).is_in(list(users)).any()) for column in columns
+        )
+    if path.suffix == ".json":
+        return _in_json(path, frozenset(users))
+    return _in_text(path, users)
+
+
+def _read(path: Path) -> pl.DataFrame | None:
+    """A table with all numbers as they are written; None of a file that is none."""
+    if path.suffix not in _TABLES:
+        return None
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        if path.suffix == ".csv":
+            return pl.read_csv(path, infer_schema=False)
+        return pl.read_ndjson(path, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read as a table ({str(error).splitlines()[0]}), so nobody can tell whether it has the "
+            "people. Delete it, or move it away."
+        ) from error
+
+
+def _user_columns(table: pl.DataFrame) -> list[str]:
+    flat = [name for name, kind in table.schema.items() if not kind.is_nested()]
+    return [name for name in flat if "user" in name.lower()]
+
+
+def _write(table: pl.DataFrame, path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        table.write_parquet(path)
+    elif suffix == ".csv":
+        table.write_csv(path)
+    else:
+        table.write_ndjson(path)
+
+
+def _in_json(path: Path, users: frozenset[str]) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return _in_text(path, users)
+
+    def names(value: Any, key: str = "") -> bool:
+        if isinstance(value, dict):
+            return any((_is_telling(name) and name in users) or names(inner, name) for name, inner in value.items())
+        if isinstance(value, list):
+            return any(names(inner, key) for inner in value)
+        return str(value) in users and ("user" in key.lower() or _is_telling(str(value)))
+
+    return names(content)
+
+
+def _in_text(path: Path, users: Collection[str]) -> bool:
+    telling = [user.encode() for user in users if _is_telling(user)]
+    if not telling or path.stat().st_size > _MOST_BYTES:
+        return False
+    content = path.read_bytes()
+    return any(re.search(rb"(?<![\w-])" + re.escape(user) + rb"(?![\w-])", content) for user in telling)
+
+
+def _is_telling(user: str) -> bool:
+    return _TELLING.fullmatch(user) is not None
