@@ -286,3 +286,12 @@ def test_context_columns_stay_with_their_events(tmp_path):
 def test_rows_that_differ_only_in_context_are_not_duplicates(tmp_path):
     log = EVENTS.head(3).vstack(EVENTS.head(1)).with_columns(context_page=pl.Series(["1", "2", "3", "4"]))
     assert prepare(log, ITEMS, tmp_path / "d").report["events"]["kept"] == 4
+
+
+def test_a_report_shows_nothing_of_fewer_than_k_people(tmp_path):
+    rows = [(f"u{u}", f"i{step}", "cart" if u + step == 0 else "view", step) for u in range(5) for step in range(4)]
+    events = pl.DataFrame(rows + rows[:1] * 2, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    whole, hidden = (prepare(events, None, tmp_path / str(k), config={"privacy.k": k}).report["events"] for k in (1, 5))
+    assert whole["kinds"] == {"cart": 1, "view": 19} and hidden["kinds"] == {"cart": None, "view": 19}
+    (shown,), (left,) = (report["dropped"].values() for report in (whole, hidden))
+    assert shown["examples"] and left == {**shown, "examples": []}

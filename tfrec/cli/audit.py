@@ -27,6 +27,12 @@ def audit(
     report = audit(run, data, out, canaries=canaries, seed=seed, force=force)
     for name, found in report["membership"].items():
         typer.echo(f"Membership by {name}: AUC {found['auc']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    if (found := report["memorised"])["sequences"]:
+        share = found["memorised"]
+        typer.echo(
+            f"Of {found['sequences']} items that one person alone had, {share['share']:.1%} are listed after that "
+            f"person's events and for no other reason ({share['low']:.1%} to {share['high']:.1%})"
+        )
     for name in ("clipping", "training"):
         if name in report:
             typer.echo(f"{name}: ε of {report[name]['lower_bound']:.2f} proven, {report[name]['epsilon']:.2f} promised")

@@ -53,6 +53,13 @@ class PrivacyConfig(Section):
         "the untrained start and than the start with noisy neighbours. 0: keep the trained weights.",
     )
 
+    k: int = Field(
+        1,
+        ge=1,
+        description="Fewest people of whom a report shows anything: smaller groups are left out, and so are examples "
+        "of single users and of rows. 1: all is shown.",
+    )
+
     @property
     def on(self) -> bool:
         """Whether training is private.

@@ -19,6 +19,7 @@ from tfrec.data.ingest import splits, write
 from tfrec.data.ingest.event_log import Log
 from tfrec.data.ingest.item_text import render_texts
 from tfrec.data.ingest.text_columns import text_columns
+from tfrec.data.pair_set import PairSet
 from tfrec.files import atomic_folder, write_json
 from tfrec.files.checksums import checksums
 from tfrec.files.stored_folder import FILES
@@ -96,7 +97,17 @@ def assemble(
     table, no_text = _item_table(catalogue, log, parts, held, config)
     text_from = config.data.text_template or text_columns(catalogue)
     report = _report(log, parts, split, item_problems, table, no_text, text_from)
+    if config.privacy.k > 1:
+        _hide_rare(report["events"], log, config.privacy.k)
     return Assembled(log, split, parts, table, report, config)
+
+
+def _hide_rare(events: dict[str, Any], log: Log, k: int) -> None:
+    """Takes out of a report on events, in place, examples of rows, and counts of kinds of fewer than `k` people."""
+    events["dropped"] = {reason: {**problem, "examples": []} for reason, problem in events["dropped"].items()}
+    _, kinds = PairSet(log.histories.rows, log.histories.events, len(log.kinds)).pairs()
+    people = np.bincount(kinds, minlength=len(log.kinds))
+    events["kinds"] = {kind: events["kinds"][kind] if people[i] >= k else None for i, kind in enumerate(log.kinds)}
 
 
 def _split(log: Log, split: str, config: RunConfig) -> splits.Split:

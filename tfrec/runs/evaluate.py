@@ -13,6 +13,7 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
+from tfrec.evaluation.small_groups import FEWEST, without_small_groups
 from tfrec.evaluation.standing import MeasuredBaseline, standing
 from tfrec.files import check_output_file, write_json
 from tfrec.models.baselines.counting import (
@@ -148,10 +149,11 @@ def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str
             "ties": "against the model",
             "targets": len(queries.target_items),
             **_left_out(queries, dataset, split),
+            **({FEWEST: run.config.privacy.k} if run.config.privacy.k > 1 else {}),
         },
         "beyond": beyond_accuracy(result, dataset, run, queries),
         "slices": {
-            **cold_slices(scorer, dataset, run, split),
+            **without_small_groups(cold_slices(scorer, dataset, run, split), run.config.privacy.k),
             **slice_report(result, dataset, run, queries, {name: found.result for name, found in untrained.items()}),
         },
         "baselines": _headlines(untrained),

@@ -25,6 +25,7 @@ from tfrec.evaluation.group_slices import (
     target_slices,
     user_slices,
 )
+from tfrec.evaluation.small_groups import without_small_groups
 from tfrec.evaluation.transition_groups import transition_groups
 from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.runs.run import Run
@@ -72,7 +73,8 @@ def slice_report(
             `ndcg@10_NAME`. None for none.
 
     Returns:
-        `users` and `targets`: for each grouping its slices (see `user_slices`, `target_slices`); `disparity`: the
+        `users` and `targets`: for each grouping its slices (see `user_slices`, `target_slices`), but for those of fewer
+        than `privacy.k` users; `disparity`: the
         disparity of ndcg@10 for each grouping of users; `exposure`: the exposure of the groups of each item column. NaN
         becomes None.
     """
@@ -91,15 +93,15 @@ def slice_report(
     headline = result.per_user.select(
         schema.USER_ID, "targets", *(f"{name}@{K}" for name in ("recall", "ndcg", "mrr", "hit_rate"))
     )
-    by_user = {name: user_slices(headline, labels) for name, labels in users.items()}
+    k = run.config.privacy.k
+    by_user = {name: without_small_groups(user_slices(headline, labels), k) for name, labels in users.items()}
+    by_target = {name: target_slices(ranks, offsets, labels, K) for name, labels in targets.items()}
+    by_target["transition"] = _beside_baselines(target_slices(ranks, offsets, transitions, K), baselines, transitions)
     lists = padded_lists(result.predictions, K)
     return _without_nan(
         {
             "users": by_user,
-            "targets": {
-                **{name: target_slices(ranks, offsets, labels, K) for name, labels in targets.items()},
-                "transition": _beside_baselines(target_slices(ranks, offsets, transitions, K), baselines, transitions),
-            },
+            "targets": {name: without_small_groups(groups, k) for name, groups in by_target.items()},
             "disparity": {name: disparity(slices, f"ndcg@{K}") for name, slices in by_user.items()},
             "exposure": {
                 name: item_group_exposure(lists, items[name], run.item_counts, queries.target_items).to_dicts()

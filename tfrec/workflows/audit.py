@@ -25,6 +25,7 @@ from tfrec.privacy.noise_source import NoiseSource
 from tfrec.progress import say
 from tfrec.runs.run import Run, load_run
 from tfrec.workflows.canaries import LENGTH, DatasetWithCanaries, random_canaries
+from tfrec.workflows.memorised import memorised_sequences
 
 LIST = 10
 """Length of the lists that the attack on lists sees."""
@@ -55,8 +56,8 @@ def audit(
 
     Returns:
         passed, whether nothing was proven against the ledger; membership, the AUC with its interval by scores and by
-        lists of 10; and for a private run epsilon (of the ledger), recomputed, clipping and training, each with ε and
-        the lower bound.
+        lists of 10; memorised, the result of `memorised_sequences` for the run itself; and for a private run epsilon
+        (of the ledger), recomputed, clipping and training, each with ε and the lower bound.
 
     Raises:
         InvalidInput: The run is of another family or data, or `out` exists.
@@ -78,6 +79,7 @@ def audit(
             "scores": membership_auc(scores[included], scores[~included]),
             "lists": membership_auc(hits[included], hits[~included]),
         },
+        "memorised": memorised_sequences(run.scorer(dataset), dataset, run.untuned_text_vectors, rng),
     }
     if run.ledger is not None and ledger is not None:
         report |= _against(run, run.ledger, ledger, (scores, included))

@@ -21,12 +21,17 @@ _MEASURES = ("fall@1", "fall@3", "fall@5", "gain@3", "deletion_area", "insertion
              "sufficiency", "events_for_80%")  # fmt: skip
 
 
-def explanation_sections(folder: Path) -> list[Section]:
-    """Sections from `faithfulness.json` and `explanations.parquet` of a run's folder, where they are there."""
+def explanation_sections(folder: Path, examples: bool = True) -> list[Section]:
+    """Sections from `faithfulness.json` and `explanations.parquet` of a run's folder, where they are there.
+
+    Args:
+        folder: The folder.
+        examples: Whether to show lists of single users.
+    """
     sections = []
     if (folder / FAITHFULNESS_FILE).is_file():
         sections += _faithfulness(read_object(folder / FAITHFULNESS_FILE, {"methods": dict, "slices": dict}, _CURE))
-    if (folder / EXPLANATIONS_FILE).is_file():
+    if examples and (folder / EXPLANATIONS_FILE).is_file():
         sections.append(_examples(folder / EXPLANATIONS_FILE))
     return sections
 

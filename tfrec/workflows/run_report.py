@@ -13,6 +13,7 @@ from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
+from tfrec.evaluation.small_groups import FEWEST
 from tfrec.evaluation.standing import standing_words
 from tfrec.files import check_output_file, write_text
 from tfrec.files.stored_folder import read_object, read_table
@@ -59,8 +60,10 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
     predictions = folder / "predictions.parquet"
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
         table, items = read_table(predictions, _CURE), read_table(folder / "items.parquet", _CURE)
-        sections += [_lists(table, items, metrics.get("beyond", {})), _examples(table, items, dataset)]
-    sections += explanation_sections(folder)
+        sections.append(_lists(table, items, metrics.get("beyond", {})))
+        if FEWEST not in metrics["protocol"]:
+            sections.append(_examples(table, items, dataset))
+    sections += explanation_sections(folder, examples=FEWEST not in metrics["protocol"])
     sections += [_quality(dataset.report), *_setup(folder)]
     return render_report(f"Run {folder.name}", sections)
 
