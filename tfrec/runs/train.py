@@ -15,7 +15,7 @@ from tfrec.data.joined_datasets import JoinedDatasets, load_datasets
 from tfrec.encoders import TextEncoder
 from tfrec.encoders.load import load_configured
 from tfrec.errors import InvalidInput
-from tfrec.files import check_output_folder, write_json
+from tfrec.files import check_output_folder, write_json, write_text
 from tfrec.files.checksums import checksums
 from tfrec.files.disk_full import disk_full_is_told
 from tfrec.files.stored_folder import FILES, read_table
@@ -29,6 +29,7 @@ from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.manifest import manifest_of
 from tfrec.runs.mlflow_tracking import mlflow_store, record_run
+from tfrec.runs.model_card import MODEL_CARD_FILE, model_card
 from tfrec.runs.partial_run import PartialRun
 from tfrec.runs.run import Run
 from tfrec.runs.tensorboard_projector import write_projector
@@ -142,6 +143,8 @@ def _train(
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
     _save(folder, dataset, config, family, result)
     manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
+    card = model_card(config, manifest, result.ledger, dataset.num_items)
+    write_text(folder / MODEL_CARD_FILE, card)
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
     if result.start is not None:
         manifest["start"] = {**result.start, "from": config.training.start_from}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import shutil
 import uuid
 from importlib import metadata
 from pathlib import Path
@@ -103,6 +104,7 @@ def export(
     served = _servable(run, ExportOptions(seen, measured_with, second))
     with staged_folder(out / str(number)) as work:
         _write(work, out.name, served)
+        _copy_card(run, work / "assets.extra")
         ops = used_ops(work)
         refuse_unservable(ops)
         facts = served.facts | {FILES: checksums(work)}
@@ -203,6 +205,14 @@ def _write(work: Path, name: str, served: Servable) -> None:
     warmup = [(sig, {k: v[:n] for k, v in inputs.items()}) for sig, inputs in requests for n in WARMUP_BATCHES]
     write_warmup(extra / WARMUP_FILE, name, warmup)
     write_json(extra / EXAMPLES_FILE, [_example(module, signature, inputs) for signature, inputs in requests])
+
+
+def _copy_card(run: Run, folder: Path) -> None:
+    """The model card goes with the model; runs of older versions have none."""
+    from tfrec.runs.model_card import MODEL_CARD_FILE
+
+    if run.stored.has(MODEL_CARD_FILE):
+        shutil.copyfile(run.stored.file(MODEL_CARD_FILE), folder / MODEL_CARD_FILE)
 
 
 def _name_by_content(fingerprint: Path) -> None:
