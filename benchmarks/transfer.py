@@ -106,7 +106,7 @@ def rows_of(target: str, options: argparse.Namespace, work: Path, seed: int) -> 
     """The rows of one target and seed; each is printed when it is measured."""
     common = {"training.seed": str(seed), "encoder.name": options.encoder, "evaluation.exclude_seen": "true"}
     common |= dict(value.split("=", 1) for value in options.set)
-    source = {**common, **SOURCE, "training.epochs": str(options.source_epochs), "training.validate_from": "1"}
+    source = {**SOURCE, **common, "training.epochs": str(options.source_epochs), "training.validate_from": "1"}
     fit = {**common, "training.epochs": str(options.epochs)}
     whole, rows = prepared(target, work), []
 

@@ -24,7 +24,7 @@ def program(tmp_path_factory):
 @pytest.mark.slow
 def test_a_good_export_passes_through_the_c_api(exported):
     report = check(exported)
-    assert report.loader == C_API and report.note == "" and report.examples == 8
+    assert report.loader == C_API and report.note == "" and report.examples == 9
     assert "recommend_from_text" in report.signatures
     assert "without Python" in str(report)
 
@@ -32,7 +32,7 @@ def test_a_good_export_passes_through_the_c_api(exported):
 @pytest.mark.slow
 def test_without_a_compiler_a_clean_python_process_checks_and_the_report_says_so(exported):
     report = check(exported, compiler="")
-    assert report.loader == CLEAN_PYTHON and report.examples == 8
+    assert report.loader == CLEAN_PYTHON and report.examples == 9
     assert "No C compiler was found" in str(report)
 
 

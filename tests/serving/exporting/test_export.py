@@ -44,9 +44,15 @@ def test_tfrec_json_says_what_was_exported(exported):
     assert about["catalogue"]["items"] == 12 and len(about["catalogue"]["sha256"]) == 64
     assert "CaseFoldUTF8" in about["text_ops"] and "MatMul" in about["ops"]
     assert sorted(about["signatures"]) == [
-        "embed", "explain", "rank", "recommend", "recommend_filtered", "recommend_from_text", "serving_default",
-        "similar_items",
+        "embed", "explain", "rank", "recommend", "recommend_filtered", "recommend_from_text", "recommend_from_vectors",
+        "serving_default", "similar_items",
     ]  # fmt: skip
+
+
+def test_tfrec_json_says_how_large_the_vectors_of_a_request_are(exported):
+    inputs = read_json(exported / "tfrec.json")["signatures"]["recommend_from_vectors"]["inputs"]
+    vectors = {"name": "history_vectors", "dtype": "float32", "width": 4, "dim": 6}
+    assert vectors in inputs and {"name": "history_mask", "dtype": "int32", "width": 4} in inputs
 
 
 def test_the_catalogue_hash_moves_with_ids_texts_and_order():

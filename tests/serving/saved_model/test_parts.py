@@ -70,7 +70,7 @@ def test_warmup_requests_are_prediction_logs(exported):
     from tensorflow.core.framework.tensor_pb2 import TensorProto
 
     records = list(tf.data.TFRecordDataset(str(exported / "assets.extra/tf_serving_warmup_requests")))
-    assert len(records) == 16
+    assert len(records) == 18
     ((number, predict),) = read_fields(records[1].numpy())
     assert number == 6
     ((number, request),) = read_fields(predict)
@@ -151,10 +151,20 @@ def test_answers_differ_by_more_than_ties_and_rounding(received, wrong):
 
 
 def test_example_requests_hold_real_unknown_and_empty_rows():
-    signatures = {"embed": {"texts": None}, "serving_default": {"history_item_ids": 4}}
+    signatures = {"embed": {"texts": []}, "serving_default": {"history_item_ids": [4]}}
     requests = example_requests(signatures, item_ids=["i1", "i2"], texts=["hat"])
     assert [name for name, _ in requests] == ["serving_default", "embed"]
     ids = requests[0][1]["history_item_ids"]
     assert ids.shape == (5, 4) and set(ids[:3].ravel()) <= {"i1", "i2", ""} and all(ids[:3, 0] != "")
     assert set(ids[3].ravel()) <= {"no such thing", ""} and set(ids[4]) == {""}
     assert requests[1][1]["texts"].tolist() == ["hat", "hat", "hat", "no such thing", ""]
+
+
+def test_example_requests_of_vectors_have_a_vector_wherever_the_mask_is_1():
+    shapes = {"history_vectors": [4, 3], "history_mask": [4], "history_item_ids": [4]}
+    ((_, request),) = example_requests({"recommend_from_vectors": shapes}, item_ids=["i1"])
+    mask = request["history_mask"]
+    assert request["history_vectors"].shape == (3, 4, 3) and request["history_vectors"].dtype == np.float32
+    assert mask.dtype == np.int32 and mask[:2, 0].tolist() == [1, 1] and mask[2].tolist() == [0] * 4
+    np.testing.assert_array_equal((request["history_vectors"] != 0).any(axis=2), mask == 1)
+    np.testing.assert_array_equal(request["history_item_ids"] != "", mask == 1)

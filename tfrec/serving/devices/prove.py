@@ -15,6 +15,7 @@ from tfrec.serving.devices.stored_examples import DeviceExample
 from tfrec.serving.exporting.servable import Servable
 from tfrec.serving.modules.device import ENCODE, FROM_VECTORS, RECOMMEND
 from tfrec.serving.saved_model.example_requests import Arrays, answers_differ
+from tfrec.serving.saved_model.signatures import call_signature
 
 LEAST_COSINE: Final = {False: 0.9999, True: 0.9}
 """Lowest cosine of a text's vector to the export's: with float32 weights, and with int8."""
@@ -79,8 +80,7 @@ def proven_vectors(
 
 
 def _call(served: Servable, signature: str, inputs: Arrays) -> Arrays:
-    tensors = {name: tf.constant(value.tolist(), tf.string) for name, value in inputs.items()}
-    return {name: value.numpy() for name, value in served.module.functions[signature](**tensors).items()}
+    return call_signature(served.module, signature, inputs)
 
 
 def _compared(

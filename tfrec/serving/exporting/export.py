@@ -34,6 +34,7 @@ from tfrec.serving.exporting.servable import ExportOptions, Servable
 from tfrec.serving.exporting.server_config_files import check_model_name, write_serving_files
 from tfrec.serving.saved_model.example_requests import EXAMPLES_FILE, Arrays, Example, to_json
 from tfrec.serving.saved_model.guarded_export import CURE, EXPORT_FILE
+from tfrec.serving.saved_model.signatures import call_signature
 from tfrec.serving.saved_model.warmup import WARMUP_FILE, write_warmup
 from tfrec.serving.version_folders import MAX_VERSION, version_folders
 from tfrec.version import __version__
@@ -226,14 +227,11 @@ def _name_by_content(fingerprint: Path) -> None:
 
 
 def _example(module: Any, signature: str, inputs: Arrays) -> Example:
-    import tensorflow as tf
-
-    tensors = {name: tf.constant(value.tolist(), tf.string) for name, value in inputs.items()}
-    outputs = module.functions[signature](**tensors)
+    outputs = call_signature(module, signature, inputs)
     return {
         "signature": signature,
         "inputs": {name: to_json(value) for name, value in inputs.items()},
-        "outputs": {name: to_json(value.numpy()) for name, value in sorted(outputs.items())},
+        "outputs": {name: to_json(value) for name, value in sorted(outputs.items())},
     }
 
 

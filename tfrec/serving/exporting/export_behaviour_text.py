@@ -8,7 +8,7 @@ from tfrec.data.behaviour_text import behaviour_text
 from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts
 from tfrec.serving.modules.behaviour_text import BehaviourTextServing
 from tfrec.serving.saved_model.example_requests import example_requests
-from tfrec.serving.saved_model.signatures import input_widths
+from tfrec.serving.saved_model.signatures import input_shapes
 
 if TYPE_CHECKING:
     from tfrec.runs import Run
@@ -22,6 +22,6 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     kinds, texts = run.event_kinds or ["view"], [text for text in catalogue.texts if text] or ["text"]
     pairs = [(texts[i], texts[(i + 1) % len(texts)]) for i in range(min(20, len(texts)))]
     behaviours = [behaviour_text([kinds[0], kinds[-1]], pair) for pair in pairs]
-    requests = example_requests(input_widths(module), texts=behaviours)
+    requests = example_requests(input_shapes(module), texts=behaviours)
     facts = {"head": head, "sizes": {"max_k": module.k}, **common_facts(run, module, catalogue)}
     return Servable(module, facts, requests)

@@ -9,7 +9,7 @@ from tfrec.retrieval.two_stage_scorer import head_weights
 from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_of, common_facts
 from tfrec.serving.modules.click_ranker import ClickRankerServing, RankerGraph
 from tfrec.serving.saved_model.example_requests import example_requests
-from tfrec.serving.saved_model.signatures import input_widths
+from tfrec.serving.saved_model.signatures import input_shapes
 
 if TYPE_CHECKING:
     from tfrec.config import ExportConfig
@@ -42,7 +42,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     context = [value for values in model.context.categories.values() for value in values]
     context += [f"{mean:g}" for mean, _ in model.context.numbers.values()]
     requests = example_requests(
-        input_widths(module), item_ids=catalogue.item_ids, event_kinds=run.event_kinds, texts=context
+        input_shapes(module), item_ids=catalogue.item_ids, event_kinds=run.event_kinds, texts=context
     )
     facts = {
         "behaviours": dict(zip(model.behaviours, weights)),

@@ -15,7 +15,7 @@ from tfrec.serving.exporting.servable import ExportOptions, Servable, catalogue_
 from tfrec.serving.modules.next_item import NextItemServing
 from tfrec.serving.modules.two_stage import TwoStageServing
 from tfrec.serving.saved_model.example_requests import example_requests
-from tfrec.serving.saved_model.signatures import input_widths
+from tfrec.serving.saved_model.signatures import input_shapes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     )
     values = sorted({value for row in catalogue.attribute or [] for value in row if value})
     requests = example_requests(
-        input_widths(module),
+        input_shapes(module),
         item_ids=catalogue.item_ids,
         event_kinds=run.event_kinds,
         texts=[text for text in catalogue.texts if text] or ["text"],

@@ -14,10 +14,10 @@ from tfrec.retrieval.chunked_scan import TopKResult
 from tfrec.serving.modules.string_ops import compact
 
 RECOMMEND = "recommend"
-FROM_VECTORS = "recommend_from_vectors"
+FROM_VECTORS = schema.SIGNATURE_RECOMMEND_FROM_VECTORS
 ENCODE = "encode"
 ITEMS = "items"
-HISTORY_VECTORS, HISTORY_MASK, EXCLUDE_ITEMS = "history_vectors", "history_mask", "exclude_items"
+HISTORY_VECTORS, HISTORY_MASK, EXCLUDE_ITEMS = schema.HISTORY_VECTORS, schema.HISTORY_MASK, "exclude_items"
 
 Tensors = dict[str, tf.Tensor]
 

@@ -17,6 +17,7 @@ from tfrec.serving.modules.choose_item_index import item_index
 from tfrec.serving.modules.explanation import can_explain, explained
 from tfrec.serving.modules.item_index import Catalogue, attribute_codes
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
+from tfrec.serving.modules.vector_histories import read_vectors, real_vectors
 
 UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
 """Score of an unknown or "" candidate of `rank`: the lowest finite float32, as JSON has no −inf."""
@@ -129,6 +130,9 @@ class NextItemServing(tf.Module):
                 self.recommend_from_text,
                 {schema.HISTORY_TEXTS: _strings(sizes.history_length, schema.HISTORY_TEXTS)},
             )
+            functions[schema.SIGNATURE_RECOMMEND_FROM_VECTORS] = _signature(
+                self.recommend_from_vectors, self._vector_specs()
+            )
             functions[schema.SIGNATURE_EMBED] = _signature(self.embed, {schema.TEXTS: _strings(None, schema.TEXTS)})
         return functions
 
@@ -215,6 +219,46 @@ class NextItemServing(tf.Module):
         boost = model.adjustment(known)
         exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
+
+    def _vector_specs(self) -> dict[str, tf.TensorSpec]:
+        """Inputs of `recommend_from_vectors`, of no more events than the transformer reads: vectors are large."""
+        length = min(self.config.history_length, self._untracked.model.max_history)
+        vectors = [None, length, self._untracked.encoder.dim]
+        return {
+            schema.HISTORY_VECTORS: tf.TensorSpec(vectors, tf.float32, schema.HISTORY_VECTORS),
+            schema.HISTORY_MASK: tf.TensorSpec(vectors[:2], tf.int32, schema.HISTORY_MASK),
+            schema.HISTORY_ITEM_IDS: _strings(length, schema.HISTORY_ITEM_IDS),
+            schema.HISTORY_EVENTS: _strings(length, schema.HISTORY_EVENTS),
+        }
+
+    def recommend_from_vectors(
+        self,
+        history_vectors: tf.Tensor,
+        history_mask: tf.Tensor,
+        history_item_ids: tf.Tensor,
+        history_events: tf.Tensor,
+    ) -> Tensors:
+        """The best K items for histories of vectors, which the caller has encoded as the run's encoder does.
+
+        Items are read by their vectors alone, as in `recommend_from_text`. An item that is named as well counts for
+        neighbours, repeats and exclusions. A vector with NaN or a number beyond ±10⁶ is padding.
+
+        Args:
+            history_vectors: float32 `[B, M, text_dim]`, oldest first.
+            history_mask: int32 `[B, M]`, 1 at events, 0 at padding.
+            history_item_ids: string `[B, M]`, the items that these vectors are of; "" for those of no catalogue.
+            history_events: string `[B, M]`, the kinds of these events; "" for an unknown one.
+
+        Returns:
+            As `recommend`.
+        """
+        real = real_vectors(history_vectors, history_mask)
+        real = real if self._unread is None else real & (history_events != self._unread)
+        seen = tf.where(real, self._indices(self._id_table, history_item_ids), schema.PADDING)
+        kinds = self._indices(self._event_table, history_events)
+        read = read_vectors(self._untracked.model, history_vectors, real, seen, kinds)
+        exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), schema.PADDING)
+        return self._answer(read.query, read.boost, read.usable, exclude)
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
         """Scores of candidates.

@@ -51,7 +51,7 @@ def from_json(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def example_requests(
-    signatures: Mapping[str, Mapping[str, int | None]],
+    signatures: Mapping[str, Mapping[str, Sequence[int]]],
     *,
     item_ids: Sequence[str] = (),
     event_kinds: Sequence[str] = (),
@@ -64,13 +64,14 @@ def example_requests(
     """A request for each signature, with known values, short and empty rows, and unknown values.
 
     Args:
-        signatures: Widths by signature and input name; None for inputs of shape `[batch]`.
+        signatures: Shapes by signature and input name, without the batch: () for inputs of shape `[batch]`.
         item_ids: Known item ids.
         event_kinds: Known event kinds.
         texts: Texts, also for inputs that are none of the others.
         attribute_values: Known values of the filter attribute.
         segments: Known segments.
-        rows: Rows of a request. The last but one holds unknown values only, the last one only "".
+        rows: Rows of a request. The last but one holds unknown values only, the last one only "". Requests of vectors
+            have three, as they are stored as text.
         seed: Seed of the random choice.
 
     Returns:
@@ -91,18 +92,38 @@ def example_requests(
     for name in sorted(signatures, key=lambda n: (n != schema.SIGNATURE_DEFAULT, n)):
         inputs: Arrays = {}
         lengths: dict[int, list[int]] = {}
-        for key, width in signatures[name].items():
-            pool = list(pools.get(key, texts)) or ["unknown"]
-            columns = 1 if width is None else width
+        count = min(rows, 3) if schema.HISTORY_VECTORS in signatures[name] else rows
+        for key, shape in signatures[name].items():
+            columns = shape[0] if shape else 1
             # inputs of the same width have rows of the same length, so that the ids and events of a history match
-            filled = lengths.setdefault(columns, rng.integers(1, min(columns, 8) + 1, rows).tolist())
-            values = np.full((rows, columns), "", object)
-            for row in range(rows - 1):
-                drawn = rng.integers(0, len(pool), filled[row])
-                values[row, : filled[row]] = [pool[i] for i in drawn] if row < rows - 2 else "no such thing"
-            inputs[key] = values[:, 0] if width is None else values
+            filled = lengths.setdefault(columns, rng.integers(1, min(columns, 8) + 1, count).tolist())
+            if key in (schema.HISTORY_VECTORS, schema.HISTORY_MASK):
+                inputs[key] = _numbers(key, (count, *shape), filled, rng)
+                continue
+            values = _strings((count, columns), filled, list(pools.get(key, texts)) or ["unknown"], rng)
+            inputs[key] = values if shape else values[:, 0]
         requests.append((name, inputs))
     return requests
+
+
+def _strings(
+    shape: tuple[int, int], filled: list[int], pool: Sequence[str], rng: np.random.Generator
+) -> np.ndarray[Any, Any]:
+    """Strings `[rows, columns]`: `filled` of each row from the pool, of the last but one unknown, of the last none."""
+    rows, values = shape[0], np.full(shape, "", object)
+    for row in range(rows - 1):
+        drawn = rng.integers(0, len(pool), filled[row])
+        values[row, : filled[row]] = [pool[i] for i in drawn] if row < rows - 2 else "no such thing"
+    return values
+
+
+def _numbers(key: str, shape: tuple[int, ...], filled: list[int], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A mask, int32 `[rows, columns]`, or random vectors, float32 `[rows, columns, dim]`; the last row is padding."""
+    mask = np.arange(shape[1]) < np.array([*filled[:-1], 0])[:, None]
+    if key == schema.HISTORY_MASK:
+        return mask.astype(np.int32)
+    vectors = rng.normal(size=shape).round(2) * mask[..., None]  # few digits, as they are stored as text
+    return (vectors + 0.0).astype(np.float32)
 
 
 def differences(expected: Mapping[str, Tensor], received: Mapping[str, Tensor], tolerance: float = 1e-3) -> list[str]:
