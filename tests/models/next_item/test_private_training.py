@@ -178,7 +178,7 @@ repeat_bias repeat_kinds neighbours text_neighbours text_history text_tokens mlp
 neighbour_window popularity_half_life
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
-encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss
+encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss domain_temperature
 """
 """Options that read no event, or that have no effect in private training, because what they are about is off or, as
 `neighbours`, gets noise."""
