@@ -34,7 +34,7 @@ ROWS: dict[str, list[str]] = {
     "no-neighbours-no-repeats": ["model.neighbours=0", "model.repeat_bias=false"],
     "no-memory-no-repeats": ["model.neighbours=0", "model.text_neighbours=0", "model.repeat_bias=false"],
     "no-popularity": ["model.popular=0"],
-    "recent-popularity": ["model.popularity_half_life=auto"],  # equal to complete but in splits by time
+    "plain-popularity": ["model.popularity_half_life=null"],  # equal to complete but in splits by time
     "text-only": ["model.use_id=false"],
     "id-only": ["model.use_text=false"],
     "no-transformer": ["model.layers=0"],

@@ -88,9 +88,9 @@ class ModelConfig(Section):
         "one; 0 for none.",
     )
     popularity_half_life: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
-        None,
+        "auto",
         description="next-item: days after which an event counts half in the popularity bias, in splits by time. auto: "
-        "what is best on validation. null: all events count alike.",
+        "what is best on validation, or none. null: all events count alike.",
     )
     text_history: int = Field(
         500, ge=1, description="behaviour-text: newest events that are written into the behaviour text."
