@@ -53,6 +53,15 @@ class DataConfig(Section):
         description="File with a key a line, 64 hexadecimal digits each: users get pseudonyms (HMAC) in place of their "
         "ids. Keep it apart from the data. null: ids as they are.",
     )
+    scrub_contacts: bool = Field(
+        False,
+        description="Take e-mail addresses and phone numbers out of the columns of the items (extra `scrub`). Names of "
+        "people stay.",
+    )
+    scrub_region: str | None = Field(
+        None,
+        description="Country of two letters, such as DE, whose phone numbers are found without their country code too.",
+    )
     null_words: list[str] = Field(
         ["NA", "N/A", "null", "NULL", "None", "nan", "NaN", "\\N", "(not set)", "undefined", "-1"],
         description="Words that stand for a missing id; an item of the catalogue may be called so.",

@@ -13,6 +13,7 @@ from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.assemble import assemble
 from tfrec.data.dataset import DATASET_OUTPUT, PreparedDataset
 from tfrec.data.ingest.catalogue import read_catalogue
+from tfrec.data.ingest.contacts import without_contacts
 from tfrec.data.ingest.event_log import Log
 from tfrec.data.ingest.event_source import EventSource, event_source
 from tfrec.data.ingest.findings import notices_of, text_notices, tie_notices
@@ -105,6 +106,8 @@ def _prepare(
     notices = _said(notice for each in given.values() for notice in each.notices)
     catalogue, item_problems, about = read_catalogue(given.get("items"), given["events"].frame, config.data)
     notices += _said(about)
+    if config.data.scrub_contacts:
+        catalogue = without_contacts(catalogue, config.data.scrub_region)
     log = source.build(catalogue, split == schema.GIVEN)
     notices += _said([*log.notices, *notices_of(log, catalogue, item_problems)])
     split = split or (schema.GLOBAL_TIME if log.histories.clock else schema.LEAVE_ONE_OUT)
