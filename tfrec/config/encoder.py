@@ -1,4 +1,4 @@
-"""Options of text encoders: which one is used, and how one is pre-trained or adapted."""
+"""Options of encoders: which ones are used, and how one of texts is pre-trained or adapted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfrec.config.base import COMMON, Section
 
 
 class EncoderConfig(Section):
-    """Which encoder turns texts into vectors, and how."""
+    """Which encoders turn texts and pictures into vectors, and how."""
 
     name: Annotated[str, COMMON] = Field(
         "minilm-l6", description="A preset, an encoder folder, or TF-Hub handles as PREPROCESSOR|ENCODER."
@@ -51,6 +51,15 @@ class EncoderConfig(Section):
     query_prompt: str | None = Field(
         None, description="Written before each text of a query, such as 'query: '. null: what the encoder folder says."
     )
+    image: str | None = Field(
+        None,
+        description="next-item: encoder of the items' pictures: efficientnet-lite0, an encoder folder or a TF-Hub "
+        "handle. null: pictures are not read.",
+    )
+    image_column: str = Field(
+        "image", description="Column of the catalogue with pictures: bytes, file names or data URIs of image files."
+    )
+    image_folder: str = Field(".", description="Folder that file names of pictures start from.")
     storage: Literal["float32", "float16", "int8"] = Field(
         "float32", description="Type in which text vectors are cached on disk. Smaller types lose some precision."
     )

@@ -66,6 +66,18 @@ class ModelConfig(Section):
     item_dropout: float = Field(
         0.1, ge=0, lt=1, description="next-item: dropout rate of the item vectors that histories are scored against."
     )
+    modality_weight: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="next-item: how much a picture or an `*_embedding` column counts at first beside the text, which "
+        "has 1; 0 leaves it out. auto: what makes items more alike that the same people take, 0 if nothing does.",
+    )
+    modality_dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="next-item: share of the texts, pictures and embeddings left out in a training step, so that items "
+        "do without them. Only with more than one of them.",
+    )
     repeat_bias: bool = Field(
         True, description="next-item: learn a bias on items already in the history (people buy again, or never do)."
     )

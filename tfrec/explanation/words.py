@@ -66,7 +66,7 @@ def explain_words(
     model = trained.model
     if isinstance(model, BehaviourTextModel):
         score = _of_behaviour_text(trained, model, item_id)
-    elif isinstance(model, NextItemModel) and model.text_dim:
+    elif isinstance(model, NextItemModel) and model.text_width:
         score = _of_item_text(trained, model, history)
     else:
         raise InvalidInput(f"{trained.path} is a {trained.kind} run that uses no text. Pass one that does.")

@@ -87,6 +87,8 @@ class FitContext:
     Attributes:
         encoder: The text encoder; None unless the family `reads_text`.
         text_vectors: float32 `[num_items, encoder.dim]`; None unless the family `reads_text_vectors`.
+        image_vectors: float32 `[num_items, image_dim]`, 0 for an item without a picture; None unless `encoder.image` is
+            set and the family `reads_images`.
         earlier: The run of the same family that `training.start_from` names; None unless the family can `WARM_START`.
         resume: Whether to continue from the checkpoints in the folder, if there are any.
         after_epoch: Called after each epoch with its number, from 0, and its metrics; may raise to stop the fit. Used
@@ -95,6 +97,7 @@ class FitContext:
 
     encoder: TextEncoder | None = None
     text_vectors: np.ndarray | None = None
+    image_vectors: np.ndarray | None = None
     earlier: TrainedRun | None = None
     resume: bool = False
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None
@@ -136,6 +139,10 @@ class ModelFamily(ABC):
 
     def reads_text_vectors(self, config: RunConfig) -> bool:
         """Whether `fit` needs the catalogue's text vectors, which are then saved with the run."""
+        return False
+
+    def reads_images(self, config: RunConfig) -> bool:
+        """Whether `fit` can use vectors of the items' pictures."""
         return False
 
     def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:

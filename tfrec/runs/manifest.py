@@ -9,7 +9,7 @@ from typing import Any
 
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.encoders import TextEncoder
+from tfrec.encoders import ImageEncoder, TextEncoder
 from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.version import __version__
 
@@ -17,7 +17,11 @@ PINNED = ("tensorflow", "tf_keras", "tensorflow-text", "tensorflow-hub", "tensor
 
 
 def manifest_of(
-    dataset: PreparedDataset, config: RunConfig, model: dict[str, Any] | None, encoder: TextEncoder | None
+    dataset: PreparedDataset,
+    config: RunConfig,
+    model: dict[str, Any] | None,
+    encoder: TextEncoder | None,
+    image_encoder: ImageEncoder | None = None,
 ) -> dict[str, Any]:
     """The contents of `manifest.json`, except timings and the number of epochs.
 
@@ -26,8 +30,17 @@ def manifest_of(
         config: The configuration.
         model: The result of `ModelFamily.model_config`.
         encoder: The text encoder; None for a model without text.
+        image_encoder: The image encoder; None for a model without pictures.
     """
     domains = {"domains": dataset.domains} if dataset.domains else {}
+    images = (
+        {}
+        if image_encoder is None
+        else {
+            "image_encoder_hash": image_encoder.hash,
+            "image_encoder_weights_hash": image_encoder.weights_hash,
+        }
+    )
     return {
         **domains,
         "kind": config.model.kind,
@@ -38,6 +51,7 @@ def manifest_of(
         "encoder": config.encoder.name,
         "encoder_hash": encoder.hash if encoder else None,
         "encoder_weights_hash": encoder.weights_hash if encoder else None,
+        **images,
         "seed": config.training.seed,
         "versions": {"tfrec": __version__, **{name: _version(name) for name in PINNED}},
         "exclude_seen": excludes_seen(config, dataset),  # stored here because export has no access to the dataset

@@ -32,7 +32,7 @@ from tfrec.training.run_layout import (
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
-    from tfrec.encoders import TextEncoder
+    from tfrec.encoders import ImageEncoder, TextEncoder
     from tfrec.retrieval.scorer import Scorer
 
 CURE = "Restore the run from a copy, or train again."
@@ -149,6 +149,28 @@ class Run:
             raise InvalidInput(
                 f"The encoder {options.name!r} is not the one this run was trained with (hash "
                 f"{encoder.hash[:12]}, expected {expected[:12]}). Restore it, or train again."
+            )
+        return encoder
+
+    def image_encoder(self) -> ImageEncoder | None:
+        """The encoder of pictures; None for a run without.
+
+        Raises:
+            InvalidInput: The encoder differs from the one that the run was trained with.
+        """
+        from tfrec.encoders import load_image_encoder
+        from tfrec.encoders.images.load_image_encoder import IMAGE_PRESETS
+
+        name = self.config.encoder.image
+        if name is None:
+            return None
+        encoder, expected = load_image_encoder(name), self.manifest.get("image_encoder_hash")
+        # A preset is converted on each machine, where TensorFlow may name the same functions otherwise.
+        converted = name in IMAGE_PRESETS and encoder.weights_hash == self.manifest.get("image_encoder_weights_hash")
+        if encoder.hash != expected and not converted:
+            raise InvalidInput(
+                f"The image encoder {name!r} is not the one this run was trained with (hash {encoder.hash[:12]}, "
+                f"expected {str(expected)[:12]}). Restore it, or train again."
             )
         return encoder
 

@@ -12,7 +12,7 @@ import numpy as np
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.joined_datasets import JoinedDatasets, load_datasets
-from tfrec.encoders import TextEncoder
+from tfrec.encoders import ImageEncoder, TextEncoder, load_image_encoder
 from tfrec.encoders.load import load_configured
 from tfrec.errors import InvalidInput
 from tfrec.files import check_output_folder, write_json, write_text
@@ -23,7 +23,7 @@ from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.models.baselines.segment_popularity import segment_counts
 from tfrec.models.family import Ability, FitContext, ModelFamily, named_weights
 from tfrec.models.registry import families_with, family_of
-from tfrec.models.shared.item_features import text_vectors_of
+from tfrec.models.shared.item_features import image_vectors_of, text_vectors_of
 from tfrec.privacy.ledger import PRIVACY
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
@@ -38,6 +38,7 @@ from tfrec.training.run_layout import (
     CHECKPOINT_FOLDER,
     DATA_FILE,
     HISTORY_FILE,
+    IMAGE_VECTORS_FILE,
     ITEMS_FILE,
     MANIFEST_FILE,
     METRICS_VALID_FILE,
@@ -138,11 +139,13 @@ def _train(
         segment_counts(dataset, config.retrieval.segment).write_parquet(folder / SEGMENTS_FILE)
     earlier = _run_to_start_from(config)
     encoder, text_vectors = _encoded_texts(dataset, config, family, folder)
+    image_encoder, image_vectors = _encoded_images(dataset, config, family, folder)
     encoded = time.monotonic()
-    result = family.fit(dataset, config, folder, FitContext(encoder, text_vectors, earlier, resume, after_epoch))
+    context = FitContext(encoder, text_vectors, image_vectors, earlier, resume, after_epoch)
+    result = family.fit(dataset, config, folder, context)
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
     _save(folder, dataset, config, family, result)
-    manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder)
+    manifest = manifest_of(dataset, config, family.model_config(result.model), result.encoder or encoder, image_encoder)
     card = model_card(config, manifest, result.ledger, dataset.num_items)
     write_text(folder / MODEL_CARD_FILE, card)
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
@@ -188,6 +191,23 @@ def _encoded_texts(
     say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")
     vectors = text_vectors_of(dataset.texts, encoder, config)
     path = folder / TEXT_VECTORS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, vectors)
+    return encoder, vectors
+
+
+def _encoded_images(
+    dataset: PreparedDataset, config: RunConfig, family: ModelFamily, folder: Path
+) -> tuple[ImageEncoder | None, np.ndarray | None]:
+    """The image encoder and the vectors of the items' pictures, which are saved with the run; None without any."""
+    if config.encoder.image is None:
+        return None, None
+    if not family.reads_images(config):
+        raise InvalidInput(f"encoder.image: {config.model.kind} models read no pictures. Leave it out.")
+    encoder = load_image_encoder(config.encoder.image)
+    say(f"Encoding the pictures of {dataset.num_items} items with {config.encoder.image}")
+    vectors = image_vectors_of(dataset.items, encoder, config)
+    path = folder / IMAGE_VECTORS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
     return encoder, vectors

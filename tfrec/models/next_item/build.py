@@ -15,7 +15,8 @@ from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.warm_start import copy_earlier_weights
 from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
-from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
+from tfrec.models.shared.modalities import Modality, neighbour_vectors
+from tfrec.models.shared.neighbours import history_neighbours, text_neighbours
 from tfrec.retrieval.approximate.kmeans import neighbourhoods
 
 MAX_EXACT_ITEMS = 100_000
@@ -24,7 +25,11 @@ compared with those in the nearest clusters."""
 
 
 def build_next_item_model(
-    dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig, earlier: TrainedRun | None = None
+    dataset: PreparedDataset,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    earlier: TrainedRun | None = None,
+    modalities: Sequence[Modality] = (),
 ) -> NextItemModel:
     """An untrained NextItemModel for the dataset, as `build_from_catalogue` makes it, with the statistics of the log.
 
@@ -35,6 +40,7 @@ def build_next_item_model(
         text_vectors: float32 `[num_items, text_dim]`; None for a model of ids alone.
         config: Sections `model` and `training`. A `model.dim` above the width of the text vectors is reduced to it.
         earlier: The run of `training.start_from`, whose weights are copied; None for new weights.
+        modalities: The modalities that the text vectors consist of (`fuse`); none for text alone.
 
     Raises:
         InvalidInput: `model.heads` does not divide the width, or the earlier run's model does not fit.
@@ -44,7 +50,7 @@ def build_next_item_model(
     if options.memory_history is None:
         length = memory_length(training.lengths, options.max_history)
         config = config.with_values({"model.memory_history": length})
-    model = build_from_catalogue(dataset, text_vectors, config)
+    model = build_from_catalogue(dataset, text_vectors, config, modalities)
     counts = np.bincount(training.items, minlength=dataset.num_items)
     model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
     if model.repeats is not None:
@@ -65,14 +71,19 @@ def build_next_item_model(
     return model
 
 
-def build_from_catalogue(dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig) -> NextItemModel:
+def build_from_catalogue(
+    dataset: PreparedDataset,
+    text_vectors: np.ndarray | None,
+    config: RunConfig,
+    modalities: Sequence[Modality] = (),
+) -> NextItemModel:
     """An untrained NextItemModel, made of the catalogue, the texts and the event kinds alone.
 
     Its item vectors start from the principal components of the text vectors. Text neighbours are there, co-occurrence
     neighbours, popularity and repeats are not yet.
 
     Args:
-        dataset, text_vectors, config: As for `build_next_item_model`, with `model.memory_history` given.
+        dataset, text_vectors, config, modalities: As for `build_next_item_model`, with `model.memory_history` given.
 
     Raises:
         InvalidInput: `model.heads` does not divide the width.
@@ -107,6 +118,8 @@ def build_from_catalogue(dataset: PreparedDataset, text_vectors: np.ndarray | No
         neighbour_window=options.neighbour_window,
         popular=min(options.popular, dataset.num_items),
         disliked=dataset.event_kinds.index(schema.DISLIKE) if schema.DISLIKE in dataset.event_kinds else -1,
+        modalities=[list(each) for each in modalities],
+        modality_dropout=options.modality_dropout if modalities else 0.0,
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
         domains=list(dataset.domains.values()),
@@ -114,15 +127,19 @@ def build_from_catalogue(dataset: PreparedDataset, text_vectors: np.ndarray | No
     if text_vectors is not None:
         model.items.start_from(text_vectors)
     if model.memory is not None and model.memory.text_k and text_vectors is not None:
-        model.memory.remember(None, _text_neighbours(text_vectors, model.memory.text_k, [*dataset.domains.values()]))
+        model.memory.remember(
+            None, _text_neighbours(text_vectors, modalities, model.memory.text_k, [*dataset.domains.values()])
+        )
     return model
 
 
-def _text_neighbours(text_vectors: np.ndarray, k: int, domains: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _text_neighbours(
+    text_vectors: np.ndarray, modalities: Sequence[Modality], k: int, domains: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """`text_neighbours` of each item, within its domain if there are several (sizes in catalogue order)."""
     first, parts = 0, []
     for vectors in np.split(text_vectors, np.cumsum(domains)[:-1]) if domains else [text_vectors]:
-        texts = softly_whitened(vectors)
+        texts = neighbour_vectors(vectors, modalities)
         clusters = neighbourhoods(texts) if len(texts) > MAX_EXACT_ITEMS else None
         indices, values = text_neighbours(texts, k, clusters)
         parts.append((np.where(indices >= 0, indices + first, indices), values))

@@ -24,6 +24,8 @@ from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.validation import choose_score_weights
 from tfrec.models.next_item.warm_start import moves
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
+from tfrec.models.shared.modalities import Modality
+from tfrec.models.shared.modality_weights import fused_features
 from tfrec.models.shared.unread_impressions import without_unread
 from tfrec.training.fit_result import FitResult
 
@@ -70,6 +72,10 @@ class NextItemFamily(ModelFamily):
         """Whether `model.use_text` is on."""
         return config.model.use_text
 
+    def reads_images(self, config: RunConfig) -> bool:
+        """True: pictures stand beside the text, or in its place."""
+        return True
+
     def read_by(self, config: RunConfig, dataset: PreparedDataset) -> PreparedDataset:
         """The dataset, without impressions unless `model.read_impressions` is on."""
         return without_unread(config, dataset)
@@ -85,10 +91,11 @@ class NextItemFamily(ModelFamily):
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
         """Trains on frozen text vectors or, with `encoder.trainable`, together with the encoder; or privately."""
         if config.encoder.trainable:
-            if columns := embedding_columns(dataset):
+            columns = [*embedding_columns(dataset), *([] if context.image_vectors is None else ["pictures"])]
+            if columns:
                 raise InvalidInput(
                     f"encoder.trainable=true works with text alone, but the items have {columns}. "
-                    "Set encoder.trainable=false or remove the columns."
+                    "Set encoder.trainable=false or leave them out."
                 )
             return fit_end_to_end(
                 dataset,
@@ -99,23 +106,35 @@ class NextItemFamily(ModelFamily):
                 resume=context.resume,
                 earlier=context.earlier,
             )
-        features = item_features(dataset, context.text_vectors)
         if config.privacy.on:
-            return fit_private(
-                *(dataset, features, config),
-                workdir=workdir,
-                resume=context.resume,
-                after_epoch=context.after_epoch,
-            )
+            return self._fit_privately(dataset, config, workdir, context)
         options: dict[str, Any] = {"resume": context.resume, "after_epoch": context.after_epoch}
-        if context.encoder is not None:
-            options["shortened"] = shortened_features(dataset, context.encoder, config, features)
         fit: Callable[..., FitResult] = fit_next_item
+        like = None
         if context.earlier is not None:
             refuse_other_encoder(context.earlier, dataset, context.encoder, config)
             options["earlier"] = context.earlier
             fit = fit_transferred if moves(context.earlier, dataset) else fit_next_item
+            like = modalities_of(context.earlier)
+        features, modalities = fused_features(dataset, context.text_vectors, context.image_vectors, config, like)
+        if modalities:
+            options["modalities"] = modalities
+        if context.encoder is not None:
+            options["shortened"] = shortened_features(dataset, context.encoder, config, features)
         return fit(dataset, features, config, workdir=workdir, **options)
+
+    def _fit_privately(
+        self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext
+    ) -> FitResult:
+        if context.image_vectors is not None:
+            raise InvalidInput(
+                "encoder.image does not work with private training: how much pictures count would be read from events. "
+                "Leave one of them out."
+            )
+        features = item_features(dataset, context.text_vectors)
+        return fit_private(
+            *(dataset, features, config), workdir=workdir, resume=context.resume, after_epoch=context.after_epoch
+        )
 
     def build_model(self, run: TrainedRun) -> NextItemModel:
         """The model that the manifest describes, without its weights."""
@@ -135,3 +154,8 @@ class NextItemFamily(ModelFamily):
     def item_vectors(self, model: Any) -> np.ndarray:
         """float32 `[num_items, dim]`: item vectors of text and id together."""
         return model.items.vectors().numpy()
+
+
+def modalities_of(run: TrainedRun) -> tuple[Modality, ...]:
+    """The modalities of a run's model; none where it reads text alone."""
+    return tuple(Modality(*each) for each in run.manifest["model"].get("modalities", ()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.validation import choose_score_weights, validation
 from tfrec.models.next_item.windows import Windows
+from tfrec.models.shared.modalities import Modality
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.training.distribution import strategy
 from tfrec.training.fit_loop import FitLoop, Stage
@@ -40,6 +41,7 @@ def fit_next_item(
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
     shortened: np.ndarray | None = None,
     earlier: TrainedRun | None = None,
+    modalities: Sequence[Modality] = (),
 ) -> FitResult:
     """Trains on the training split, keeps the weights with the best validation metric, and chooses the score weights.
 
@@ -56,6 +58,7 @@ def fit_next_item(
         shortened: float32 `[versions, num_items, text_dim]`, vectors of shortened texts (`shorter_texts`), which
             alternate with `text_vectors` in training. None for none.
         earlier: The run of `training.start_from`.
+        modalities: The modalities that the text vectors consist of (`fuse`); none for text alone.
 
     Returns:
         The model, the history of its epochs and its validation metrics.
@@ -64,7 +67,9 @@ def fit_next_item(
         InvalidInput: No user has two training events, or options do not fit the data or each other.
     """
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
-    result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier)
+    result = fit_frozen(
+        dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier, modalities=modalities
+    )
     if config.training.balance and result.metrics_valid:
         result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
     return result
@@ -80,11 +85,12 @@ def fit_frozen(
     earlier: TrainedRun | None = None,
     stage: str = "",
     budget: float = 1.0,
+    modalities: Sequence[Modality] = (),
 ) -> FitResult:
     """Trains as `fit_next_item` does, but keeps the learned score weights; `fit_end_to_end` continues from the result.
 
     Args:
-        dataset, text_vectors, config, shortened, earlier: As for `fit_next_item`.
+        dataset, text_vectors, config, shortened, earlier, modalities: As for `fit_next_item`.
         loop: Runs the epochs.
         stage: Name of one of several stages that are compared; the model before its training is then compared too.
         budget: Share of the time budget after which the stage ends.
@@ -104,7 +110,7 @@ def fit_frozen(
         raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
     with strategy(options.strategy).scope():
         keras.utils.set_random_seed(options.seed)
-        model = build_next_item_model(dataset, text_vectors, config, earlier)
+        model = build_next_item_model(dataset, text_vectors, config, earlier, modalities)
         versions = None if shortened is None else TextVersions(shortened, options.seed)
         trainer = NextItemTrainer(
             *(model, sampler, options.loss, options.contrastive, versions), memory_in_loss=options.memory_in_loss

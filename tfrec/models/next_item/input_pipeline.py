@@ -15,7 +15,8 @@ from tfrec.models.next_item.losses.contrastive import VIEWS as NUMBER_OF_VIEWS
 from tfrec.models.next_item.losses.contrastive import view_name
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.windows import Windows
-from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
+from tfrec.models.shared.modalities import neighbour_vectors
+from tfrec.models.shared.neighbours import history_neighbours, text_neighbours
 from tfrec.progress import say
 
 PADDED_LENGTHS = 8
@@ -155,7 +156,7 @@ def substitute_items(model: NextItemModel, training: Histories) -> np.ndarray:
     if memory is not None and memory.text_k:
         tables.append(memory.alike.numpy()[:, :count])
     elif model.text_dim:
-        tables.append(text_neighbours(softly_whitened(model.items.text.numpy()), count)[0])
+        tables.append(text_neighbours(neighbour_vectors(model.items.text.numpy(), model.modalities), count)[0])
     neighbours = np.concatenate(tables, axis=1)
     neighbours.sort(axis=1)
     neighbours[:, 1:][neighbours[:, 1:] == neighbours[:, :-1]] = -1

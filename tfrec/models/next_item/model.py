@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec import schema
+from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 from tfrec.models.next_item.domains import outside_domain
 from tfrec.models.next_item.gated_block import GatedBlock
@@ -19,6 +20,7 @@ from tfrec.models.next_item.repeat_bias import RepeatBias
 from tfrec.models.next_item.sparse_ops import scatter_add
 from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
 from tfrec.models.shared.item_table import ItemTable, lookup
+from tfrec.models.shared.modalities import Modality, blocks_of
 from tfrec.models.shared.step_dropout import StepDropout
 
 BLOCKS: dict[str, type[CausalBlock | GatedBlock]] = {"transformer": CausalBlock, "gated": GatedBlock}
@@ -67,6 +69,8 @@ class NextItemModel(keras.Model):
             served model would read every gap as 0.
         domains: Number of items of each domain, in catalogue order, of a model that is trained on several: scores stay
             within the domain of the history's newest item. Empty for a single one.
+        modalities: The modalities that the text vectors consist of (`fuse`); none for text alone.
+        modality_dropout: float in [0, 1). Share of the modalities of items that a training step leaves out.
         seed: int. Seed of the initial weights and the dropout masks.
         dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores are always float32.
         name: str. Name of the Keras model.
@@ -115,12 +119,20 @@ class NextItemModel(keras.Model):
         dtype_policy: str = "float32",
         block: str = "transformer",
         domains: Sequence[int] = (),
+        modalities: Sequence[Sequence[Any]] = (),
+        modality_dropout: float = 0.0,
         name: str = "next_item_model",
     ) -> None:
         config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        blocks_of_text = tuple(Modality(*each) for each in modalities)
 
         # === Layers ===
-        items = ItemTable(num_items, text_dim, dim, use_id, id_rate, 0.02, id_dropout, seed * 100 + 97, name="items")
+        fused: dict[str, Any] = {
+            "modalities": [each.width for each in blocks_of_text],
+            "modality_dropout": modality_dropout,
+        }
+        rates = id_rate, 0.02, id_dropout, seed * 100 + 97
+        items = ItemTable(num_items, text_dim, dim, use_id, *rates, **fused, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         kind = BLOCKS[block]
@@ -170,7 +182,7 @@ class NextItemModel(keras.Model):
         # === Config ===
         self.num_items, self.num_event_kinds, self.text_dim = num_items, num_event_kinds, text_dim
         self.dim, self.max_history, self.memory_history = dim, max_history, max(memory_history, max_history)
-        self.disliked, self.domains = disliked, tuple(domains)
+        self.disliked, self.domains, self.modalities = disliked, tuple(domains), blocks_of_text
         self._init_config = config
 
     def query(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -212,6 +224,34 @@ class NextItemModel(keras.Model):
             text_vectors: float32 `[..., text_dim]`, vectors of the text encoder.
         """
         return self.items.of_text(text_vectors)
+
+    @property
+    def text_width(self) -> int:
+        """Width of the vectors of the text encoder; 0 for a model without text."""
+        return (
+            next((each.width for each in self.modalities if each.name == "text"), 0)
+            if self.modalities
+            else self.text_dim
+        )
+
+    def modality_to_vector(self, name: str, vectors: tf.Tensor) -> tf.Tensor:
+        """The vectors in a history of items given by one modality alone, float32 `[..., dim]`.
+
+        Args:
+            name: Name of the modality, such as "image".
+            vectors: float32 `[..., width]`, vectors of its encoder. Rows of zeros, as for what is no image, give the
+                vector of an item of which nothing is known.
+
+        Raises:
+            InvalidInput: The model has no such modality.
+        """
+        for each, columns in blocks_of(self.modalities):
+            if each.name == name:
+                known = tf.reduce_any(vectors != 0, axis=-1, keepdims=True)
+                block = tf.where(known, each.scale * vectors, self.items.mean[columns])
+                return self.items.of_modality(block, columns.start)
+        names = ", ".join(each.name for each in self.modalities) or "text alone"
+        raise InvalidInput(f"The model does not know items by {name!r}: its modalities are {names}. Train with it.")
 
     def adjustment(
         self, history_items: tf.Tensor, history_events: tf.Tensor | None = None

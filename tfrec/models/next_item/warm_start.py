@@ -95,6 +95,8 @@ def _copy_network(model: NextItemModel, run: TrainedRun, event_kinds: list[str])
     for name in ("mean", "components", "projection"):
         if hasattr(model.items, name):
             getattr(model.items, name).assign(getattr(old.items, name))
+    if model.items.modalities:
+        model.items.gates.set_weights(old.items.gates.get_weights())
 
 
 def _by_name(ours: np.ndarray, theirs: np.ndarray, our_kinds: list[str], their_kinds: list[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Item features: text vectors, and the catalogue's `*_embedding` columns."""
+"""Item features: vectors of texts and pictures, and the catalogue's `*_embedding` columns."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import polars as pl
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.encoders import EmbeddingStore, TextEncoder
+from tfrec.encoders import EmbeddingStore, ImageEncoder, TextEncoder
+from tfrec.encoders.images.image_contents import ImageContents, describe_problems
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
 from tfrec.models.shared.shorter_texts import shorter_texts
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
+
+IMAGE = "image"
+"""Name of the modality of pictures."""
+IMAGES_AT_A_TIME = 32
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
@@ -45,6 +50,29 @@ def embedding_columns(dataset: PreparedDataset) -> list[str]:
     return [name for name in dataset.items.columns if name.endswith(schema.EMBEDDING_SUFFIX)]
 
 
+def item_modalities(
+    dataset: PreparedDataset, text_vectors: np.ndarray | None, image_vectors: np.ndarray | None
+) -> list[tuple[str, np.ndarray]]:
+    """Name and vectors of all modalities of the items: text, image, and the columns of `item_features`.
+
+    Args:
+        dataset: Provides the catalogue.
+        text_vectors: float32 `[num_items, text_dim]`, or None.
+        image_vectors: float32 `[num_items, image_dim]`, 0 for an item without an image; or None.
+
+    Returns:
+        Pairs of a name and float32 `[num_items, width]`; a row of zeros stands for an item without the modality. Rows
+        of all but the text have unit length.
+
+    Raises:
+        InvalidInput: As in `item_features`.
+    """
+    found = [] if text_vectors is None else [("text", np.asarray(text_vectors, np.float32))]
+    if image_vectors is not None and np.any(image_vectors):
+        found.append((IMAGE, unit_vectors(image_vectors)))
+    return found + [(name, _column(dataset.items, name, fill=False)) for name in embedding_columns(dataset)]
+
+
 def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
     """Encodes texts with the options of the `encoder` section; vectors in the embedding store are reused.
 
@@ -65,6 +93,34 @@ def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfi
             f"Vectors are stored as {config.encoder.storage}: relative error {lost['mean_error']:.2%} on average, "
             f"{lost['max_error']:.2%} at most"
         )
+    return vectors
+
+
+def image_vectors_of(items: pl.DataFrame, encoder: ImageEncoder, config: RunConfig) -> np.ndarray:
+    """Encodes the images of a catalogue and says how many there are; vectors in the embedding store are reused.
+
+    Args:
+        items: The catalogue, with the column `encoder.image_column`.
+        encoder: The image encoder.
+        config: Section `encoder`.
+
+    Returns:
+        float32 `[num_items, encoder.dim]`, 0 for an item without an image that can be decoded.
+
+    Raises:
+        InvalidInput: The column is missing, or holds something else than images.
+    """
+    column = config.encoder.image_column
+    if column not in items.columns:
+        raise InvalidInput(
+            f"encoder.image reads the column {column!r}, which the items do not have; found {items.columns}. "
+            "Set encoder.image_column, or leave encoder.image out."
+        )
+    contents = ImageContents(items[column].to_list(), config.encoder.image_folder)
+    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
+    vectors = store.encode(contents, encoder, seq_length=None, batch_size=IMAGES_AT_A_TIME)
+    counts = describe_problems(contents, np.any(vectors != 0, axis=1).tolist())
+    say(f"Pictures of {items.height} items: " + ", ".join(f"{count} {reason}" for reason, count in counts.items()))
     return vectors
 
 
@@ -94,8 +150,8 @@ def shortened_features(
     return np.stack(versions)
 
 
-def _column(items: pl.DataFrame, name: str) -> np.ndarray:
-    """float32 `[num_items, width]`, rows of unit length; items without an embedding get the mean."""
+def _column(items: pl.DataFrame, name: str, fill: bool = True) -> np.ndarray:
+    """float32 `[num_items, width]`, rows of unit length; items without an embedding get the mean, or 0."""
     rows = items[name].to_list()
     given = [row for row in rows if row is not None]
     width = len(given[0]) if given and isinstance(given[0], list) else 0
@@ -120,5 +176,6 @@ def _column(items: pl.DataFrame, name: str) -> np.ndarray:
         )
     there = np.array([row is not None for row in rows])
     matrix = unit_vectors(matrix)
-    matrix[~there] = matrix[there].mean(axis=0)
+    if fill:
+        matrix[~there] = matrix[there].mean(axis=0)
     return matrix

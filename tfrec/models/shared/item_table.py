@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrec.keras import keras
+from tfrec.models.shared.modality_gates import ModalityGates
 from tfrec.models.shared.step_dropout import StepDropout
 
 
@@ -31,6 +33,9 @@ class ItemTable(keras.layers.Layer):
         id_dropout: float in [0, 1). Share of the items whose id part is left out of a training step, so that P learns
             to do without (after DropoutNet, Volkovs et al. 2017).
         seed: int. Of what is left out.
+        modalities: Widths of the modalities that the text vectors consist of, the text's own first (`fuse`), which get
+            gates (`ModalityGates`); none for text alone.
+        modality_dropout: float in [0, 1). Share of the modalities of items that a training step leaves out.
 
     Call arguments:
         indices: int32 of any shape. Catalogue positions; −1 is padding and gives a vector of zeros.
@@ -49,6 +54,8 @@ class ItemTable(keras.layers.Layer):
         projection_rate: float = 0.02,
         id_dropout: float = 0.0,
         seed: int = 0,
+        modalities: Sequence[int] = (),
+        modality_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,6 +65,7 @@ class ItemTable(keras.layers.Layer):
         self.id_rate = id_rate if text_dim else 1.0
         self.projection_rate = projection_rate
         self.id_dropout, self.seed = id_dropout if text_dim else 0.0, seed
+        self.modalities, self.modality_dropout = tuple(modalities), modality_dropout
 
     def build(self, input_shape: Any) -> None:
         if self.text_dim:
@@ -71,6 +79,9 @@ class ItemTable(keras.layers.Layer):
             self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
         self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
         self.drop_ids(tf.zeros([1, 1]))
+        if self.modalities:
+            self.gates = ModalityGates(self.modalities, self.modality_dropout, self.seed + 1, name="gates")
+            self.gates(tf.zeros([1, self.text_dim]))
         super().build(input_shape)
 
     def start_from(self, text_vectors: np.ndarray) -> None:
@@ -98,7 +109,7 @@ class ItemTable(keras.layers.Layer):
         """
         parts = []
         if self.text_dim:
-            parts.append(self.of_text(self.text_rows(indices) if text is None else text))
+            parts.append(self.of_text(self.text_rows(indices) if text is None else text, training))
         if self.use_id:
             parts.append(self.id_part(indices, training))
         return tf.add_n(parts)
@@ -114,18 +125,32 @@ class ItemTable(keras.layers.Layer):
             ids = tf.where(self.drop_ids(tf.ones([tf.shape(ids)[0], 1]), training=True) > 0, ids, 0.0)
         return ids
 
-    def of_text(self, text_vectors: tf.Tensor) -> tf.Tensor:
+    def of_text(self, text_vectors: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Vectors of items known by their text alone: float32 `[..., text_dim]` to `[..., dim]`.
 
         Where the table's rows go on after the text, as with embeddings of images, the rest is taken to be its mean.
+        """
+        return self.of_modality(text_vectors, 0, training)
+
+    def of_modality(self, vectors: tf.Tensor, first: int, training: bool = False) -> tf.Tensor:
+        """Vectors of items known by some columns alone: float32 `[..., width]` to `[..., dim]`; the others are means.
+
+        Args:
+            vectors: float32 `[..., width]`, columns of text vectors as the table has them.
+            first: The first of these columns.
+            training: Whether modalities are left out.
         """
         if not self.text_dim:
             raise ValueError("Expected a model with text; this one was built with use_text=False.")
         projection = self.components
         if self.projection_rate:
             projection = projection + self.projection * self.projection_rate
-        width = text_vectors.shape[-1]
-        return tf.linalg.matmul(text_vectors - self.mean[:width], projection[:width])
+        columns = slice(first, first + vectors.shape[-1])
+        centred = vectors - self.mean[columns]
+        if not self.modalities:
+            return tf.linalg.matmul(centred, projection[columns])
+        around = [[0, 0]] * (len(centred.shape) - 1) + [[columns.start, self.text_dim - columns.stop]]
+        return tf.linalg.matmul(self.gates(tf.pad(centred, around), training), projection)
 
     def call(self, indices: tf.Tensor) -> tf.Tensor:
         return lookup(self.vectors(), indices)
@@ -134,7 +159,8 @@ class ItemTable(keras.layers.Layer):
         config = {"num_items": self.num_items, "text_dim": self.text_dim, "dim": self.dim, "use_id": self.use_id}
         rates = {"id_rate": self.id_rate, "projection_rate": self.projection_rate}
         dropped = {"id_dropout": self.id_dropout, "seed": self.seed}
-        return {**super().get_config(), **config, **rates, **dropped}
+        gated = {"modalities": self.modalities, "modality_dropout": self.modality_dropout}
+        return {**super().get_config(), **config, **rates, **dropped, **gated}
 
 
 def lookup(vectors: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:

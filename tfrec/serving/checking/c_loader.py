@@ -140,7 +140,9 @@ def _string(value: bytes) -> bytes:
 def _tensor(tensor: Tensor) -> bytes:
     array = from_json(tensor)
     if tensor["dtype"] == "string":
-        payload = b"".join(_string(str(value).encode()) for value in array.ravel())
+        payload = b"".join(
+            _string(value if isinstance(value, bytes) else str(value).encode()) for value in array.ravel()
+        )
     else:
         payload = array.tobytes()
     head = struct.pack(f"<II{array.ndim}q", _TYPES[tensor["dtype"]], array.ndim, *array.shape)

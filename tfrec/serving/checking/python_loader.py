@@ -4,6 +4,7 @@
 and writes the answers as JSON to the file given as its argument.
 """
 
+import base64
 import json
 import sys
 
@@ -20,13 +21,20 @@ def main() -> None:
         tf.compat.v1.saved_model.loader.load(session, ["serve"], folder)
         for call in calls:
             feeds = {
-                name: np.array(t["values"], object if t["dtype"] == "string" else t["dtype"]).reshape(t["shape"])
+                name: np.array(
+                    list(map(decoded, t["values"])), object if t["dtype"] == "string" else t["dtype"]
+                ).reshape(t["shape"])
                 for name, t in call["feeds"].items()
             }
             results = session.run(list(call["fetches"].values()), feeds)
             answers.append({name: describe(value) for name, value in zip(call["fetches"], results, strict=True)})
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         json.dump(answers, file)
+
+
+def decoded(value: object) -> object:
+    """A value of JSON; bytes where it is {"b64": …}."""
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
 
 
 def describe(value: np.ndarray) -> dict[str, object]:

@@ -18,7 +18,8 @@ from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
-from tfrec.models.shared.neighbours import kernel_of, softly_whitened
+from tfrec.models.shared.modalities import neighbour_vectors
+from tfrec.models.shared.neighbours import kernel_of
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
 
@@ -100,7 +101,7 @@ def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
         target.assign(value)
     if model.memory is not None and wide.memory is not None and wide.memory.text_k:
         known = model.memory.alike.numpy(), model.memory.kernel.numpy()
-        texts = softly_whitened(wide.items.text.numpy(), by=model.items.text.numpy())
+        texts = neighbour_vectors(wide.items.text.numpy(), model.modalities, by=model.items.text.numpy())
         wide.memory.remember(None, extended_neighbours(*known, texts))
     return wide
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tfrec import schema
 from tfrec.errors import InvalidInput
 from tfrec.models.baselines.segment_popularity import SegmentPopularity
+from tfrec.models.shared.item_features import IMAGE
 from tfrec.models.shared.unread_impressions import hides_impressions
 from tfrec.serving.exporting.build_index import build_index
 from tfrec.serving.exporting.build_item_table import build_item_table
@@ -54,6 +55,7 @@ def servable(run: Run, options: ExportOptions) -> Servable:
         chunk_size=run.config.retrieval.chunk_size,
         search=table or search,
         popular=popular,
+        image_encoder=_image_encoder(run),
         unread=schema.IMPRESSION if hides_impressions(run.config, run.event_kinds) else None,
         **about,
     )
@@ -78,6 +80,12 @@ def servable(run: Run, options: ExportOptions) -> Servable:
     if ranker is not None:
         facts["ranker"] = {"behaviours": about["ranker"].weights, **{k: v for k, v in about.items() if k != "ranker"}}
     return Servable(module, facts, requests)
+
+
+def _image_encoder(run: Run) -> Any:
+    """The encoder of pictures; None for a model that reads none."""
+    reads_images = any(each.name == IMAGE for each in run.model.modalities)
+    return run.image_encoder() if reads_images else None
 
 
 def _sizes(module: NextItemServing, sizes: ExportConfig) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class DeviceRecommender(tf.Module):
         self._allow = None if allow is None else tf.constant(np.asarray(allow, bool))
         spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
         self._tracked = [weight for weight in model.variables if id(weight) not in spare]
-        self.functions = self._signatures(model.text_dim)
+        self.functions = self._signatures(model.text_width)
 
     def _signatures(self, text_dim: int) -> dict[str, Callable[..., Tensors]]:
         history, exclude = [1, self.history_length], [1, self.exclude_length]

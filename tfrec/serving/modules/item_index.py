@@ -119,9 +119,18 @@ class ItemIndex(tf.Module):
 
     def similar(self, indices: tf.Tensor) -> TopKResult:
         """The `k` items with the highest cosine to each item `[batch]`, without the item itself; none for −1."""
-        vectors = self.scored(tf.maximum(indices, 0))
-        result = self.search(vectors, self.k, exclude=indices[:, None], allow=self._among(None))
-        return TopKResult(result.scores, result.indices, tf.where(indices >= 0, result.count, 0))
+        return self.similar_to(self.scored(tf.maximum(indices, 0)), indices >= 0, exclude=indices[:, None])
+
+    def similar_to(self, vectors: tf.Tensor, known: tf.Tensor, exclude: tf.Tensor | None = None) -> TopKResult:
+        """The `k` items with the highest dot product with each vector, float32 `[batch, dim]`.
+
+        Args:
+            vectors: Unit vectors.
+            known: bool `[batch]`, false for vectors of nothing, which have no similar items.
+            exclude: int32 `[batch, n]`, items that may not be returned; −1 is padding. None for none.
+        """
+        result = self.search(vectors, self.k, exclude=exclude, allow=self._among(None))
+        return TopKResult(result.scores, result.indices, tf.where(known, result.count, 0))
 
     def find(self, query: tf.Tensor, usable: tf.Tensor, k: int, *, exclude: Any, allow: Any, boost: Any) -> TopKResult:
         """The best `k` items of each query by score; by popularity where a row is not usable. See `top`."""

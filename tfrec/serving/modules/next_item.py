@@ -15,6 +15,7 @@ from tfrec.retrieval.approximate.compact_table import CompactTable
 from tfrec.serving.modules.approximate_item_index import Search
 from tfrec.serving.modules.choose_item_index import item_index
 from tfrec.serving.modules.explanation import can_explain, explained
+from tfrec.serving.modules.image_queries import ImageQueries
 from tfrec.serving.modules.item_index import Catalogue, attribute_codes
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
 from tfrec.serving.modules.vector_histories import read_vectors, real_vectors
@@ -46,6 +47,7 @@ class NextItemServing(tf.Module):
         chunk_size: Items scored at a time; None as in `TopK`.
         search: An index over the item vectors, or a table of them in small; None for the exact scan.
         unread: Event kind that is not read in histories; None for none.
+        image_encoder: An ImageEncoder, for a model of pictures; None for no signatures that take pictures.
         popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
 
@@ -66,6 +68,7 @@ class NextItemServing(tf.Module):
         search: Search | CompactTable | None = None,
         popular: PopularLists | None = None,
         unread: str | None = None,
+        image_encoder: Any = None,
     ) -> None:
         super().__init__(name="next_item_serving")
         ids = [str(item) for item in catalogue.item_ids]
@@ -93,6 +96,8 @@ class NextItemServing(tf.Module):
         spare = {id(weight) for weight in (getattr(model.items, "text", None), getattr(model.items, "ids", None))}
         self._tracked = [weight for weight in model.variables if id(weight) not in spare]
         self._text_objects = _saved_objects(encoder) if self.reads_text else []
+        self._images = None if image_encoder is None else ImageQueries(model, image_encoder)
+        self._image_objects = [] if self._images is None else self._images.saved_objects
         self._untracked = _Untracked(model, encoder)
         self.functions = self._signatures()
 
@@ -134,6 +139,14 @@ class NextItemServing(tf.Module):
                 self.recommend_from_vectors, self._vector_specs()
             )
             functions[schema.SIGNATURE_EMBED] = _signature(self.embed, {schema.TEXTS: _strings(None, schema.TEXTS)})
+        if self._images is not None:
+            functions[schema.SIGNATURE_RECOMMEND_FROM_IMAGE] = _signature(
+                self.recommend_from_image,
+                {schema.HISTORY_IMAGES: _strings(sizes.history_length, schema.HISTORY_IMAGES)},
+            )
+            functions[schema.SIGNATURE_SIMILAR_BY_IMAGE] = _signature(
+                self.similar_by_image, {schema.IMAGES: _strings(None, schema.IMAGES)}
+            )
         return functions
 
     def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
@@ -260,6 +273,16 @@ class NextItemServing(tf.Module):
         exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), schema.PADDING)
         return self._answer(read.query, read.boost, read.usable, exclude)
 
+    def recommend_from_image(self, history_images: tf.Tensor) -> Tensors:
+        """The best K items for histories of pictures `[B, H]`, the contents of image files; "" is padding.
+
+        What cannot be decoded is ignored. A picture is no item of the catalogue, so nothing is excluded.
+        """
+        assert self._images is not None
+        query, usable = self._images.query(history_images)
+        none = tf.fill(tf.stack([tf.shape(history_images)[0], 1]), -1)
+        return self._answer(query, self._untracked.model.adjustment(none), usable, none)
+
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
         """Scores of candidates.
 
@@ -309,6 +332,16 @@ class NextItemServing(tf.Module):
         """The K items with the highest cosine to each item `[B]`, without the item itself; none for unknown ids."""
         index = self._indices(self._id_table, item_ids)
         result = self._index.similar(index)
+        return self._item_outputs(result.indices, result.scores, result.count)
+
+    def similar_by_image(self, images: tf.Tensor) -> Tensors:
+        """The K items with the highest cosine to items known by a picture `[B]` alone, the contents of image files.
+
+        There are none for what cannot be decoded.
+        """
+        assert self._images is not None
+        vectors, known = self._images.item_vectors(images)
+        result = self._index.similar_to(tf.math.l2_normalize(vectors, axis=1), known)
         return self._item_outputs(result.indices, result.scores, result.count)
 
     def embed(self, texts: tf.Tensor) -> Tensors:

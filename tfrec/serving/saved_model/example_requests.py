@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
@@ -11,11 +12,20 @@ from tfrec import schema
 
 EXAMPLES_FILE: Final = "examples.json"
 
+_PICTURES: Final = tuple(
+    b"BM:\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\1\0\0\0\1\0\0\0\1\0\x18" + bytes(25) + colour + b"\0"
+    for colour in (b"\xff\x80\x20", b"\x20\xff\x80", b"\x80\x20\xff")
+)
+"""BMP files of one pixel in three colours."""
+
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
 class Tensor(TypedDict):
-    """A tensor as JSON. `dtype` is "string", "int32", "int64", "float32" or "bool"; `values` is a flat list."""
+    """A tensor as JSON. `dtype` is "string", "int32", "int64", "float32" or "bool"; `values` is a flat list.
+
+    Strings that are not UTF-8 are {"b64": …}.
+    """
 
     dtype: str
     shape: list[int]
@@ -39,15 +49,26 @@ def to_json(array: np.ndarray[Any, Any]) -> Tensor:
     """
     array = np.asarray(array)
     if array.dtype.kind in "OSU":
-        flat = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.ravel().tolist()]
-        return {"dtype": "string", "shape": list(array.shape), "values": flat}
+        return {"dtype": "string", "shape": list(array.shape), "values": [_as_json(v) for v in array.ravel().tolist()]}
     return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
 
 
 def from_json(tensor: Tensor) -> np.ndarray[Any, Any]:
     """The inverse of `to_json`; strings become an object array."""
-    dtype: Any = object if tensor["dtype"] == "string" else tensor["dtype"]
-    return np.array(tensor["values"], dtype=dtype).reshape(tensor["shape"])
+    if tensor["dtype"] != "string":
+        return np.array(tensor["values"], dtype=tensor["dtype"]).reshape(tensor["shape"])
+    values = [base64.b64decode(v["b64"]) if isinstance(v, dict) else v for v in tensor["values"]]
+    return np.array(values, dtype=object).reshape(tensor["shape"])
+
+
+def _as_json(value: Any) -> str | dict[str, str]:
+    """A string as it is; bytes that are no UTF-8, such as an image's, as TF Serving writes them: {"b64": …}."""
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(value).decode()}
 
 
 def example_requests(
@@ -78,7 +99,7 @@ def example_requests(
         (signature name, inputs) pairs, `serving_default` first.
     """
     rng = np.random.default_rng(seed)
-    pools: dict[str, Sequence[str]] = {
+    pools: dict[str, Sequence[str | bytes]] = {
         schema.HISTORY_ITEM_IDS: item_ids,
         schema.EXCLUDE_ITEM_IDS: item_ids,
         schema.CANDIDATE_ITEM_IDS: item_ids,
@@ -87,6 +108,8 @@ def example_requests(
         schema.HISTORY_EVENTS: event_kinds,
         schema.ALLOW_VALUES: attribute_values,
         schema.SEGMENT: segments,
+        schema.HISTORY_IMAGES: _PICTURES,
+        schema.IMAGES: _PICTURES,
     }
     requests = []
     for name in sorted(signatures, key=lambda n: (n != schema.SIGNATURE_DEFAULT, n)):
@@ -107,7 +130,7 @@ def example_requests(
 
 
 def _strings(
-    shape: tuple[int, int], filled: list[int], pool: Sequence[str], rng: np.random.Generator
+    shape: tuple[int, int], filled: list[int], pool: Sequence[str | bytes], rng: np.random.Generator
 ) -> np.ndarray[Any, Any]:
     """Strings `[rows, columns]`: `filled` of each row from the pool, of the last but one unknown, of the last none."""
     rows, values = shape[0], np.full(shape, "", object)

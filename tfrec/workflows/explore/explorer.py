@@ -119,7 +119,7 @@ class Explorer:
     @property
     def reads_text(self) -> bool:
         """Whether the model uses item text, and so can compute a vector for a new item."""
-        return bool(self.run.model.text_dim)
+        return bool(self.run.model.text_width)
 
     def recommend(
         self,
