@@ -15,7 +15,7 @@ from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.models import NextItemModel
 from tfrec.models.shared.item_table import ItemTable
-from tfrec.models.shared.modalities import fuse, neighbour_vectors
+from tfrec.models.shared.modalities import fuse, neighbour_vectors, new_item_vectors
 from tfrec.models.shared.modality_gates import ModalityGates
 from tfrec.models.shared.modality_weights import choose_modality_weights, fused_features
 
@@ -190,3 +190,11 @@ def test_a_later_run_keeps_the_weights_and_scales_of_the_earlier_one(rng):
     assert_array_equal(fused_features(data, text, image, RunConfig(), ())[0], text)
     with pytest.raises(InvalidInput, match="the run reads image of width 3, which the items do not have"):
         fused_features(data, text, None, RunConfig(), earlier)
+
+
+def test_new_items_have_the_means_of_what_they_lack(given):
+    fused = fuse(given, [0.5])
+    mean = fused.vectors.mean(axis=0)
+    new = new_item_vectors({"text": given[0][1][:2], "image": given[1][1][[0, 2]]}, fused.modalities, mean)
+    assert_allclose(new[0], fused.vectors[0], rtol=1e-5)
+    assert_allclose(new[1], np.concatenate([given[0][1][1], mean[6:]]), rtol=1e-5)

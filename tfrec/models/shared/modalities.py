@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,6 +92,25 @@ def fuse_like(given: Sequence[tuple[str, np.ndarray]], modalities: Sequence[Moda
             )
         blocks.append(_without_gaps(vectors[each.name] * each.scale))
     return FusedVectors(np.concatenate(blocks, axis=1), tuple(modalities))
+
+
+def new_item_vectors(given: Mapping[str, np.ndarray], modalities: Sequence[Modality], mean: np.ndarray) -> np.ndarray:
+    """Vectors of items that come to a trained model.
+
+    Args:
+        given: Name of a modality to float `[n, width]`; a row of zeros stands for an item without it.
+        modalities: Those of the model.
+        mean: float32 `[total width]`, means of the model's own items, which stand for what is not given.
+
+    Returns:
+        float32 `[n, total width]`.
+    """
+    vectors = np.tile(mean, (len(next(iter(given.values()))), 1)).astype(np.float32)
+    for each, columns in blocks_of(modalities):
+        if each.name in given:
+            known = _present(given[each.name])
+            vectors[known, columns] = each.scale * given[each.name][known]
+    return vectors
 
 
 def neighbour_vectors(vectors: np.ndarray, modalities: Sequence[Modality], by: np.ndarray | None = None) -> np.ndarray:

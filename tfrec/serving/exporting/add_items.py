@@ -18,7 +18,8 @@ from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
-from tfrec.models.shared.modalities import neighbour_vectors
+from tfrec.models.shared.item_features import IMAGE, image_vectors_of
+from tfrec.models.shared.modalities import neighbour_vectors, new_item_vectors
 from tfrec.models.shared.neighbours import kernel_of
 from tfrec.progress import say
 from tfrec.retrieval.unit_vectors import unit_vectors
@@ -37,13 +38,13 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
 
     New items come after the others, in file order; items that the catalogue already has are ignored, and items that
     were gone from it are back, with the vectors that they had. Nothing is trained: a new item's vector is the
-    projection of its text, and its text neighbours are found among all items. Old items keep their vectors, but a new
-    item may replace a text neighbour that is less similar. Texts that the embedding store already holds are not encoded
-    again.
+    projection of its text, and of its picture where the model reads pictures, and its text neighbours are found among
+    all items. Old items keep their vectors, but a new item may replace a text neighbour that is less similar. Texts and
+    pictures that the embedding store already holds are not encoded again.
 
     Args:
         run: A next-item run with `model.use_text`, or its folder. It is not changed.
-        items: File or frame with `item_id` and the columns that item texts are made of.
+        items: File or frame with `item_id`, the columns that item texts are made of, and pictures if there are any.
 
     Returns:
         A run with all items, which can be exported, and the ids of the items that are new or back.
@@ -74,9 +75,19 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
         raise InvalidInput(
             f"The columns of the new items do not fit those of the run: {error}. Use the same types."
         ) from None
+    if run.model.modalities:
+        given = {"text": vectors, **_pictures(run, added)}
+        vectors = new_item_vectors(given, run.model.modalities, run.model.items.mean.numpy())
     wide.model = extended_model(run.model, vectors)
     wide.text_vectors = wide.model.items.text.numpy()
     return wide, [*added[schema.ITEM_ID].to_list(), *back]
+
+
+def _pictures(run: Run, added: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Unit vectors of the pictures of new items, by the name of the modality; none where the run reads none."""
+    reads_images = any(each.name == IMAGE for each in run.model.modalities)
+    encoder = run.image_encoder() if reads_images and run.config.encoder.image_column in added.columns else None
+    return {} if encoder is None else {IMAGE: unit_vectors(image_vectors_of(added, encoder, run.config))}
 
 
 def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
@@ -84,8 +95,8 @@ def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
 
     Args:
         model: The model. It is not changed.
-        vectors: float32 `[new, dim]`, text vectors of the new items. If the model also has embedding columns, the new
-            items get the mean of those.
+        vectors: float32 `[new, width]`, text vectors of the new items, or the first columns of them; the new items get
+            the mean in the others.
     """
     old, new = model.num_items, len(vectors)
     other_columns = model.items.mean.numpy()[vectors.shape[1] :]
