@@ -90,42 +90,46 @@ def compared(result: dict[str, np.ndarray], text: dict[str, np.ndarray]) -> dict
     return line
 
 
+def prepared(condition: str, folder: Path, work: Path, arguments: argparse.Namespace) -> Any:
+    """The data set of a condition."""
+    import tfrec
+
+    items = catalogue(folder, condition, arguments.text, arguments.seed)
+    options = {"split": "leave-one-out", "config": {"data.held_out_items": arguments.held_out}}
+    return tfrec.prepare(folder / "events.parquet", items, work / condition, **options)
+
+
+def chosen_weight(dataset: Any, config: Any) -> float:
+    """The weight of posters beside texts that `model.modality_weight=auto` chooses."""
+    from tfrec.encoders import load_image_encoder
+    from tfrec.encoders.load import load_configured
+    from tfrec.models.shared.item_features import image_vectors_of, item_modalities, text_vectors_of
+    from tfrec.models.shared.modality_weights import choose_modality_weights
+
+    texts = text_vectors_of(dataset.texts, load_configured(config.encoder), config)
+    given = item_modalities(dataset, texts, image_vectors_of(dataset.items, load_image_encoder(IMAGE), config))
+    return sum(choose_modality_weights(given, dataset.training(), config.training.seed))  # of none or one
+
+
 def run_condition(
     condition: str, folder: Path, work: Path, arguments: argparse.Namespace, text: dict[str, np.ndarray] | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Trains and measures; the results of `text` stand for those of a run with the same features."""
     import tfrec
     from tfrec.config import RunConfig
-    from tfrec.encoders import load_image_encoder
-    from tfrec.models.shared.item_features import image_vectors_of, item_modalities
-    from tfrec.models.shared.modality_weights import choose_modality_weights
 
-    items = catalogue(folder, condition, arguments.text, arguments.seed)
     config = RunConfig().with_values(settings(condition, arguments))
-    dataset = tfrec.prepare(
-        folder / "events.parquet",
-        items,
-        work / condition,
-        split="leave-one-out",
-        config={"data.held_out_items": arguments.held_out},
-    )
-    started, weight = time.monotonic(), None
-    if condition not in ("text", "image") and arguments.weight == "auto" and text is not None:
-        vectors = image_vectors_of(dataset.items, load_image_encoder(IMAGE), config)
-        given = item_modalities(dataset, _text_vectors(dataset, config), vectors)
-        weight = choose_modality_weights(given, dataset.training(), arguments.seed)
-        if not any(weight):
-            return text, {"weight": 0.0, "same_run_as": "text"}
+    dataset, about = prepared(condition, folder, work, arguments), {}
+    if condition not in ("text", "image"):
+        weight = chosen_weight(dataset, config) if arguments.weight == "auto" else float(arguments.weight)
+        about = {"weight": weight}
+        if text is not None and not weight:
+            return text, {**about, "same_run_as": "text"}
+    if arguments.choose_only:
+        return {}, about
+    started = time.monotonic()
     run = tfrec.train(dataset, work / f"run_{condition}", config)
-    about = {"weight": weight[0] if weight else None, "train_s": round(time.monotonic() - started)}
-    return measured(run, dataset), about
-
-
-def _text_vectors(dataset: Any, config: Any) -> np.ndarray:
-    from tfrec.encoders.load import load_configured
-    from tfrec.models.shared.item_features import text_vectors_of
-
-    return text_vectors_of(dataset.texts, load_configured(config.encoder), config)
+    return measured(run, dataset), {**about, "train_s": round(time.monotonic() - started)}
 
 
 def main() -> None:
@@ -137,6 +141,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="training.epochs instead of the default")
     parser.add_argument("--held-out", type=float, default=0.2, help="share of the items without training events")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--choose-only", action="store_true", help="train nothing, and print the weights")
     arguments = parser.parse_args()
     folder = data_folder(NAME)
     if folder is None:
@@ -150,7 +155,8 @@ def main() -> None:
             lines[condition] = {**compared(result, text), **about}
             print(json.dumps({"condition": condition, "text": arguments.text, **lines[condition]}), flush=True)
     both, alone = lines.get("both"), lines["text"]
-    ratios = {name: both[name]["ndcg@10"] / alone[name]["ndcg@10"] for name in ("all", "cold")} if both else {}
+    names = ("all", "cold", "among_cold") if both and not arguments.choose_only else ()
+    ratios = {name: both[name]["ndcg@10"] / alone[name]["ndcg@10"] for name in names} if both else {}
     versions = {name: version(name) for name in ("tensorflow", "numpy")}
     figures = {"data": NAME, **vars(arguments), "conditions": lines}
     print(

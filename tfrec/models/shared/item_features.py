@@ -20,7 +20,7 @@ from tfrec.retrieval.unit_vectors import unit_vectors
 
 IMAGE = "image"
 """Name of the modality of pictures."""
-IMAGES_AT_A_TIME = 32
+IMAGES_AT_A_TIME = 8
 
 
 def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> np.ndarray | None:
