@@ -152,3 +152,13 @@ def test_explanations(figures):
     found = figures("07_explanations", epochs=1, users=30)
     assert found["left_over"] < 1e-4 and found["completeness_error"] < 0.01
     assert found["over_best_other"] > 1 and 0 < found["misleading"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_privacy(figures, dp_accounting):
+    found = figures("08_privacy", epochs=1)
+    assert 0 < found["epsilon"] <= 8.01 and found["same"]
+    pairs = [found["strongest_pairs"][epsilon] for epsilon in ("1", "3", "8")]
+    assert pairs == sorted(pairs) and pairs[-1] > 5  # less noise, more of what is there
+    assert found["kept"] in ("start", "start with neighbours", "trained weights")
