@@ -6,7 +6,7 @@ noisy neighbours, or the trained weights) is measured on the test split. Beside 
 same model, with all that private training switches off, for about as many steps.
 
 Prints one JSON line for each data set and ε, with NDCG@10 where seen items are not listed, and the steps and seconds of
-the training.
+the training. The last line has the ratios: of a private run over the plain one, and over the better of its baselines.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def table(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     yield cell(name, data, epsilon, seed, options.split, more)
 
 
+def ratios(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over seeds of a private NDCG@10 over the plain one, and over the better private baseline."""
+
+    def mean(name: str, epsilon: float) -> float:
+        return float(np.mean([line["ndcg@10"] for line in lines if (line["data"], line["epsilon"]) == (name, epsilon)]))
+
+    found = {}
+    for name, epsilon in dict.fromkeys((line["data"], line["epsilon"]) for line in lines if line["epsilon"] < np.inf):
+        ours = [line["private_baselines"] for line in lines if (line["data"], line["epsilon"]) == (name, epsilon)]
+        found[f"{name}_{epsilon:g}_over_baseline"] = mean(name, epsilon) / max(map(max, (b.values() for b in ours)))
+        if any((line["data"], line["epsilon"]) == (name, np.inf) for line in lines):
+            found[f"{name}_{epsilon:g}_over_plain"] = mean(name, epsilon) / mean(name, np.inf)
+    return found
+
+
 def main() -> None:
     """Measures, and prints the JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,8 +157,13 @@ def main() -> None:
 
     import tfrec  # noqa: F401  (chooses Keras 2)
 
+    lines = []
     for line in table(options):
-        print(json.dumps({"benchmark": "privacy_table", **line, "machine": machine()}), flush=True)
+        print(json.dumps(line), flush=True)
+        lines.append(line)
+    versions = {name: version(name) for name in ("tensorflow", "numpy", "dp-accounting")}
+    last = {"figures": {"lines": lines}, "machine": machine(), "versions": versions}
+    print(json.dumps({"benchmark": "privacy_table", "ratios": ratios(lines), **last}))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class PrivacyConfig(Section):
         "history. 0: no counts.",
     )
     neighbours: float = Field(
-        0.5,
+        0.8,
         ge=0,
         lt=1,
         description="Share of ε spent on noisy co-occurrence neighbours, `model.neighbours` an item, in catalogues of "

@@ -25,7 +25,7 @@ def planned_mechanisms(
         batch: Number of people in a step, on average.
         steps: Number of steps.
         validated: Whether there are validation queries to choose by.
-        paired: Whether there may be noisy neighbours. With them there are two choices beside the start.
+        paired: Whether there may be noisy neighbours.
 
     Returns:
         Name to mechanism, of those that are on.
@@ -43,7 +43,7 @@ def planned_mechanisms(
     whole = options.epsilon or epsilon_of([gradients], options.delta)
     neighbours = options.neighbours if paired else 0.0
     shares = {COUNTS: options.counts, NEIGHBOURS: neighbours, SELECTION: options.selection if validated else 0.0}
-    times = {SELECTION: 2 if neighbours else 1}
+    times = {SELECTION: 3 if neighbours else 1}  # two starts with neighbours, then the trained weights
     others = {
         name: replace(most, multiplier=noise_for(share * whole, options.delta, most))
         for name, share in shares.items()

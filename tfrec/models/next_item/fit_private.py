@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.schedules import warm_cosine
 
-_START_WEIGHT, _START_DECAY = 5.0, 0.6
-"""Of noisy neighbours: there are few, and what is there is sure. Of several, best on the validation of MovieLens-1M."""
+_WEIGHTS, _DECAY = ((5.0, 1.0, 1.0), (5.0, 0.2, 0.1)), 0.6
+"""Weights of noisy neighbours, of text neighbours, and of the network (1: as it starts), and the decay: the second puts
+neighbours before texts, which is best where texts say little, as on MovieLens-1M, on whose validation it was found."""
 START, START_WITH_NEIGHBOURS, TRAINED = "start", "start with neighbours", "trained weights"
 """What a run may keep."""
 
@@ -78,18 +80,22 @@ def fit_private(
     _say_what_is_bounded(windows, people, config.model.max_history)
     source = NoiseSource.of_run(workdir)
     start, items = public_start(dataset, text_vectors, config), _released_items(dataset, planned, source)
+    best = partial(
+        best_model,
+        queries=queries,
+        dataset=dataset,
+        config=config,
+        multiplier=planned[SELECTION].multiplier if SELECTION in planned else None,
+        source=source,
+    )
     informed = _with_neighbours(start, dataset, items, planned, source)
+    base = best(start, informed, number=0)
     batches = PoissonBatches(windows, batch / people, source)
-    trained, loop = _trained(informed, batches, config, planned, (batch, steps), source, (workdir, resume, after_epoch))
-    kept, chosen = trained, TRAINED
-    if SELECTION in planned:
-        others = {TRAINED: trained} if informed is start else {START_WITH_NEIGHBOURS: informed, TRAINED: trained}
-        kept = best_model(start, list(others.values()), queries, dataset, config, planned[SELECTION].multiplier, source)
-        chosen = next((name for name, model in others.items() if model is kept), START)
+    trained, loop = _trained(base, batches, config, planned, (batch, steps), source, (workdir, resume, after_epoch))
+    kept = best(base, [trained], number=1)
+    chosen = TRAINED if kept is trained else START if kept is start else START_WITH_NEIGHBOURS
     if chosen != TRAINED:
-        say(
-            f"The run keeps the untrained {chosen}: validation, asked with noise, does not find trained weights better."
-        )
+        say(f"The run keeps the untrained {chosen}: validation, asked with noise, does not find training any better.")
     ledger = private_ledger(config, planned, people=people, batch=batch, kept=chosen)
     NoiseSource.forget(workdir)
     epsilons = ", ".join(f"{value:.3g} ({relation})" for relation, value in ledger.epsilons().items())
@@ -122,23 +128,22 @@ def _with_neighbours(
     items: pl.DataFrame,
     planned: Mapping[str, Mechanism],
     source: NoiseSource,
-) -> NextItemModel:
-    """A copy of the start with noisy neighbours; the start itself without any."""
-    training, model = dataset.training(), copy_of(start)
-    if NEIGHBOURS not in planned or model.memory is None or not model.memory.k:
-        return start
-    near = noisy_neighbours(
-        training,
-        dataset.num_items,
-        model.memory.k,
-        planned[NEIGHBOURS].multiplier,
-        source,
-        taken(training, dataset.event_kinds),
-    )
+) -> list[NextItemModel]:
+    """Copies of the start with noisy neighbours, one for each of `_WEIGHTS`; none without neighbours."""
+    if NEIGHBOURS not in planned or start.memory is None or not start.memory.k:
+        return []
+    training, counted = dataset.training(), taken(dataset.training(), dataset.event_kinds)
+    multiplier = planned[NEIGHBOURS].multiplier
+    near = noisy_neighbours(training, dataset.num_items, start.memory.k, multiplier, source, counted)
     counts = items[schema.TRAIN_COUNT].to_numpy() if COUNTS in planned else None
-    model.memory.remember(near, None, counts)
-    model.memory.assign(weight=_START_WEIGHT, decay=_START_DECAY)
-    return model
+    models = [copy_of(start) for _ in _WEIGHTS]
+    for model, (weight, text_weight, cosine) in zip(models, _WEIGHTS, strict=True):
+        assert model.memory is not None
+        model.memory.remember(near, None, counts)
+        texts = text_weight if model.memory.text_k else None
+        model.memory.assign(weight=weight, text_weight=texts, decay=_DECAY)
+        model.log_temperature.assign_sub(np.log(np.float32(cosine)))
+    return models
 
 
 def copy_of(model: NextItemModel) -> NextItemModel:

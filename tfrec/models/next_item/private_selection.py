@@ -32,8 +32,9 @@ def best_model(
     queries: Queries,
     dataset: PreparedDataset,
     config: RunConfig,
-    multiplier: float,
+    multiplier: float | None,
     source: NoiseSource,
+    number: int = 0,
 ) -> NextItemModel:
     """The model with the highest sum over people of the gain in NDCG@10 over the start, with noise; else the start.
 
@@ -46,14 +47,18 @@ def best_model(
         queries: The result of `validation_queries`.
         dataset: The catalogue.
         config: Section `evaluation`.
-        multiplier: float. Standard deviation of the noise over 1, which each of the sums gets.
+        multiplier: float. Standard deviation of the noise on each of the sums. None asks nothing: the last of the
+            others is best.
         source: Draws the noise.
+        number: int. Which of the selections of a training this is.
     """
+    if not others or multiplier is None:
+        return others[-1] if others else start
     asked = MAX_SCORES / (dataset.num_items * len(queries))  # above 1: all of them
     some = queries.take(np.flatnonzero(source.uniform("asked", 0, len(queries)) < asked))
     before = ndcg(start, some, dataset, config)
     sums = np.array([np.clip(ndcg(other, some, dataset, config) - before, -1, 1).sum() for other in others])
-    gains = with_noise(sums, source.gaussian("selection", 0, len(sums)), multiplier)
+    gains = with_noise(sums, source.gaussian("selection", number, len(sums)), multiplier)
     return others[int(gains.argmax())] if gains.max() > 0 else start
 
 
