@@ -23,6 +23,7 @@ def folders(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_train_takes_several_datasets_and_recommend_another(tfrec, folders, tiny_encoder, monkeypatch):
     from tfrec.models.next_item.family import NextItemFamily
 
