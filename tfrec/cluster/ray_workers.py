@@ -37,10 +37,14 @@ def ray_module() -> Any:
 
 
 @contextmanager
-def connected(config: ClusterConfig) -> Iterator[None]:
+def connected(config: ClusterConfig, show_output: bool = False) -> Iterator[None]:
     """A connection to the cluster, or to one that is started here and ends with the context.
 
     A program that is connected already stays so, to the cluster it has chosen.
+
+    Args:
+        config: Section `cluster`.
+        show_output: Whether what the workers print is printed here too.
 
     Raises:
         Unavailable: The cluster cannot be reached, has too few cores in time, or runs other versions.
@@ -48,7 +52,7 @@ def connected(config: ClusterConfig) -> Iterator[None]:
     ray = ray_module()
     ours = not ray.is_initialized()
     if ours:
-        _connect(ray, config)
+        _connect(ray, config, show_output)
     try:
         _await_cores(ray, config)
         _refuse_other_versions(ray, config)
@@ -58,7 +62,7 @@ def connected(config: ClusterConfig) -> Iterator[None]:
             ray.shutdown()
 
 
-def _connect(ray: Any, config: ClusterConfig) -> None:
+def _connect(ray: Any, config: ClusterConfig, show_output: bool) -> None:
     address = config.address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if address is None:
@@ -68,10 +72,12 @@ def _connect(ray: Any, config: ClusterConfig) -> None:
     threads = str(max(1, int(config.cpus_per_worker)))
     environment = {"env_vars": {"POLARS_MAX_THREADS": threads}}
     try:
-        ray.init(**options, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
-    except (ConnectionError, TimeoutError, OSError, RuntimeError, ValueError) as error:
+        ray.init(**options, logging_level="ERROR", log_to_driver=show_output, runtime_env=environment)
+    except Exception as error:  # Ray raises many kinds, plain ones among them
+        ray.shutdown()  # what has started of it
         reason = str(error).strip().splitlines()[0]
-        raise Unavailable(f"The Ray cluster at {address} cannot be reached (cluster.address): {reason}") from None
+        there = f"at {address} cannot be reached (cluster.address)" if address else "of this machine does not start"
+        raise Unavailable(f"The Ray cluster {there}: {reason}") from None
 
 
 def _await_answer(address: str, timeout: float) -> None:

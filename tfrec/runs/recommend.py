@@ -18,6 +18,7 @@ from tfrec.reporting.table_files import check_output, write_frame
 from tfrec.retrieval import recommend as lists_of_scorer
 from tfrec.retrieval.seen_items import excludes_seen
 from tfrec.runs.moved_run import run_on
+from tfrec.runs.recommend_on_workers import recommend_on_workers
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import two_stage_scorer
 
@@ -71,23 +72,38 @@ def recommend(
     user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
     dataset = load_dataset(data)
     run, second = load_run(run), None if ranker is None else load_run(ranker)
-    dataset = family_of(run.kind).read_by(run.config, dataset)
-    run = run_on(run, dataset)
-    masked = excludes_seen(run.config, dataset)
-    scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
-    frame = lists_of_scorer(
-        scorer,
-        dataset,
-        item_ids=dataset.item_ids,
-        k=int(k),
-        users=None if user_ids is None else [str(user) for user in user_ids],
-        exclude_seen=masked,
-        allow=allow,
-        batch_size=run.config.evaluation.batch_size,
-    )
+    if run.config.cluster.engine == "ray":
+        shared = {"k": int(k), "ranker": second, "allow": allow}
+        frame = recommend_on_workers(recommend, run, dataset, user_ids, shared)
+    else:
+        frame = _lists(run, second, dataset, int(k), user_ids, allow)
     if is_database(out):
         write_table(frame, url, table, force)
     elif out is not None:
         with disk_full_is_told(out):
             write_frame(frame, out, force)
     return frame
+
+
+def _lists(
+    run: Run,
+    second: Run | None,
+    dataset: PreparedDataset,
+    k: int,
+    user_ids: Sequence[str] | None,
+    allow: Sequence[str] | None,
+) -> pl.DataFrame:
+    dataset = family_of(run.kind).read_by(run.config, dataset)
+    run = run_on(run, dataset)
+    masked = excludes_seen(run.config, dataset)
+    scorer = two_stage_scorer(run, second, dataset, exclude_seen=masked) if second else run.scorer(dataset)
+    return lists_of_scorer(
+        scorer,
+        dataset,
+        item_ids=dataset.item_ids,
+        k=k,
+        users=None if user_ids is None else [str(user) for user in user_ids],
+        exclude_seen=masked,
+        allow=allow,
+        batch_size=run.config.evaluation.batch_size,
+    )
