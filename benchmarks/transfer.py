@@ -35,8 +35,8 @@ from tfrec.data.histories import Histories, Queries
 
 DOMAINS = ("scientific", "office", "beauty", "toys")
 TEXT_BASELINES = ("text", "cooccurrence_text")
-SOURCE = {"training.negatives": "mixed", "training.sample": "512", "training.balance": "false"}
-"""A step of the source scores few candidates, and its score weights are chosen in the target."""
+SOURCE = {"training.negatives": "mixed", "training.sample": "512", "training.validate_from": "1"}
+"""A step of the source scores few candidates, and the last epoch alone is validated."""
 
 
 class ShareOfUsers(PreparedDataset):
@@ -52,24 +52,24 @@ class ShareOfUsers(PreparedDataset):
         super().__init__(dataset.path)
         users = dataset.histories().user_ids
         drawn = np.random.default_rng(seed).permutation(users)[: round(len(users) * percent / 100)]
-        self._kept = set(drawn.tolist())
+        self._whole, self._kept = dataset, set(drawn.tolist())
         self.manifest = {**self.manifest, "fingerprint": f"{self.manifest['fingerprint']} {percent} {seed}"}
 
     def training(self) -> Histories:
         """The training sequences of the users that were drawn."""
-        whole = super().training()
+        whole = self._whole.training()
         rows = self._rows(whole)
         return whole.prefixes(rows, whole.lengths[rows])
 
     def queries(self, split: str, slice: str = "warm") -> Queries:
         """The validation queries of the users that were drawn, and all test queries."""
-        queries = super().queries(split, slice)
+        queries = self._whole.queries(split, slice)
         return queries if split == schema.TEST else queries.take(self._rows(queries.history))
 
     @cached_property
     def items(self) -> pl.DataFrame:
         """The catalogue, with the training events of the users that were drawn."""
-        items = self.stored.parquet("items.parquet")
+        items = self._whole.items
         counts = np.bincount(self.training().items, minlength=items.height)
         return items.with_columns(pl.Series(schema.TRAIN_COUNT, counts, items[schema.TRAIN_COUNT].dtype))
 
@@ -106,19 +106,25 @@ def rows_of(target: str, options: argparse.Namespace, work: Path, seed: int) -> 
     """The rows of one target and seed; each is printed when it is measured."""
     common = {"training.seed": str(seed), "encoder.name": options.encoder, "evaluation.exclude_seen": "true"}
     common |= dict(value.split("=", 1) for value in options.set)
-    source = {**SOURCE, **common, "training.epochs": str(options.source_epochs), "training.validate_from": "1"}
+    source = {**SOURCE, **common, "training.epochs": str(options.source_epochs)}
     fit = {**common, "training.epochs": str(options.epochs)}
     whole, rows = prepared(target, work), []
 
     def add(share: float, start: str, metrics: dict[str, Any], control: bool = False, **more: Any) -> None:
-        low, high = metrics["intervals"]["ndcg@10"]
         row = {"target": target, "seed": seed, "share": share, "start": start, "control": control}
-        row |= {"ndcg@10": round(metrics["ndcg@10"], 5), "se": round((high - low) / 3.92, 5), **more}
+        row |= {"ndcg@10": round(metrics["ndcg@10"], 5), **more}
+        if "intervals" in metrics:
+            low, high = metrics["intervals"]["ndcg@10"]
+            row["se"] = round((high - low) / 3.92, 5)
         rows.append(row)
         print(json.dumps(row), flush=True)
 
     for control in (False, True) if options.control else (False,):
-        others = [prepared(name, work, control) for name in DOMAINS if name != target]
+        others = [
+            ShareOfUsers(prepared(name, work, control), options.source_share, seed)
+            for name in DOMAINS
+            if name != target
+        ]
         run = trained(others, work / f"source-{target}-{seed}{'-control' * control}", source)
         for share in options.shares:
             data = ShareOfUsers(whole, share, seed)
@@ -127,8 +133,7 @@ def rows_of(target: str, options: argparse.Namespace, work: Path, seed: int) -> 
             metrics = measured(run, data, work / f"{name}-zero{suffix}.json")
             if not control:
                 best = max(TEXT_BASELINES, key=lambda each: metrics["baselines"][each]["ndcg@10"])
-                baseline = {"ndcg@10": metrics["baselines"][best]["ndcg@10"], "intervals": metrics["intervals"]}
-                add(share, "text", baseline, baseline=best)
+                add(share, "text", metrics["baselines"][best], baseline=best)
             add(share, "zero_shot", metrics, control)
             if not share:
                 continue
@@ -164,6 +169,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, default=18, help="of trainings in the target")
     parser.add_argument("--source-epochs", type=int, default=6)
+    parser.add_argument("--source-share", type=float, default=100, help="percent of the users of the others")
     parser.add_argument("--encoder", default="minilm-l6")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="options of all trainings")
     parser.add_argument("--control", action="store_true", help="also with sources whose items are shuffled")
