@@ -55,6 +55,7 @@ def test_the_most_frequent_items_are_shown_with_their_titles(tmp_path):
         title=['Tea\t"red"\nor green', None, "Lamp", "椅子"],
         genre=["x", "y", "x", None],
         image_embedding=[[1.0], [2.0], [3.0], [4.0]],
+        image=[b"GIF89a", b"GIF87a", None, b"GIF89a"],
     )
     write_projector(tmp_path / "logs", vectors, items, most=3)
     shown, labels = seen(tmp_path / "logs")

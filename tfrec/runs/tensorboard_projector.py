@@ -70,7 +70,9 @@ def _columns(items: pl.DataFrame) -> dict[str, list[str]]:
     }
     known = {*cells, schema.TEXT, schema.TRAIN_COUNT, schema.HELD_OUT, *schema.TITLES}
     for name in items.columns:
-        if name not in known and not items[name].dtype.is_nested() and 1 < items[name].n_unique() <= _COLOURS:
+        dtype = items[name].dtype
+        is_label = name not in known and not dtype.is_nested() and dtype != pl.Binary
+        if is_label and 1 < items[name].n_unique() <= _COLOURS:
             cells[name] = items[name].to_list()
     return {_cell(name): [_cell(value) for value in values] for name, values in cells.items()}
 

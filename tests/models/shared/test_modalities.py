@@ -14,6 +14,7 @@ from tfrec.config import RunConfig
 from tfrec.data.histories import Histories
 from tfrec.errors import InvalidInput
 from tfrec.models import NextItemModel
+from tfrec.models.shared import modality_weights
 from tfrec.models.shared.item_table import ItemTable
 from tfrec.models.shared.modalities import fuse, neighbour_vectors, new_item_vectors
 from tfrec.models.shared.modality_gates import ModalityGates
@@ -198,3 +199,18 @@ def test_new_items_have_the_means_of_what_they_lack(given):
     new = new_item_vectors({"text": given[0][1][:2], "image": given[1][1][[0, 2]]}, fused.modalities, mean)
     assert_allclose(new[0], fused.vectors[0], rtol=1e-5)
     assert_allclose(new[1], np.concatenate([given[0][1][1], mean[6:]]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 8])
+def test_what_helps_by_chance_does_not_count(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    popular = 1 / np.arange(1, ITEMS + 1)
+    items = np.concatenate([rng.choice(ITEMS, 8, replace=False, p=popular / popular.sum()) for _ in range(120)])
+    zeros = np.zeros(len(items), np.int64)
+    offsets = np.arange(121) * 8
+    training = Histories(np.arange(120).astype(str), offsets, items, zeros, zeros, zeros * 0.0, zeros == 0)
+    chance = [("text", rng.normal(size=(ITEMS, 5))), ("image", rng.normal(size=(ITEMS, 3)))]
+    chance = [(name, vectors.astype(np.float32)) for name, vectors in chance]
+    assert choose_modality_weights(chance, training) == (0.0,)
+    monkeypatch.setattr(modality_weights, "MIN_DISTANCE", -np.inf)
+    assert choose_modality_weights(chance, training)[0] > 0  # a clear gain, which other orders have too

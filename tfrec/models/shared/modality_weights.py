@@ -18,7 +18,11 @@ from tfrec.retrieval.unit_vectors import unit_vectors
 
 WEIGHTS = (0.25, 0.5, 0.75, 1.0)
 MIN_GAIN = 2.0
-"""Paired standard errors that a weight must gain over the best one before it; pictures in a random order gain none."""
+"""Paired standard errors that a weight must gain over the best one before it."""
+ORDERS = 9
+"""Random orders of a modality with which its own is compared."""
+MIN_DISTANCE = 3.5
+"""Standard deviations by which the gain must lie above the gains in random orders."""
 MIN_HISTORIES = 50
 MAX_HISTORIES = 1000
 MAX_EVENTS = 10
@@ -77,8 +81,10 @@ def choose_modality_weights(
     """Weights with which modalities make items alike that the same people take; 0 for one that adds nothing.
 
     The newest fifth of each training history is looked for by the similarity of items to the newest ten before it,
-    which learns nothing from events. The NDCG@10 must rise clearly for a modality to count at all: frozen vectors of
-    pictures often hurt more than they help. They are tried one after the other, each together with those chosen before.
+    which learns nothing from events. For a modality to count at all, the NDCG@10 must rise clearly, and more than with
+    the same vectors in random orders: frozen vectors of pictures often hurt more than they help, and some orders of
+    them help by chance, as all people take the same popular items. Modalities are tried one after the other, each
+    together with those chosen before.
 
     Args:
         given: Name and float `[num_items, width]` of each modality, as for `fuse`; the first has weight 1.
@@ -97,15 +103,25 @@ def choose_modality_weights(
     for name, _ in given[1:]:
         trials = np.array([[*chosen, weight] for weight in (0.0, *WEIGHTS)])
         ndcg = _ndcg(units[: len(chosen) + 1], trials, queries)
-        best = 0
-        for trial, result in enumerate(ndcg):
-            gain = result - ndcg[best]
-            if gain.mean() > MIN_GAIN * gain.std() / np.sqrt(len(queries)):
-                best = trial
+        best = _best_trial(ndcg)
+        if best:
+            by_chance = _ndcg_in_random_orders(units[: len(chosen) + 1], trials[best], queries, seed)
+            if ndcg[best].mean() <= by_chance.mean() + MIN_DISTANCE * by_chance.std(ddof=1):
+                best = 0
         chosen.append(float(trials[best, -1]))
         change = f"NDCG@10 of similar items {ndcg[0].mean():.4f} → {ndcg[best].mean():.4f}" if best else "no clear gain"
         say(f"Weight of {name} beside {given[0][0]}: {chosen[-1]:g} ({change} on {len(queries)} training histories)")
     return tuple(chosen[1:])
+
+
+def _best_trial(ndcg: np.ndarray) -> int:
+    """The row of float `[trials, queries]` that gains most, each clearly over the best before it."""
+    best = 0
+    for trial, result in enumerate(ndcg):
+        gain = result - ndcg[best]
+        if gain.mean() > MIN_GAIN * gain.std() / np.sqrt(len(gain)):
+            best = trial
+    return best
 
 
 def _alone(vectors: np.ndarray) -> tuple[np.ndarray, tuple[Modality, ...]]:
@@ -127,6 +143,22 @@ def _queries(training: Histories, num_items: int, seed: int) -> list[tuple[np.nd
         if len(targets):
             queries.append((items[max(0, cut - MAX_EVENTS) : cut], items[:cut], targets))
     return queries
+
+
+def _ndcg_in_random_orders(
+    units: Sequence[np.ndarray],
+    weights: np.ndarray,
+    queries: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    seed: int,
+) -> np.ndarray:
+    """Mean NDCG@10 with the last modality in each of `ORDERS` random orders among the items that have it."""
+    *others, last = units
+    rows, means = np.flatnonzero(np.any(last != 0, axis=1)), []
+    for order in range(ORDERS):
+        shuffled = last.copy()
+        shuffled[rows] = last[np.random.default_rng([seed, order]).permutation(rows)]
+        means.append(_ndcg([*others, shuffled], weights[None], queries).mean())
+    return np.array(means)
 
 
 def _ndcg(
