@@ -151,6 +151,16 @@ def test_metrics_on_another_catalogue_need_a_file_of_their_own(source, other, tm
     assert not (source.path / "metrics.json").exists() and not (source.path / "predictions.parquet").exists()
 
 
+def test_a_run_that_reads_pictures_too_stays_where_it_is(source, other):
+    with_pictures = source.with_values({})
+    with_pictures.manifest = {
+        **source.manifest,
+        "model": {**source.manifest["model"], "modalities": [["image", 8, 1.0, 1.0]]},
+    }
+    with pytest.raises(InvalidInput, match=r"reads more of its items than texts.*several --data"):
+        recommend(with_pictures, other)
+
+
 def test_a_run_that_knows_items_by_their_ids_stays_where_it_is(source, other):
     with_ids = source.with_values({"model.use_id": True})
     with pytest.raises(InvalidInput, match="another catalogue .*model.use_id=false.* can be used on any"):
@@ -162,6 +172,7 @@ def test_a_run_that_knows_items_by_their_ids_stays_where_it_is(source, other):
     [
         ("model.use_text=false", "ids mean nothing in another catalogue. Set model.use_text=true, or train on one"),
         ("encoder.trainable=true", "encoder.trainable=True does not go with several datasets"),
+        ("encoder.image=efficientnet-lite0", "their texts alone in common. Set encoder.image=null"),
         ("training.jit_compile=true", "Set training.jit_compile=false"),
         ("retrieval.segment=country", "the columns of users differ"),
         ("model.kind=click-ranker", "click-ranker models are trained on one dataset"),

@@ -10,6 +10,7 @@ from tfrec.errors import InvalidInput
 _NEEDED: dict[str, tuple[Any, str]] = {
     "model.use_text": (True, "ids mean nothing in another catalogue"),
     "encoder.trainable": (False, "another catalogue must be encoded by the same encoder"),
+    "encoder.image": (None, "several datasets have their texts alone in common"),
     "training.loss": ("softmax", "the other losses know no domains"),
     "training.jit_compile": (False, "the number of candidates depends on the domain"),
     "privacy.epsilon": (None, "private training is for one dataset"),

@@ -142,6 +142,11 @@ class NextItemFamily(ModelFamily):
 
     def moved_model(self, run: TrainedRun, dataset: PreparedDataset, text_vectors: np.ndarray) -> NextItemModel:
         """The network of the run with the neighbours, repeats and popularity of the dataset."""
+        if modalities_of(run):
+            raise InvalidInput(
+                f"{run.path} reads more of its items than texts, by which alone it could come into another catalogue. "
+                "Train a run without encoder.image and *_embedding columns, or one of several --data."
+            )
         model = build_next_item_model(dataset, text_vectors, run.config, run)
         if run.config.training.balance:
             choose_score_weights(model, dataset, run.config, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.validation import choose_score_weights
 from tfrec.models.next_item.warm_start import moves
+from tfrec.models.shared.modalities import Modality
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop
 from tfrec.training.fit_result import FitResult
@@ -35,6 +36,7 @@ def fit_transferred(
     resume: bool = False,
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None,
     shortened: np.ndarray | None = None,
+    modalities: Sequence[Modality] = (),
 ) -> FitResult:
     """Trains from the earlier run and then anew, each with half of the time budget, and keeps the better model.
 
@@ -43,7 +45,7 @@ def fit_transferred(
     elsewhere often helps where data are scarce and adds nothing where there are plenty.
 
     Args:
-        dataset, text_vectors, config, workdir, resume, after_epoch, shortened: As for `fit_next_item`.
+        dataset, text_vectors, config, workdir, resume, after_epoch, shortened, modalities: As for `fit_next_item`.
         earlier: The run of `training.start_from`, which comes into another catalogue.
 
     Returns:
@@ -58,7 +60,7 @@ def fit_transferred(
     results, trained = {}, {}
     for number, (name, run) in enumerate(starts.items(), 1):
         before = len(loop.rows)
-        options: dict[str, Any] = {"stage": name, "budget": number / len(starts)}
+        options: dict[str, Any] = {"stage": name, "budget": number / len(starts), "modalities": modalities}
         result = fit_frozen(dataset, text_vectors, config, loop, shortened=shortened, earlier=run, **options)
         epochs = [row.get(f"valid_{monitor}") for row in loop.rows[before:]]
         trained[name] = not result.metrics_valid or result.metrics_valid[monitor] in epochs
