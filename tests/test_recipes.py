@@ -19,5 +19,5 @@ def test_a_recipe_is_a_whole_configuration_with_its_command_and_result(path):
 
 
 def test_there_are_recipes():
-    wanted = {"scientific", "beauty", "movielens-100k-loo", "movielens-100k-time", "multi-behaviour"}
+    wanted = {"scientific", "beauty", "movielens-1m", "movielens-100k-loo", "movielens-100k-time", "multi-behaviour"}
     assert wanted <= {path.stem for path in FILES}
