@@ -5,6 +5,7 @@ import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 import json  # isort: skip
 import re  # isort: skip
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,8 @@ from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.neighbours import text_neighbours
-from tfrec.privacy import Ledger
+from tfrec.privacy import Ledger, Mechanism
+from tfrec.privacy.budget import GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.clipped_gradients import CHUNK, norms_of
 from tfrec.privacy.noise_source import KEY_FILE, NoiseSource
 from tfrec.runs import Run, train
@@ -268,6 +270,32 @@ def test_weights_are_kept_when_the_noisy_gain_is_above_nothing(rings, config):
     same.set_weights(one.get_weights())
     assert best(one, [same, other], multiplier=None) is other and best(one, [], multiplier=1e-6) is one
     assert best(one, [same, other], multiplier=1e6) is ([same, other][noise.argmax()] if noise.max() > 0 else one)
+
+
+@pytest.mark.parametrize("better", ["start", "start with neighbours", "trained weights"])
+def test_a_run_keeps_what_is_best_on_validation_and_says_so(better, rings, config, tmp_path, monkeypatch, capsys):
+    """With next to no noise, and a training that is the copy of its start."""
+    texts, config = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32), private_settings(config)
+    quiet = [Mechanism(GRADIENTS, 1.0, 1.0, 2), Mechanism(NEIGHBOURS, 1e-3), Mechanism(SELECTION, 1e-6, times=3)]
+    monkeypatch.setattr(fit_private, "planned_mechanisms", lambda *given: {one.name: one for one in quiet})
+    monkeypatch.setattr("tfrec.privacy.ledger.epsilon_of", lambda *given: 1.0)
+    start = fit_private.public_start(rings[0], texts, config)
+    trained, bases = fit_private.copy_of(start), []
+
+    def good(model, queries, *rest):
+        kind = "start" if model is start else "trained weights" if model is trained else "start with neighbours"
+        return np.full(len(queries), 0.9 if kind == better else 0.1 if kind == "start" else 0.0)
+
+    monkeypatch.setattr(fit_private, "public_start", lambda *given: start)
+    monkeypatch.setattr(
+        fit_private, "_trained", lambda base, *given: bases.append(base) or (trained, SimpleNamespace(rows=[]))
+    )
+    monkeypatch.setattr("tfrec.models.next_item.private_selection.ndcg", good)
+    result = fit_private.fit_private(rings[0], texts, config, workdir=tmp_path)
+    assert result.ledger.details["kept"] == better
+    assert (result.model is start) == (better == "start") and (result.model is trained) == (better == "trained weights")
+    assert (bases[0] is start) == (better != "start with neighbours")  # it trains from the better start
+    assert (f"keeps the untrained {better}:" in capsys.readouterr().err) == (better != "trained weights")
 
 
 def summed_gain(models, queries):
