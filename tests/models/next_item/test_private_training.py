@@ -177,13 +177,13 @@ def config(tiny_encoder):
 HARMLESS = """
 model: kind head dim layers block heads max_history memory_history read_impressions temperature use_text use_id id_rate
 repeat_bias repeat_kinds neighbours text_neighbours text_history text_tokens mlp_units negatives candidate
-neighbour_window popularity_half_life
+neighbour_window popularity_half_life modality_dropout modality_weight
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
 encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss domain_temperature
 """
-"""Options that read no event, or that have no effect in private training, because what they are about is off or, as
-`neighbours`, gets noise."""
+"""Options that read no event, or that have no effect in private training, because what they are about is off, refused
+(pictures) or, as `neighbours`, gets noise."""
 
 
 @pytest.mark.parametrize("section", ["model", "training"])
