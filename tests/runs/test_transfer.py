@@ -102,7 +102,7 @@ def test_a_run_of_several_shops_reads_items_by_text_alone_and_names_its_shops(so
 @pytest.mark.nightly
 def test_a_model_learns_what_is_next_in_several_shops(shops, config, tmp_path):
     run = train(shops, tmp_path / "run", config.with_values(["training.epochs=15", "training.learning_rate=0.01"]))
-    assert json.loads((run.path / "metrics_valid.json").read_text())["ndcg@10"] > 0.8  # by chance 0.49
+    assert json.loads((run.path / "metrics_valid.json").read_text())["ndcg@10"] > 0.7  # by chance 0.49
 
 
 @pytest.mark.slow
