@@ -63,6 +63,7 @@ def make_encoder():
 
 class FakeRun(SimpleNamespace):
     refuse_other_catalogue = Run.refuse_other_catalogue
+    stored = SimpleNamespace(has=lambda name: False)  # no model card, as in runs of older versions
 
     @property
     def item_ids(self):
