@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrec.cluster.ray_training import train_on_workers
 from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.joined_datasets import JoinedDatasets, load_datasets
@@ -33,6 +34,8 @@ from tfrec.runs.model_card import MODEL_CARD_FILE, model_card
 from tfrec.runs.partial_run import PartialRun
 from tfrec.runs.run import Run
 from tfrec.runs.tensorboard_projector import write_projector
+from tfrec.runs.worker_process import train_in_worker, training_job
+from tfrec.training.distribution import strategy
 from tfrec.training.fit_result import FitResult
 from tfrec.training.run_layout import (
     CHECKPOINT_FOLDER,
@@ -89,6 +92,8 @@ def train(
     """
     check_output_folder(out, RUN_OUTPUT, force)
     partial, datasets = PartialRun(Path(out)), load_datasets(data)
+    if (given := as_run_config(config)).cluster.engine == "ray":
+        return _train_on_cluster(datasets, Path(out), given, resume=resume, force=force)
     dataset = datasets[0] if len(datasets) == 1 else JoinedDatasets(datasets)
     if resume:
         settings = partial.config_to_resume(dataset)
@@ -100,6 +105,7 @@ def train(
         if dataset.domains:
             settings = family_of(settings.model.kind).as_domain_free(settings)
         partial.refuse_existing(force)
+    strategy(settings.training.strategy)  # that of several workers has to come before anything is computed
     store = mlflow_store(settings.tracking)
     with (
         disk_full_is_told(partial.folder, partial.what_is_kept),
@@ -114,6 +120,19 @@ def train(
         partial.publish(force)
     record_run(store, partial.out, settings, _history(partial.out))
     return Run(out)
+
+
+def _train_on_cluster(
+    datasets: Sequence[PreparedDataset], out: Path, config: RunConfig, *, resume: bool, force: bool
+) -> Run:
+    """Trains in several processes of a cluster; the other arguments are those of `train`."""
+    job = training_job([each.path for each in datasets], out, config, resume=resume, force=force)
+    train_on_workers(_train_in_worker, job, config.cluster)
+    return Run(out)
+
+
+def _train_in_worker(job: dict[str, Any]) -> None:
+    train_in_worker(train, job)
 
 
 def _refuse_other_privacy(given: RunConfig, interrupted: RunConfig) -> None:

@@ -13,6 +13,7 @@ from tfrec.models.next_item.losses.domain_sampler import DomainSampler
 from tfrec.models.next_item.losses.next_item_loss import next_item_loss
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.text_dropout import TextVersions
+from tfrec.training.distribution import share_of_batch
 
 
 class NextItemTrainer(keras.Model):
@@ -106,13 +107,15 @@ class NextItemTrainer(keras.Model):
         inputs, labels = data
         with tf.GradientTape() as tape:
             loss = self.batch_loss(inputs, labels, training=True)
-            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync  # replicas sum their gradients
+            share = share_of_batch(labels)
+            shared = loss * share  # replicas sum their gradients
         none = tf.UnconnectedGradients.NONE if self.memory_in_loss else tf.UnconnectedGradients.ZERO
         gradients = tape.gradient(shared, self.trainable_variables, unconnected_gradients=none)
         if self.static_shapes:  # the number of rows of a sparse gradient depends on the batch
             gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self.loss_mean.update_state(loss)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.loss_mean.update_state(loss * share * replicas)  # whose means it averages
         return {"loss": self.loss_mean.result()}
 
     def test_step(self, data: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -49,8 +49,15 @@ class EventEmbedding(keras.layers.Layer):
         kind = tf.where((events < 0) | (events >= self.num_event_kinds), self.num_event_kinds, events)
         known = tf.cast(kind < self.num_event_kinds, vectors.dtype)[..., None]
         kinds = tf.gather(self.kinds, kind) * known
-        embedded = vectors * self.scale + tf.gather(self.positions, position) + kinds
+        embedded = vectors * self.scale + self._position_vectors(position) + kinds
         return embedded + gaps[..., None] * self.gap if self.time_gaps else embedded
+
+    def _position_vectors(self, position: tf.Tensor) -> tf.Tensor:
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            return tf.gather(self.positions, position)
+        # Every replica reads every position. Dense gradients are added before the optimizer clips them by their norm,
+        # as one process has them; sparse ones would only be put one after the other.
+        return tf.matmul(tf.one_hot(position, self.max_history, dtype=self.compute_dtype), self.positions)
 
     def get_config(self) -> dict[str, Any]:
         config = {

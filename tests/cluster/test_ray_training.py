@@ -1,0 +1,80 @@
+"""Training in two processes of a Ray cluster: the run of one process, also when a process dies on the way."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+ray = pytest.importorskip("ray", reason="the extra cluster is not installed")
+
+import tfrec  # noqa: E402
+
+pytestmark = pytest.mark.nightly  # each training starts processes that load TensorFlow
+
+EXACT = {
+    "model.dim": 8, "model.heads": 1, "model.dropout": 0, "model.item_dropout": 0, "model.use_text": False,
+    "training.batch_size": 16, "training.epochs": 3, "training.learning_rate": 0.0005, "training.negatives": "all",
+    "training.balance": False,
+}  # fmt: skip
+"""Nothing that draws random numbers in a step: each process would draw others."""
+ON_RAY = {"cluster.engine": "ray", "cluster.workers": 2, "cluster.cpus_per_worker": 0.5, "cluster.timeout": 300}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    rows = [(f"u{u}", f"i{(u + step) % 12}", "view", step) for u in range(45) for step in range(4 + u % 7)]
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
+    return tfrec.prepare(events, None, tmp_path_factory.mktemp("data") / "log", split="leave-one-out").path
+
+
+@pytest.fixture(scope="module")
+def alone(data):
+    return tfrec.train(data, data.parent / "alone", EXACT)
+
+
+def assert_same_run(run, other):
+    for ours, theirs in zip(run.model.weights, other.model.weights, strict=True):
+        # the bias of the keys moves no attention, so its gradient is rounding errors, which Adam makes steps of
+        atol = 1e-4 if ours.name == "block_0/dense/bias:0" else 1e-5
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=atol, err_msg=ours.name)
+    ours, theirs = (json.loads((each.path / "metrics_valid.json").read_text()) for each in (run, other))
+    assert ours["ndcg@10"] == pytest.approx(theirs["ndcg@10"], abs=1e-5)
+
+
+def test_two_processes_train_the_run_of_one(data, alone, tmp_path):
+    run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY})
+    assert_same_run(run, alone)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def training_processes():
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if "RayTrainWorker" in command.read_text():
+                found.append(int(command.parent.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_process_that_is_killed_costs_time_and_changes_nothing(data, alone, tmp_path, which):
+    killed = []
+
+    def kill_after_the_first_checkpoint():
+        while not list((tmp_path / "run.partial").glob("checkpoint/**/state.json")):
+            time.sleep(0.01)
+        killed.append(training_processes()[which])
+        os.kill(killed[0], signal.SIGKILL)
+
+    threading.Thread(target=kill_after_the_first_checkpoint, daemon=True).start()
+    run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY})
+    assert killed
+    assert_same_run(run, alone)
