@@ -156,7 +156,8 @@ def main() -> None:
             print(json.dumps({"condition": condition, "text": arguments.text, **lines[condition]}), flush=True)
     both, alone = lines.get("both"), lines["text"]
     names = ("all", "cold", "among_cold") if both and not arguments.choose_only else ()
-    ratios = {name: both[name]["ndcg@10"] / alone[name]["ndcg@10"] for name in names} if both else {}
+    found = {name: (both[name]["ndcg@10"], alone[name]["ndcg@10"]) for name in names} if both else {}
+    ratios = {name: ours / theirs for name, (ours, theirs) in found.items() if theirs}
     versions = {name: version(name) for name in ("tensorflow", "numpy")}
     figures = {"data": NAME, **vars(arguments), "conditions": lines}
     print(
