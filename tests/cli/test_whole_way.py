@@ -72,6 +72,8 @@ def test_from_raw_files_to_a_checked_export(tfrec, shop, tiny_encoder, monkeypat
 
     assert "saved_models/shop/1" in succeeds("export --run run --out saved_models/shop")
     assert (shop / "saved_models" / "shop" / "1" / "saved_model.pb").is_file()
+    card = shop / "saved_models" / "shop" / "1" / "assets.extra" / "model_card.md"
+    assert card.read_bytes() == (shop / "run" / "model_card.md").read_bytes()
     assert "saved_models/shop/1" in succeeds("check saved_models/shop/1")
 
     out = succeeds("index build --run run --out saved_models/shop --index int8 --data data")

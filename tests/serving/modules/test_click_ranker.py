@@ -47,6 +47,7 @@ def make_ranker(new_run, *settings, items=12):
         event_kinds=KINDS,
         manifest={"encoder_hash": "abc"},
         path=Path("ranker"),
+        stored=base.stored,
     )
 
 
