@@ -171,7 +171,7 @@ def test_dev_includes_every_other_extra():
     included = re.search(r"tfrec-bert\[(.*)\]", extras.pop("dev"))
     assert included is not None
     assert sorted(included[1].split(",")) == sorted(extras)
-    known = "serve experiments notebooks docs baselines tune mlflow formats databases privacy cluster"
+    known = "serve experiments notebooks docs baselines tune mlflow formats databases privacy scrub cluster"
     assert set(extras) == set(known.split())
 
 

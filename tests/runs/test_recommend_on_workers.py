@@ -8,6 +8,7 @@ from tfrec.errors import InvalidInput
 from tfrec.runs import recommend_on_workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("users", "allow"), [(None, None), (["u3", "u0", "u3", "u4"], None), (None, ["i0", "i2", "i5"]), ([], None)]
 )

@@ -77,6 +77,7 @@ def memorising(monkeypatch):
     monkeypatch.setattr(module, "NextItemScorer", Memorised)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_people_by_heart_gives_its_canaries_away(small_run, small_data, memorising, tmp_path):  # noqa: F811
     report = audit(small_run, small_data, tmp_path / "audit.json", canaries=60)
     assert report["membership"]["scores"]["low"] > 0.9 and report["passed"]  # it promises nothing

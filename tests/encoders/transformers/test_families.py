@@ -107,6 +107,7 @@ def test_model2vec_is_the_mean_of_its_token_vectors(tmp_path, apart):
     assert_allclose(vectors, [mean / np.linalg.norm(mean), np.zeros(12), np.zeros(12)], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
 def test_a_static_embedding_is_what_sentence_transformers_computes(tmp_path, place):
     content = bert_tokenizer()

@@ -53,6 +53,7 @@ def test_recent_popularity_is_chosen_where_tastes_change(log, tmp_path, monkeypa
     assert ndcg > 1.3 * chosen(log, tmp_path / "null", "global-time", "null")[2]
 
 
+@pytest.mark.slow
 def test_days_are_taken_as_given(log, tmp_path):
     data, model, _ = chosen(log, tmp_path / "data", "global-time", 3)
     assert model.popularity.popular.numpy().tolist() == popular(recent_counts(data.training(), data.num_items, 3.0))

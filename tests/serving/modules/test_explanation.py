@@ -74,6 +74,7 @@ def test_what_is_not_known_has_no_reasons(answer):
     assert answer.scores[2, 0] == 4  # popularity, as `rank` and `recommend` answer
 
 
+@pytest.mark.slow
 def test_the_removal_size_is_how_many_events_it_takes():
     """A memory alone: the sets are exact, and a loop over them is the oracle."""
     import tensorflow as tf
