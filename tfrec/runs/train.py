@@ -209,10 +209,7 @@ def _encoded_texts(
         return encoder, None
     say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")
     vectors = text_vectors_of(dataset.texts, encoder, config)
-    path = folder / TEXT_VECTORS_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, vectors)
-    return encoder, vectors
+    return encoder, _kept(vectors, folder / TEXT_VECTORS_FILE)
 
 
 def _encoded_images(
@@ -226,10 +223,14 @@ def _encoded_images(
     encoder = load_image_encoder(config.encoder.image)
     say(f"Encoding the pictures of {dataset.num_items} items with {config.encoder.image}")
     vectors = image_vectors_of(dataset.items, encoder, config)
-    path = folder / IMAGE_VECTORS_FILE
+    return encoder, _kept(vectors, folder / IMAGE_VECTORS_FILE)
+
+
+def _kept(vectors: np.ndarray, path: Path) -> np.ndarray:
+    """The vectors, which are saved with the run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
-    return encoder, vectors
+    return vectors
 
 
 def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:

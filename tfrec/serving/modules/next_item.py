@@ -17,6 +17,7 @@ from tfrec.serving.modules.choose_item_index import item_index
 from tfrec.serving.modules.explanation import can_explain, explained
 from tfrec.serving.modules.image_queries import ImageQueries
 from tfrec.serving.modules.item_index import Catalogue, attribute_codes
+from tfrec.serving.modules.signature_inputs import signature_inputs, vector_inputs
 from tfrec.serving.modules.string_ops import compact, fingerprint, hash_table, index_table
 from tfrec.serving.modules.vector_histories import read_vectors, real_vectors
 
@@ -102,52 +103,30 @@ class NextItemServing(tf.Module):
         self.functions = self._signatures()
 
     def _signatures(self) -> dict[str, Callable[..., Tensors]]:
-        sizes = self.config
-        history = {
-            schema.HISTORY_ITEM_IDS: _strings(sizes.history_length, schema.HISTORY_ITEM_IDS),
-            schema.HISTORY_EVENTS: _strings(sizes.history_length, schema.HISTORY_EVENTS),
+        explains = self.explains and self.config.explain_length and can_explain(self._untracked.model)
+        offered = {
+            schema.SIGNATURE_RECOMMEND: (self.recommend, True),
+            schema.SIGNATURE_RANK: (self.rank, True),
+            schema.SIGNATURE_SIMILAR_ITEMS: (self.similar_items, True),
+            schema.SIGNATURE_EXPLAIN: (self.explain, explains),
+            schema.SIGNATURE_RECOMMEND_FILTERED: (self.recommend_filtered, self._codes is not None),
+            schema.SIGNATURE_RECOMMEND_POPULAR: (self.recommend_popular, self._popular is not None),
+            schema.SIGNATURE_RECOMMEND_FROM_TEXT: (self.recommend_from_text, self.reads_text),
+            schema.SIGNATURE_RECOMMEND_FROM_VECTORS: (self.recommend_from_vectors, self.reads_text),
+            schema.SIGNATURE_EMBED: (self.embed, self.reads_text),
+            schema.SIGNATURE_RECOMMEND_FROM_IMAGE: (self.recommend_from_image, self._images is not None),
+            schema.SIGNATURE_SIMILAR_BY_IMAGE: (self.similar_by_image, self._images is not None),
         }
-        exclude = {schema.EXCLUDE_ITEM_IDS: _strings(sizes.exclude_length, schema.EXCLUDE_ITEM_IDS)}
-        allow = {schema.ALLOW_VALUES: _strings(sizes.allow_length, schema.ALLOW_VALUES)}
-        candidates = {schema.CANDIDATE_ITEM_IDS: _strings(sizes.candidates_length, schema.CANDIDATE_ITEM_IDS)}
-        recommend = _signature(self.recommend, {**history, **exclude})
+        inputs = signature_inputs(self.config)
+        if self.reads_text:  # of no more events than the transformer reads, as vectors are large
+            length = min(self.config.history_length, self._untracked.model.max_history)
+            inputs[schema.SIGNATURE_RECOMMEND_FROM_VECTORS] = vector_inputs(length, self._untracked.encoder.dim)
         functions = {
-            schema.SIGNATURE_DEFAULT: recommend,
-            schema.SIGNATURE_RECOMMEND: recommend,
-            schema.SIGNATURE_RANK: _signature(self.rank, {**history, **candidates}),
-            schema.SIGNATURE_SIMILAR_ITEMS: _signature(
-                self.similar_items, {schema.ITEM_IDS: _strings(None, schema.ITEM_IDS)}
-            ),
+            name: tf.function(function).get_concrete_function(**inputs[name])
+            for name, (function, is_offered) in offered.items()
+            if is_offered
         }
-        if self.explains and sizes.explain_length and can_explain(self._untracked.model):
-            asked = {schema.EXPLAIN_ITEM_IDS: _strings(sizes.explain_length, schema.EXPLAIN_ITEM_IDS)}
-            functions[schema.SIGNATURE_EXPLAIN] = _signature(self.explain, {**history, **asked})
-        if self._codes is not None:
-            functions[schema.SIGNATURE_RECOMMEND_FILTERED] = _signature(
-                self.recommend_filtered, {**history, **exclude, **allow}
-            )
-        if self._popular is not None:
-            functions[schema.SIGNATURE_RECOMMEND_POPULAR] = _signature(
-                self.recommend_popular, {schema.SEGMENT: _strings(None, schema.SEGMENT), **exclude}
-            )
-        if self.reads_text:
-            functions[schema.SIGNATURE_RECOMMEND_FROM_TEXT] = _signature(
-                self.recommend_from_text,
-                {schema.HISTORY_TEXTS: _strings(sizes.history_length, schema.HISTORY_TEXTS)},
-            )
-            functions[schema.SIGNATURE_RECOMMEND_FROM_VECTORS] = _signature(
-                self.recommend_from_vectors, self._vector_specs()
-            )
-            functions[schema.SIGNATURE_EMBED] = _signature(self.embed, {schema.TEXTS: _strings(None, schema.TEXTS)})
-        if self._images is not None:
-            functions[schema.SIGNATURE_RECOMMEND_FROM_IMAGE] = _signature(
-                self.recommend_from_image,
-                {schema.HISTORY_IMAGES: _strings(sizes.history_length, schema.HISTORY_IMAGES)},
-            )
-            functions[schema.SIGNATURE_SIMILAR_BY_IMAGE] = _signature(
-                self.similar_by_image, {schema.IMAGES: _strings(None, schema.IMAGES)}
-            )
-        return functions
+        return {schema.SIGNATURE_DEFAULT: functions[schema.SIGNATURE_RECOMMEND], **functions}
 
     def recommend(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, exclude_item_ids: tf.Tensor) -> Tensors:
         """The best K items for histories.
@@ -232,17 +211,6 @@ class NextItemServing(tf.Module):
         boost = model.adjustment(known)
         exclude = seen if self.exclude_seen else tf.fill(tf.shape(seen), -1)
         return self._answer(query, boost, tf.reduce_any(real, axis=1), exclude)
-
-    def _vector_specs(self) -> dict[str, tf.TensorSpec]:
-        """Inputs of `recommend_from_vectors`, of no more events than the transformer reads: vectors are large."""
-        length = min(self.config.history_length, self._untracked.model.max_history)
-        vectors = [None, length, self._untracked.encoder.dim]
-        return {
-            schema.HISTORY_VECTORS: tf.TensorSpec(vectors, tf.float32, schema.HISTORY_VECTORS),
-            schema.HISTORY_MASK: tf.TensorSpec(vectors[:2], tf.int32, schema.HISTORY_MASK),
-            schema.HISTORY_ITEM_IDS: _strings(length, schema.HISTORY_ITEM_IDS),
-            schema.HISTORY_EVENTS: _strings(length, schema.HISTORY_EVENTS),
-        }
 
     def recommend_from_vectors(
         self,
@@ -415,11 +383,3 @@ class _Untracked:
 def _saved_objects(encoder: Any) -> list[Any]:
     """The SavedModels that an encoder was loaded from, which hold its tables and variables."""
     return [getattr(part, "resolved_object", part) for part in (encoder.preprocessor, encoder.encoder)]
-
-
-def _strings(width: int | None, name: str) -> tf.TensorSpec:
-    return tf.TensorSpec([None] if width is None else [None, width], tf.string, name)
-
-
-def _signature(function: Callable[..., Tensors], specs: dict[str, tf.TensorSpec]) -> Callable[..., Tensors]:
-    return tf.function(function).get_concrete_function(**specs)
