@@ -6,6 +6,11 @@ users: recall and NDCG over the full catalogue. Epochs of the peers, and factors
 the validation queries that tfrec also uses. Each peer is measured with and without seen items, and the better result
 counts. Prints one JSON line; a ratio of NDCG@10 above 1 means that tfrec is better.
 
+With `--config` tfrec's options come from a file, as those of `benchmarks/recipes`, and `--length` gives RecTools'
+models longer histories. With `--beside` one peer trains at the same time as tfrec, each on half of the cores, and tfrec
+validates each epoch; `time_to_quality` is then the peer's seconds until its best validation NDCG@10 over tfrec's until
+it has reached the same, training and validation counted on both sides.
+
 With `--permuted` the events of each user are shuffled first, as the order in the file may give something away (that of
 one day's purchases, for example). `own_sasrec` is then tfrec's model without text, memory, biases and score weights.
 """
@@ -14,9 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +88,35 @@ def hand_over(data: Any, folder: Path, split: str = "test") -> None:
         frame.write_parquet(folder / f"{name}.parquet")
 
 
-def with_peer(peer: str, folder: Path, minutes: float) -> dict[str, Any]:
+def with_peer(peer: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Fits a peer on the files of `hand_over`; it writes its lists beside them. Returns what it reports."""
     home, packages, script = ("recommenders", PACKAGES, "quality_peers.py")
     if peer.startswith("recbole"):
         home, packages, script = ("recbole", RECBOLE, "quality_recbole.py")
-    path = str(Path(__file__).with_name(script))
-    return json.loads(run_peer(peer_python(home, packages), path, PEERS[peer], str(folder), "--minutes", str(minutes)))
+    arguments = [str(Path(__file__).with_name(script)), PEERS[peer], str(folder), "--minutes", str(options.minutes)]
+    if script == "quality_peers.py":
+        arguments += ["--length", str(options.length)]
+    return json.loads(run_peer(peer_python(home, packages), *arguments))
+
+
+@contextmanager
+def halves(pool: ThreadPoolExecutor, peer: str, folder: Path, options: argparse.Namespace) -> Iterator[Future[Any]]:
+    """Fits a peer on one half of the cores while the caller goes on with the other half."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("--beside needs two cores or more.")
+    middle = len(cores) // 2
+
+    def fit() -> dict[str, Any]:
+        os.sched_setaffinity(0, cores[middle:])  # of this thread, and so of the process it starts
+        return with_peer(peer, folder, options)
+
+    running = pool.submit(fit)
+    os.sched_setaffinity(0, cores[:middle])
+    try:
+        yield running
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[str, float]:
@@ -100,16 +130,19 @@ def measure(lists: dict[int, list[int]], targets: dict[int, list[int]]) -> dict[
     return dict(zip(("recall@10", "ndcg@10", "recall@50"), map(float, np.mean(values, axis=0)), strict=True))
 
 
-def with_tfrec(
-    data: Any, folder: Path, seed: int, targets: dict[int, list[int]], values: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Metrics, seconds and baselines of a run with defaults, except for the options in `values`."""
-    from tfrec.config import RunConfig
+def with_tfrec(data: Any, folder: Path, seed: int, targets: dict[int, list[int]], config: Any) -> dict[str, Any]:
+    """Metrics, seconds, validation by the seconds, and baselines of a run."""
     from tfrec.runs import evaluate, train
 
+    curve: list[tuple[float, float]] = []
+
+    def after_epoch(_: int, logs: dict[str, Any] | None) -> None:
+        if logs and "valid_ndcg@10" in logs:
+            curve.append((time.perf_counter() - started, float(logs["valid_ndcg@10"])))
+
     started = time.perf_counter()
-    name = f"run-{seed}-{len(values)}"
-    run = train(data, folder / name, RunConfig().with_values([f"training.seed={seed}", *values]))
+    path = folder / f"run-{seed}-{len(os.listdir(folder))}"
+    run = train(data, path, config.with_values({"training.seed": seed}), after_epoch=after_epoch)
     seconds = time.perf_counter() - started
     metrics = evaluate(run, data)
     rows = {user: row for row, user in enumerate(data.histories().user_ids)}
@@ -118,12 +151,13 @@ def with_tfrec(
     ours = measure(lists, targets)
     if abs(ours["ndcg@10"] - metrics["ndcg@10"]) > 1e-3:  # only ties at the end of a list may differ
         raise SystemExit(f"ndcg@10 is {ours['ndcg@10']} by the lists and {metrics['ndcg@10']} by evaluate.")
-    return {**ours, "fit_seconds": seconds, "baselines": metrics["baselines"]}
+    return {**ours, "fit_seconds": seconds, "curve": curve, "baselines": metrics["baselines"]}
 
 
 def main() -> None:
     """Parses the command line, measures, and prints the table and the JSON line."""
     from tfrec.cli.load_tensorflow import load_tensorflow
+    from tfrec.config import RunConfig
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=DATA, default="scientific")
@@ -135,6 +169,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8, help="longest training of a peer other than ALS")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--permuted", action="store_true", help="shuffle the events of each user")
+    parser.add_argument("--config", type=Path, help="options of tfrec, in place of its defaults")
+    parser.add_argument("--length", type=int, default=50, help="history of RecTools' models")
+    parser.add_argument("--beside", choices=["rectools_sasrec", "rectools_bert4rec"], help="peer trained meanwhile")
     options = parser.parse_args()
     load_tensorflow(pool=True)  # as the commands do
     with tempfile.TemporaryDirectory() as name:
@@ -144,13 +181,22 @@ def main() -> None:
         hand_over(data, folder / "valid", split="valid")
         targets = dict(pl.read_parquet(folder / "targets.parquet").group_by("user").agg("item").iter_rows())
         seeds = range(options.first_seed, options.first_seed + options.seeds)
-        runs = [with_tfrec(data, folder, seed, targets) for seed in seeds]
+        config = RunConfig.load(options.config) if options.config else RunConfig()
         table: dict[str, Any] = {}
+        reports: dict[str, Any] = {}
+        if options.beside:
+            config = config.with_values({"training.validate_from": 0})
+            with ThreadPoolExecutor(1) as pool, halves(pool, options.beside, folder, options) as running:
+                runs = [with_tfrec(data, folder, seed, targets, config) for seed in seeds]
+                reports[options.beside] = running.result()
+        else:
+            runs = [with_tfrec(data, folder, seed, targets, config) for seed in seeds]
         if options.permuted:
-            own = [with_tfrec(data, folder, seed, targets, OWN_SASREC) for seed in seeds]
+            without = config.with_values(OWN_SASREC)
+            own = [with_tfrec(data, folder, seed, targets, without) for seed in seeds]
             table["own_sasrec"] = {name: float(np.mean([run[name] for run in own])) for name in NAMES}
-        for peer in options.peers:
-            report = with_peer(peer, folder, options.minutes)
+        for peer in dict.fromkeys([*reports, *options.peers]):
+            report = reports.get(peer) or with_peer(peer, folder, options)
             for kind in ("", "-masked"):
                 ranked = pl.read_parquet(folder / f"{PEERS[peer]}{kind}.parquet").sort("user", "rank")
                 lists = dict(ranked.group_by("user").agg("item").iter_rows())
@@ -158,23 +204,35 @@ def main() -> None:
     print(json.dumps(summary(options, runs, table)))
 
 
+def time_to_quality(ours: dict[str, Any], peer: dict[str, Any]) -> float | None:
+    """The peer's seconds until its best validation over ours until the same; None if we never reach it."""
+    seconds, best = max(peer["curve"], key=lambda point: point[1])
+    reached = [own for own, value in ours["curve"] if value >= best]
+    return seconds / reached[0] if reached else None
+
+
 def summary(options: argparse.Namespace, runs: list[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
     """The JSON line."""
     ours = {name: float(np.mean([run[name] for run in runs])) for name in NAMES}
     deviations = {f"{name}_deviation": float(np.std([run[name] for run in runs])) for name in NAMES[:3]}
-    best = {peer: max(table[peer]["ndcg@10"], table[f"{peer}_masked"]["ndcg@10"]) for peer in options.peers}
+    best = {
+        peer: max(table[peer]["ndcg@10"], table[f"{peer}_masked"]["ndcg@10"])
+        for peer in table
+        if f"{peer}_masked" in table
+    }
     best |= {"own_sasrec": table["own_sasrec"]["ndcg@10"]} if options.permuted else {}
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
     return {
         "benchmark": "quality",
         "ratios": {peer: ours["ndcg@10"] / value for peer, value in best.items()},
+        **({"time_to_quality": time_to_quality(runs[0], table[options.beside])} if options.beside else {}),
         "figures": {
             "data": used,
             "split": options.split,
             "permuted": options.permuted,
             "seeds": options.seeds,
             "first_seed": options.first_seed,
-            "tfrec": {**ours, **deviations},
+            "tfrec": {**ours, **deviations, "curve": runs[0]["curve"]},
             **table,
             "baselines": runs[0]["baselines"],
         },

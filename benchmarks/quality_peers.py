@@ -55,8 +55,8 @@ class Validation:
         return max(float(metric.calc(lists(masked), self.targets)) for masked in (False, True))
 
 
-def transformer(folder: Path, name: str, minutes: float) -> dict[str, Any]:
-    """RecTools' SASRec or BERT4Rec with its defaults but width 128, histories of 50 and softmax loss.
+def transformer(folder: Path, name: str, minutes: float, length: int) -> dict[str, Any]:
+    """RecTools' SASRec or BERT4Rec with its defaults but width 128, histories of `length` and softmax loss.
 
     It is validated every 100 steps or more, and the best epoch counts. Training stops after three validations without
     an improvement, or when the minutes are over.
@@ -71,8 +71,9 @@ def transformer(folder: Path, name: str, minutes: float) -> dict[str, Any]:
     validation_data, users = Dataset.construct(validation.context), context["user_id"].unique()
     epochs_between = max(1, 100 * 128 // train["user_id"].nunique())
     kind = {"sasrec": SASRecModel, "bert4rec": BERT4RecModel}[name]
-    model = kind(n_factors=128, session_max_len=50, batch_size=128, epochs=1, loss="softmax", deterministic=True)
+    model = kind(n_factors=128, session_max_len=length, batch_size=128, epochs=1, loss="softmax", deterministic=True)
     best, epochs, waited, seconds, started = -1.0, 0, 0, 0.0, time.perf_counter()
+    curve = []
     while waited < 3 and time.perf_counter() - started < 60 * minutes:
         begun = time.perf_counter()
         model.fit_partial(training_data, min_epochs=epochs_between, max_epochs=epochs_between)
@@ -81,13 +82,14 @@ def transformer(folder: Path, name: str, minutes: float) -> dict[str, Any]:
         value = validation(
             lambda masked: model.recommend(users=validation.users, dataset=validation_data, k=10, filter_viewed=masked)
         )
+        curve.append((time.perf_counter() - started, value))
         if value > best:
             best, waited, kept = value, 0, {"epochs": epochs, "fit_seconds": seconds}
             for masked in (False, True):
                 reco = model.recommend(users=users, dataset=history_data, k=K, filter_viewed=masked)
                 write(folder, f"{name}-masked" if masked else name, reco)
     versions = {"rectools": version("rectools"), "torch": version("torch")}
-    return {**kept, "valid_ndcg@10": best, "stopped": waited >= 3, "versions": versions}
+    return {**kept, "valid_ndcg@10": best, "curve": curve, "stopped": waited >= 3, "versions": versions}
 
 
 def by_epoch(folder: Path, epochs: int) -> dict[str, Any]:
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("peer", choices=["sasrec", "bert4rec", "als", "sasrec-by-epoch"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--epochs", type=int, default=12, help="epochs of sasrec-by-epoch")
+    parser.add_argument("--length", type=int, default=50, help="history of sasrec and bert4rec")
     parser.add_argument("--minutes", type=float, default=8.0, help="longest training of sasrec and bert4rec")
     options = parser.parse_args()
     if options.peer == "als":
@@ -167,7 +170,7 @@ def main() -> None:
     elif options.peer == "sasrec-by-epoch":
         report = by_epoch(options.folder, options.epochs)
     else:
-        report = transformer(options.folder, options.peer, options.minutes)
+        report = transformer(options.folder, options.peer, options.minutes, options.length)
     print(json.dumps(report))
 
 
