@@ -102,6 +102,14 @@ class TrainingConfig(Section):
         description="next-item: run folder whose weights training starts from (a warm start). One of other catalogues "
         "is compared with a fresh start.",
     )
+    teachers: list[str] = Field(
+        [],
+        description="next-item: run folders of the same catalogue, such as those of several seeds, whose mean "
+        "probabilities the model also learns.",
+    )
+    teachers_weight: float = Field(
+        0.5, ge=0, le=1, description="next-item: share of the loss that the teachers have; the labels have the rest."
+    )
     domain_temperature: float = Field(
         2.0,
         ge=1,

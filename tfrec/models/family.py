@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -36,6 +36,8 @@ class Ability(Enum):
     """Can be exported as LiteRT programs, for devices."""
     WARM_START = auto()
     """Training can start from an earlier run (`training.start_from`)."""
+    LEARN_FROM_RUNS = auto()
+    """Training can learn from the probabilities of trained runs (`training.teachers`)."""
     RETRAIN = auto()
     """Works with `tfrec retrain`."""
     TUNE = auto()
@@ -90,6 +92,7 @@ class FitContext:
         image_vectors: float32 `[num_items, image_dim]`, 0 for an item without a picture; None unless `encoder.image` is
             set and the family `reads_images`.
         earlier: The run of the same family that `training.start_from` names; None unless the family can `WARM_START`.
+        teachers: The runs of `training.teachers`, of the same family; none unless the family can `LEARN_FROM_RUNS`.
         resume: Whether to continue from the checkpoints in the folder, if there are any.
         after_epoch: Called after each epoch with its number, from 0, and its metrics; may raise to stop the fit. Used
             only by families that can `TUNE`.
@@ -99,6 +102,7 @@ class FitContext:
     text_vectors: np.ndarray | None = None
     image_vectors: np.ndarray | None = None
     earlier: TrainedRun | None = None
+    teachers: Sequence[TrainedRun] = ()
     resume: bool = False
     after_epoch: Callable[[int, dict[str, Any] | None], None] | None = None
 

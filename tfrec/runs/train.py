@@ -49,6 +49,7 @@ from tfrec.training.run_layout import (
     SEGMENTS_FILE,
     TENSORBOARD_FOLDER,
     TEXT_VECTORS_FILE,
+    WEIGHTS_FILE,
 )
 
 _NOT_OF_THE_RUN = (MANIFEST_FILE, DATA_FILE, CHECKPOINT_FOLDER, TENSORBOARD_FOLDER)
@@ -160,7 +161,8 @@ def _train(
     encoder, text_vectors = _encoded_texts(dataset, config, family, folder)
     image_encoder, image_vectors = _encoded_images(dataset, config, family, folder)
     encoded = time.monotonic()
-    context = FitContext(encoder, text_vectors, image_vectors, earlier, resume, after_epoch)
+    teachers = _runs_to_learn_from(config)
+    context = FitContext(encoder, text_vectors, image_vectors, earlier, teachers, resume, after_epoch)
     result = family.fit(dataset, config, folder, context)
     timings = {"encode_s": round(encoded - started, 1), "fit_s": round(time.monotonic() - encoded, 1)}
     _save(folder, dataset, config, family, result)
@@ -170,6 +172,10 @@ def _train(
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
     if result.start is not None:
         manifest["start"] = {**result.start, "from": config.training.start_from}
+    if teachers:
+        manifest["teachers"] = [
+            {"run": str(run.path), "weights": run.manifest[FILES][WEIGHTS_FILE]} for run in teachers
+        ]
     if result.ledger is not None:
         manifest[PRIVACY] = result.ledger.seal(manifest[FILES])
     write_json(folder / MANIFEST_FILE, manifest)
@@ -192,9 +198,24 @@ def _run_to_start_from(config: RunConfig) -> Run | None:
             f"training.start_from: {kind} models do not start from another run, {families_with(Ability.WARM_START)} "
             "models do. Leave it out."
         )
+    return _run_of_kind("training.start_from", path, kind)
+
+
+def _runs_to_learn_from(config: RunConfig) -> list[Run]:
+    """The runs that `training.teachers` names."""
+    paths, kind = config.training.teachers, config.model.kind
+    if paths and not family_of(kind).can(Ability.LEARN_FROM_RUNS, config):
+        raise InvalidInput(
+            f"training.teachers: only {families_with(Ability.LEARN_FROM_RUNS)} models learn from other runs, and not "
+            "with encoder.trainable, privacy or training.start_from. Leave it out."
+        )
+    return [_run_of_kind("training.teachers", path, kind) for path in paths]
+
+
+def _run_of_kind(option: str, path: str, kind: str) -> Run:
     run = Run(path)
     if run.kind != kind:
-        raise InvalidInput(f"training.start_from: expected a {kind} run; {run.path} is a {run.kind} run.")
+        raise InvalidInput(f"{option}: expected a {kind} run; {run.path} is a {run.kind} run.")
     return run
 
 

@@ -111,7 +111,7 @@ def _against(run: Run, stated: Ledger, trained: Ledger, guessed: tuple[np.ndarra
 
 def _trained_with(dataset: PreparedDataset, run: Run) -> tuple[Any, Ledger | None]:
     """The model of a training like that of the run, and its ledger."""
-    config = run.config.with_values({"training.start_from": None})
+    config = run.config.with_values({"training.start_from": None, "training.teachers": []})
     if run.ledger is not None:
         config = config.with_values({"privacy": _as_noisy_as(run.ledger)})
     family = family_of(run.kind)

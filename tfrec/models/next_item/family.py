@@ -40,6 +40,7 @@ class NextItemFamily(ModelFamily):
             Ability.EXPORT_TWO_STAGES,
             Ability.EXPORT_DEVICE,
             Ability.WARM_START,
+            Ability.LEARN_FROM_RUNS,
             Ability.RETRAIN,
             Ability.TUNE,
             Ability.EXPLORE,
@@ -54,8 +55,11 @@ class NextItemFamily(ModelFamily):
     def can(self, ability: Ability, config: RunConfig) -> bool:
         """Whether the model has the ability.
 
-        New items need a model of texts, other catalogues one of texts without ids, tuning needs validation by NDCG@10.
+        New items need a model of texts, other catalogues one of texts without ids, tuning needs validation by NDCG@10,
+        and only plain trainings of frozen encoders learn from other runs.
         """
+        if ability is Ability.LEARN_FROM_RUNS:
+            return not (config.encoder.trainable or config.privacy.on or config.training.start_from)
         if ability is Ability.MOVE:
             return config.model.use_text and not config.model.use_id
         if ability is Ability.ADD_ITEMS:
@@ -116,6 +120,8 @@ class NextItemFamily(ModelFamily):
             options["earlier"] = context.earlier
             fit = fit_transferred if moves(context.earlier, dataset) else fit_next_item
             like = modalities_of(context.earlier)
+        if context.teachers:
+            options["teachers"] = context.teachers
         features, modalities = fused_features(dataset, context.text_vectors, context.image_vectors, config, like)
         if modalities:
             options["modalities"] = modalities

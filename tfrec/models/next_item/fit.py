@@ -15,6 +15,7 @@ from tfrec.keras import keras
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import batches, build_augmentation
+from tfrec.models.next_item.learn_from_runs import teachers_of
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.losses.domain_sampler import DomainSampler, build_sampler
 from tfrec.models.next_item.model import NextItemModel
@@ -42,6 +43,7 @@ def fit_next_item(
     shortened: np.ndarray | None = None,
     earlier: TrainedRun | None = None,
     modalities: Sequence[Modality] = (),
+    teachers: Sequence[TrainedRun] = (),
 ) -> FitResult:
     """Trains on the training split, keeps the weights with the best validation metric, and chooses the score weights.
 
@@ -59,6 +61,7 @@ def fit_next_item(
             alternate with `text_vectors` in training. None for none.
         earlier: The run of `training.start_from`.
         modalities: The modalities that the text vectors consist of (`fuse`); none for text alone.
+        teachers: The runs of `training.teachers`.
 
     Returns:
         The model, the history of its epochs and its validation metrics.
@@ -67,9 +70,13 @@ def fit_next_item(
         InvalidInput: No user has two training events, or options do not fit the data or each other.
     """
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
-    result = fit_frozen(
-        dataset, text_vectors, config, loop, shortened=shortened, earlier=earlier, modalities=modalities
-    )
+    options: dict[str, Any] = {
+        "shortened": shortened,
+        "earlier": earlier,
+        "modalities": modalities,
+        "teachers": teachers,
+    }
+    result = fit_frozen(dataset, text_vectors, config, loop, **options)
     if config.training.balance and result.metrics_valid:
         result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
     return result
@@ -86,11 +93,12 @@ def fit_frozen(
     stage: str = "",
     budget: float = 1.0,
     modalities: Sequence[Modality] = (),
+    teachers: Sequence[TrainedRun] = (),
 ) -> FitResult:
     """Trains as `fit_next_item` does, but keeps the learned score weights; `fit_end_to_end` continues from the result.
 
     Args:
-        dataset, text_vectors, config, shortened, earlier, modalities: As for `fit_next_item`.
+        dataset, text_vectors, config, shortened, earlier, modalities, teachers: As for `fit_next_item`.
         loop: Runs the epochs.
         stage: Name of one of several stages that are compared; the model before its training is then compared too.
         budget: Share of the time budget after which the stage ends.
@@ -108,12 +116,17 @@ def fit_frozen(
     sampler = _sampler(windows, dataset, options)
     if sampler is None and options.loss != "softmax":
         raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
+    if sampler is not None and teachers:
+        raise InvalidInput("training.teachers needs the whole catalogue in the loss. Set training.negatives=all.")
+    teach = teachers_of(teachers, dataset, config)
     with strategy(options.strategy).scope():
         keras.utils.set_random_seed(options.seed)
         model = build_next_item_model(dataset, text_vectors, config, earlier, modalities)
         versions = None if shortened is None else TextVersions(shortened, options.seed)
         trainer = NextItemTrainer(
-            *(model, sampler, options.loss, options.contrastive, versions), memory_in_loss=options.memory_in_loss
+            *(model, sampler, options.loss, options.contrastive, versions),
+            memory_in_loss=options.memory_in_loss,
+            teachers=teach,
         )
         trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
         trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice

@@ -21,6 +21,7 @@ would only add to it."""
 _NEEDED: dict[str, tuple[Any, str]] = {
     "encoder.trainable": (False, "the encoder would learn from events without noise"),
     "training.start_from": (None, "the earlier run read the same people, and its ε is not counted"),
+    "training.teachers": ([], "they read the same people, and their ε is not counted"),
     "training.loss": ("softmax", "other losses have no gradient for each person yet"),
     "training.contrastive": (0.0, "the contrastive loss compares people with each other"),
     "training.augmentation": (AugmentationConfig(), "substitutes come from co-occurrences"),

@@ -11,6 +11,7 @@ from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, st
 from tfrec.models.next_item.losses.contrastive import contrastive_term
 from tfrec.models.next_item.losses.domain_sampler import DomainSampler
 from tfrec.models.next_item.losses.next_item_loss import next_item_loss
+from tfrec.models.next_item.losses.teachers import Teachers
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.training.distribution import share_of_batch
@@ -29,6 +30,7 @@ class NextItemTrainer(keras.Model):
         contrastive: float. Weight of the contrastive loss (`contrastive_term`); 0 leaves it out.
         versions: Vectors of shortened texts, which alternate with those of the full texts; None for none.
         memory_in_loss: bool. Whether the neighbour memory takes part in the loss. If not, its weights stay as they are.
+        teachers: Trained models that it also learns from, without a sampler; None for none.
         name: str. Name of the Keras model.
 
     `compile` takes the optimizer; with `jit_compile=True`, XLA compiles the training step. `fit` takes batches of
@@ -54,9 +56,12 @@ class NextItemTrainer(keras.Model):
         contrastive: float = 0.0,
         versions: TextVersions | None = None,
         memory_in_loss: bool = True,
+        teachers: Teachers | None = None,
         name: str = "next_item_trainer",
     ) -> None:
         super().__init__(name=name)
+        if sampler is not None and teachers is not None:
+            raise ValueError("Expected no sampler beside teachers, whose probabilities are of the whole catalogue.")
         if sampler is None and kind != "softmax":
             raise ValueError(f"Expected a sampler for the loss {kind!r}; received None.")
         # === Layers ===
@@ -65,7 +70,7 @@ class NextItemTrainer(keras.Model):
 
         # === Config ===
         self.sampler, self.kind, self.contrastive, self.versions = sampler, kind, contrastive, versions
-        self.memory_in_loss = memory_in_loss
+        self.memory_in_loss, self.teachers = memory_in_loss, teachers
         self.loss_mean = keras.metrics.Mean(name="loss")
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
@@ -97,6 +102,7 @@ class NextItemTrainer(keras.Model):
             training=training,
             static_shapes=self.static_shapes,
             memory_in_loss=self.memory_in_loss,
+            teachers=self.teachers if training else None,
         )
         if self.contrastive and training:
             loss += self.contrastive * contrastive_term(self.backbone, inputs, vectors, candidates, training)

@@ -91,7 +91,13 @@ class Rebuild:
             new.parent.mkdir(parents=True, exist_ok=True)
             resume = PartialRun(new).can_resume
             # an earlier run may have learnt from the people too
-            train(dataset, new, old.config.with_values({"training.start_from": None}), resume=resume, force=not resume)
+            train(
+                dataset,
+                new,
+                old.config.with_values({"training.start_from": None, "training.teachers": []}),
+                resume=resume,
+                force=not resume,
+            )
         if (old.path / "metrics.json").is_file():
             evaluate(new, dataset)
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -12,11 +12,13 @@ from tfrec.models.next_item.history_ops import select_rows
 from tfrec.models.next_item.losses.candidate_sampler import Candidates, sampled_cross_entropy
 from tfrec.models.next_item.losses.chunked_sum import chunked_sum
 from tfrec.models.next_item.losses.pairwise import bpr, generalised_bce
-from tfrec.models.next_item.losses.softmax_loss import softmax_loss
-from tfrec.models.next_item.sparse_ops import bincount_scatter_sum, gather_columns, item_columns
+from tfrec.models.next_item.losses.position_logits import PositionLogits
+from tfrec.models.next_item.losses.softmax_loss import softmax_loss, taught_softmax_loss
+from tfrec.models.next_item.sparse_ops import gather_columns, item_columns
 from tfrec.models.shared.item_table import lookup
 
 if TYPE_CHECKING:
+    from tfrec.models.next_item.losses.teachers import Teachers
     from tfrec.models.next_item.model import NextItemModel
 
 LOGITS_AT_ONCE = 2**21
@@ -34,6 +36,7 @@ def next_item_loss(
     training: bool = True,
     static_shapes: bool = False,
     memory_in_loss: bool = True,
+    teachers: Teachers | None = None,
 ) -> tf.Tensor:
     """The mean loss of the next item over all positions with a label.
 
@@ -52,6 +55,7 @@ def next_item_loss(
         static_shapes: bool. Whether shapes must not depend on values, so that XLA can compile the loss. Then all
             positions are scored, and those without a label are ignored in the sum.
         memory_in_loss: bool. Whether the scores contain those of the neighbour memory, if the model has one.
+        teachers: Models whose probabilities have a share in the targets, without candidates. None for the labels alone.
 
     Returns:
         float32 scalar; 0 if no position has a label.
@@ -59,38 +63,31 @@ def next_item_loss(
     columns = None if candidates is None else item_columns(candidates.items, model.num_items)
     history = lookup(vectors, gather_columns(columns, inputs[schema.HISTORY_ITEMS]))
     hidden = model.body([history, inputs[schema.HISTORY_EVENTS], inputs[schema.HISTORY_GAPS]], training=training)
-    items, events, positions = _recorded_history(inputs, model.scaled(hidden))
+    items, events = _recorded_history(inputs)
+    (positions,) = _recorded_positions(inputs, [model.scaled(hidden)])
     scored = model.drop_items(tf.math.l2_normalize(vectors, axis=-1), training=training)
-    repeats = [] if model.repeats is None else [model.repeats.coefficients]
-    memory = model.memory if memory_in_loss else None
-    weights = [] if memory is None else memory.learned_weights()
-    unseen = model.unseen if candidates is None else tf.gather(model.unseen, tf.maximum(candidates.items, 0))
+    logits = PositionLogits(
+        *(model, scored, candidates, columns), memory_in_loss=memory_in_loss, static_shapes=static_shapes
+    )
     loss_function = _loss_function(kind, candidates, model.num_items)
+    taught = [] if teachers is None else _recorded_positions(inputs, teachers.positions(inputs))
 
     def chunk_loss(
-        positions: tf.Tensor, items: tf.Tensor, events: tf.Tensor, labels: tf.Tensor, *shared: tf.Tensor
+        items: tf.Tensor, events: tf.Tensor, labels: tf.Tensor, positions: tf.Tensor, *rest: tf.Tensor
     ) -> tf.Tensor:
-        real = labels >= 0
-        width = tf.shape(shared[0])[0]
-        states = select_rows(positions, real, static_shapes)
-        parts = [tf.nn.bias_add(tf.matmul(states, shared[0], transpose_b=True), unseen)]
-        if memory is not None:
-            liked = model.remembered(items, events)
-            remembered = memory.unweighted_scores_at_labels(liked, labels, width, columns, static_shapes)
-            parts += [weight * part for weight, part in zip(shared[1 + len(repeats) :], remembered, strict=True)]
-        if model.repeats is not None:
-            indices, values = model.repeats.prefix_biases(items, events, shared[1])
-            indices = select_rows(gather_columns(columns, indices), real, static_shapes)
-            parts.append(bincount_scatter_sum(indices, select_rows(values, real, static_shapes), width))
-        logits = tf.add_n(parts)
-        targets = select_rows(gather_columns(columns, labels), real, static_shapes)
-        losses = loss_function(logits, tf.maximum(targets, 0))
+        theirs, shared = rest[: len(taught)], rest[len(taught) :]
+        ours = logits(positions, items, events, labels, *shared)
+        targets = select_rows(gather_columns(columns, labels), labels >= 0, static_shapes)
+        if teachers is None:
+            losses = loss_function(ours, tf.maximum(targets, 0))
+        else:
+            shares = teachers.shares(theirs, items, events, labels)
+            losses = taught_softmax_loss(ours, tf.maximum(targets, 0), shares, tf.constant(teachers.weight))
         return tf.reduce_sum(tf.where(targets >= 0, losses, 0.0) if static_shapes else losses)
 
     rows = tf.maximum(LOGITS_AT_ONCE // (tf.shape(items)[1] * tf.shape(scored)[0]), 1)
-    total = chunked_sum(
-        chunk_loss, [positions, items, events, labels], [scored, *repeats, *weights], rows, static_shapes
-    )
+    batch = [items, events, labels, positions, *taught]
+    total = chunked_sum(chunk_loss, batch, logits.shared, rows, static_shapes)
     return tf.math.divide_no_nan(total, tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
 
 
@@ -107,17 +104,20 @@ def _loss_function(
     return lambda logits, targets: loss(logits, targets, log_weights)
 
 
-def _recorded_history(inputs: dict[str, tf.Tensor], positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The recorded histories, and the transformer's output after each of their prefixes.
+def _recorded_history(inputs: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Items and events of the recorded histories, int32 `[batch, length]` each; the inputs unless augmented."""
+    if schema.RECORDED_ITEMS not in inputs:
+        return inputs[schema.HISTORY_ITEMS], inputs[schema.HISTORY_EVENTS]
+    return inputs[schema.RECORDED_ITEMS], inputs[schema.RECORDED_EVENTS]
+
+
+def _recorded_positions(inputs: dict[str, tf.Tensor], positions: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The queries after each prefix of the recorded histories, float32 `[batch, length, dim]` each.
 
     Args:
         inputs: Inputs of the model, augmented or not.
-        positions: float32 `[batch, length, dim]`, output at each position that the transformer read.
-
-    Returns:
-        items, events: int32 `[batch, length]`. positions: float32 `[batch, length, dim]`.
+        positions: float32 `[batch, length, dim]` each, the queries at each position that was read.
     """
     if schema.RECORDED_ITEMS not in inputs:
-        return inputs[schema.HISTORY_ITEMS], inputs[schema.HISTORY_EVENTS], positions
-    positions = tf.gather(positions, inputs[schema.READ_POSITIONS], batch_dims=1)
-    return inputs[schema.RECORDED_ITEMS], inputs[schema.RECORDED_EVENTS], positions
+        return list(positions)
+    return [tf.gather(each, inputs[schema.READ_POSITIONS], batch_dims=1) for each in positions]
