@@ -10,9 +10,9 @@ import pytest
 
 from tfrec.config import RunConfig
 from tfrec.data.histories import Histories
+from tfrec.data.item_groups import facets, labels
 from tfrec.errors import InvalidInput
 from tfrec.workflows.explore.explorer import Explorer
-from tfrec.workflows.explore.filter_columns import facets, labels
 from tfrec.workflows.explore.list_comparison import compare_lists
 
 make_run = runpy.run_path(str(Path(__file__).parents[2] / "serving" / "conftest.py"))["make_run"]

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tfrec.workflows.explore.filter_columns import facets
+from tfrec.data.item_groups import facets
 from tfrec.workflows.explore.item_categories import COLOURED, categories
 
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from tfrec.workflows.explore.pictures import SENT_AS_IT_IS, Pictures, picture_column
+from tfrec.data.picture_columns import picture_column
+from tfrec.workflows.explore.pictures import SENT_AS_IT_IS, Pictures
 
 
 def picture(kind="PNG", size=(4, 6), noise=False):

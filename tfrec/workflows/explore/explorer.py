@@ -11,6 +11,7 @@ import polars as pl
 import tensorflow as tf
 
 from tfrec import schema
+from tfrec.data.item_groups import facets, labels, shown_columns
 from tfrec.data.padding import history_batch
 from tfrec.errors import InvalidInput
 from tfrec.explanation.shapley import Shares
@@ -23,7 +24,6 @@ from tfrec.retrieval import TopKResult, diversify, top_k_numpy
 from tfrec.retrieval.items_to_recommend import items_to_recommend
 from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.workflows.explore.answers import Card, Reason, Recommendation
-from tfrec.workflows.explore.filter_columns import facets, labels, shown_columns
 from tfrec.workflows.explore.item_categories import categories
 from tfrec.workflows.explore.item_map import ItemMap, item_map
 from tfrec.workflows.explore.reasons import Reasons

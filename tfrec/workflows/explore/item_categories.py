@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfrec.workflows.explore.filter_columns import Facet
+from tfrec.data.item_groups import Facet
 
 COLOURED = 7
 """Categories with their own colour; more hues are hard to distinguish. All others share the eighth, "other"."""

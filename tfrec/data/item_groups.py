@@ -1,4 +1,4 @@
-"""Catalogue columns to filter by, and each item's values in them."""
+"""Catalogue columns that group items, and each item's values in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tfrec import schema
-from tfrec.workflows.explore.pictures import picture_column
+from tfrec.data.picture_columns import picture_column
 
 MOST_VALUES = 100
 """A column with more distinct values identifies items rather than grouping them."""
