@@ -30,7 +30,9 @@ def test_the_options_reach_the_library(tfrec, monkeypatch, tmp_path):
 
 def test_without_an_output_it_says_what_it_wants(tfrec):
     code, _, error = tfrec("explain", "--run", "r", "--data", "d")
-    assert code == 2 and "Expected --out FILE, or --faithfulness USERS" in error
+    assert code == 2 and "Expected --out FILE, --faithfulness USERS or --surrogate USERS" in error
+    code, _, error = tfrec("explain", "--run", "r", "--data", "d", "--faithfulness", 9, "--surrogate", 9)
+    assert code == 2 and "received both" in error
     code, _, error = tfrec("explain", "--run", "r", "--data", "d", "--faithfulness", 9, "--ranker", "second")
     assert code == 2 and "Leave --ranker out" in error
 
@@ -54,3 +56,15 @@ def test_faithfulness_is_measured_and_printed(tfrec, monkeypatch, tmp_path):
     code, said, error = tfrec("explain", "--run", tmp_path, "--data", "d", "--faithfulness", 7)
     assert code == 0 and "0.5000" in said and "times as far as without three at random" in said, error
     assert calls == [{"users": 7, "k": 10, "out": None}]
+
+
+def test_rules_are_made_and_printed(tfrec, monkeypatch, tmp_path):
+    rule = {"sentence_en": "People with “[b]” in their history get “Tea” in their list: 75% of them."}
+    calls = []
+    monkeypatch.setattr(
+        "tfrec.explanation.surrogate.surrogate_rules.surrogate_rules",
+        lambda *arguments, **options: calls.append(options) or {"rules": [rule], "sentence_en": "These rules speak."},
+    )
+    code, said, error = tfrec("explain", "--run", tmp_path, "--data", "d", "--surrogate", 7, "--k", 5)
+    assert code == 0 and "People with “[b]” in their history" in said and "These rules speak." in said, error
+    assert calls == [{"users": 7, "k": 5, "ranker": None, "out": None}] and "surrogate.json" in said

@@ -134,3 +134,21 @@ def test_explanations_and_how_true_they_are_are_shown_where_they_were_measured(e
         "Fall without three events, by activity", "network +0.50, repeats -0.25", "“Tea”, because",
     ):  # fmt: skip
         assert shown in page
+
+
+def test_rules_are_shown_with_their_fidelity_and_the_absence_of_any_too(evaluated):
+    run, data, _ = evaluated
+    rule = {
+        "sentence_en": "People with “<b>Tea</b>” in their history get “Pot” first.", "users": 40,
+        "agree": {"mean": 0.75, "low": 0.5, "high": 0.875}, "everyone": 0.25,
+        "lift": {"mean": 0.5, "low": 0.125, "high": 0.625},
+    }  # fmt: skip
+    (run / "surrogate.json").write_text(json.dumps({"rules": [rule], "sentence_en": "These rules speak of 84%."}))
+    page = run_report(run, data)
+    for shown in (
+        "The model in rules", "“&lt;b&gt;Tea&lt;/b&gt;”", "0.750 (0.500 to 0.875)", "0.250", "0.500 (0.125 to 0.625)",
+        "These rules speak of 84%.",
+    ):  # fmt: skip
+        assert shown in page
+    (run / "surrogate.json").write_text(json.dumps({"rules": [], "sentence_en": "No rule was found."}))
+    assert "No rule was found." in run_report(run, data)

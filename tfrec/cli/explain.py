@@ -18,7 +18,8 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write (.parquet or .jsonl); with --faithfulness .json, by default in the run's folder."
+            help="File to write (.parquet or .jsonl); with --faithfulness or --surrogate .json, by default in the "
+            "run's folder."
         ),
     ] = None,
     users: Annotated[
@@ -40,13 +41,25 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
             help="Measure instead how true the explanations of so many users are, beside those of other methods.",
         ),
     ] = None,
+    surrogate: Annotated[
+        int | None,
+        typer.Option(
+            "--surrogate",
+            metavar="USERS",
+            min=1,
+            help="Write instead rules such as “people with … get …”, made from half of so many users and measured on "
+            "the others.",
+        ),
+    ] = None,
     ranker: Ranker = None,
     assignments: Assignments = None,
     force: Force = False,
 ) -> None:
     """Write why the top items of each user are in the list: the events without which their scores would be lower."""
-    if out is None and faithfulness is None:
-        raise InvalidInput("Expected --out FILE, or --faithfulness USERS; received neither.")
+    if faithfulness is not None and surrogate is not None:
+        raise InvalidInput("Expected --faithfulness or --surrogate, received both. Call the command once for each.")
+    if out is None and faithfulness is None and surrogate is None:
+        raise InvalidInput("Expected --out FILE, --faithfulness USERS or --surrogate USERS; received none of them.")
     load_tensorflow(pool=True)
     import tfrec
 
@@ -59,6 +72,13 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
 
         print_faithfulness(measure_faithfulness(trained, data, users=faithfulness, k=k, out=out))
         typer.echo(f"Wrote {out or run / 'faithfulness.json'}")
+        return
+    if surrogate is not None:
+        from tfrec.explanation import surrogate_rules
+        from tfrec.workflows.console_tables import print_rules
+
+        print_rules(surrogate_rules(trained, data, users=surrogate, k=k, ranker=ranker, out=out))
+        typer.echo(f"Wrote {out or run / 'surrogate.json'}")
         return
     frame = tfrec.explain(
         trained,

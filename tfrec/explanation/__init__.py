@@ -12,6 +12,7 @@ _PUBLIC = {
     "explain_ranking": "tfrec.explanation.ranker_features",
     "explain_words": "tfrec.explanation.words",
     "measure_faithfulness": "tfrec.explanation.faithfulness.measure",
+    "surrogate_rules": "tfrec.explanation.surrogate.surrogate_rules",
 }
 
 __all__ = [*_PUBLIC]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
@@ -97,14 +98,17 @@ def explain(  # noqa: PLR0913  as the command's options
                 ".jsonl."
             )
     user_ids = read_ids(users, "users") if isinstance(users, str | Path) else users
-    trained = load_run(run)
-    histories, exclude_seen = histories_to_explain(trained, data)
+    explained = run_on_data(run, data, ranker)
+    histories, exclude_seen = explained.histories, explained.exclude_seen
     rows = rows_of_users(histories, user_ids)
-    second = None if ranker is None else _two_stage(trained, load_run(ranker), data, exclude_seen)
     explainer = Explainer(
-        trained, events=int(events), window=int(window), removals=int(counterfactuals), two_stage=second
+        explained.run,
+        events=int(events),
+        window=int(window),
+        removals=int(counterfactuals),
+        two_stage=explained.two_stage,
     )
-    asked = None if items is None else places_of_items(trained, items)
+    asked = None if items is None else places_of_items(explained.run, items)
     frames = []
     for start in track(range(0, len(rows), _BATCH), "Explaining"):
         part = rows[start : start + _BATCH]
@@ -122,6 +126,35 @@ def explain(  # noqa: PLR0913  as the command's options
         with disk_full_is_told(out):
             write_frame(frame, out, force)
     return frame
+
+
+@dataclass(frozen=True)
+class RunOnData:
+    """A run and the users whose lists are explained.
+
+    Attributes:
+        run: The run.
+        histories: The histories.
+        exclude_seen: Whether lists leave out what is in them.
+        two_stage: The scorer of the run's lists that a ranker re-ranks; None if there is no ranker.
+    """
+
+    run: Run
+    histories: Histories
+    exclude_seen: bool
+    two_stage: TwoStage | None
+
+
+def run_on_data(
+    run: Run | str | Path,
+    data: PreparedDataset | Histories | str | Path,
+    ranker: Run | str | Path | None = None,
+) -> RunOnData:
+    """Loads what `explain` is given; the arguments are its."""
+    trained = load_run(run)
+    histories, exclude_seen = histories_to_explain(trained, data)
+    second = None if ranker is None else _two_stage(trained, load_run(ranker), data, exclude_seen)
+    return RunOnData(trained, histories, exclude_seen, second)
 
 
 def _two_stage(run: Run, ranker: Run, data: PreparedDataset | Histories | str | Path, exclude_seen: bool) -> TwoStage:

@@ -126,7 +126,7 @@ def sentence(
         '“Alien”, because you rated “Aliens”. That you viewed “Bambi” speaks against it.'
     """
     words = LANGUAGES[language]
-    item = _quoted(words, title)
+    item = quoted(words, title)
     if not known and listed:
         return words.unknown.format(item=item)
     raising, lowering = ([fact for fact in facts if fact.effect * sign > 0] for sign in (1, -1))
@@ -139,7 +139,7 @@ def sentence(
     if lowering:
         text += words.although.format(reasons=_said(words, lowering))
     if change:
-        events = words.also.join(_quoted(words, name) for name in change)
+        events = words.also.join(quoted(words, name) for name in change)
         text += (words.without if listed else words.adding).format(events=events)
     return text
 
@@ -148,12 +148,13 @@ def _said(words: Language, facts: Sequence[Fact]) -> str:
     """What was done with which items, each kind of event once."""
     of_kind: dict[str, list[str]] = {}
     for fact in facts:
-        of_kind.setdefault(fact.kind, []).append(_quoted(words, fact.title))
+        of_kind.setdefault(fact.kind, []).append(quoted(words, fact.title))
     return words.also.join(
         words.did.format(verb=words.verbs.get(kind) or words.other.format(kind=kind), items=words.also.join(titles))
         for kind, titles in of_kind.items()
     )
 
 
-def _quoted(words: Language, title: str) -> str:
+def quoted(words: Language, title: str) -> str:
+    """A title in the quotation marks of a language, with white space collapsed."""
     return words.quoted.format(title=" ".join(title.split()))

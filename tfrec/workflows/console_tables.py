@@ -74,6 +74,19 @@ def print_faithfulness(found: Mapping[str, Any], console: Console | None = None)
         console.print(words, highlight=False)
 
 
+def print_rules(found: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints what the lists of a run hold, in rules.
+
+    Args:
+        found: What `tfrec.explanation.surrogate_rules` returns.
+        console: Where to print; the terminal by default.
+    """
+    console = console or Console(width=None)
+    for rule in found["rules"]:
+        console.print(rule["sentence_en"], highlight=False, markup=False)
+    console.print(found["sentence_en"], highlight=False, markup=False)
+
+
 def print_lists(
     history: Sequence[str], recommended: Sequence[str], user: str, console: Console | None = None, last: int = 10
 ) -> None:

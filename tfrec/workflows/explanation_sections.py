@@ -1,4 +1,4 @@
-"""What a run's report says of explanations: how true they are, and some of them."""
+"""What a run's report says of explanations: how true they are, the model in rules, and some of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec.explanation.faithfulness import FAITHFULNESS_FILE
+from tfrec.explanation.surrogate import SURROGATE_FILE
 from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section
 from tfrec.reporting.svg_charts import forest, lines
@@ -16,13 +17,14 @@ SHOWN = 8
 """Explanations shown."""
 
 _CURE = "Measure again: tfrec explain --faithfulness."
+_CURE_OF_RULES = "Make them again: tfrec explain --surrogate."
 _SIZES = (1, 3, 5)
 _MEASURES = ("fall@1", "fall@3", "fall@5", "gain@3", "deletion_area", "insertion_area", "comprehensiveness",
              "sufficiency", "events_for_80%")  # fmt: skip
 
 
 def explanation_sections(folder: Path, examples: bool = True) -> list[Section]:
-    """Sections from `faithfulness.json` and `explanations.parquet` of a run's folder, where they are there.
+    """Sections from the files of `tfrec explain` in a run's folder, where they are there.
 
     Args:
         folder: The folder.
@@ -31,6 +33,10 @@ def explanation_sections(folder: Path, examples: bool = True) -> list[Section]:
     sections = []
     if (folder / FAITHFULNESS_FILE).is_file():
         sections += _faithfulness(read_object(folder / FAITHFULNESS_FILE, {"methods": dict, "slices": dict}, _CURE))
+    if (folder / SURROGATE_FILE).is_file():
+        sections.append(
+            _rules(read_object(folder / SURROGATE_FILE, {"rules": list, "sentence_en": str}, _CURE_OF_RULES))
+        )
     if examples and (folder / EXPLANATIONS_FILE).is_file():
         sections.append(_examples(folder / EXPLANATIONS_FILE))
     return sections
@@ -104,6 +110,21 @@ def _by_group(title: str, groups: Mapping[str, Any]) -> Section:
     names = [name for name in next(iter(groups.values())) if name != "users"]
     table = [[group, row["users"], *(_told(row[name]) for name in names)] for group, row in groups.items()]
     return Section(title, [], ["slice", "users", *names], table)
+
+
+def _rules(found: Mapping[str, Any]) -> Section:
+    """The rules, with how often they are right beside the base rate."""
+    told = (
+        "Each rule was made from some users and measured on others. How much more often it is right than the base rate "
+        "has an interval of 95% for all rules together. Rules say what lists hold, not why."
+    )
+    rows = [
+        [rule["sentence_en"], rule["users"], _told(rule["agree"]), f"{rule['everyone']:.3f}", _told(rule["lift"])]
+        for rule in found["rules"]
+    ]
+    return Section(
+        "The model in rules", [told, found["sentence_en"]], ["rule", "users", "agree", "of all", "difference"], rows
+    )
 
 
 def _examples(path: Path) -> Section:
