@@ -73,6 +73,7 @@ if TYPE_CHECKING:  # what `_PUBLIC` loads, where editors and type checkers look
     from tfrec.serving.local.access import Access as Access
     from tfrec.serving.local.limits import Limits as Limits
     from tfrec.serving.local.options import ServerOptions as ServerOptions
+    from tfrec.serving.local.request_log_options import RequestLogOptions as RequestLogOptions
     from tfrec.serving.local.server import ModelServer as ModelServer
     from tfrec.serving.saved_model.size_report import SizeReport as SizeReport
     from tfrec.workflows.compare_encoders import compare_encoders as compare_encoders
@@ -132,6 +133,7 @@ _PUBLIC = {
     "RankingResult": "tfrec.evaluation",
     "Scorer": "tfrec.retrieval.scorer",
     "ServerOptions": "tfrec.serving",
+    "RequestLogOptions": "tfrec.serving",
     "Shares": "tfrec.explanation",
     "SimulatedLogs": "tfrec.experiments",
     "SizeReport": "tfrec.serving",

@@ -39,18 +39,27 @@ def serve(  # noqa: PLR0913  a command's options are its parameters
     allow_host: Annotated[
         list[str] | None, typer.Option(help="Name that REST clients or a proxy may use as the Host; may be repeated.")
     ] = None,
+    request_log: Annotated[
+        Path | None, typer.Option(help="Folder for a log of requests, under pseudonyms. Default: no log.")
+    ] = None,
+    request_log_key: Annotated[
+        Path | None, typer.Option(help="Key file of the pseudonyms. Default: the key in $TFREC_REQUEST_LOG_KEY.")
+    ] = None,
+    request_log_rate: Annotated[float, typer.Option(help="Share of the requests that is logged.")] = 0.01,
+    request_log_days: Annotated[int, typer.Option(help="Days after which a line of the log is gone.")] = 30,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS, tokens or client certificates.")
     ] = False,
 ) -> None:
     """Serve models over REST and gRPC until stopped. New versions are loaded as they appear."""
-    from tfrec.errors import Unavailable
+    from tfrec.errors import InvalidInput, Unavailable
 
     load_tensorflow()
     try:
         from tfrec.serving.local.access import Access
         from tfrec.serving.local.limits import Limits
         from tfrec.serving.local.options import ServerOptions
+        from tfrec.serving.local.request_log_options import RequestLogOptions
         from tfrec.serving.local.server import ModelServer
         from tfrec.serving.local.server import serve as serve_models
     except ImportError as error:
@@ -63,6 +72,8 @@ def serve(  # noqa: PLR0913  a command's options are its parameters
         typer.echo(f"REST on {scheme}://{host}:{server.rest_port}/v1/models/NAME, gRPC on {host}:{server.grpc_port}")
 
     limits = Limits(max_batch_rows=max_batch_rows, max_waiting=max_waiting, max_body_bytes=max_body_mb * 2**20)
+    if request_log_key and not request_log:
+        raise InvalidInput("Expected --request-log FOLDER with --request-log-key: there is no log otherwise.")
     options = ServerOptions(
         host,
         rest_port,
@@ -72,5 +83,8 @@ def serve(  # noqa: PLR0913  a command's options are its parameters
         limits=limits,
         access=Access(tls_cert, tls_key, token_file, client_ca, insecure),
         allowed_hosts=tuple(allow_host or ()),
+        request_log=RequestLogOptions(request_log, request_log_key, request_log_rate, request_log_days)
+        if request_log
+        else None,
     )
     serve_models(folders, options, print_addresses)

@@ -14,6 +14,7 @@ _LAZY = {
     "Client": "tfrec.serving.client.client",
     "DeviceCheckReport": "tfrec.serving.devices.check_litert",
     "Limits": "tfrec.serving.local.limits",
+    "RequestLogOptions": "tfrec.serving.local.request_log_options",
     "SizeReport": "tfrec.serving.saved_model.size_report",
     "LocalServer": "tfrec.serving.local.server",
     "ModelServer": "tfrec.serving.local.server",

@@ -40,13 +40,14 @@ def pseudonyms(ids: Iterable[str], key_file: str | Path) -> list[str]:
         InvalidInput: The file is missing, others may read it, or it holds something else than keys.
     """
     keys = read_keys(key_file)
+    return [pseudonym(name, keys) for name in ids]
 
-    def pseudonym(name: str) -> str:
-        for key in keys:
-            name = hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
-        return name
 
-    return [pseudonym(name) for name in ids]
+def pseudonym(name: str, keys: Iterable[bytes]) -> str:
+    """The pseudonym of an id under keys, the oldest first."""
+    for key in keys:
+        name = hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+    return name
 
 
 def read_keys(path: str | Path, option: str = "data.pseudonym_key") -> list[bytes]:
@@ -64,9 +65,23 @@ def read_keys(path: str | Path, option: str = "data.pseudonym_key") -> list[byte
         raise InvalidInput(f"{option}: {path} does not exist. Make one: {_MAKE}")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise InvalidInput(f"{option}: others than its owner may read or write {path}. Run: chmod 600 {path}")
-    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    return parse_keys(path.read_text(encoding="utf-8", errors="replace"), str(path), option)
+
+
+def parse_keys(text: str, where: str, option: str) -> list[bytes]:
+    """The keys in a text, a line each.
+
+    Args:
+        text: The text.
+        where: Where it stood, and
+        option: what names that, for messages.
+
+    Raises:
+        InvalidInput: It holds something else than keys.
+    """
+    lines = text.split()
     if not lines or not all(re.fullmatch(r"[0-9a-fA-F]{64}", line) for line in lines):
-        raise InvalidInput(f"{option}: expected 64 hexadecimal digits in each line of {path}. Make a key: {_MAKE}")
+        raise InvalidInput(f"{option}: expected 64 hexadecimal digits in each line of {where}. Make a key: {_MAKE}")
     return [bytes.fromhex(line) for line in lines]
 
 

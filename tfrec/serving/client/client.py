@@ -82,7 +82,12 @@ class Client:
         self._transport.close()
 
     def predict(
-        self, inputs: Mapping[str, Any], *, signature: str = schema.SIGNATURE_DEFAULT, deadline: float | None = None
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        signature: str = schema.SIGNATURE_DEFAULT,
+        deadline: float | None = None,
+        user: str | None = None,
     ) -> Arrays:
         """Calls a signature.
 
@@ -90,6 +95,8 @@ class Client:
             inputs: Values by input name, as nested lists or an array; the first dimension is the batch.
             signature: Name of the signature.
             deadline: Seconds that the call may take; None for the client's deadline.
+            user: Id of the user, for the request log of `tfrec serve` (`--request-log`), which has a pseudonym of it.
+                It is sent as a header, and nothing else reads it. None, the default, sends none.
 
         Returns:
             Arrays by output name; strings are `str` in an object array. Over REST a single output is named "output",
@@ -99,7 +106,7 @@ class Client:
             ServerError: the server answered with an error.
             Unavailable: there was no answer within the deadline and the retries.
         """
-        return self._with_retries(lambda left: self._transport.predict(inputs, signature, left), deadline)
+        return self._with_retries(lambda left: self._transport.predict(inputs, signature, left, user), deadline)
 
     def signatures(self) -> dict[str, dict[str, list[int]]]:
         """Shapes by signature and input name, with −1 for any size. The server is asked once."""
@@ -108,7 +115,7 @@ class Client:
         return self._shapes
 
     def recommend(
-        self, history: Sequence[tuple[str, str]], k: int = 10, *, exclude: Sequence[str] = ()
+        self, history: Sequence[tuple[str, str]], k: int = 10, *, exclude: Sequence[str] = (), user: str | None = None
     ) -> list[tuple[str, float]]:
         """Recommends items for a history.
 
@@ -116,6 +123,7 @@ class Client:
             history: (item id, event kind) pairs, oldest first. Only the newest events that the export reads are sent.
             k: Number of items, at most the K of the export.
             exclude: Item ids that may not be recommended.
+            user: As in `predict`.
 
         Returns:
             (item id, score) pairs, best first; fewer than `k` if no more items are left.
@@ -138,7 +146,7 @@ class Client:
             schema.HISTORY_EVENTS: [_padded([event for _, event in recent], longest)],
             schema.EXCLUDE_ITEM_IDS: [_padded(list(exclude), most)],
         }
-        answer = self.predict(inputs, signature=schema.SIGNATURE_RECOMMEND)
+        answer = self.predict(inputs, signature=schema.SIGNATURE_RECOMMEND, user=user)
         count = min(k, int(answer[schema.COUNT][0]))
         items, scores = answer[schema.ITEM_IDS][0, :count], answer[schema.SCORES][0, :count]
         return list(zip(items.tolist(), scores.tolist(), strict=True))

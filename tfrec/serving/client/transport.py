@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.serving.client.credentials import Credentials
 
@@ -46,7 +47,7 @@ class Transport(Protocol):
 
     url: str
 
-    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float, user: str | None = None) -> Arrays:
         """Calls a signature."""
 
     def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
@@ -76,11 +77,11 @@ class Rest:
         self.url = f"{parsed.scheme}://{parsed.netloc}{self._path}"
         self._local = threading.local()
 
-    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float, user: str | None = None) -> Arrays:
         """Calls a signature. A single output is named "output", because the server sends no name for it."""
         plain = {name: _as_array(name, value).tolist() for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": plain}, default=_json_string).encode()
-        answer = self._request("POST", f"{self._path}:predict", body, left)["outputs"]
+        answer = self._request("POST", f"{self._path}:predict", body, left, _user_header(user))["outputs"]
         named = answer if isinstance(answer, dict) else {"output": answer}
         return {name: _array(value) for name, value in named.items()}
 
@@ -100,7 +101,9 @@ class Rest:
             connection.close()
             self._local.connection = None
 
-    def _request(self, method: str, path: str, body: bytes | None, left: float) -> Any:
+    def _request(
+        self, method: str, path: str, body: bytes | None, left: float, more: Mapping[str, str] | None = None
+    ) -> Any:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._kind(self._host, self._port, timeout=left)
@@ -108,7 +111,7 @@ class Rest:
         if connection.sock is not None:
             connection.sock.settimeout(left)
         try:
-            connection.request(method, path, body, self._headers)
+            connection.request(method, path, body, {**self._headers, **(more or {})})
             response = connection.getresponse()
             status, data = response.status, response.read()
         except TimeoutError:
@@ -158,7 +161,7 @@ class Grpc:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._definitions: Any = None
 
-    def predict(self, inputs: Mapping[str, Any], signature: str, left: float) -> Arrays:
+    def predict(self, inputs: Mapping[str, Any], signature: str, left: float, user: str | None = None) -> Arrays:
         """Calls Predict."""
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
@@ -170,7 +173,7 @@ class Grpc:
         for name, value in inputs.items():
             dtype = tf.dtypes.as_dtype(declared[name].dtype) if name in declared else None
             request.inputs[name].CopyFrom(tf.make_tensor_proto(_typed(name, value, dtype)))
-        response = self._call("Predict", request, left)
+        response = self._call("Predict", request, left, _user_header(user))
         return {name: _decoded(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
 
     def signatures(self, left: float) -> dict[str, dict[str, list[int]]]:
@@ -202,11 +205,12 @@ class Grpc:
         self._call("GetModelMetadata", request, left).metadata["signature_def"].Unpack(definitions)
         return definitions.signature_def
 
-    def _call(self, method: str, request: Any, left: float) -> Any:
+    def _call(self, method: str, request: Any, left: float, more: Mapping[str, str] | None = None) -> Any:
         import grpc
 
+        headers = [*self._headers, *((name.lower(), value) for name, value in (more or {}).items())]
         try:
-            return getattr(self._stub, method)(request, timeout=left, metadata=self._headers)
+            return getattr(self._stub, method)(request, timeout=left, metadata=headers)
         except grpc.RpcError as error:
             code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -216,6 +220,11 @@ class Grpc:
             raise TryAgain(ConnectionError(details))
         overloaded = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
         raise TryAgain(problem) if overloaded else problem
+
+
+def _user_header(user: str | None) -> dict[str, str]:
+    """The header that names the user: headers are ASCII, so other characters are percent-encoded."""
+    return {} if user is None else {schema.USER_HEADER: urllib.parse.quote(user)}
 
 
 def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:

@@ -14,9 +14,11 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tfrec import schema
 from tfrec.serving.local.gate import Gate
 from tfrec.serving.local.model_server import Core
-from tfrec.serving.local.rate_limited_log import LOGGER
+from tfrec.serving.local.rate_limited_log import log_failure
+from tfrec.serving.local.request_log import AnsweredRequest
 from tfrec.serving.local.rest_routes import wrong_method_error
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.local.tensor_protos import fill, to_pieces
@@ -77,6 +79,10 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
                     raise invalid(f"output tensor alias not found in signature: {key}")
             pieces = to_pieces(request.inputs, signature, self._core.limits)
             answers = await self._core.batcher.run(signature, pieces)
+            if log := self._core.log:
+                user = dict(context.invocation_metadata()).get(schema.USER_HEADER.lower())
+                model, size = request.model_spec.name, request.ByteSize()
+                log.record(AnsweredRequest(model, loaded.number, name, user, pieces, answers, size))
             response = predict_pb2.PredictResponse()
             response.model_spec.name = request.model_spec.name
             response.model_spec.version.value = loaded.number
@@ -121,7 +127,7 @@ async def _errors_as_statuses(core: Core, model: str, context: Any) -> AsyncIter
     except RequestError as error:
         await context.abort(_CODES[error.code.number], error.message)
     except Exception as error:
-        LOGGER.exception("a request to %s failed", model)
+        log_failure("a gRPC request", error)
         await context.abort(grpc.StatusCode.INTERNAL, f"Internal failure: {type(error).__name__}")
 
 

@@ -16,6 +16,7 @@ from tfrec.serving.local.json_worker import JsonWorker
 from tfrec.serving.local.limits import Limits
 from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.prometheus_metrics import Metrics
+from tfrec.serving.local.request_log import RequestLog
 from tfrec.serving.local.status_codes import Code, RequestError
 from tfrec.serving.local.version_manager import Versions
 
@@ -31,6 +32,8 @@ class Core:
     def __init__(self, models: Mapping[str, Versions], limits: Limits) -> None:
         self.models, self.limits = models, limits
         self.batcher, self.json, self.metrics = Batcher(limits), JsonWorker(limits), Metrics()
+        self.log: RequestLog | None = None
+        """Log of the requests, where there is one."""
         self.in_flight = 0
         """Requests that `counted` has seen begin and not end."""
         self.stopping = False
@@ -40,6 +43,8 @@ class Core:
         """Ends threads and processes, and drops the models."""
         self.json.close()
         self.batcher.close()
+        if self.log:
+            self.log.close()
         for model in self.models.values():
             model.close()
 
@@ -47,6 +52,9 @@ class Core:
         """The metrics in the Prometheus text format."""
         self.metrics.waiting.set(self.batcher.waiting)
         self.metrics.calls.set(self.batcher.calls)
+        if self.log:
+            self.metrics.log_lines.labels("written").set(self.log.written)
+            self.metrics.log_lines.labels("dropped").set(self.log.dropped)
         return self.metrics.text()
 
     def find(self, model: str, version: int | None, label: str) -> LoadedVersion:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tfrec.errors import InvalidInput
 from tfrec.serving.local.access import Access
 from tfrec.serving.local.limits import Limits
+from tfrec.serving.local.request_log_options import RequestLogOptions
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class ServerOptions:
         access: Who may ask, and TLS.
         allowed_hosts: Names beside those of this machine that a REST request may have as its Host, e.g. the one that a
             proxy is asked by. A server beyond loopback checks the Host only if there are some.
+        request_log: What of the requests is logged; None, the default, for nothing.
 
     Raises:
         InvalidInput: A port is not one, a time is negative or, for `poll_seconds`, 0, or anyone could ask from beyond
@@ -39,6 +41,7 @@ class ServerOptions:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     allowed_hosts: tuple[str, ...] = ()
+    request_log: RequestLogOptions | None = None
 
     def __post_init__(self) -> None:
         self.access.refuse_open(self.host)

@@ -11,7 +11,8 @@ class Metrics:
     """Metrics of one server, in a registry of their own.
 
     `:tensorflow:serving:request_count{model_name, status}`, `:tensorflow:serving:request_latency` (a histogram in
-    microseconds, by model, API and entrypoint), `tfrec_waiting_requests` and `tfrec_model_calls`.
+    microseconds, by model, API and entrypoint), `tfrec_waiting_requests`, `tfrec_model_calls` and
+    `tfrec_request_log_lines{outcome}`.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,9 @@ class Metrics:
         self.waiting = prometheus.Gauge("tfrec_waiting_requests", "Requests not answered yet.", registry=self.registry)
         self.calls = prometheus.Gauge(
             "tfrec_model_calls", "Calls of models; a batch is one call.", registry=self.registry
+        )
+        self.log_lines = prometheus.Gauge(
+            "tfrec_request_log_lines", "Lines for the request log.", ["outcome"], registry=self.registry
         )
 
     def record(self, model: str, status: str, entrypoint: str, seconds: float) -> None:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from typing import Final
 
 LOGGER: Final = logging.getLogger("tfrec.serving")
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Logs where a request failed, without the message of the error, which may quote what was asked."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    LOGGER.error("%s failed: %s\n%s", what, type(error).__name__, places)
 
 
 class RateLimit(logging.Filter):

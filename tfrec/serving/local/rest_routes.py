@@ -18,7 +18,8 @@ from tfrec.serving.local.http_server import Handler
 from tfrec.serving.local.inputs import Declared
 from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.openapi import openapi
-from tfrec.serving.local.rate_limited_log import LOGGER
+from tfrec.serving.local.rate_limited_log import log_failure
+from tfrec.serving.local.request_log import AnsweredRequest
 from tfrec.serving.local.status_codes import Code, RequestError, invalid
 from tfrec.serving.version_folders import MAX_VERSION
 
@@ -39,7 +40,7 @@ def rest_handler(core: Core, gate: Gate) -> Handler:
         except RequestError as error:
             return _json({"error": error.message}, error.http)
         except Exception as error:
-            LOGGER.exception("%s %s failed", request.method, request.path)
+            log_failure(f"{request.method} {request.path}", error)
             return _json({"error": f"Internal failure: {type(error).__name__}"}, 500)
 
     return answer
@@ -71,6 +72,9 @@ async def _call(core: Core, request: web.BaseRequest, match: re.Match[str]) -> w
         name, row_format, pieces = await core.json.read(body, signatures)
         name = schema.SIGNATURE_EXPLAIN if explains else name
         outputs = await core.batcher.run(loaded.signature(name), pieces)
+        if core.log:
+            user = request.headers.get(schema.USER_HEADER)
+            core.log.record(AnsweredRequest(model, loaded.number, name, user, pieces, outputs, len(body)))
         return _json(await core.json.write(outputs, row_format))
 
 

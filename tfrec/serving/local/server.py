@@ -18,6 +18,7 @@ from tfrec.serving.local.loaded_version import LoadedVersion
 from tfrec.serving.local.model_server import Core
 from tfrec.serving.local.options import ServerOptions
 from tfrec.serving.local.rate_limited_log import LOGGER, RateLimit
+from tfrec.serving.local.request_log import RequestLog
 from tfrec.serving.local.rest_routes import rest_handler
 from tfrec.serving.local.version_manager import Versions, read_version_policy
 
@@ -62,6 +63,8 @@ class ModelServer:
             if not model.loaded:
                 reasons = "; ".join(f"{n}: {s.error}" for n, s in model.states.items()) or "there is none"
                 raise InvalidInput(f"Expected a version that loads in {model.folder}; {reasons}")
+        if self.options.request_log:
+            self.core.log = RequestLog(self.options.request_log)
         if self.options.rest_port is not None:
             await self._start_rest(self.options.host, self.options.rest_port)
         if self.options.grpc_port is not None:

@@ -1,0 +1,46 @@
+"""The files of the request log: one a day, which go when they are old."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = re.compile(r"requests-(\d{4}-\d{2}-\d{2})\.jsonl")
+
+
+class RequestLogFiles:
+    """Files `requests-YYYY-MM-DD.jsonl`, by days in UTC.
+
+    A file is opened for each line and closed again: so one that `tfrec forget` has replaced, or somebody has deleted,
+    is no longer written to, and several servers can share a folder.
+
+    Args:
+        folder: The folder.
+        days: A line of it is gone after as many days, as its file is removed when its first one is that old.
+    """
+
+    def __init__(self, folder: Path, days: int) -> None:
+        self._folder, self._days = folder, days
+        self._swept: date | None = None
+
+    def append(self, day: date, line: bytes) -> None:
+        """Writes a line to the file of a day, which only its owner may read."""
+        path = self._folder / f"requests-{day.isoformat()}.jsonl"
+        target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(target, line)
+        finally:
+            os.close(target)
+
+    def remove_expired(self, today: date) -> None:
+        """Removes the files that are too old, once a day."""
+        if today == self._swept:
+            return
+        for path in self._folder.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match and (today - date.fromisoformat(match[1])).days >= self._days:
+                path.unlink(missing_ok=True)
+        self._swept = today
