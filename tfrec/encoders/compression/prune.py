@@ -105,15 +105,19 @@ def _prune_attention(block: keras.layers.Layer, batches: list[Any], config: Back
     )
     places = np.concatenate([part * len(gram) + kept for part in range(3)])  # of query, key and value
     qkv = block.qkv.kernel.numpy()[:, places], block.qkv.bias.numpy()[places]
-    return _weights(block, qkv=qkv, attention_out=(kernel, bias))
+    changed = {"qkv": qkv, "attention_out": (kernel, bias)}
+    if block.relative is not None:  # of MPNet, a column a head
+        changed["relative"] = (block.relative.numpy()[:, kept[::size] // size],)
+    return _weights(block, **changed)
 
 
-def _weights(block: keras.layers.Layer, **changed: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
-    """The block's weights in the order of `get_weights`, with new kernels and biases for some of its parts."""
+def _weights(block: keras.layers.Layer, **changed: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """The block's weights in the order of `get_weights`, with new values for those of some of its parts."""
+    parts = {name: getattr(block, name) for name in changed}
     new = {
         id(weight): value
-        for name, values in changed.items()
-        for weight, value in zip(getattr(block, name).weights, values)
+        for name, part in parts.items()
+        for weight, value in zip(getattr(part, "weights", [part]), changed[name], strict=True)
     }
     return [new.get(id(weight), weight.numpy()) for weight in block.weights]
 
