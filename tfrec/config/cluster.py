@@ -27,6 +27,12 @@ class ClusterConfig(Section):
         description="Folder for what is between two steps, at the same path on every machine, about 25 bytes an event. "
         "null: beside the output, which then lies on storage that all machines share.",
     )
+    table_shards: int = Field(
+        0,
+        ge=0,
+        description="train, next-item: processes that hold the id vectors, each a part of the rows, with row-wise "
+        "Adagrad; on this machine, or with engine=ray in the cluster. 0: the training process holds them, with Adam.",
+    )
     retries: int = Field(
         3, ge=0, description="How often a task is repeated whose worker or machine has died, or that could not read."
     )

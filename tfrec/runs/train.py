@@ -93,7 +93,9 @@ def train(
     """
     check_output_folder(out, RUN_OUTPUT, force)
     partial, datasets = PartialRun(Path(out)), load_datasets(data)
-    if (given := as_run_config(config)).cluster.engine == "ray":
+    given = as_run_config(config)
+    _refuse_shards_elsewhere(given)
+    if given.cluster.engine == "ray" and not given.cluster.table_shards:
         return _train_on_cluster(datasets, Path(out), given, resume=resume, force=force)
     dataset = datasets[0] if len(datasets) == 1 else JoinedDatasets(datasets)
     if resume:
@@ -130,6 +132,16 @@ def _train_on_cluster(
     job = training_job([each.path for each in datasets], out, config, resume=resume, force=force)
     train_on_workers(_train_in_worker, job, config.cluster)
     return Run(out)
+
+
+def _refuse_shards_elsewhere(config: RunConfig) -> None:
+    frozen = config.model.kind == "next-item" and not config.encoder.trainable and not config.privacy.on
+    if config.cluster.table_shards and not frozen:
+        raise InvalidInput(
+            "cluster.table_shards holds the id vectors of next-item models whose encoder is frozen, without privacy. "
+            f"Received model.kind={config.model.kind}, encoder.trainable={config.encoder.trainable}, "
+            f"privacy {'on' if config.privacy.on else 'off'}. Leave it out."
+        )
 
 
 def _train_in_worker(job: dict[str, Any]) -> None:

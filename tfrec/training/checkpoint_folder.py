@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrec.errors import InvalidInput
 from tfrec.files import write_json
 from tfrec.files.stored_folder import read_object
+from tfrec.training.sharded_rows import ShardedRows
 
 STATE_FILE = "state.json"
 _CURE = "Start again with --force, without --resume."
@@ -24,11 +25,12 @@ class CheckpointFolder:
 
     Args:
         folder: Created by the first `write`.
+        rows: A table outside of TensorFlow that is saved and restored with the variables; None for none.
         **objects: Objects that `tf.train.Checkpoint` saves: models, optimizers, variables.
     """
 
-    def __init__(self, folder: Path, **objects: Any) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, rows: ShardedRows | None = None, **objects: Any) -> None:
+        self.folder, self._rows = folder, rows
         self._checkpoint = tf.train.Checkpoint(**objects)
 
     def write(self, name: str, state: dict[str, Any]) -> None:
@@ -40,6 +42,8 @@ class CheckpointFolder:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint.write(str(self.folder / name))
+        if self._rows is not None:
+            self._rows.save(self.folder / name)
         write_json(self.folder / STATE_FILE, {"name": name, **state})
         unit = name.rpartition("-")[0]
         for path in self.folder.glob(f"{unit}-*"):  # including leftovers of an interrupted write
@@ -63,7 +67,9 @@ class CheckpointFolder:
         prefix = self.folder / state["name"]
         try:
             self._checkpoint.read(str(prefix)).assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError, ValueError, RuntimeError, LookupError) as error:
+            if self._rows is not None:
+                self._rows.restore(prefix)
+        except (tf.errors.OpError, OSError, AssertionError, ValueError, RuntimeError, LookupError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InvalidInput(f"The checkpoint {prefix} cannot be read ({reason}). {_CURE}") from None
         return state

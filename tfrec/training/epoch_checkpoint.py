@@ -8,6 +8,7 @@ from typing import Any
 from tfrec.keras import keras
 from tfrec.training.callbacks import BestWeights, TimeBudget
 from tfrec.training.checkpoint_folder import CheckpointFolder
+from tfrec.training.sharded_rows import ShardedRows
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
@@ -18,18 +19,26 @@ class EpochCheckpoint(keras.callbacks.Callback):
         model: The compiled model.
         best: Its best metrics are saved and restored.
         budget: Its elapsed time is saved and restored.
+        rows: A table outside of the model, likewise; None for none.
 
     Attributes:
         rows: The history up to this epoch; `restore` fills it.
         stopped: Whether the fit had stopped early when the checkpoint was written.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, best: BestWeights, budget: TimeBudget) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        best: BestWeights,
+        budget: TimeBudget,
+        rows: ShardedRows | None = None,
+    ) -> None:
         super().__init__()
         self.best, self.budget = best, budget
         self.rows: list[dict[str, Any]] = []
         self.stopped = False
-        self._folder = CheckpointFolder(folder, model=model, optimizer=model.optimizer)
+        self._folder = CheckpointFolder(folder, rows, model=model, optimizer=model.optimizer)
 
     def restore(self) -> int | None:
         """Restores the last complete checkpoint; returns the number of epochs done, or None if there is none."""

@@ -14,6 +14,7 @@ from tfrec.keras import keras
 from tfrec.training.callbacks import BestWeights, History, StopOnNaN, Stopwatch, TimeBudget
 from tfrec.training.epoch_checkpoint import EpochCheckpoint
 from tfrec.training.run_layout import CHECKPOINT_FOLDER, HISTORY_FILE, TENSORBOARD_FOLDER
+from tfrec.training.sharded_rows import ShardedRows
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Stage:
         weights: File of the best weights in the checkpoint's folder. With a suffix it is in Keras format, which any
             model of the same architecture can load; without one in TensorFlow format, for models that are not complete
             Keras models.
+        rows: A table outside of the model that checkpoints hold as well; None for none.
     """
 
     model: keras.Model
@@ -51,6 +53,7 @@ class Stage:
     budget: float = 1.0
     name: str = ""
     weights: str = "best.weights.h5"
+    rows: ShardedRows | None = None
 
 
 class FitLoop:
@@ -103,7 +106,7 @@ class FitLoop:
         path = folder / stage.weights
         best = BestWeights(stage.validate, stage.monitor, path, before + stage.validate_from, stage.patience)
         checkpoint = EpochCheckpoint(
-            folder, stage.model, best, TimeBudget(self.minutes * stage.budget, self._stopwatch)
+            folder, stage.model, best, TimeBudget(self.minutes * stage.budget, self._stopwatch), stage.rows
         )
         done = checkpoint.restore() if self.resume else None
         if done is None:

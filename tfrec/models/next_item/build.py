@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.warm_start import copy_earlier_weights
 from tfrec.models.shared.history_statistics import NEVER, memory_length, repeat_log_odds
+from tfrec.models.shared.hosted_item_table import HostedItemTable, RowSource
 from tfrec.models.shared.modalities import Modality, neighbour_vectors
 from tfrec.models.shared.neighbours import history_neighbours, text_neighbours
 from tfrec.retrieval.approximate.kmeans import neighbourhoods
@@ -30,6 +31,7 @@ def build_next_item_model(
     config: RunConfig,
     earlier: TrainedRun | None = None,
     modalities: Sequence[Modality] = (),
+    host: Callable[[HostedItemTable], RowSource] | None = None,
 ) -> NextItemModel:
     """An untrained NextItemModel for the dataset, as `build_from_catalogue` makes it, with the statistics of the log.
 
@@ -41,6 +43,8 @@ def build_next_item_model(
         config: Sections `model` and `training`. A `model.dim` above the width of the text vectors is reduced to it.
         earlier: The run of `training.start_from`, whose weights are copied; None for new weights.
         modalities: The modalities that the text vectors consist of (`fuse`); none for text alone.
+        host: Makes what holds the id vectors outside of the model, whose text vectors then stay where they are, too.
+            None for weights of the model.
 
     Raises:
         InvalidInput: `model.heads` does not divide the width, or the earlier run's model does not fit.
@@ -50,7 +54,7 @@ def build_next_item_model(
     if options.memory_history is None:
         length = memory_length(training.lengths, options.max_history)
         config = config.with_values({"model.memory_history": length})
-    model = build_from_catalogue(dataset, text_vectors, config, modalities)
+    model = build_from_catalogue(dataset, text_vectors, config, modalities, host)
     counts = np.bincount(training.items, minlength=dataset.num_items)
     model.unseen.assign(np.where(counts > 0, 0, -1e9).astype(np.float32))
     if model.repeats is not None:
@@ -76,6 +80,7 @@ def build_from_catalogue(
     text_vectors: np.ndarray | None,
     config: RunConfig,
     modalities: Sequence[Modality] = (),
+    host: Callable[[HostedItemTable], RowSource] | None = None,
 ) -> NextItemModel:
     """An untrained NextItemModel, made of the catalogue, the texts and the event kinds alone.
 
@@ -83,7 +88,8 @@ def build_from_catalogue(
     neighbours, popularity and repeats are not yet.
 
     Args:
-        dataset, text_vectors, config, modalities: As for `build_next_item_model`, with `model.memory_history` given.
+        dataset, text_vectors, config, modalities, host: As for `build_next_item_model`, with `model.memory_history`
+            given.
 
     Raises:
         InvalidInput: `model.heads` does not divide the width.
@@ -123,7 +129,10 @@ def build_from_catalogue(
         seed=config.training.seed,
         dtype_policy="mixed_bfloat16" if config.training.mixed_bfloat16 else "float32",
         domains=list(dataset.domains.values()),
+        hosted=host is not None,
     )
+    if host is not None:
+        model.items.attach(host(model.items))
     if text_vectors is not None:
         model.items.start_from(text_vectors)
     if model.memory is not None and model.memory.text_k and text_vectors is not None:

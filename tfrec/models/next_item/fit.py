@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from tfrec.models.next_item.learn_from_runs import teachers_of
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.losses.domain_sampler import DomainSampler, build_sampler
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.sharded_trainer import ShardedTrainer, refuse_unsharded
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.validation import choose_score_weights, validation
 from tfrec.models.next_item.windows import Windows
+from tfrec.models.shared.hosted_item_table import HostedItemTable
 from tfrec.models.shared.modalities import Modality
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.training.distribution import strategy
@@ -29,6 +32,7 @@ from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.lazy_adam import LazyAdam
 from tfrec.training.schedules import warm_cosine
+from tfrec.training.sharded_rows import ShardedRows, sharded_rows
 from tfrec.training.target_kinds import label_shares, warn_of_unlearnt
 
 
@@ -68,6 +72,7 @@ def fit_next_item(
 
     Raises:
         InvalidInput: No user has two training events, or options do not fit the data or each other.
+        Unavailable: A process of `cluster.table_shards` cannot be started, or has died.
     """
     loop = FitLoop(workdir, resume=resume, time_budget=config.training.time_budget, after_epoch=after_epoch)
     options: dict[str, Any] = {
@@ -114,42 +119,55 @@ def fit_frozen(
     batch_size = options.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
     sampler = _sampler(windows, dataset, options)
+    refuse_unsharded(config, sampler)
     if sampler is None and options.loss != "softmax":
         raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
     if sampler is not None and teachers:
         raise InvalidInput("training.teachers needs the whole catalogue in the loss. Set training.negatives=all.")
     teach = teachers_of(teachers, dataset, config)
-    with strategy(options.strategy).scope():
-        keras.utils.set_random_seed(options.seed)
-        model = build_next_item_model(dataset, text_vectors, config, earlier, modalities)
-        versions = None if shortened is None else TextVersions(shortened, options.seed)
-        trainer = NextItemTrainer(
-            *(model, sampler, options.loss, options.contrastive, versions),
-            memory_in_loss=options.memory_in_loss,
-            teachers=teach,
+    with ExitStack() as stack:
+        host = _host(stack, config) if config.cluster.table_shards else None
+        with strategy(options.strategy).scope():
+            keras.utils.set_random_seed(options.seed)
+            model = build_next_item_model(dataset, text_vectors, config, earlier, modalities, host)
+            versions = None if shortened is None else TextVersions(shortened, options.seed)
+            kind = NextItemTrainer if host is None else ShardedTrainer
+            trainer = kind(
+                *(model, sampler, options.loss, options.contrastive, versions),
+                memory_in_loss=options.memory_in_loss,
+                teachers=teach,
+            )
+            trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
+            trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice
+        augmentation = build_augmentation(config, model, dataset.training())
+        validate = validation(model, dataset, config)
+        best = loop.run(
+            Stage(
+                name=stage,
+                start=validate if stage else None,
+                budget=budget,
+                model=trainer,
+                batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
+                steps=steps,
+                epochs=options.epochs,
+                validate=validate,
+                monitor="loss" if options.monitor == "loss" else "ndcg@10",
+                patience=options.patience,
+                validate_from=int(options.validate_from * options.epochs),
+                rows=trainer.rows,
+            )
         )
-        trainer.compile(_optimizer(config, steps * options.epochs), jit_compile=options.jit_compile)
-        trainer.optimizer.build(trainer.trainable_variables)  # otherwise the first step is traced twice
-    augmentation = build_augmentation(config, model, dataset.training())
-    validate = validation(model, dataset, config)
-    best = loop.run(
-        Stage(
-            name=stage,
-            start=validate if stage else None,
-            budget=budget,
-            model=trainer,
-            batches=lambda first, stop: batches(windows, config, batch_size, first, stop, augmentation),
-            steps=steps,
-            epochs=options.epochs,
-            validate=validate,
-            monitor="loss" if options.monitor == "loss" else "ndcg@10",
-            patience=options.patience,
-            validate_from=int(options.validate_from * options.epochs),
-        )
-    )
-    trained = NextItemModel.from_config(model.get_config())  # outside the strategy, on one device
+    # outside the strategy, on one device
+    trained = NextItemModel(**model.get_config(), hosted=host is not None)
     trained.load_weights(str(best))
     return FitResult(model=trained, history=loop.rows, metrics_valid=loop.metrics)
+
+
+def _host(stack: ExitStack, config: RunConfig) -> Callable[[HostedItemTable], ShardedRows]:
+    """Makes the processes that hold the id vectors of a table, which end with `stack`."""
+    return lambda table: stack.enter_context(
+        sharded_rows(config.cluster, table.num_items, table.dim, table.id_stddev, config.training.seed)
+    )
 
 
 def _sampler(

@@ -19,6 +19,7 @@ from tfrec.models.next_item.popularity_bias import PopularityBias
 from tfrec.models.next_item.repeat_bias import RepeatBias
 from tfrec.models.next_item.sparse_ops import scatter_add
 from tfrec.models.next_item.transformer import CausalBlock, EventEmbedding
+from tfrec.models.shared.hosted_item_table import HostedItemTable
 from tfrec.models.shared.item_table import ItemTable, lookup
 from tfrec.models.shared.modalities import Modality, blocks_of
 from tfrec.models.shared.step_dropout import StepDropout
@@ -73,6 +74,8 @@ class NextItemModel(keras.Model):
         modality_dropout: float in [0, 1). Share of the modalities of items that a training step leaves out.
         seed: int. Seed of the initial weights and the dropout masks.
         dtype_policy: str. "float32" or "mixed_bfloat16"; item vectors and scores are always float32.
+        hosted: bool. Whether the rows of the item table are no weights, but read from where they are
+            (`HostedItemTable`). Not a part of the config: the weights file is the same.
         name: str. Name of the Keras model.
 
     Inputs (a dict, padded on the right):
@@ -121,9 +124,10 @@ class NextItemModel(keras.Model):
         domains: Sequence[int] = (),
         modalities: Sequence[Sequence[Any]] = (),
         modality_dropout: float = 0.0,
+        hosted: bool = False,
         name: str = "next_item_model",
     ) -> None:
-        config = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        config = {key: value for key, value in locals().items() if key not in ("self", "__class__", "hosted")}
         blocks_of_text = tuple(Modality(*each) for each in modalities)
 
         # === Layers ===
@@ -132,7 +136,8 @@ class NextItemModel(keras.Model):
             "modality_dropout": modality_dropout,
         }
         rates = id_rate, 0.02, id_dropout, seed * 100 + 97
-        items = ItemTable(num_items, text_dim, dim, use_id, *rates, **fused, name="items")
+        table = HostedItemTable if hosted else ItemTable
+        items = table(num_items, text_dim, dim, use_id, *rates, **fused, name="items")
         embed = EventEmbedding(max_history, num_event_kinds, time_gaps, name="event_embedding")
         drop = StepDropout(dropout, seed * 100 + 99, name="input_dropout")
         kind = BLOCKS[block]
@@ -216,6 +221,11 @@ class NextItemModel(keras.Model):
     def history_vectors(self) -> tf.Tensor:
         """The vectors of all items in a history, float32 `[num_items, dim]`, which are not normalised."""
         return self.items.vectors()
+
+    @property
+    def hosted_bytes(self) -> int:
+        """Bytes of the weights file that are rows of a hosted item table."""
+        return self.items.hosted_bytes if isinstance(self.items, HostedItemTable) else 0
 
     def text_to_vector(self, text_vectors: tf.Tensor) -> tf.Tensor:
         """The vectors in a history of items given by text alone, float32 `[..., dim]`.

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrec.keras import keras
-from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler, step_candidates
+from tfrec.models.next_item.losses.candidate_sampler import Candidates, CandidateSampler, step_candidates
 from tfrec.models.next_item.losses.contrastive import contrastive_term
 from tfrec.models.next_item.losses.domain_sampler import DomainSampler
 from tfrec.models.next_item.losses.next_item_loss import next_item_loss
@@ -15,6 +15,7 @@ from tfrec.models.next_item.losses.teachers import Teachers
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.text_dropout import TextVersions
 from tfrec.training.distribution import share_of_batch
+from tfrec.training.sharded_rows import ShardedRows
 
 
 class NextItemTrainer(keras.Model):
@@ -37,6 +38,9 @@ class NextItemTrainer(keras.Model):
     (inputs, labels): the inputs of `backbone`, and int32 `[batch, length]`, the item that followed each event, −1 at
     positions without a label.
 
+    Attributes:
+        rows: The id vectors, where other processes hold them (`ShardedTrainer`); None for weights of the backbone.
+
     Example:
         >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
         >>> trainer = NextItemTrainer(model)
@@ -47,6 +51,8 @@ class NextItemTrainer(keras.Model):
         >>> history.history["loss"][-1] < history.history["loss"][0]
         True
     """
+
+    rows: ShardedRows | None = None
 
     def __init__(
         self,
@@ -89,9 +95,26 @@ class NextItemTrainer(keras.Model):
         """
         candidates = None
         if training and self.sampler is not None:
-            candidates = step_candidates(self.sampler, inputs, labels, self._step, self.static_shapes)
+            candidates = step_candidates(self.sampler, inputs, labels, self.step, self.static_shapes)
         # projected once, for the histories and for the scores
-        vectors = self._item_vectors(None if candidates is None else tf.maximum(candidates.items, 0), training)
+        vectors = self.item_vectors(None if candidates is None else tf.maximum(candidates.items, 0), training)
+        return self.loss_of(inputs, labels, vectors, candidates, training)
+
+    def loss_of(
+        self,
+        inputs: dict[str, tf.Tensor],
+        labels: tf.Tensor,
+        vectors: tf.Tensor,
+        candidates: Candidates | None,
+        training: bool,
+    ) -> tf.Tensor:
+        """The mean loss of a batch with given candidates and vectors, float32 scalar; `batch_loss` draws both.
+
+        Args:
+            inputs, labels, training: As for `batch_loss`.
+            vectors: float32 `[m, dim]`, the `item_vectors` of the candidates; of all items without candidates.
+            candidates: What is scored; None for the whole catalogue.
+        """
         loss = next_item_loss(
             self.backbone,
             inputs,
@@ -143,6 +166,11 @@ class NextItemTrainer(keras.Model):
         return self.backbone.load_weights(*args, **kwargs)
 
     @property
+    def hosted_bytes(self) -> int:
+        """That of the backbone."""
+        return self.backbone.hosted_bytes
+
+    @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The running mean of the loss, which Keras resets at the start of an epoch."""
         return [self.loss_mean]
@@ -153,13 +181,19 @@ class NextItemTrainer(keras.Model):
         return bool(self.jit_compile)
 
     @property
-    def _step(self) -> tf.Tensor | int:
+    def step(self) -> tf.Tensor | int:
         """Training steps that the optimiser has done; 0 without one."""
         return getattr(getattr(self, "optimizer", None), "iterations", 0)
 
-    def _item_vectors(self, rows: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """The item vectors of a step, float32 `[m, dim]`, of the items `rows` (int32 `[m]`); None for all items."""
+    def item_vectors(self, rows: tf.Tensor | None, training: bool, ids: tf.Tensor | None = None) -> tf.Tensor:
+        """The item vectors of a step, float32 `[m, dim]`.
+
+        Args:
+            rows: int32 `[m]`, the items; None for all.
+            training: bool. Whether dropout is on.
+            ids: As for `ItemTable.vectors`.
+        """
         table = self.backbone.items
         if self.versions is None or not training:
-            return table.vectors(rows, training=training)
-        return table.vectors(rows, self.versions.draw(table.text_rows(rows), rows, self._step), training)
+            return table.vectors(rows, training=training, ids=ids)
+        return table.vectors(rows, self.versions.draw(table.text_rows(rows), rows, self.step), training, ids)

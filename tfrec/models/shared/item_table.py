@@ -69,20 +69,33 @@ class ItemTable(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         if self.text_dim:
-            self.text = self.add_weight("text", shape=(self.num_items, self.text_dim), trainable=False)
+            self.add_text()
             self.mean = self.add_weight("mean", shape=(self.text_dim,), initializer="zeros", trainable=False)
             self.components = self.add_weight("components", shape=(self.text_dim, self.dim), trainable=False)
             if self.projection_rate:
                 self.projection = self.add_weight("projection", (self.text_dim, self.dim), initializer="zeros")
         if self.use_id:
-            start = "zeros" if self.text_dim else keras.initializers.RandomNormal(stddev=0.02, seed=17)
-            self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
+            self.add_ids()
         self.drop_ids = StepDropout(self.id_dropout, self.seed, name="id_dropout")
         self.drop_ids(tf.zeros([1, 1]))
         if self.modalities:
             self.gates = ModalityGates(self.modalities, self.modality_dropout, self.seed + 1, name="gates")
             self.gates(tf.zeros([1, self.text_dim]))
         super().build(input_shape)
+
+    def add_text(self) -> None:
+        """Makes the place of the text vectors."""
+        self.text = self.add_weight("text", shape=(self.num_items, self.text_dim), trainable=False)
+
+    def add_ids(self) -> None:
+        """Makes the place of the id vectors."""
+        start = keras.initializers.RandomNormal(stddev=self.id_stddev, seed=17) if self.id_stddev else "zeros"
+        self.ids = self.add_weight("ids", shape=(self.num_items, self.dim), initializer=start)
+
+    @property
+    def id_stddev(self) -> float:
+        """Standard deviation of the id vectors before training; 0 beside text."""
+        return 0.0 if self.text_dim else 0.02
 
     def start_from(self, text_vectors: np.ndarray) -> None:
         """Sets the text vectors, float32 `[num_items, text_dim]`, and starts P at their principal components."""
@@ -93,12 +106,20 @@ class ItemTable(keras.layers.Layer):
         # eigh leaves the sign of each component open; the largest entry is made positive so that runs agree
         largest = np.abs(components).argmax(axis=0)
         components = components * np.sign(components[largest, np.arange(components.shape[1])])
-        self.text.assign(text_vectors)
+        self.set_text(text_vectors)
         self.mean.assign(mean)
         self.components.assign(components.astype(np.float32))
 
+    def set_text(self, text_vectors: np.ndarray) -> None:
+        """Sets the text vectors, float32 `[num_items, text_dim]`, and nothing else."""
+        self.text.assign(text_vectors)
+
     def vectors(
-        self, indices: tf.Tensor | None = None, text: tf.Tensor | None = None, training: bool = False
+        self,
+        indices: tf.Tensor | None = None,
+        text: tf.Tensor | None = None,
+        training: bool = False,
+        ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Item vectors, float32 `[num_items, dim]`, or rows at int32 `[n]` distinct indices, `[n, dim]`.
 
@@ -106,21 +127,32 @@ class ItemTable(keras.layers.Layer):
             indices: The rows; None for all.
             text: float32 `[n, text_dim]`, text vectors to be read in the place of the table's own.
             training: Whether some items are without their id part.
+            ids: float32 `[n, dim]`, the `id_rows` of the items, where the caller has them already.
         """
         parts = []
         if self.text_dim:
             parts.append(self.of_text(self.text_rows(indices) if text is None else text, training))
         if self.use_id:
-            parts.append(self.id_part(indices, training))
+            parts.append(self.id_part(indices, training, ids))
         return tf.add_n(parts)
 
     def text_rows(self, indices: tf.Tensor | None = None) -> tf.Tensor:
         """Text vectors of all items, float32 `[num_items, text_dim]`, or rows at int32 `[n]` indices."""
         return tf.convert_to_tensor(self.text) if indices is None else tf.gather(self.text, indices)
 
-    def id_part(self, indices: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0."""
-        ids = (self.ids if indices is None else tf.gather(self.ids, indices)) * self.id_rate
+    def id_rows(self, indices: tf.Tensor | None = None) -> tf.Tensor:
+        """Id vectors as they are held, of all items, float32 `[num_items, dim]`, or rows at int32 `[n]` indices."""
+        return tf.convert_to_tensor(self.ids) if indices is None else tf.gather(self.ids, indices)
+
+    def id_part(
+        self, indices: tf.Tensor | None = None, training: bool = False, ids: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """What ids add: float32 `[num_items, dim]`, or rows at int32 `[m]` distinct indices; in training some are 0.
+
+        Args:
+            indices, training, ids: As for `vectors`.
+        """
+        ids = (self.id_rows(indices) if ids is None else ids) * self.id_rate
         if training and self.id_dropout:
             ids = tf.where(self.drop_ids(tf.ones([tf.shape(ids)[0], 1]), training=True) > 0, ids, 0.0)
         return ids
