@@ -75,3 +75,12 @@ def test_a_dataset_of_nobody_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="All 30 users .* are to be erased. Delete the folder"):
         erase_users(whole, whole.histories().user_ids, tmp_path / "erased")
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_one_request_after_another_ends_where_all_at_once_end(tmp_path):
+    people, whole = [f"u{u:02d}" for u in range(0, 30, 4)], prepare(log(), ITEMS, tmp_path / "0", split="leave-one-out")
+    dataset = whole
+    for number, user in enumerate(people, 1):
+        dataset = erase_users(dataset, [user], tmp_path / str(number)).dataset
+    together = erase_users(whole, people, tmp_path / "together").dataset
+    assert dataset.manifest["fingerprint"] == together.manifest["fingerprint"] != whole.manifest["fingerprint"]

@@ -19,13 +19,16 @@ def forget(
     grace: Annotated[
         float, typer.Option(min=0, help="Days that replaced versions stay; the first call after that removes them.")
     ] = 0.0,
+    request_log_key: Annotated[
+        Path | None, typer.Option(help="Key file of request logs. Default: the key in $TFREC_REQUEST_LOG_KEY, if any.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Remove people from all data, runs and exports of a folder, and sign a receipt."""
     load_tensorflow(pool=True)
     from tfrec.workflows.forget import forget
 
-    done = forget(home, users, key=key, receipt=receipt, grace=grace, force=force)
+    done = forget(home, users, key=key, receipt=receipt, grace=grace, log_key=request_log_key, force=force)
     people, runs = done["users"], done["runs"]
     typer.echo(f"{people['found']} of {people['asked']} users were found; {people['unknown']} are in no data")
     events = sum(one["events"] for one in done["datasets"].values())

@@ -18,6 +18,7 @@ from tfrec.models import ClickRanker, ClickRankerPredictor, NextItemScorer
 from tfrec.retrieval import recommend
 from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.serving import check, export
+from tfrec.serving.exporting.export import run_id
 from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, ContextGraph
 from tfrec.serving.modules.two_stage import merge_stages
 
@@ -146,7 +147,8 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
     assert_allclose(ranked["scores"][0], [probabilities @ [0.5, 2.0], UNKNOWN_SCORE, UNKNOWN_SCORE], rtol=1e-4)
     assert "recommend_from_text" in loaded.signatures
     about = read_json(folder / "tfrec.json")
-    assert about["ranker"] == {"behaviours": {"view": 0.5, "buy": 2.0}, "candidates": 5, "first_stage": weight}
+    told = {"behaviours": {"view": 0.5, "buy": 2.0}, "candidates": 5, "first_stage": weight, "run": run_id(ranker)}
+    assert about["ranker"] == told
     assert check(folder).examples == len(about["signatures"])
 
 

@@ -2,7 +2,9 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import json  # isort: skip
+import hashlib  # isort: skip
+import hmac
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,10 +18,10 @@ from tfrec.data import prepare
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.next_item.family import NextItemFamily
 from tfrec.runs import Run, train
-from tfrec.serving.exporting.export import export
+from tfrec.serving.exporting.export import export, run_id
 from tfrec.workflows.forget import forget, rebuild, verify_receipt
 from tfrec.workflows.forget.inventory import ids_in
-from tfrec.workflows.forget.tables import names_users
+from tfrec.workflows.forget.tables import names_users, without_rows
 
 GONE = ["person-3", "person-5"]
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -178,11 +180,70 @@ def test_pseudonyms_of_the_people_are_found(home, key):
     assert list(there.values()) == ["person-3"] and set(there) <= inside and "person-3" not in inside
 
 
-def test_the_home_of_a_retraining_job_is_refused(home, key):
-    (home / "job" / "nights").mkdir(parents=True)
-    (home / "job" / "state.json").write_text("{}")
-    with pytest.raises(InvalidInput, match="home of a retraining job"):
-        erase(home, key, "person-3")
+def test_lines_of_request_logs_go_by_their_pseudonyms_and_others_stay_as_they_are(home, key, tmp_path):
+    keys, logs = tmp_path / "log.key", home / "logs"
+    logs.mkdir()
+
+    def line(user, *keys):
+        for each in keys:
+            user = hmac.new(bytes.fromhex(each), user.encode(), hashlib.sha256).hexdigest()[:32]
+        return f'{{"user_id":"{user}", "inputs": {{"history_item_ids":[["i1"]]}}}}\n'
+
+    old, new = "0a" * 32, "0b" * 32
+    stay = line("person-4", old, new) + '{"user_id":null,"inputs":{"item_ids":["i2"]}}\n'
+    (logs / "requests-2026-04-30.jsonl").write_text(line("person-3", old) + stay)
+    (logs / "requests-2026-05-01.jsonl").write_text(stay + line("stranger", old, new))
+    keys.write_text(f"{old}\n{new}\n")
+    keys.chmod(0o600)
+    receipt = erase(home, key, "stranger", "person-3", log_key=keys)
+    assert {name: count for name, count in receipt["tables"].items() if name.startswith("logs")} == {
+        "logs/requests-2026-04-30.jsonl": 1,
+        "logs/requests-2026-05-01.jsonl": 1,
+    }
+    assert {path.read_text() for path in logs.iterdir()} == {stay}
+
+
+def test_lines_that_name_somebody_elsewhere_are_found_and_broken_ones_refused(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"user_id": 42, "who": {"friends": ["person-3"]}}\n\n')
+    assert [names_users(path, [user]) for user in ("person-3", "42", "person-4")] == [True, True, False]
+    path.write_text('{"user_id": 42}\n{"user_id":')
+    with pytest.raises(InvalidInput, match="cannot be read as a table"):
+        without_rows(path, ["42"])
+
+
+@pytest.mark.slow
+def test_an_export_of_two_stages_is_made_again_of_both(home_with_run, key, config, monkeypatch):
+    home, made = home_with_run, []
+    train(home / "data" / "shop", home / "runs" / "two", config.with_values(["training.seed=2"]))
+    version = home / "models" / "shop" / "1"
+    version.mkdir(parents=True)
+    one, two = (run_id(Run(home / "runs" / name)) for name in ("one", "two"))
+    about = {"name": "shop", "version": 1, "exclude_seen": False, "run": one, "ranker": {"run": two}}
+    (version / "tfrec.json").write_text(json.dumps(about))
+
+    def exported(run, out, *, exclude_seen, ranker):
+        made.append((run.path, ranker.path, exclude_seen))
+        (out / "2").mkdir()
+        (out / "2" / "tfrec.json").write_text(json.dumps({"run": run_id(run), "ranker": {"run": run_id(ranker)}}))
+        return out / "2"
+
+    monkeypatch.setattr(rebuild, "export", exported)
+    receipt = erase(home, key, *GONE)
+    assert receipt["exports"] == {"models/shop/1": "models/shop/2"} and not version.exists()
+    assert made == [(home / "runs" / "one", home / "runs" / "two", False)]
+
+
+@pytest.mark.slow
+def test_an_export_of_two_stages_of_which_one_is_elsewhere_is_refused(home_with_run, key):
+    version = home_with_run / "models" / "shop" / "1"
+    version.mkdir(parents=True)
+    about = {"name": "shop", "version": 1, "run": run_id(Run(home_with_run / "runs" / "one")), "ranker": {}}
+    (version / "tfrec.json").write_text(json.dumps(about))
+    before = files_of(home_with_run)
+    with pytest.raises(InvalidInput, match="two stages, and only one of their runs is in the folder or known"):
+        erase(home_with_run, key, *GONE)
+    assert files_of(home_with_run) == before
 
 
 @pytest.mark.nightly

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ def pseudonym(name: str, keys: Iterable[bytes]) -> str:
     for key in keys:
         name = hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
     return name
+
+
+def pseudonyms_over_time(name: str, keys: Sequence[bytes]) -> list[str]:
+    """The pseudonyms that an id has had while keys were appended, the first under the oldest key alone."""
+    return [pseudonym(name, keys[: number + 1]) for number in range(len(keys))]
 
 
 def read_keys(path: str | Path, option: str = "data.pseudonym_key") -> list[bytes]:

@@ -7,6 +7,7 @@ import importlib
 import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -109,6 +110,8 @@ def export(
         ops = used_ops(work)
         refuse_unservable(ops)
         facts = served.facts | {FILES: checksums(work)}
+        if second is not None:
+            facts["ranker"] = {**facts["ranker"], "run": run_id(second)}
         while True:
             write_json(work / EXPORT_FILE, {**_about(out.name, number, run, ops), **facts})
             try:
@@ -149,13 +152,27 @@ def _histories(run: Run, given: Histories | PreparedDataset | str | Path | None)
 
 def is_export_of(version: Path, run: Run) -> bool:
     """Whether `version` is an export of `run`, or of a copy of it with other options or more items."""
+    return runs_of(version)[0] == run_id(run)
+
+
+def runs_of(version: Path) -> tuple[str | None, str | None]:
+    """The `run_id` of the runs that a version is an export of: the first stage, and the ranker if there is one.
+
+    None for what is no export, for no ranker, and for a ranker in exports of older versions, which did not note it.
+    """
     path = version / EXPORT_FILE
-    return path.is_file() and read_object(path, {}, CURE).get("run") == _run_id(run)
+    about = read_object(path, {}, CURE) if path.is_file() else {}
+    return about.get("run"), about.get("ranker", {}).get("run")
 
 
-def _run_id(run: Run) -> str:
-    """Hash of the manifest, whose timings make it that of one training. (TensorFlow wraps dicts of what it exports.)"""
-    return hashlib.sha256(json.dumps(run.manifest, sort_keys=True, default=dict).encode()).hexdigest()
+def run_id(run: Run) -> str:
+    """What an export names its run by."""
+    return manifest_id(run.manifest)
+
+
+def manifest_id(manifest: Mapping[str, Any]) -> str:
+    """Hash of a manifest, whose timings make it that of one training. (TensorFlow wraps dicts of what it exports.)"""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, default=dict).encode()).hexdigest()
 
 
 def next_version(out: str | Path) -> int:
@@ -259,7 +276,7 @@ def _about(name: str, number: int, run: Run, ops: list[str]) -> dict[str, Any]:
         "kind": run.kind,
         "versions": versions,
         "minimum_server": MINIMUM_SERVER,
-        "run": _run_id(run),
+        "run": run_id(run),
         "encoder_sha256": run.manifest.get("encoder_hash"),
         **({"privacy": run.manifest["privacy"]} if "privacy" in run.manifest else {}),
         "ops": ops,

@@ -41,7 +41,11 @@ class RequestLogOptions:
             raise InvalidInput(f"Expected a share of logged requests above 0 and up to 1, received {self.rate}.")
         if self.days < 1:
             raise InvalidInput(f"Expected request logs to be kept for at least 1 day, received {self.days}.")
-        self._keys.extend(_read_keys(self.key))
+        self._keys.extend(request_log_keys(self.key))
+        if not self._keys:
+            raise InvalidInput(
+                f"Expected a key for the pseudonyms in the request log: {_OPTION} FILE, or the key in ${KEY_VARIABLE}."
+            )
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -55,11 +59,9 @@ class RequestLogOptions:
         return tuple(self._keys)
 
 
-def _read_keys(path: Path | None) -> list[bytes]:
+def request_log_keys(path: str | Path | None) -> list[bytes]:
+    """The keys of request logs, the oldest first: those of a file, else those of the environment, else none."""
     if path is not None:
         return read_keys(path, _OPTION)
-    if not (text := os.environ.get(KEY_VARIABLE, "")):
-        raise InvalidInput(
-            f"Expected a key for the pseudonyms in the request log: {_OPTION} FILE, or the key in ${KEY_VARIABLE}."
-        )
-    return parse_keys(text, f"${KEY_VARIABLE}", _OPTION)
+    text = os.environ.get(KEY_VARIABLE, "")
+    return parse_keys(text, f"${KEY_VARIABLE}", _OPTION) if text else []

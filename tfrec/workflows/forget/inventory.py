@@ -6,20 +6,27 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tfrec.data.dataset import DATASET_OUTPUT, PreparedDataset
 from tfrec.data.ingest.pseudonyms import pseudonyms
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
-from tfrec.runs.run import Run
-from tfrec.serving.exporting.export import EXPORT_OUTPUT, is_export_of
+from tfrec.serving.devices.device_folder import DEVICE_OUTPUT
+from tfrec.serving.exporting.export import EXPORT_OUTPUT, manifest_id, runs_of
 from tfrec.serving.saved_model.guarded_export import EXPORT_FILE
 from tfrec.training.run_layout import DATA_FILE, MANIFEST_FILE, PARTIAL_RUN_OUTPUT, RUN_OUTPUT
-from tfrec.workflows.retrain.job_state import NIGHTS, STATE_FILE
+from tfrec.workflows.forget.retraining_jobs import Job, affected_job, is_job
 
 PARTIAL = "forget.partial"
 """Folder of an erasure in progress, below the home."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The runs that a version is an export of: the first stage, and the ranker behind it or None."""
+
+    run: Path
+    ranker: Path | None = None
 
 
 @dataclass
@@ -28,18 +35,22 @@ class Inventory:
 
     Attributes:
         datasets: Prepared data to the ids of the people as the data have them.
-        runs: Run to the dataset that it was trained on.
-        exports: Version folder to the run that it is an export of.
+        runs: Run to the dataset that it is trained again on.
+        exports: Version folder to the runs that it is an export of, or that take its place.
+        jobs: Retraining jobs on the datasets.
         interrupted: Folders of interrupted trainings on the datasets.
         unknown: Runs whose data are not in the folder, so nobody can tell whether they read the people.
+        devices: Exports for devices, which do not say what they are made of.
         found: Of the ids asked for, those that some dataset has.
     """
 
     datasets: dict[Path, list[str]] = field(default_factory=dict)
     runs: dict[Path, Path] = field(default_factory=dict)
-    exports: dict[Path, Path] = field(default_factory=dict)
+    exports: dict[Path, Stages] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
     interrupted: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
+    devices: list[Path] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
 
 
@@ -51,17 +62,14 @@ def take_inventory(home: Path, users: Sequence[str]) -> Inventory:
         users: Ids. In data under pseudonyms, they are found by their pseudonyms as well.
 
     Raises:
-        InvalidInput: The folder is the home of a retraining job, or an affected export has a second stage.
+        InvalidInput: The runs of an affected export are not all in the folder, or a retraining job exports elsewhere.
     """
-    folders = {kind.name: [path for path in _folders(home) if kind.marks(path)] for kind in _KINDS}
+    found = list(_folders(home))
+    folders = {kind.name: [path for path in found if kind.marks(path)] for kind in _KINDS}
     inventory, fingerprints = Inventory(), {}
     for path in folders[DATASET_OUTPUT.name]:
-        dataset = PreparedDataset(path)
-        ids = ids_in(dataset, users)
-        fingerprints[dataset.manifest["fingerprint"]] = path
-        if ids:
-            inventory.datasets[path] = list(ids)
-            inventory.found |= set(ids.values())
+        fingerprints[PreparedDataset(path).manifest["fingerprint"]] = path
+        _take_dataset(inventory, path, users)
     for path in folders[RUN_OUTPUT.name]:
         data = fingerprints.get(read_json(path / MANIFEST_FILE)["data"])
         if data is None:
@@ -72,12 +80,48 @@ def take_inventory(home: Path, users: Sequence[str]) -> Inventory:
         state = path / DATA_FILE
         if state.is_file() and fingerprints.get(read_json(state).get("fingerprint")) in inventory.datasets:
             inventory.interrupted.append(path)
-    runs = [Run(path) for path in inventory.runs]
-    for path in folders[EXPORT_OUTPUT.name]:
-        if (run := next((run for run in runs if is_export_of(path, run)), None)) is not None:
-            inventory.exports[path] = run.path
-            _refuse_two_stages(path)
+    for path in filter(is_job, found):
+        _take_job(inventory, path, home, users)
+    _take_exports(inventory, folders[EXPORT_OUTPUT.name], [*folders[RUN_OUTPUT.name], *inventory.runs])
+    inventory.devices += folders[DEVICE_OUTPUT.name] if inventory.runs else []
     return inventory
+
+
+def _take_dataset(inventory: Inventory, path: Path, users: Sequence[str]) -> None:
+    if ids := ids_in(PreparedDataset(path), users):
+        inventory.datasets[path] = list(ids)
+        inventory.found |= set(ids.values())
+
+
+def _take_job(inventory: Inventory, folder: Path, home: Path, users: Sequence[str]) -> None:
+    job = affected_job(folder, home, lambda dataset: bool(ids_in(dataset, users)))
+    if job is None:
+        return
+    inventory.jobs.append(job)
+    if job.data is not None:
+        _take_dataset(inventory, job.data, users)
+        if job.champion is not None:
+            inventory.runs[job.champion] = job.data
+            inventory.exports |= dict.fromkeys(job.versions, Stages(job.champion))
+
+
+def _take_exports(inventory: Inventory, versions: Sequence[Path], runs: Sequence[Path]) -> None:
+    """Notes the exports of which a stage is trained again.
+
+    Raises:
+        InvalidInput: Not all stages of one are in the folder.
+    """
+    known = {manifest_id(read_json(path / MANIFEST_FILE)): path for path in runs}
+    for version in versions:
+        first, second = (known.get(name or "") for name in runs_of(version))
+        if version in inventory.exports or not {first, second} & inventory.runs.keys():
+            continue
+        if first is None or (second is None and "ranker" in read_json(version / EXPORT_FILE)):
+            raise InvalidInput(
+                f"{version} has two stages, and only one of their runs is in the folder or known. Delete the version, "
+                "forget, and export again with --ranker."
+            )
+        inventory.exports[version] = Stages(first, second)
 
 
 def ids_in(dataset: PreparedDataset, users: Sequence[str]) -> dict[str, str]:
@@ -92,25 +136,12 @@ def ids_in(dataset: PreparedDataset, users: Sequence[str]) -> dict[str, str]:
     return {name: user for name, user in asked.items() if name in there}
 
 
-_KINDS = (DATASET_OUTPUT, RUN_OUTPUT, PARTIAL_RUN_OUTPUT, EXPORT_OUTPUT)
+_KINDS = (DATASET_OUTPUT, RUN_OUTPUT, PARTIAL_RUN_OUTPUT, EXPORT_OUTPUT, DEVICE_OUTPUT)
 
 
 def _folders(home: Path) -> Iterator[Path]:
-    """All folders below `home`, but for what an erasure in progress has made, and what is being written."""
+    """All folders below `home`, but for what is in a retraining job, an erasure in progress, or being written."""
     for folder, names, _ in os.walk(home):
-        names[:] = sorted(name for name in names if name != PARTIAL and not name.startswith("."))
-        if STATE_FILE in os.listdir(folder) and (Path(folder) / NIGHTS).is_dir():
-            raise InvalidInput(
-                f"{folder} is the home of a retraining job, which keeps data by itself. Retrain on a log without these "
-                "people with tfrec retrain --anew, and move the folder away."
-            )
+        inside = is_job(Path(folder))
+        names[:] = sorted(name for name in names if not inside and name != PARTIAL and not name.startswith("."))
         yield Path(folder)
-
-
-def _refuse_two_stages(version: Path) -> None:
-    about: dict[str, Any] = read_json(version / EXPORT_FILE)
-    if "ranker" in about:
-        raise InvalidInput(
-            f"{version} has a second stage, which is not exported again by itself. Delete the version, forget, and "
-            "export with --ranker."
-        )

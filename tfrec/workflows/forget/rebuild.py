@@ -13,12 +13,13 @@ from tfrec.files import delete_folder, publish, read_json, write_json
 from tfrec.progress import say
 from tfrec.runs import Run, evaluate, train
 from tfrec.runs.partial_run import PartialRun
-from tfrec.serving.exporting.export import export, is_export_of
+from tfrec.serving.exporting.export import export, run_id, runs_of
 from tfrec.serving.exporting.server_config_files import label_versions
 from tfrec.serving.saved_model.guarded_export import EXPORT_FILE
 from tfrec.serving.version_folders import version_folders
 from tfrec.training.run_layout import RUN_OUTPUT
 from tfrec.workflows.forget.inventory import ids_in
+from tfrec.workflows.forget.retraining_jobs import Job, renew
 from tfrec.workflows.retrain.releases import labels
 
 JOB_FILE = "job.json"
@@ -67,10 +68,13 @@ class Rebuild:
             for name in names:
                 if (new := self._new(name)).is_dir():
                     publish(new, self.home / name, kind, force=True)
-        exports = {name: self._replaced(self.home / name, self.home / run) for name, run in plan["exports"].items()}
+        exports = {name: self._replaced(self.home / name, stages) for name, stages in plan["exports"].items()}
+        for job in plan["jobs"]:
+            self._renew_job(job, exports)
         for name in plan["interrupted"]:
             delete_folder(self.home / name)
-        return {**facts, "exports": exports, "interrupted": plan["interrupted"]}
+        removed = [name for job in plan["jobs"] for name in job["obsolete"]]
+        return {**facts, "exports": exports, "interrupted": plan["interrupted"], "removed": removed}
 
     def _build_dataset(self, name: str, asked: Sequence[str], facts: dict[str, Any]) -> None:
         say(f"Erasing from {name}")
@@ -106,13 +110,23 @@ class Rebuild:
             "fit_seconds": {"before": _seconds(old), "again": _seconds(Run(new))},
         }
 
-    def _replaced(self, version: Path, run: Path) -> str:
-        """Exports a run as the next version beside an old one, which keeps none of its labels; the new one's name."""
-        out, new = version.parent, Run(run)
-        path = next((path for path in version_folders(out).values() if is_export_of(path, new)), None)
+    def _renew_job(self, job: dict[str, Any], exports: dict[str, str]) -> None:
+        versions = [exports[name] for name in job["versions"]]
+        number = int(versions[-1].rpartition("/")[2]) if versions else None
+        paths = {name: [self.home / each for each in job[name]] for name in ("obsolete", "versions")}
+        data, champion = (job[name] and self.home / job[name] for name in ("data", "champion"))
+        renew(Job(self.home / job["home"], data, champion, **paths), number)
+
+    def _replaced(self, version: Path, stages: dict[str, str | None]) -> str:
+        """Exports runs as the next version beside an old one, which keeps none of its labels; the new one's name."""
+        out = version.parent
+        run = Run(self.home / str(stages["run"]))
+        ranker = Run(self.home / stages["ranker"]) if stages["ranker"] else None
+        new = run_id(run), run_id(ranker) if ranker else None
+        path = next((path for path in version_folders(out).values() if runs_of(path) == new), None)
         if path is None:
             about = read_json(version / EXPORT_FILE) if version.is_dir() else {}
-            path = export(new, out, exclude_seen=about.get("exclude_seen"))
+            path = export(run, out, exclude_seen=about.get("exclude_seen"), ranker=ranker)
         given = labels(out)
         moved = {name: int(path.name) if number == int(version.name) else number for name, number in given.items()}
         if moved != given:

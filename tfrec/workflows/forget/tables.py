@@ -15,7 +15,8 @@ from tfrec.files import atomic_file
 from tfrec.files.leftovers import sweep
 from tfrec.workflows.forget.inventory import PARTIAL
 
-_TABLES = {".parquet", ".csv", ".jsonl", ".ndjson"}
+_LINES = {".jsonl", ".ndjson"}
+_TABLES = {".parquet", ".csv", *_LINES}
 _MOST_BYTES = 1 << 30
 """Texts above this are not read whole."""
 _TELLING = re.compile(r"(?=.*[^\d\W])\S{4,}")
@@ -36,6 +37,8 @@ def without_rows(path: Path, users: Collection[str]) -> int:
     Returns:
         How many rows there were; 0 also for what is no table.
     """
+    if path.suffix in _LINES:
+        return _without_lines(path, frozenset(users))
     table = _read(path)
     columns = _user_columns(table) if table is not None else []
     if table is None or not columns:
@@ -49,6 +52,8 @@ def without_rows(path: Path, users: Collection[str]) -> int:
 
 def names_users(path: Path, users: Collection[str]) -> bool:
     """Whether a file still names one of the users: in a column of users, as a value of JSON, or as a word of a text."""
+    if path.suffix in _LINES:
+        return any(_names(line, frozenset(users)) for _, line in _lines(path))
     if path.suffix in _TABLES:
         table = _read(path)
         columns = [] if table is None else _user_columns(table)
@@ -67,14 +72,40 @@ def _read(path: Path) -> pl.DataFrame | None:
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
-        if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema=False)
-        return pl.read_ndjson(path, infer_schema_length=None)
+        return pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InvalidInput(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}), so nobody can tell whether it has the "
-            "people. Delete it, or move it away."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"{path} cannot be read as a table ({str(error).splitlines()[0]}), so nobody can tell whether it has the "
+        "people. Delete it, or move it away."
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
+    """The lines of a file of JSON lines, as they are and as what they say."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield line, json.loads(line) if line.strip() else None
+            except ValueError as error:
+                raise _unreadable(path, error) from error
+
+
+def _without_lines(path: Path, users: frozenset[str]) -> int:
+    """As `without_rows`; the lines that stay are as they were."""
+    count = sum(_is_theirs(content, users) for _, content in _lines(path))
+    if count:
+        with atomic_file(path) as work, work.open("wb") as file:
+            file.writelines(line for line, content in _lines(path) if not _is_theirs(content, users))
+    return count
+
+
+def _is_theirs(content: Any, users: frozenset[str]) -> bool:
+    fields = content.items() if isinstance(content, dict) else ()
+    return any("user" in name.lower() and str(value) in users for name, value in fields)
 
 
 def _user_columns(table: pl.DataFrame) -> list[str]:
@@ -85,10 +116,8 @@ def _user_columns(table: pl.DataFrame) -> list[str]:
 def _write(table: pl.DataFrame, path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         table.write_parquet(path)
-    elif suffix == ".csv":
-        table.write_csv(path)
     else:
-        table.write_ndjson(path)
+        table.write_csv(path)
 
 
 def _in_json(path: Path, users: frozenset[str]) -> bool:
@@ -96,15 +125,16 @@ def _in_json(path: Path, users: frozenset[str]) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):
         return _in_text(path, users)
+    return _names(content, users)
 
-    def names(value: Any, key: str = "") -> bool:
-        if isinstance(value, dict):
-            return any((_is_telling(name) and name in users) or names(inner, name) for name, inner in value.items())
-        if isinstance(value, list):
-            return any(names(inner, key) for inner in value)
-        return str(value) in users and ("user" in key.lower() or _is_telling(str(value)))
 
-    return names(content)
+def _names(value: Any, users: frozenset[str], key: str = "") -> bool:
+    """Whether a value of JSON names one of the users; numbers do only as the value of a key of users."""
+    if isinstance(value, dict):
+        return any((_is_telling(name) and name in users) or _names(inner, users, name) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(_names(inner, users, key) for inner in value)
+    return str(value) in users and ("user" in key.lower() or _is_telling(str(value)))
 
 
 def _in_text(path: Path, users: Collection[str]) -> bool:

@@ -92,7 +92,7 @@ def drift_report(dataset: PreparedDataset, before: Profile | None, now: datetime
         "events": len(h.items),
         "users": len(h),
         "items": dataset.num_items,
-        "newest": _utc_text(int(h.timestamps.max())),
+        "newest": utc_text(int(h.timestamps.max())),
         "ahead": int((h.timestamps > (now + LARGEST_LEAD).timestamp() * 1e6).sum()),
     }
     if before is None:
@@ -149,7 +149,7 @@ def refuse_drift(report: dict[str, Any], before: Profile | None, config: Retrain
         )
     if before is None:
         return
-    watermark = _utc_text(before.facts["watermark"])
+    watermark = utc_text(before.facts["watermark"])
     if report["item_columns_gone"]:
         raise InvalidInput(
             f"items lost the columns {', '.join(map(repr, report['item_columns_gone']))} since the served run. "
@@ -223,5 +223,6 @@ def _rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def _utc_text(microseconds: int) -> str:
+def utc_text(microseconds: int) -> str:
+    """A time in UTC, as reports and the state have it."""
     return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
