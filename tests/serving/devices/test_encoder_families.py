@@ -1,4 +1,4 @@
-"""An encoder of each family, as LiteRT runs it: the vectors of the TensorFlow graph, at full length and with padding."""
+"""An encoder of each family in LiteRT: the vectors of the TensorFlow graph, at full length and with padding."""
 
 import numpy as np
 import pytest
