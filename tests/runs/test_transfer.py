@@ -199,7 +199,8 @@ def test_a_training_in_another_catalogue_grows_ids_and_says_which_start_was_kept
     assert start["chosen"] in values == {name: pytest.approx(value) for name, value in values.items()}
     assert set(values) == {"transferred", "fresh"} and start["from"] == str(source.path)
     metrics = json.loads((started.path / "metrics_valid.json").read_text())
-    assert metrics["ndcg@10"] == pytest.approx(max(values.values()))
+    assert metrics["ndcg@10"] == pytest.approx(values[start["chosen"]])
+    assert started.manifest["score_weights"]["queries"] == 16
     assert started.model.items.use_id and started.model.items.ids.shape == (8, 8)
     assert len(pl.read_csv(started.path / "history.csv")) == 4  # two epochs each
     assert evaluate(started, other)["ndcg@10"] > 0
@@ -219,23 +220,34 @@ def test_a_comparison_that_was_killed_and_resumed_ends_as_an_uninterrupted_one(
         assert_array_equal(ours, theirs, err_msg=ours.name)
 
 
+def results(transferred, fresh):
+    pairs = (("transferred", transferred), ("fresh", fresh))
+    return {name: FitResult(name, metrics_valid={"ndcg@10": float(np.mean(each))}) for name, each in pairs}
+
+
 @pytest.mark.parametrize(
-    ("values", "trained", "chosen"),
-    [((0.3, 0.2), True, "transferred"), ((0.2, 0.3), False, "fresh"), ((0.3, 0.3), True, "transferred")],
+    ("fresh", "trained", "chosen"),
+    [
+        ([0.5, 0.6, 0.5, 0.6], False, "fresh"),
+        ([0.0, 0.0, 0.0, 0.9], True, "transferred"),
+        ([0.2] * 4, True, "transferred"),
+    ],
 )
-def test_the_better_start_is_kept_and_the_transferred_one_of_equal_ones(values, trained, chosen, capsys):
-    names = ("transferred", "fresh")
-    results = {
-        name: FitResult(name, metrics_valid={"ndcg@10": value}) for name, value in zip(names, values, strict=True)
-    }
-    kept = _better(results, dict.fromkeys(names, trained), "ndcg@10")
+def test_a_fresh_start_is_kept_only_if_it_is_ahead_by_a_standard_error(fresh, trained, chosen, capsys):
+    each = {"transferred": np.array([0.2] * 4), "fresh": np.array(fresh)}
+    kept = _better(results(**each), dict.fromkeys(each, trained), "ndcg@10", each)
     assert kept.model == chosen == kept.start["chosen"] and kept.start["trained"] is trained
+    assert kept.start["difference"] == pytest.approx(np.mean(fresh) - 0.2)
+    assert kept.start["standard_error"] == pytest.approx(np.std(fresh, ddof=1) / 2)
     assert (", as it was before training" in capsys.readouterr().err) is not trained
 
 
-def test_the_start_with_the_lower_loss_is_kept():
-    results = {name: FitResult(name, metrics_valid={"loss": value}) for name, value in (("a", 2.0), ("b", 1.0))}
-    assert _better(results, {"a": True, "b": True}, "loss").model == "b"
+def test_without_queries_to_compare_the_better_metric_wins_and_the_transferred_of_equal_ones():
+    both = {"transferred": True, "fresh": True}
+    assert _better(results([0.2], [0.3]), both, "ndcg@10", {}).model == "fresh"
+    assert _better(results([0.3], [0.3]), both, "ndcg@10", {}).model == "transferred"
+    losses = {name: FitResult(name, metrics_valid={"loss": value}) for name, value in (("a", 2.0), ("b", 1.0))}
+    assert _better(losses, {"a": True, "b": True}, "loss", {}).model == "b"
 
 
 def test_a_source_of_another_encoder_is_refused_with_the_one_to_pass(source, other, config):

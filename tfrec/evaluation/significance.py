@@ -1,4 +1,4 @@
-"""Significance of a difference: paired bootstrap, paired permutation test, and corrections for multiple tests."""
+"""Significance of a difference: standard error, paired bootstrap, permutation test, corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ import numpy as np
 from tfrec.errors import InvalidInput
 
 _BLOCK = 256  # sign flips per matrix product
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float | None]:
+    """Mean of `first − second` over queries, and its standard error; None for a single query, which decides nothing.
+
+    Args:
+        first: float `[queries]`, a metric of each query.
+        second: float `[queries]`, of the same queries in the same order.
+
+    Example:
+        >>> paired_difference(np.array([0.5, 1.0, 0.0]), np.array([0.5, 0.0, 0.5]))
+        (0.16666666666666666, 0.44095855184409843)
+    """
+    difference = first - second
+    count = len(difference)
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(count)) if count > 1 else None
 
 
 def paired_bootstrap(

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfrec.evaluation.evaluate_ranking import RankingResult
+from tfrec.evaluation.significance import paired_difference
 
 METRIC = "ndcg@10"
 AHEAD, LEVEL, BEHIND = "ahead", "level", "behind"
+TRAINED, UNTRAINED = "trained", "untrained"
 
 
 class MeasuredBaseline(NamedTuple):
@@ -43,9 +45,7 @@ def standing(result: RankingResult, baselines: Mapping[str, MeasuredBaseline]) -
         None for a single query, which decides nothing; and `verdict`, "ahead", "level" or "behind".
     """
     name = max(baselines, key=lambda each: _chosen_by(baselines[each]))
-    difference = _each(result) - _each(baselines[name].result)
-    mean, count = float(difference.mean()), len(difference)
-    error = float(difference.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    mean, error = paired_difference(_each(result), _each(baselines[name].result))
     verdict = LEVEL if error is None or abs(mean) <= error else AHEAD if mean > 0 else BEHIND
     return {"baseline": name, "difference": mean, "standard_error": error, "verdict": verdict}
 
@@ -63,6 +63,26 @@ def standing_words(found: Mapping[str, Any]) -> str:
     numbers = f"ndcg@10 {found['difference']:+.4f} ({error})"
     advice = " Serve what is better, or give the model more data." if found["verdict"] == BEHIND else ""
     return f"The model is {words} the best untrained baseline, {name}: {numbers}.{advice}"
+
+
+def score_weights_words(found: Mapping[str, Any]) -> str:
+    """What a run kept on validation, its trained network or counts and texts alone, as a sentence.
+
+    Args:
+        found: `score_weights` of the run's manifest.
+
+    Example:
+        >>> values = {"trained": 0.04, "untrained": 0.041}
+        >>> print(score_weights_words({"chosen": "untrained", "valid_ndcg@10": values, "difference": -0.001,
+        ...                            "standard_error": 0.005, "queries": 245}))
+        Kept on validation: untrained (ndcg@10 0.0410; trained -0.0010, standard error 0.0050; 245 users).
+    """
+    values = found["valid_ndcg@10"]
+    error = "" if found["standard_error"] is None else f", standard error {found['standard_error']:.4f}"
+    return (
+        f"Kept on validation: {found['chosen']} (ndcg@10 {values[UNTRAINED]:.4f}; trained "
+        f"{found['difference']:+.4f}{error}; {found['queries']:,} users)."
+    )
 
 
 def _chosen_by(baseline: MeasuredBaseline) -> float:

@@ -184,6 +184,8 @@ def _train(
     manifest |= {"epochs": len(result.history), "timings": timings, FILES: checksums(folder, _NOT_OF_THE_RUN)}
     if result.start is not None:
         manifest["start"] = {**result.start, "from": config.training.start_from}
+    if result.score_weights is not None:
+        manifest["score_weights"] = result.score_weights
     if teachers:
         manifest["teachers"] = [
             {"run": str(run.path), "weights": run.manifest[FILES][WEIGHTS_FILE]} for run in teachers

@@ -22,6 +22,7 @@ class FitResult:
         encoder: The text encoder that was trained with the model; None if none was.
         ledger: What a private training computed from events; None of any other.
         start: Which start of the training was kept, of those that were compared; None if there was one only.
+        score_weights: Whether the trained network was kept or left out, and by what comparison; None without one.
         items: The catalogue as the run may hold it; None for that of the data.
     """
 
@@ -31,4 +32,5 @@ class FitResult:
     encoder: Any = None
     ledger: Ledger | None = None
     start: dict[str, Any] | None = None
+    score_weights: dict[str, Any] | None = None
     items: pl.DataFrame | None = None

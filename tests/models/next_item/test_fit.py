@@ -19,6 +19,7 @@ from tfrec.models.next_item import build as next_item_build
 from tfrec.models.next_item import validation as next_item_validation
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fit import fit_next_item
+from tfrec.models.next_item.score_weights import choice
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
@@ -132,9 +133,10 @@ def test_the_score_weights_that_are_best_over_all_queries_are_kept(dataset, conf
     before = ScoreWeights.from_model(model)
     good, wrong = replace(before, weight=20.0), replace(before, weight=-20.0)
     found = [wrong, before, good] if wrong_first else [good, wrong]
-    monkeypatch.setattr(next_item_validation, "score_weight_candidates", lambda *arguments, **options: found)
+    monkeypatch.setattr(choice, "score_weight_candidates", lambda *arguments, **options: found)
+    monkeypatch.setattr(choice, "worth_its_training", lambda *given: True)
     start = ndcg(model, dataset.queries("valid"))
-    metrics = next_item_validation.choose_score_weights(model, dataset, config, {"ndcg@10": 0.99})
+    metrics = choice.choose_score_weights(model, dataset, config)[0].metrics
     assert float(model.memory.weight) == pytest.approx(20.0)
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid"))) and metrics["ndcg@10"] > start
 
@@ -143,10 +145,9 @@ def test_the_score_weights_that_are_best_over_all_queries_are_kept(dataset, conf
 def test_score_weights_that_are_no_better_leave_the_model_unchanged(dataset, config, vectors, monkeypatch):
     model = build_next_item_model(dataset, vectors, config)
     before = ScoreWeights.from_model(model)
-    monkeypatch.setattr(
-        next_item_validation, "score_weight_candidates", lambda *a, **options: [replace(before, weight=-20.0)]
-    )
-    metrics = next_item_validation.choose_score_weights(model, dataset, config, {"ndcg@10": 0.99})
+    monkeypatch.setattr(choice, "score_weight_candidates", lambda *a, **options: [replace(before, weight=-20.0)])
+    monkeypatch.setattr(choice, "worth_its_training", lambda *given: True)
+    metrics = choice.choose_score_weights(model, dataset, config)[0].metrics
     assert ScoreWeights.from_model(model) == before
     assert metrics["ndcg@10"] == pytest.approx(ndcg(model, dataset.queries("valid")))
 

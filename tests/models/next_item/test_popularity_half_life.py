@@ -9,8 +9,8 @@ import pytest
 from tfrec import RunConfig, prepare
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fading_popularity import half_lives_to_compare
+from tfrec.models.next_item.score_weights.choice import choose_score_weights
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
-from tfrec.models.next_item.validation import choose_score_weights
 from tfrec.models.shared.recent_counts import half_lives, recent_counts
 
 SMALL = ["model.dim=4", "model.heads=1", "model.layers=0", "model.neighbours=0", "model.popular=8"]
@@ -30,8 +30,8 @@ def chosen(log, folder, split, option):
     data = prepare(log, None, folder, split=split)
     config = RunConfig().with_values([*SMALL, f"model.popularity_half_life={option}"])
     model = build_next_item_model(data, None, config)
-    metrics = choose_score_weights(model, data, config, {"ndcg@10": 0.0})
-    return data, model, metrics["ndcg@10"]
+    kept, _ = choose_score_weights(model, data, config)
+    return data, model, kept.metrics["ndcg@10"]
 
 
 def popular(counts):

@@ -105,7 +105,7 @@ def _prune_attention(block: keras.layers.Layer, batches: list[Any], config: Back
     )
     places = np.concatenate([part * len(gram) + kept for part in range(3)])  # of query, key and value
     qkv = block.qkv.kernel.numpy()[:, places], block.qkv.bias.numpy()[places]
-    changed = {"qkv": qkv, "attention_out": (kernel, bias)}
+    changed: dict[str, tuple[np.ndarray, ...]] = {"qkv": qkv, "attention_out": (kernel, bias)}
     if block.relative is not None:  # of MPNet, a column a head
         changed["relative"] = (block.relative.numpy()[:, kept[::size] // size],)
     return _weights(block, **changed)

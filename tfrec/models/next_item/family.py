@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
@@ -20,9 +21,10 @@ from tfrec.models.next_item.fit_private import fit_private
 from tfrec.models.next_item.fit_transferred import fit_transferred, refuse_other_encoder
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.private_settings import private_settings
+from tfrec.models.next_item.score_weights.choice import choose_score_weights
+from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.scorer import NextItemScorer
-from tfrec.models.next_item.validation import choose_score_weights
-from tfrec.models.next_item.warm_start import moves
+from tfrec.models.next_item.warm_start import leaves_network_out, moves
 from tfrec.models.shared.item_features import embedding_columns, item_features, shortened_features
 from tfrec.models.shared.modalities import Modality
 from tfrec.models.shared.modality_weights import fused_features
@@ -154,8 +156,10 @@ class NextItemFamily(ModelFamily):
                 "Train a run without encoder.image and *_embedding columns, or one of several --data."
             )
         model = build_next_item_model(dataset, text_vectors, run.config, run)
-        if run.config.training.balance:
-            choose_score_weights(model, dataset, run.config, {})
+        if leaves_network_out(run):
+            ScoreWeights.from_model(model).without_network().assign_to(model)
+        if run.config.training.balance and len(dataset.queries(schema.VALID)):
+            choose_score_weights(model, dataset, run.config)
         return model
 
     def scorer(self, run: TrainedRun) -> NextItemScorer:

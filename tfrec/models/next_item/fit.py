@@ -20,9 +20,10 @@ from tfrec.models.next_item.learn_from_runs import teachers_of
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.losses.domain_sampler import DomainSampler, build_sampler
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.score_weights.choice import balance
 from tfrec.models.next_item.sharded_trainer import ShardedTrainer, refuse_unsharded
 from tfrec.models.next_item.trainer import NextItemTrainer
-from tfrec.models.next_item.validation import choose_score_weights, validation
+from tfrec.models.next_item.validation import validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.models.shared.hosted_item_table import HostedItemTable
 from tfrec.models.shared.modalities import Modality
@@ -82,8 +83,7 @@ def fit_next_item(
         "teachers": teachers,
     }
     result = fit_frozen(dataset, text_vectors, config, loop, **options)
-    if config.training.balance and result.metrics_valid:
-        result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
+    balance(result, dataset, config)
     return result
 
 

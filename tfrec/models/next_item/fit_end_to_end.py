@@ -26,7 +26,8 @@ from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.input_pipeline import batches, build_augmentation
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.model import NextItemModel
-from tfrec.models.next_item.validation import choose_score_weights, validation
+from tfrec.models.next_item.score_weights.choice import balance
+from tfrec.models.next_item.validation import validation
 from tfrec.models.next_item.windows import Windows
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop, Stage
@@ -91,8 +92,7 @@ def fit_end_to_end(
     np.save(workdir / UNTUNED_VECTORS_FILE, text_vectors)
     np.save(workdir / TEXT_VECTORS_FILE, vectors)
     result.model.items.text.assign(vectors)
-    if config.training.balance and result.metrics_valid:
-        result.metrics_valid = choose_score_weights(result.model, dataset, config, result.metrics_valid)
+    balance(result, dataset, config)
     result.encoder = tuned
     return result
 

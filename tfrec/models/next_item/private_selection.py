@@ -10,10 +10,9 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Queries
-from tfrec.evaluation import evaluate_ranking
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.scorer import NextItemScorer
-from tfrec.models.next_item.validation import MAX_SCORES
+from tfrec.models.next_item.validation import MAX_SCORES, measured
 from tfrec.privacy.noise_source import NoiseSource, with_noise
 
 
@@ -64,14 +63,4 @@ def best_model(
 
 def ndcg(model: NextItemModel, queries: Queries, dataset: PreparedDataset, config: RunConfig) -> np.ndarray:
     """NDCG@10 of each query, float `[queries]`."""
-    result = evaluate_ranking(
-        NextItemScorer(model),
-        queries,
-        num_items=dataset.num_items,
-        exclude_seen=config.evaluation.exclude_seen,
-        ks=(10,),
-        bootstrap=0,
-        batch_size=config.evaluation.batch_size,
-        keep_predictions=0,
-    )
-    return result.per_user["ndcg@10"].to_numpy()
+    return measured(NextItemScorer(model), queries, dataset, config)[1]

@@ -7,6 +7,7 @@ import numpy as np
 from tfrec import schema
 from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
+from tfrec.evaluation.standing import UNTRAINED
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.progress import say
@@ -34,6 +35,11 @@ def moves(run: TrainedRun, dataset: PreparedDataset) -> bool:
     key = [schema.ITEM_ID, schema.TEXT]
     known = dataset.items.select(key).join(run.items.select(key), on=key, how="semi").height
     return known < _KNOWN * dataset.num_items
+
+
+def leaves_network_out(run: TrainedRun) -> bool:
+    """Whether the run kept counts and texts alone (`choose_score_weights`)."""
+    return (run.manifest.get("score_weights") or {}).get("chosen") == UNTRAINED
 
 
 def copy_earlier_weights(model: NextItemModel, dataset: PreparedDataset, run: TrainedRun) -> None:
@@ -79,7 +85,10 @@ def _refuse_other_shape(model: NextItemModel, run: TrainedRun, may_differ: tuple
 
 
 def _copy_network(model: NextItemModel, run: TrainedRun, event_kinds: list[str]) -> None:
-    """Copies transformer, projection of the text and score weights of the memory; event kinds are matched by name."""
+    """Copies transformer, projection of the text and score weights of the memory; event kinds are matched by name.
+
+    Where the run left its network out, the score weights stay behind: beside them it could not be trained.
+    """
     old: NextItemModel = run.model
     kinds = {id(each.body.get_layer("event_embedding").kinds) for each in (model, old)}
     for new_weight, weight in zip(model.body.weights, old.body.weights, strict=True):
@@ -87,16 +96,21 @@ def _copy_network(model: NextItemModel, run: TrainedRun, event_kinds: list[str])
             new_weight.assign(_by_name(new_weight.numpy(), weight.numpy(), event_kinds, run.event_kinds))
         else:
             new_weight.assign(weight)
-    model.log_temperature.assign(old.log_temperature)
-    if model.memory is not None and old.memory is not None:
-        for name in ("decay", "discount", "scaled_weight", "scaled_text_weight"):
-            if hasattr(model.memory, name) and hasattr(old.memory, name):
-                getattr(model.memory, name).assign(getattr(old.memory, name))
+    if not leaves_network_out(run):
+        _copy_score_weights(model, old)
     for name in ("mean", "components", "projection"):
         if hasattr(model.items, name):
             getattr(model.items, name).assign(getattr(old.items, name))
     if model.items.modalities:
         model.items.gates.set_weights(old.items.gates.get_weights())
+
+
+def _copy_score_weights(model: NextItemModel, old: NextItemModel) -> None:
+    model.log_temperature.assign(old.log_temperature)
+    if model.memory is not None and old.memory is not None:
+        for name in ("decay", "discount", "scaled_weight", "scaled_text_weight"):
+            if hasattr(model.memory, name) and hasattr(old.memory, name):
+                getattr(model.memory, name).assign(getattr(old.memory, name))
 
 
 def _by_name(ours: np.ndarray, theirs: np.ndarray, our_kinds: list[str], their_kinds: list[str]) -> np.ndarray:

