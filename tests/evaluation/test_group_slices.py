@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tfrec import InvalidInput, prepare
+from tfrec import InvalidInput, RunConfig, prepare
 from tfrec.evaluation import evaluate_ranking
 from tfrec.evaluation.beyond_accuracy import flat_ranks
 from tfrec.evaluation.group_slices import (
@@ -15,6 +15,7 @@ from tfrec.evaluation.group_slices import (
     popularity_groups,
     target_kinds,
     target_slices,
+    time_groups,
     user_slices,
 )
 
@@ -105,3 +106,15 @@ def test_each_target_has_the_kind_of_its_first_event_after_the_history(tmp_path)
     labels = [data.event_kinds[kind] for kind in target_kinds(data.histories(), queries)]
     found = target_slices(ranks, offsets, labels, k=1)
     assert found["purchase"]["hit_rate@1"] == 1 and found["cart"]["hit_rate@1"] == 0
+
+
+def test_targets_are_grouped_by_when_they_were_taken(tmp_path):
+    """Six people who take one thing each in the window, one after another, and have taken it before; one twice."""
+    rows = [(f"u{u}", item, time) for u in range(6) for time, item in ((u, "a"), (10 + u, "b"), (100 + u, "a"))]
+    log = pl.DataFrame([*rows, ("u0", "a", 105)], schema=["user_id", "item_id", "timestamp"], orient="row")
+    config = RunConfig().with_values(["data.timestamp_unit=s", "data.valid_quantile=0.3", "data.test_quantile=0.65"])
+    log = log.with_columns(pl.col("timestamp") + 1_600_000_000)
+    data = prepare(log, None, tmp_path / "data", split="global-time", config=config)
+    queries = data.queries("test")
+    found = dict(zip(queries.user_ids, time_groups(data.histories(), queries)))
+    assert found == dict(zip([f"u{u}" for u in range(6)], np.repeat(["1 (first third)", "2", "3 (last third)"], 2)))

@@ -1,6 +1,7 @@
 """The report of a run has every section, the numbers of the metrics file, and loads nothing from the web."""
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -82,6 +83,34 @@ def test_the_page_has_every_part_and_fetches_nothing(evaluated):
     assert "against the model" in page and "Calibration" not in page
     assert "http" not in page and "<script" not in page
     assert run_report(run, data) == page
+
+
+def test_one_table_says_how_far_a_run_generalises_beside_its_best_baseline(evaluated):
+    run, data, metrics = evaluated
+    assert "Generalisation" not in run_report(run, data)  # without a comparison
+    standing = {"baseline": "cooccurrence", "difference": 0.1, "standard_error": 0.01, "verdict": "ahead"}
+    metrics |= {"ndcg@10": 0.25, "standing": standing, "baselines": {"cooccurrence": {"ndcg@10": 0.125}}}
+    metrics["slices"]["cold_items"] |= {"among_cold": 0.75}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    other = {"users": 5, "ndcg@10": 0.5, "standing": {"baseline": "text"}, "baselines": {"text": {"ndcg@10": 0.375}}}
+    (run / "metrics_on_office.json").write_text(json.dumps(other))
+    values = {"trained": 0.25, "untrained": 0.2}
+    kept = {"chosen": "trained", "valid_ndcg@10": values, "difference": 0.05, "standard_error": None, "queries": 1}
+    (run / "manifest.json").write_text(json.dumps({"score_weights": kept}))
+    page = run_report(run, data)
+    table = page[page.index("<h2>Generalisation</h2>") :].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    assert rows == [
+        ["all", "all users", "9", "0.2500", "0.1250", "+0.1250"],
+        ["popularity of the target", "hot", "9", "0.1875", "–", "–"],
+        ["step to the target", "never", "9", "0.1875", "0.0391", "+0.1484"],
+        ["activity of the user", "hot", "9", "0.1875", "–", "–"],
+        ["activity of the user", "warm", "9", "0.1875", "–", "–"],
+        ["cold start", "new items, among all", "3", "0.0625", "–", "–"],
+        ["cold start", "new items, among themselves", "3", "0.7500", "–", "–"],
+        ["other data", "office", "5", "0.5000", "0.3750", "+0.1250"],
+    ]
+    assert "Kept on validation: trained (ndcg@10 0.2000; trained +0.0500; 1 users)." in page
 
 
 def test_a_sigmoid_head_has_its_calibration_and_no_lists(evaluated):

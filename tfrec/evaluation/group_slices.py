@@ -111,29 +111,54 @@ def target_slices(
     return slices
 
 
-def target_kinds(histories: Histories, queries: Queries) -> np.ndarray:
-    """The event kind of each target, int16 `[targets]`, as an index into `event_kinds`.
+def target_events(histories: Histories, queries: Queries) -> np.ndarray:
+    """The event of each target, int64 `[targets]`, as a position in the arrays of `histories`.
 
-    It is the kind of the user's first target event with the item after the query's history, or −1 if the log has none.
+    It is the user's first target event with the item after the query's history, or −1 if the log has none.
 
     Args:
         histories: Complete sequences (`PreparedDataset.histories()`); each query's history is a prefix of one of them.
         queries: The evaluated queries.
     """
     row_of_user = {user: row for row, user in enumerate(histories.user_ids)}
-    kinds = np.full(len(queries.target_items), -1, np.int16)
+    events = np.full(len(queries.target_items), -1, np.int64)
     for query, (user, length) in enumerate(zip(queries.user_ids, queries.history.lengths)):
         if user not in row_of_user:
             raise InvalidInput(f"The histories lack user {user!r} of the queries. Pass those of the same dataset.")
         row = histories.row(row_of_user[user])
-        later = slice(row.start + int(length), row.stop)
-        is_target = histories.is_target[later]
-        first_kind: dict[int, int] = {}
-        for item, kind in zip(histories.items[later][is_target].tolist(), histories.events[later][is_target].tolist()):
-            first_kind.setdefault(item, kind)
+        start = row.start + int(length)
+        later = start + np.flatnonzero(histories.is_target[start : row.stop])
+        first: dict[int, int] = {}
+        for item, event in zip(histories.items[later].tolist(), later.tolist()):
+            first.setdefault(item, event)
         for target in range(int(queries.target_offsets[query]), int(queries.target_offsets[query + 1])):
-            kinds[target] = first_kind.get(int(queries.target_items[target]), -1)
-    return kinds
+            events[target] = first.get(int(queries.target_items[target]), -1)
+    return events
+
+
+def target_kinds(histories: Histories, queries: Queries) -> np.ndarray:
+    """The event kind of each target, int16 `[targets]`, as an index into `event_kinds`; −1 for none.
+
+    Args:
+        histories, queries: As for `target_events`.
+    """
+    events = target_events(histories, queries)
+    return np.where(events >= 0, histories.events[events], -1).astype(np.int16)
+
+
+def time_groups(histories: Histories, queries: Queries) -> np.ndarray:
+    """The third of the window in which each target was taken, object `[targets]`: as many targets in each, by time.
+
+    Args:
+        histories, queries: As for `target_events`; with a clock.
+    """
+    events = target_events(histories, queries)
+    times = histories.timestamps[events]
+    bounds = np.quantile(times[events >= 0], [1 / 3, 2 / 3]) if (events >= 0).any() else np.zeros(0)
+    names = np.array(["1 (first third)", "2", "3 (last third)"], object)
+    groups: np.ndarray = names[np.searchsorted(bounds, times)]
+    groups[events < 0] = None
+    return groups
 
 
 def disparity(slices: Mapping[str, Mapping[str, float]], metric: str, minimum: int = 30) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tfrec.evaluation.group_slices import (
     popularity_groups,
     target_kinds,
     target_slices,
+    time_groups,
     user_slices,
 )
 from tfrec.evaluation.small_groups import without_small_groups
@@ -62,21 +63,20 @@ def slice_report(
     baselines: Mapping[str, RankingResult] | None = None,
 ) -> dict[str, Any]:
     """Metrics by user group (activity, user columns) and by target group (popularity, transition, item columns,
-    behaviour).
+    behaviour and, in a split by time, the third of the window).
 
     Args:
         result: The lists of the run.
         dataset: The prepared data.
         run: The evaluated run.
         queries: The evaluated queries.
-        baselines: Results of baselines on the same queries by name, whose ndcg@10 in each group of transitions is
-            `ndcg@10_NAME`. None for none.
+        baselines: Results of baselines on the same queries by name, whose ndcg@10 in each slice is `ndcg@10_NAME`. None
+            for none.
 
     Returns:
         `users` and `targets`: for each grouping its slices (see `user_slices`, `target_slices`), but for those of fewer
-        than `privacy.k` users; `disparity`: the
-        disparity of ndcg@10 for each grouping of users; `exposure`: the exposure of the groups of each item column. NaN
-        becomes None.
+        than `privacy.k` users; `disparity`: the disparity of ndcg@10 for each grouping of users; `exposure`: the
+        exposure of the groups of each item column. NaN becomes None.
     """
     options = run.config.evaluation
     users: dict[str, Sequence[Any] | np.ndarray] = {"activity": activity_groups(queries.history.lengths)}
@@ -89,14 +89,22 @@ def slice_report(
     if len(dataset.event_kinds) > 1:
         names = np.array([*dataset.event_kinds, "(unknown)"], object)  # index −1, an unknown kind, selects the last
         targets["behaviour"] = names[target_kinds(dataset.histories(), queries)]
-    transitions = _transitions(dataset, queries)
+    targets["transition"] = _transitions(dataset, queries)
+    if dataset.manifest["split"] == schema.GLOBAL_TIME:
+        targets["time"] = time_groups(dataset.histories(), queries)
     headline = result.per_user.select(
         schema.USER_ID, "targets", *(f"{name}@{K}" for name in ("recall", "ndcg", "mrr", "hit_rate"))
     )
     k = run.config.privacy.k
-    by_user = {name: without_small_groups(user_slices(headline, labels), k) for name, labels in users.items()}
+    by_user = {name: user_slices(headline, labels) for name, labels in users.items()}
     by_target = {name: target_slices(ranks, offsets, labels, K) for name, labels in targets.items()}
-    by_target["transition"] = _beside_baselines(target_slices(ranks, offsets, transitions, K), baselines, transitions)
+    for name, baseline in (baselines or {}).items():
+        theirs, (ranks, offsets) = baseline.per_user.select(*headline.columns), flat_ranks(baseline.predictions)
+        for grouping, labels in users.items():
+            _put_beside(name, by_user[grouping], user_slices(theirs, labels))
+        for grouping, labels in targets.items():
+            _put_beside(name, by_target[grouping], target_slices(ranks, offsets, labels, K))
+    by_user = {name: without_small_groups(groups, k) for name, groups in by_user.items()}
     lists = padded_lists(result.predictions, K)
     return _without_nan(
         {
@@ -119,14 +127,10 @@ def _transitions(dataset: PreparedDataset, queries: Queries) -> np.ndarray:
     )
 
 
-def _beside_baselines(
-    slices: dict[str, dict[str, float]], baselines: Mapping[str, RankingResult] | None, groups: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Slices of targets with the ndcg of baselines on the same targets."""
-    for name, result in (baselines or {}).items():
-        for group, row in target_slices(*flat_ranks(result.predictions), groups, K).items():
-            slices[group][f"ndcg@{K}_{name}"] = row[f"ndcg@{K}"]
-    return slices
+def _put_beside(name: str, slices: dict[str, dict[str, float]], theirs: Mapping[str, Mapping[str, float]]) -> None:
+    """Adds the ndcg of a baseline in the same slices."""
+    for group, row in theirs.items():
+        slices[group][f"ndcg@{K}_{name}"] = row[f"ndcg@{K}"]
 
 
 def _labels(frame: pl.DataFrame, column: str, what: str) -> list[str | None]:

@@ -14,12 +14,13 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.errors import InvalidInput
 from tfrec.evaluation.beyond_accuracy import padded_lists
 from tfrec.evaluation.small_groups import FEWEST
-from tfrec.evaluation.standing import standing_words
+from tfrec.evaluation.standing import score_weights_words, standing_words
 from tfrec.files import check_output_file, write_text
 from tfrec.files.stored_folder import read_object, read_table
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import bars, forest, lines
 from tfrec.workflows.explanation_sections import explanation_sections
+from tfrec.workflows.generalisation_section import generalisation_section
 
 EXAMPLES = 4
 """Users shown as examples."""
@@ -55,7 +56,9 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
     if not file.is_file():
         raise InvalidInput(f"{folder} has no metrics.json. Measure it first: tfrec evaluate --run {folder}.")
     metrics = read_object(file, {"protocol": dict}, _CURE)
-    sections = [_metrics(metrics), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
+    manifest = read_object(folder / "manifest.json", {}, _CURE)
+    sections = [_metrics(metrics, manifest), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
+    sections += generalisation_section(metrics, folder, _CURE)
     sections += _slices(metrics.get("slices", {}))
     predictions = folder / "predictions.parquet"
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
@@ -64,7 +67,7 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
         if FEWEST not in metrics["protocol"]:
             sections.append(_examples(table, items, dataset))
     sections += explanation_sections(folder, examples=FEWEST not in metrics["protocol"])
-    sections += [_quality(dataset.report), *_setup(folder)]
+    sections += [_quality(dataset.report), *_setup(folder, manifest)]
     return render_report(f"Run {folder.name}", sections)
 
 
@@ -95,7 +98,7 @@ def write_run_report(
     add_to_record(Path(run), Path(path))
 
 
-def _metrics(metrics: Mapping[str, Any]) -> Section:
+def _metrics(metrics: Mapping[str, Any], manifest: Mapping[str, Any]) -> Section:
     bounds = metrics.get("intervals", {})
     names = [name for name, value in metrics.items() if isinstance(value, float)]
     baselines = metrics.get("baselines", {})
@@ -110,7 +113,9 @@ def _metrics(metrics: Mapping[str, Any]) -> Section:
     )
     counts = f"{metrics['users']:,} users, {metrics['items']:,} items."
     headers = ["metric", "this run", "low", "high", *baselines]
-    words = [f"{counts} {protocol}.", *([standing_words(metrics["standing"])] if "standing" in metrics else [])]
+    words = [f"{counts} {protocol}."]
+    words += [standing_words(metrics["standing"])] if "standing" in metrics else []
+    words += [score_weights_words(manifest["score_weights"])] if "score_weights" in manifest else []
     return Section("Metrics", words, headers, rows, [picture] if bounds else [])
 
 
@@ -268,8 +273,7 @@ def _quality(report: Mapping[str, Any]) -> Section:
     return Section("Data quality", list(report["notes"]), ["what", "count"], rows)
 
 
-def _setup(folder: Path) -> list[Section]:
-    manifest = read_object(folder / "manifest.json", {}, _CURE)
+def _setup(folder: Path, manifest: Mapping[str, Any]) -> list[Section]:
     config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace").splitlines()
     facts = [[name, str(value)] for name, value in manifest.items() if not isinstance(value, (dict, list))]
     versions = [[name, str(value)] for name, value in manifest.get("versions", {}).items()]
