@@ -20,7 +20,7 @@ from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.serving import check, export
 from tfrec.serving.exporting.export import run_id
 from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, ContextGraph
-from tfrec.serving.modules.two_stage import merge_stages
+from tfrec.serving.modules.merged_stages import merge_stages
 
 KINDS = ["view", "buy", "impression"]
 CONTEXT = {"numbers": {"context_price": [2.0, 4.0]}, "categories": {"context_device": ["tv", "phone"]}}
@@ -109,9 +109,12 @@ def test_rank_gives_the_probabilities_of_the_library(ranker, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weight, exclude", [pytest.param(0.0, False, marks=pytest.mark.nightly), (0.8, True)])
-def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_path, new_run):
-    run = new_run("export.max_k=8")
+@pytest.mark.parametrize(
+    ("weight", "exclude", "explained"),
+    [pytest.param(0.0, False, 3, marks=pytest.mark.nightly), (0.8, True, 0)],
+)
+def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, explained, tmp_path, new_run):
+    run = new_run("export.max_k=8", f"export.explain_length={explained}")
     ranker = make_ranker(new_run, "retrieval.candidates=5", f"retrieval.first_stage={weight}")
     folder = export(run, tmp_path / "shop", ranker=ranker, exclude_seen=exclude)
     loaded = tf.saved_model.load(str(folder))
@@ -145,7 +148,7 @@ def test_a_two_stage_graph_makes_the_lists_of_the_library(weight, exclude, tmp_p
     probabilities = ClickRankerPredictor(ranker.model).probabilities(story, [1], np.array([[5]]))[0, 0]
     assert_allclose([ranked["probability_view"][0, 0], ranked["probability_buy"][0, 0]], probabilities, rtol=1e-4)
     assert_allclose(ranked["scores"][0], [probabilities @ [0.5, 2.0], UNKNOWN_SCORE, UNKNOWN_SCORE], rtol=1e-4)
-    assert "recommend_from_text" in loaded.signatures
+    assert "recommend_from_text" in loaded.signatures and ("explain" in loaded.signatures) == bool(explained)
     about = read_json(folder / "tfrec.json")
     told = {"behaviours": {"view": 0.5, "buy": 2.0}, "candidates": 5, "first_stage": weight, "run": run_id(ranker)}
     assert about["ranker"] == told

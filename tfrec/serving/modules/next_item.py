@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrec import schema
 from tfrec.config import ExportConfig
+from tfrec.explanation.served_reasons import SecondStage
 from tfrec.models.baselines.segment_popularity import PopularLists
 from tfrec.retrieval.approximate.compact_table import CompactTable
 from tfrec.serving.modules.approximate_item_index import Search
@@ -51,9 +52,6 @@ class NextItemServing(tf.Module):
         image_encoder: An ImageEncoder, for a model of pictures; None for no signatures that take pictures.
         popular: Popular lists of `K + E` items for each segment, for `recommend_popular`; None for no such signature.
     """
-
-    explains = True
-    """Whether `rank` gives the scores that `explain` takes apart."""
 
     def __init__(  # noqa: PLR0913  all that a served model is made of
         self,
@@ -103,7 +101,7 @@ class NextItemServing(tf.Module):
         self.functions = self._signatures()
 
     def _signatures(self) -> dict[str, Callable[..., Tensors]]:
-        explains = self.explains and self.config.explain_length and can_explain(self._untracked.model)
+        explains = self.config.explain_length and can_explain(self._untracked.model)
         offered = {
             schema.SIGNATURE_RECOMMEND: (self.recommend, True),
             schema.SIGNATURE_RANK: (self.rank, True),
@@ -263,13 +261,10 @@ class NextItemServing(tf.Module):
             scores float32 `[B, C]`: popularity without a usable history, `UNKNOWN_SCORE` for unknown ids.
         """
         seen = self._history(history_item_ids, history_events)
-        query, (places, values), usable = self._read(seen, history_events)
+        query, boost, usable = self._read(seen, history_events)
         candidates = self._indices(self._id_table, candidate_item_ids)
         at = tf.maximum(candidates, 0)
-        scores = tf.einsum("bd,bcd->bc", query, self._index.scored(at))
-        same = tf.cast(places[:, None, :] == at[:, :, None], tf.float32)
-        scores += tf.einsum("bch,bh->bc", same, values)
-        scores = tf.where(usable[:, None], scores, self._index.popularity(at))
+        scores = tf.where(usable[:, None], self._scores(query, boost, at), self._index.popularity(at))
         return {schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE)}
 
     def explain(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, explain_item_ids: tf.Tensor) -> Tensors:
@@ -281,7 +276,8 @@ class NextItemServing(tf.Module):
             explain_item_ids: string `[B, C]`, the items, such as those of a list; "" is padding.
 
         Returns:
-            scores float32 `[B, C]` as `rank`, and the parts that they are the sums of, `part_NAME` float32 `[B, C]`;
+            scores float32 `[B, C]` as in lists, and the parts that they are the sums of, `part_NAME` float32 `[B, C]`;
+            of two stages also `first_stage_NAME`, the parts of the first stage's own score;
             event_item_ids string, event_positions int32 (in the request) and event_effects float32 `[B, C, 4]`: the
             three events that raise the score most, and last the one that lowers it most, with what the score loses
             without them; "", −1 and 0 where there is none; removal_size int32 `[B, C]`: without how many of the events,
@@ -292,9 +288,14 @@ class NextItemServing(tf.Module):
         usable = tf.reduce_any(seen >= 0, axis=1)
         kinds = self._indices(self._event_table, history_events)
         known = tf.where(usable[:, None], asked, schema.PADDING)
-        found = explained(self._untracked.model, self._index, seen, kinds, known, history_item_ids)
+        second = self._second_stage(seen, history_events)
+        found = explained(self._untracked.model, self._index, seen, kinds, known, history_item_ids, second)
         scores = tf.where(usable[:, None], found[schema.SCORES], self._index.popularity(tf.maximum(asked, 0)))
         return {**found, schema.SCORES: tf.where(asked >= 0, scores, UNKNOWN_SCORE)}
+
+    def _second_stage(self, seen: tf.Tensor, history_events: tf.Tensor) -> Callable[[tf.Tensor], SecondStage] | None:
+        """From where the events of variants stand in the request to what makes scores of two stages; None for one."""
+        return None
 
     def similar_items(self, item_ids: tf.Tensor) -> Tensors:
         """The K items with the highest cosine to each item `[B]`, without the item itself; none for unknown ids."""
@@ -335,6 +336,12 @@ class NextItemServing(tf.Module):
         read, kinds = read[:, :longest], kinds[:, :longest]
         query = model.query_from_vectors(self._index.read(read), read >= 0, kinds)
         return query, model.adjustment(items, events), tf.reduce_any(items >= 0, axis=1)
+
+    def _scores(self, query: tf.Tensor, boost: tuple[tf.Tensor, tf.Tensor], items: tf.Tensor) -> tf.Tensor:
+        """Scores float32 `[B, n]` of items int32 `[B, n]`, without padding."""
+        places, values = boost
+        same = tf.cast(places[:, None, :] == items[:, :, None], tf.float32)
+        return tf.einsum("bd,bcd->bc", query, self._index.scored(items)) + tf.einsum("bch,bh->bc", same, values)
 
     def _answer(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -9,7 +10,9 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, RankerGraph
 from tfrec.serving.modules.item_index import Catalogue
+from tfrec.serving.modules.merged_stages import below_candidates, merge_stages, rescaled
 from tfrec.serving.modules.next_item import NextItemServing
+from tfrec.serving.modules.two_stage_reasons import BothStages, Pool
 
 Tensors = dict[str, tf.Tensor]
 
@@ -31,8 +34,6 @@ class TwoStageServing(NextItemServing):
         first_stage: Weight of the first stage's score.
         **kwargs: Other arguments of `NextItemServing`; diversity must be 0.
     """
-
-    explains = False  # what the ranker scores, events and parts of the first stage do not explain
 
     def __init__(
         self,
@@ -63,6 +64,22 @@ class TwoStageServing(NextItemServing):
         count = tf.minimum(retrieved.count, self.k)
         return {**self._item_outputs(indices, scores, count), schema.FALLBACK: ~usable}
 
+    def _second_stage(self, seen: tf.Tensor, history_events: tf.Tensor) -> Callable[[tf.Tensor], BothStages]:
+        query, boost, usable = self._read(seen, history_events)
+        exclude = self._excluded(seen, tf.fill([tf.shape(seen)[0], 1], ""))
+        pool = min(self._candidates, int(self._index.table.shape[0]))
+        more = min(pool + 1, int(self._index.table.shape[0]))  # one more: the best of those that are no candidates
+        found = self._index.find(query, usable, more, exclude=exclude, allow=None, boost=boost)
+        ranked, _ = self._ranker.scores_and_probabilities(seen, history_events, found.indices)
+        real = found.indices >= 0
+        chosen = real & (tf.range(more) < pool)
+        scale = rescaled(ranked, found.scores, chosen, self._first_stage)
+        left_out = tf.where(exclude >= 0, self._scores(query, boost, tf.maximum(exclude, 0)), tf.float32.min)
+        others = tf.concat([tf.where(real & ~chosen, found.scores, tf.float32.min), left_out], axis=1)
+        below = below_candidates(ranked + scale.of(found.scores), chosen, others)
+        candidates = Pool(tf.where(chosen, found.indices, schema.PADDING), scale, below)
+        return lambda place: BothStages(self._ranker, seen, history_events, place, candidates)
+
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:
         """The ranker's scores and probabilities of candidates.
 
@@ -81,40 +98,3 @@ class TwoStageServing(NextItemServing):
             **self._ranker.probability_outputs(probabilities),
             schema.SCORES: tf.where(candidates >= 0, scores, UNKNOWN_SCORE),
         }
-
-
-def merge_stages(
-    ranked: tf.Tensor, first: tf.Tensor, real: tf.Tensor, candidates: int, first_stage: float = 0.0
-) -> tf.Tensor:
-    """Scores that order the first `candidates` of each list by the ranker, with the other items below them.
-
-    Args:
-        ranked: float32 `[batch, pool]`, the ranker's scores.
-        first: float32 `[batch, pool]`, the first stage's scores, descending.
-        real: bool `[batch, pool]`, false for padding, which stands at the end of a row.
-        candidates: Number of items that the ranker orders.
-        first_stage: Weight of the first stage's score, as in `tfrec.retrieval.two_stage_scorer.blend`.
-
-    Returns:
-        float32 `[batch, pool]`; −inf for padding.
-    """
-    chosen = real & (tf.range(tf.shape(first)[1]) < candidates)
-    values = ranked
-    if first_stage:
-        mean, deviation = _mean_and_deviation(ranked, chosen)
-        first_mean, first_deviation = _mean_and_deviation(first, chosen)
-        standardised = mean + (first - first_mean) / tf.maximum(first_deviation, 1e-9) * deviation
-        values += first_stage * standardised
-    lowest = tf.reduce_min(tf.where(chosen, values, tf.float32.max), axis=1, keepdims=True)
-    others = real & ~chosen
-    highest = tf.reduce_max(tf.where(others, first, tf.float32.min), axis=1, keepdims=True)
-    below = first - highest + lowest - 1
-    return tf.where(chosen, values, tf.where(others, below, -float("inf")))
-
-
-def _mean_and_deviation(values: tf.Tensor, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and standard deviation of the real values of each row, `[batch, 1]`."""
-    count = tf.maximum(tf.reduce_sum(tf.cast(real, tf.float32), axis=1, keepdims=True), 1.0)
-    mean = tf.reduce_sum(tf.where(real, values, 0.0), axis=1, keepdims=True) / count
-    squares = tf.reduce_sum(tf.where(real, (values - mean) ** 2, 0.0), axis=1, keepdims=True)
-    return mean, tf.sqrt(squares / count)
