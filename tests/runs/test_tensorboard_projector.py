@@ -59,7 +59,7 @@ def test_the_most_frequent_items_are_shown_with_their_titles(tmp_path):
     )
     write_projector(tmp_path / "logs", vectors, items, most=3)
     shown, labels = seen(tmp_path / "logs")
-    assert_allclose(shown, vectors[[2, 0, 3]])
+    assert_allclose(shown, unit_vectors(vectors[[2, 0, 3]]), atol=5e-5)
     assert [label["title"] for label in labels] == ["Lamp", 'Tea "red" or green', "椅子"]
     assert labels[1] == {
         "title": 'Tea "red" or green', "item_id": "a", "training_events": "3", "genre": "x"

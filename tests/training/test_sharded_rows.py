@@ -55,7 +55,7 @@ def test_the_rows_of_two_processes_are_those_of_one_shard_until_a_process_dies(t
         assert_array_equal(rows[every], one.rows)
         assert_array_equal(rows[np.array([[10, 0], [3, 3]])], one.rows[[[10, 0], [3, 3]]])
         rows.save(tmp_path / "epoch-1")
-        rows.assign(np.array([9, 2]), np.ones((2, 4), np.float32))
+        rows[np.array([9, 2])] = np.ones((2, 4), np.float32)
         assert_array_equal(rows[np.array([2, 3, 9])], [np.ones(4), one.rows[3], np.ones(4)])
         with pytest.raises(IndexError):  # what goes wrong there is raised here
             rows._shards[0].call("gather", np.array([99]))()

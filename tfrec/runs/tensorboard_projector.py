@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 VECTORS_FILE, METADATA_FILE = "item_vectors.tsv", "items.tsv"
 _LONGEST = 100
@@ -23,7 +24,7 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
     Args:
         folder: TensorBoard's log folder; created if needed. The files go next to the newest event file below it, so
             that with a `--logdir` that contains many runs each projection appears under the name of its run.
-        vectors: float32 `[num_items, dim]`, of unit length.
+        vectors: float32 `[num_items, dim]`; their directions are shown.
         items: The catalogue, in the order of `vectors`.
         most: int. Number of items to show, those with the most training events, ties in catalogue order; 0 writes
             nothing.
@@ -39,7 +40,7 @@ def write_projector(folder: str | Path, vectors: np.ndarray, items: pl.DataFrame
     shown = np.argsort(-counts, kind="stable")[:most]
     folder = _event_folder(Path(folder))
     # Four decimals are more than a picture shows and shrink the file to a third.
-    pl.DataFrame(vectors[shown]).write_csv(
+    pl.DataFrame(unit_vectors(vectors[shown])).write_csv(
         folder / VECTORS_FILE, separator="\t", include_header=False, float_precision=4
     )
     columns = _columns(items[shown])

@@ -27,7 +27,6 @@ from tfrec.models.registry import families_with, family_of
 from tfrec.models.shared.item_features import image_vectors_of, text_vectors_of
 from tfrec.privacy.ledger import PRIVACY
 from tfrec.progress import say
-from tfrec.retrieval.unit_vectors import unit_vectors
 from tfrec.runs.manifest import manifest_of
 from tfrec.runs.mlflow_tracking import mlflow_store, record_run
 from tfrec.runs.model_card import MODEL_CARD_FILE, model_card
@@ -262,10 +261,10 @@ def _encoded_images(
 
 
 def _kept(vectors: np.ndarray, path: Path) -> np.ndarray:
-    """The vectors, which are saved with the run."""
+    """The vectors, which are saved with the run, as its file mapped into memory; changes stay in this process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
-    return vectors
+    return np.asarray(np.load(path, mmap_mode="c"))
 
 
 def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: ModelFamily, result: FitResult) -> None:
@@ -280,7 +279,7 @@ def _save(folder: Path, dataset: PreparedDataset, config: RunConfig, family: Mod
     write_json(folder / METRICS_VALID_FILE, result.metrics_valid)
     vectors = family.item_vectors(result.model)
     if vectors is not None:
-        write_projector(folder / TENSORBOARD_FOLDER, unit_vectors(vectors), items, config.tracking.projector)
+        write_projector(folder / TENSORBOARD_FOLDER, vectors, items, config.tracking.projector)
 
 
 def _history(run: Path) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class ShardedRows:
             for shard, mine in self._parts(rows):
                 self._updates.append(self._shards[shard].call("update", rows[mine], gradients[mine], float(rate)))
 
-    def assign(self, rows: np.ndarray, values: np.ndarray) -> None:
+    def __setitem__(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Sets the rows at int `[n]` distinct numbers to float32 `[n, dim]`."""
         with self._told():
             for shard, mine in self._parts(rows):

@@ -18,12 +18,16 @@ from tfrec.errors import InvalidInput, Unavailable
 from tfrec.keras import keras
 from tfrec.models import NextItemModel
 from tfrec.models.next_item import fit
+from tfrec.models.next_item import model as next_item_model
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.input_pipeline import batches
 from tfrec.models.next_item.losses.candidate_sampler import CandidateSampler
 from tfrec.models.next_item.sharded_trainer import ShardedTrainer
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.next_item.windows import Windows
+from tfrec.models.shared import hosted_item_table, item_table
+from tfrec.models.shared.hosted_item_table import HostedItemTable
+from tfrec.models.shared.item_table import ItemTable
 from tfrec.training import sharded_rows
 from tfrec.training.lazy_adam import LazyAdam
 from tfrec.training.row_shard import first_rows
@@ -146,18 +150,37 @@ def test_the_weights_are_those_of_one_process(dataset, tmp_path, vectors, shards
 
 
 @pytest.mark.slow
-def test_a_hosted_model_reads_the_rows_in_the_file_of_weights(dataset, tmp_path):
+def test_a_hosted_model_reads_the_rows_in_the_file_of_weights(dataset, tmp_path, monkeypatch):
+    """And scores the catalogue block by block."""
     model = build_next_item_model(dataset, VECTORS, CONFIG)
     model.items.ids.assign(np.random.default_rng(0).normal(size=(ITEMS, 16)))
     model.save_weights(str(tmp_path / "plain.weights.h5"))
+    one = {"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]], "history_gaps": [[0.0, 0.0, 0.0]]}
+    scores = model.scores(one)
+    monkeypatch.setattr(next_item_model, "ITEMS_AT_ONCE", 7)
+    monkeypatch.setattr(hosted_item_table, "_BLOCK", 7)
     hosted = NextItemModel(**model.get_config(), hosted=True)
     hosted.load_weights(str(tmp_path / "plain.weights.h5"))
     assert isinstance(hosted.items.id_source, np.memmap)
     assert_allclose(hosted.history_vectors(), model.history_vectors(), atol=1e-6)
-    one = {"history_items": [[3, 1, -1]], "history_events": [[0, 0, -1]], "history_gaps": [[0.0, 0.0, 0.0]]}
-    assert_allclose(hosted.scores(one), model.scores(one), atol=1e-5)
+    assert_allclose(hosted.scores(one), scores, atol=1e-5)
     ours = {weight.name: weight.numpy() for weight in model.weights}
     assert_same_weights(weights_of(hosted, tmp_path), ours)
+
+
+def test_a_table_starts_from_the_same_text_and_ids_in_blocks_and_where_they_are_held(monkeypatch):
+    plain, hosted = ItemTable(9, 5, 3), HostedItemTable(9, 5, 3)
+    plain.build(None)
+    plain.start_from(VECTORS[:9, :5])
+    monkeypatch.setattr(item_table, "_BLOCK", 4)
+    hosted.build(None)
+    hosted.attach(np.zeros((9, 3), np.float32))
+    hosted.start_from(VECTORS[:9, :5])
+    for table in (plain, hosted):
+        table.set_ids(np.array([7, 2]), np.ones((2, 3), np.float32))
+    assert_allclose(hosted.components, plain.components, atol=1e-6)
+    assert_allclose(hosted.id_rows(), plain.id_rows())
+    assert_allclose(hosted(tf.constant([[7, -1]])), plain(tf.constant([[7, -1]])), atol=1e-5)
 
 
 @pytest.mark.parametrize(

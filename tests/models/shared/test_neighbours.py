@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec.data.histories import Histories
+from tfrec.models.shared import neighbours
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 
 ITEMS = 6
@@ -34,8 +35,11 @@ def histories_of(sequences):
     k=st.integers(1, 7),
     window=st.integers(1, 4),
     disliked=st.none() | st.sets(st.integers(0, 34)),
+    most_pairs=st.sampled_from([5, neighbours.MOST_PAIRS]),
 )
-def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(sequences, k, window, disliked):
+def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
+    sequences, k, window, disliked, most_pairs
+):
     counts = np.zeros((ITEMS, ITEMS), int)
     counted = np.array([place not in (disliked or ()) for place in range(sum(map(len, sequences)))], bool)
     first = 0
@@ -46,13 +50,34 @@ def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(seq
                 counts[i, j] += near and counted[first + x] and counted[first + y]
         first += len(sequence)
     given_mask = None if disliked is None else counted
-    indices, values = history_neighbours(histories_of(sequences), ITEMS, k, window, given_mask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "MOST_PAIRS", most_pairs)
+        indices, values = history_neighbours(histories_of(sequences), ITEMS, k, window, given_mask)
     assert indices.shape == values.shape == (ITEMS, k)
     for item in range(ITEMS):
         expected = sorted((-count, other) for other, count in enumerate(counts[item]) if count)[:k]
         rest = k - len(expected)
         assert indices[item].tolist() == [other for _, other in expected] + [-1] * rest
         assert values[item].tolist() == [-count for count, _ in expected] + [0.0] * rest
+
+
+def test_pairs_are_counted_range_by_range_of_about_as_many(monkeypatch):
+    items = np.repeat(np.arange(100), np.arange(100) + 1)
+    assert neighbours._item_ranges(items, 100, window=3) == [None]
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", 6 * 1000)
+    ranges = neighbours._item_ranges(items, 100, window=3)
+    assert [first for first, _ in ranges] == [0, *(stop for _, stop in ranges)][:-1] and ranges[-1][1] == 100
+    sizes = [((items >= first) & (items < stop)).sum() for first, stop in ranges]
+    assert len(ranges) == 6 and max(sizes) <= 1000 + 100
+
+
+def test_vectors_are_whitened_block_by_block(monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(50, 4)) * [1, 2, 3, 4]
+    vectors[::9] = 0
+    whole = softly_whitened(vectors)
+    monkeypatch.setattr(neighbours, "_VECTORS_AT_ONCE", 7)
+    in_blocks = softly_whitened(vectors)
+    np.testing.assert_allclose(np.abs(in_blocks), np.abs(whole), atol=1e-4)  # the signs of components are free
 
 
 def test_text_neighbours_are_the_highest_cosines():

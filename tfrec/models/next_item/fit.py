@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -157,8 +158,10 @@ def fit_frozen(
                 rows=trainer.rows,
             )
         )
-    # outside the strategy, on one device
-    trained = NextItemModel(**model.get_config(), hosted=host is not None)
+    shape = model.get_config()
+    del model, trainer, validate
+    gc.collect()  # with its optimizer, what was trained is several times as large as what is read now
+    trained = NextItemModel(**shape, hosted=host is not None)  # outside the strategy, on one device
     trained.load_weights(str(best))
     return FitResult(model=trained, history=loop.rows, metrics_valid=loop.metrics)
 

@@ -26,6 +26,9 @@ from tfrec.models.shared.step_dropout import StepDropout
 
 BLOCKS: dict[str, type[CausalBlock | GatedBlock]] = {"transformer": CausalBlock, "gated": GatedBlock}
 
+ITEMS_AT_ONCE = 2**16
+"""Items whose unit vectors are in memory together when the whole catalogue is scored: 64 MB at width 256."""
+
 
 class NextItemModel(keras.Model):
     """A causal transformer over a user's history, with a cosine softmax over the catalogue.
@@ -319,7 +322,10 @@ class NextItemModel(keras.Model):
         newest = self._newest_events(inputs)
         vectors = self.history_vectors() if vectors is None else vectors
         query = self._newest_query(self._encode(vectors, newest, training=False), newest[schema.HISTORY_ITEMS] >= 0)
-        cosines = tf.matmul(query, tf.math.l2_normalize(vectors, axis=-1), transpose_b=True)
+        # in blocks: the unit vectors of a large catalogue would be a copy of it for each batch
+        parts = [vectors[start : start + ITEMS_AT_ONCE] for start in range(0, self.num_items, ITEMS_AT_ONCE)]
+        cosines = [tf.matmul(query, tf.math.l2_normalize(part, axis=-1), transpose_b=True) for part in parts]
+        cosines = cosines[0] if len(cosines) == 1 else tf.concat(cosines, axis=1)
         if not self.domains:
             return cosines
         return cosines + outside_domain(newest_item(inputs[schema.HISTORY_ITEMS]), self.domains)

@@ -131,7 +131,5 @@ def _copy_repeats_and_ids(model: NextItemModel, dataset: PreparedDataset, run: T
     known = dict(zip(run.item_ids, range(len(run.item_ids)), strict=True))
     rows = np.array([known.get(item, -1) for item in dataset.items[schema.ITEM_ID]], np.int64)
     if model.items.use_id:
-        ids = model.items.ids.numpy()
-        ids[rows >= 0] = old.items.ids.numpy()[rows[rows >= 0]]
-        model.items.ids.assign(ids)
+        model.items.set_ids(np.flatnonzero(rows >= 0), old.items.ids.numpy()[rows[rows >= 0]])
     say(f"Starting from {run.path}, which knows {int((rows >= 0).sum())} of {len(rows)} items")

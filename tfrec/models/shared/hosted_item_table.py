@@ -24,6 +24,9 @@ class RowSource(Protocol):
     def __getitem__(self, rows: Any) -> np.ndarray:
         """float32 `rows.shape + [width]`, rows at int numbers of any shape."""
 
+    def __setitem__(self, rows: Any, values: np.ndarray) -> None:
+        """Sets rows at int `[n]` distinct numbers."""
+
 
 class HostedItemTable(ItemTable):
     """An `ItemTable` for catalogues that one process should not hold: text and id vectors are read where they are.
@@ -50,6 +53,11 @@ class HostedItemTable(ItemTable):
     def set_text(self, text_vectors: RowSource) -> None:
         """Sets where the text vectors are, `[num_items, text_dim]`."""
         self.text_source = text_vectors
+
+    def set_ids(self, rows: np.ndarray, ids: np.ndarray) -> None:
+        """As for `ItemTable`."""
+        for start in range(0, len(rows), _BLOCK):
+            self.id_source[rows[start : start + _BLOCK]] = ids[start : start + _BLOCK]
 
     def text_rows(self, indices: tf.Tensor | None = None) -> tf.Tensor:
         """Text vectors, float32 `indices.shape + [text_dim]`; None for all."""

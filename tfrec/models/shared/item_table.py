@@ -12,6 +12,9 @@ from tfrec.keras import keras
 from tfrec.models.shared.modality_gates import ModalityGates
 from tfrec.models.shared.step_dropout import StepDropout
 
+_BLOCK = 2**16
+"""Text vectors that are read together: up to as many, their components are those of a single product."""
+
 
 class ItemTable(keras.layers.Layer):
     """Item vectors: P · (text − mean) + id.
@@ -99,9 +102,11 @@ class ItemTable(keras.layers.Layer):
 
     def start_from(self, text_vectors: np.ndarray) -> None:
         """Sets the text vectors, float32 `[num_items, text_dim]`, and starts P at their principal components."""
-        mean = text_vectors.mean(axis=0)
-        centred = (text_vectors - mean).astype(np.float64)
-        _, vectors = np.linalg.eigh(centred.T @ centred)
+        mean, products = text_vectors.mean(axis=0), 0.0
+        for start in range(0, len(text_vectors), _BLOCK):  # in float64, all would take twice the memory of the vectors
+            centred = (text_vectors[start : start + _BLOCK] - mean).astype(np.float64)
+            products = products + centred.T @ centred
+        _, vectors = np.linalg.eigh(products)
         components = vectors[:, ::-1][:, : self.dim]
         # eigh leaves the sign of each component open; the largest entry is made positive so that runs agree
         largest = np.abs(components).argmax(axis=0)
@@ -113,6 +118,17 @@ class ItemTable(keras.layers.Layer):
     def set_text(self, text_vectors: np.ndarray) -> None:
         """Sets the text vectors, float32 `[num_items, text_dim]`, and nothing else."""
         self.text.assign(text_vectors)
+
+    def set_ids(self, rows: np.ndarray, ids: np.ndarray) -> None:
+        """Sets the id vectors of some items.
+
+        Args:
+            rows: int `[n]`, the items.
+            ids: float32 `[n, dim]`.
+        """
+        changed = self.ids.numpy()
+        changed[rows] = ids
+        self.ids.assign(changed)
 
     def vectors(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -20,6 +21,13 @@ weight of text neighbours is searched on validation, which makes up for a width 
 _LEAST_VARIANCE = 1e-3
 """Lower limit on a component's variance, relative to the mean variance, so that whitening does not amplify noise."""
 
+MOST_PAIRS = 2**27
+"""Pairs of events that are counted together: 1 GB, and a few copies where they are sorted. These are the pairs of 6
+million events in a window of 10; of larger logs, neighbours are counted range by range of the catalogue."""
+
+_VECTORS_AT_ONCE = 2**16
+"""Vectors that are whitened together."""
+
 _BLOCK = 1024
 """Items compared with the whole catalogue at a time, to bound memory."""
 
@@ -30,6 +38,7 @@ def count_pairs(
     window: int,
     counted: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    within: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts how often two items occur within `window` events of each other in a history, in either order.
 
@@ -39,6 +48,7 @@ def count_pairs(
         window: int. Maximum distance; 1 means adjacent events.
         counted: bool `[events]`, events whose pairs count; the others keep their place. None for all.
         weights: float `[events]`. A pair counts as much as its later event; None counts each pair once.
+        within: Only pairs of an item i from the first of these to before the second; None for all.
 
     Returns:
         keys: int64 `[pairs]`, `i * num_items + j`, ascending.
@@ -51,13 +61,18 @@ def count_pairs(
         same = user[:-distance] == user[distance:]
         if counted is not None:
             same &= counted[:-distance] & counted[distance:]
-        first, second = items[:-distance][same], items[distance:][same]
-        pairs = np.concatenate([pair_keys(first, second, num_items), pair_keys(second, first, num_items)])
+        found, weighted = [], []
+        for first, second in ((items[:-distance], items[distance:]), (items[distance:], items[:-distance])):
+            wanted = same if within is None else same & (first >= within[0]) & (first < within[1])
+            found.append(pair_keys(first[wanted], second[wanted], num_items))
+            if weights is not None:
+                weighted.append(weights[distance:][wanted])
+        pairs = np.concatenate(found)
         if weights is None:
             new_keys, new_counts = np.unique(pairs, return_counts=True)
         else:
             new_keys, place = np.unique(pairs, return_inverse=True)
-            new_counts = np.bincount(place, np.tile(weights[distance:][same], 2), minlength=len(new_keys))
+            new_counts = np.bincount(place, np.concatenate(weighted), minlength=len(new_keys))
         keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
         counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
     return keys, counts
@@ -87,18 +102,33 @@ def history_neighbours(
         >>> history_neighbours(histories, num_items=4, k=2, window=1)[0].tolist()
         [[1, 2], [0, -1], [0, -1], [-1, -1]]
     """
-    keys, counts = count_pairs(histories, num_items, window, counted)
+    indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
+    for within in _item_ranges(histories.items, num_items, window):
+        item, other, counts = _best_pairs(*count_pairs(histories, num_items, window, counted, within=within), num_items)
+        place = np.arange(len(item)) - np.searchsorted(item, item)
+        kept = place < k
+        indices[item[kept], place[kept]] = other[kept]
+        values[item[kept], place[kept]] = counts[kept]
+    return indices, values
+
+
+def _best_pairs(keys: np.ndarray, counts: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Items, others and counts of the pairs of two items, by item, and descending by count."""
     item, other = np.divmod(keys, num_items)
     proper = item != other
     item, other, counts = item[proper], other[proper], counts[proper]
     order = np.lexsort((other, -counts, item))
-    item, other, counts = item[order], other[order], counts[order]
-    place = np.arange(len(item)) - np.searchsorted(item, item)
-    kept = place < k
-    indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
-    indices[item[kept], place[kept]] = other[kept]
-    values[item[kept], place[kept]] = counts[kept]
-    return indices, values
+    return item[order], other[order], counts[order]
+
+
+def _item_ranges(items: np.ndarray, num_items: int, window: int) -> list[tuple[int, int] | None]:
+    """First item and end of ranges of about `MOST_PAIRS` pairs, so that those of one are in memory together."""
+    ranges = -(-2 * window * len(items) // MOST_PAIRS)
+    if ranges <= 1:
+        return [None]
+    pairs = np.cumsum(np.bincount(items, minlength=num_items))
+    cuts = np.searchsorted(pairs, np.linspace(0, pairs[-1], ranges + 1)[1:-1]) + 1
+    return list(itertools.pairwise(np.unique([0, *cuts, num_items]).tolist()))
 
 
 def rarity(frequencies: np.ndarray) -> np.ndarray:
@@ -189,19 +219,44 @@ def softly_whitened(vectors: np.ndarray, by: np.ndarray | None = None) -> np.nda
         [[0.0, 4.8], [0.0, -4.8], [1.2, 0.0], [-1.2, 0.0], [0.0, 0.0]]
     """
     vectors = np.asarray(vectors, np.float32)
-    by = vectors if by is None else np.asarray(by, np.float32)
-    by = by[np.abs(by).sum(axis=1) > 0]
-    if not len(by):
-        return np.zeros_like(vectors)
-    mean = by.mean(axis=0)
-    centred = by - mean
-    variances, components = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(by))
-    if variances.sum() <= 1e-9 * np.square(by).sum(axis=1).mean():  # differences are rounding errors
-        return np.zeros_like(vectors)
+    mean, products, count, square = _moments(vectors if by is None else np.asarray(by, np.float32))
+    whitened = np.zeros_like(vectors)
+    if not count:
+        return whitened
+    variances, components = np.linalg.eigh(products / count)
+    if variances.sum() <= 1e-9 * square:  # differences are rounding errors
+        return whitened
     variances = np.maximum(variances, _LEAST_VARIANCE * variances.mean())
-    whitened = (vectors - mean) @ (components / variances**0.25).astype(np.float32)
-    whitened[np.abs(vectors).sum(axis=1) == 0] = 0
+    factors = (components / variances**0.25).astype(np.float32)
+    for rows in _row_blocks(vectors):
+        np.matmul(vectors[rows] - mean, factors, out=whitened[rows])
+        whitened[rows][_is_zero(vectors[rows])] = 0
     return whitened
+
+
+def _moments(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, float]:
+    """Mean, sum of the products of the centred columns, number, and mean square length of the vectors that are not 0.
+
+    Block by block: all vectors of a large catalogue are as large as half of a machine.
+    """
+
+    def present() -> Iterator[np.ndarray]:
+        return (vectors[rows][~_is_zero(vectors[rows])] for rows in _row_blocks(vectors))
+
+    count = sum(map(len, present()))
+    if not count:
+        return np.zeros(vectors.shape[1]), np.zeros((vectors.shape[1],) * 2), 0, 0.0
+    mean = sum(block.sum(axis=0) for block in present()) / count
+    products = sum(((block - mean).T @ (block - mean)).astype(np.float64) for block in present())
+    return mean, products, count, float(sum(np.square(block).sum() for block in present())) / count
+
+
+def _row_blocks(vectors: np.ndarray) -> list[slice]:
+    return [slice(start, start + _VECTORS_AT_ONCE) for start in range(0, len(vectors), _VECTORS_AT_ONCE)]
+
+
+def _is_zero(vectors: np.ndarray) -> np.ndarray:
+    return np.abs(vectors).sum(axis=1) == 0
 
 
 def kernel_of(cosines: np.ndarray) -> np.ndarray:

@@ -84,16 +84,18 @@ class CandidateSampler:
         """
         in_batch = self.source in ("in-batch", "mixed")
         drawn = self._draw_items(step)
-        counts = _counts(drawn, self.num_items)
-        expected = self.size * self._drawn
+        needed = tf.concat([labels, drawn, *([] if required is None else [required])], axis=0)
+        counting = tf.concat([labels, drawn] if in_batch else [drawn], axis=0)
+        if static_shapes:
+            items = _padded_distinct(needed, self.num_items)
+            counts = tf.gather(_counts(counting, self.num_items), tf.maximum(items, 0))
+        else:
+            items, counts = _distinct(needed, counting)
+        real, rows = items >= 0, tf.maximum(items, 0)
+        expected = self.size * tf.gather(self._drawn, rows)
         if in_batch:
             others = tf.reduce_sum(tf.cast(labels >= 0, tf.float32)) - 1  # a label is no negative of its own position
-            counts += _counts(labels, self.num_items)
-            expected += tf.maximum(others, 0.0) * self._popularity
-        needed = tf.concat([labels, drawn, *([] if required is None else [required])], axis=0)
-        items = _padded_distinct(needed, self.num_items) if static_shapes else _distinct(needed)
-        real = items >= 0
-        counts, expected = tf.gather(counts, tf.maximum(items, 0)), tf.gather(expected, tf.maximum(items, 0))
+            expected += tf.maximum(others, 0.0) * tf.gather(self._popularity, rows)
         usable = (counts > 0) & (expected > 0) & real
         weights = tf.math.log(tf.where(usable, counts / tf.where(usable, expected, 1.0), 0.0))
         return Candidates(items, weights)
@@ -147,9 +149,14 @@ def _counts(items: tf.Tensor, num_items: int) -> tf.Tensor:
     return tf.math.unsorted_segment_sum(tf.ones_like(items, tf.float32), items, num_items)
 
 
-def _distinct(items: tf.Tensor) -> tf.Tensor:
-    """The distinct items of int32 `[n]` without −1, in the order in which they first occur."""
-    return tf.unique(tf.boolean_mask(items, items >= 0))[0]
+def _distinct(items: tf.Tensor, counting: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The distinct items of int32 `[n]` without −1, in the order in which they first occur, and how often each is in
+    `counting`, items of them: int32 and float32 `[m]`. Nothing here is of the size of the catalogue."""
+    counting = tf.boolean_mask(counting, counting >= 0)
+    together = tf.concat([tf.boolean_mask(items, items >= 0), counting], axis=0)
+    distinct, place = tf.unique(together)
+    counted = place[tf.size(together) - tf.size(counting) :]
+    return distinct, tf.math.unsorted_segment_sum(tf.ones_like(counted, tf.float32), counted, tf.size(distinct))
 
 
 def _padded_distinct(items: tf.Tensor, num_items: int) -> tf.Tensor:
