@@ -108,12 +108,9 @@ def cell(name: str, data: Any, epsilon: float, seed: int, split: str, more: Mapp
         figures: dict[str, Any] = {"ndcg@10": ndcg(NextItemScorer(run.model), data, split), "seconds": round(seconds)}
         if private:
             ledger = run.manifest["privacy"]
-            gradients = ledger["mechanisms"][0]
-            figures |= {
-                "kept": ledger["details"]["kept"],
-                "noise": gradients["multiplier"],
-                "steps": gradients["times"],
-            }
+            noise = {mechanism["name"]: mechanism["multiplier"] for mechanism in ledger["mechanisms"]}
+            steps = {mechanism["name"]: mechanism["times"] for mechanism in ledger["mechanisms"]}.get("gradients", 0)
+            figures |= {"kept": ledger["details"]["kept"], "noise": noise, "steps": steps}
             figures |= {"batch": ledger["details"]["batch"], "people": ledger["details"]["people"]}
             figures["private_baselines"] = private_baselines(data, epsilon, split)
     return {"data": name, "epsilon": epsilon, "delta": DELTA, "seed": seed, "split": split, **figures}

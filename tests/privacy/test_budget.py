@@ -4,7 +4,7 @@ import pytest
 
 from tfrec.config import PrivacyConfig
 from tfrec.errors import InvalidInput
-from tfrec.privacy import Mechanism, epsilon_of
+from tfrec.privacy import Mechanism, epsilon_of, noise_for
 from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION, planned_mechanisms
 
 pytestmark = pytest.mark.usefixtures("dp_accounting")
@@ -34,3 +34,26 @@ def test_noise_that_is_too_little_for_epsilon_is_refused():
 def test_a_delta_of_a_person_or_more_is_refused():
     with pytest.raises(InvalidInput, match="one of 500 people. Set it below 1/500"):
         planned_mechanisms(PrivacyConfig(epsilon=1, delta=0.01), people=500, batch=50, steps=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epsilon", [1, 8])
+def test_neighbours_alone_have_nearly_all_of_epsilon(epsilon):
+    """So that a run is no worse than private co-occurrence, which has all of it."""
+    options = PrivacyConfig(epsilon=epsilon, delta=1e-4, neighbours=1)
+    planned = planned_mechanisms(options, people=500, batch=100, steps=20)
+    assert list(planned) == [NEIGHBOURS, COUNTS, SELECTION] and planned[SELECTION].times == 2
+    assert 0.99 * epsilon < epsilon_of(list(planned.values()), 1e-4) <= epsilon
+    assert planned[NEIGHBOURS].multiplier < 1.03 * noise_for(epsilon, 1e-4, Mechanism(NEIGHBOURS, 1e4))
+
+
+@pytest.mark.parametrize("options", [{"epsilon": None, "noise": 2.0}, {"epsilon": 4.0, "noise": 2.0}])
+def test_neighbours_alone_have_no_gradients_that_noise_could_be_for(options):
+    with pytest.raises(InvalidInput, match="trains nothing, so there are no gradients"):
+        planned_mechanisms(PrivacyConfig(**options, delta=1e-4, neighbours=1), people=500, batch=50, steps=1)
+
+
+def test_neighbours_alone_without_neighbours_are_refused():
+    options = PrivacyConfig(epsilon=4, delta=1e-4, neighbours=1)
+    with pytest.raises(InvalidInput, match="but there are none: the catalogue is too large, or model.neighbours is 0"):
+        planned_mechanisms(options, people=500, batch=50, steps=1, paired=False)

@@ -41,9 +41,10 @@ class PrivacyConfig(Section):
     neighbours: float = Field(
         0.8,
         ge=0,
-        lt=1,
+        le=1,
         description="Share of ε spent on noisy co-occurrence neighbours, `model.neighbours` an item, in catalogues of "
-        "at most 30,000 items. 0: none.",
+        "at most 30,000 items. 0: none. 1: all that counts and selection leave; nothing is trained then, which is best "
+        "with few people.",
     )
     selection: float = Field(
         0.1,

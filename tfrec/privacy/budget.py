@@ -28,7 +28,8 @@ def planned_mechanisms(
         paired: Whether there may be noisy neighbours.
 
     Returns:
-        Name to mechanism, of those that are on.
+        Name to mechanism, of those that are on. With `options.neighbours` of 1 there are no gradients, and neighbours
+        have what the rest leaves.
 
     Raises:
         InvalidInput: δ is not below one over the number of people, or ε cannot be kept to.
@@ -38,17 +39,14 @@ def planned_mechanisms(
             f"privacy.delta={options.delta:g} allows to publish all events of one of {people} people. Set it below "
             f"1/{people}, such as {1 / (10 * people):.0e}."
         )
+    if options.neighbours == 1:
+        return _neighbours_alone(options, validated, paired)
     # noise above the batch size would be larger than the mean of the batch can be
     gradients = Mechanism(GRADIENTS, options.noise or float(batch), batch / people, steps)
     whole = options.epsilon or epsilon_of([gradients], options.delta)
     neighbours = options.neighbours if paired else 0.0
     shares = {COUNTS: options.counts, NEIGHBOURS: neighbours, SELECTION: options.selection if validated else 0.0}
-    times = {SELECTION: 3 if neighbours else 1}  # two starts with neighbours, then the trained weights
-    others = {
-        name: replace(most, multiplier=noise_for(share * whole, options.delta, most))
-        for name, share in shares.items()
-        if share and (most := Mechanism(name, _MOST_NOISE, times=times.get(name, 1)))
-    }
+    others = _with_shares(whole, options.delta, shares, selections=3 if neighbours else 1)
     if options.noise is None:
         found = noise_for(whole, options.delta, gradients, list(others.values()))
         gradients = Mechanism(GRADIENTS, found, gradients.sampling, steps)
@@ -60,3 +58,33 @@ def planned_mechanisms(
             "Leave privacy.noise out, and the noise is chosen."
         )
     return planned
+
+
+def _with_shares(whole: float, delta: float, shares: dict[str, float], selections: int) -> dict[str, Mechanism]:
+    """Mechanisms that each have a share of `whole` for themselves.
+
+    Of `selections`, two are between starts with neighbours, and the last asks about the trained weights.
+    """
+    return {
+        name: replace(most, multiplier=noise_for(share * whole, delta, most))
+        for name, share in shares.items()
+        if share and (most := Mechanism(name, _MOST_NOISE, times=selections if name == SELECTION else 1))
+    }
+
+
+def _neighbours_alone(options: PrivacyConfig, validated: bool, paired: bool) -> dict[str, Mechanism]:
+    if options.epsilon is None or options.noise is not None:
+        raise InvalidInput(
+            "privacy.neighbours=1 trains nothing, so there are no gradients that privacy.noise could be for. Set "
+            "privacy.epsilon alone, or privacy.neighbours below 1."
+        )
+    if not paired:
+        raise InvalidInput(
+            "privacy.neighbours=1 spends all on co-occurrence neighbours, but there are none: the catalogue is too "
+            "large, or model.neighbours is 0. Set privacy.neighbours below 1."
+        )
+    shares = {COUNTS: options.counts, SELECTION: options.selection if validated else 0.0}
+    others = _with_shares(options.epsilon, options.delta, shares, selections=2)
+    most = Mechanism(NEIGHBOURS, _MOST_NOISE)
+    found = noise_for(options.epsilon, options.delta, most, list(others.values()))
+    return {NEIGHBOURS: replace(most, multiplier=found), **others}

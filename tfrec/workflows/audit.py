@@ -125,6 +125,8 @@ def _as_noisy_as(ledger: Ledger) -> dict[str, Any]:
     """Options of a training with the noise of a ledger, which keeps the trained weights."""
     mechanisms = {mechanism.name: mechanism for mechanism in ledger.mechanisms}
     alone = {name: epsilon_of([mechanism], ledger.delta) for name, mechanism in mechanisms.items()}
+    if GRADIENTS not in alone:
+        return {"epsilon": alone[NEIGHBOURS], "noise": None, "counts": 0.0, "selection": 0.0, "neighbours": 1.0}
     neighbours = alone.get(NEIGHBOURS, 0.0) / alone[GRADIENTS]  # a share of what the gradients alone come to
     noise = mechanisms[GRADIENTS].multiplier
     return {"epsilon": None, "noise": noise, "counts": 0.0, "selection": 0.0, "neighbours": min(neighbours, 0.99)}

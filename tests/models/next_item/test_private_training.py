@@ -341,6 +341,17 @@ def test_a_private_run_holds_its_ledger_and_no_number_of_the_log(rings, config, 
         Run(run.path)
 
 
+@pytest.mark.slow
+def test_with_neighbours_alone_nothing_is_trained(rings, config, tmp_path, dp_accounting, capsys):
+    run = train(rings[0], tmp_path / "run", config.with_values({"privacy.neighbours": 1}))
+    assert "Nothing is trained, as privacy.neighbours is 1; the run is the start" in capsys.readouterr().err
+    sealed = run.manifest["privacy"]
+    names = [mechanism["name"] for mechanism in sealed["mechanisms"]]
+    assert names == ["co-occurrence neighbours", "item counts", "start or trained weights"]
+    assert sealed["details"]["person_adds"].keys() == set(names) and sealed["details"]["kept"].startswith("start")
+    assert 5.9 < sealed["epsilon"]["add-or-remove-one"] <= 6 and run.manifest["epochs"] == 0
+
+
 @pytest.mark.nightly
 def test_a_resumed_private_run_equals_an_uninterrupted_one_and_keeps_its_settings(
     rings, config, tmp_path, dp_accounting, dies_at, monkeypatch

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tfrec.config import RunConfig
 from tfrec.models.next_item.private_settings import OFF
+from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.ledger import Ledger
 from tfrec.privacy.mechanism import Mechanism
 from tfrec.privacy.noisy_counts import MOST_ITEMS
@@ -39,6 +40,13 @@ def private_ledger(
         batch: Number of people in a step, on average.
         kept: Which weights the run has: "start", "start with neighbours" or "trained weights".
     """
+    adds = {
+        GRADIENTS: f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to norm "
+        f"{config.privacy.clip:g}",
+        COUNTS: f"one for each of at most {MOST_ITEMS} different items",
+        NEIGHBOURS: "one vector over all pairs of items, of norm 1",
+        SELECTION: "a difference of NDCG@10, from −1 to 1, for each comparison",
+    }
     return Ledger(
         delta=config.privacy.delta,
         mechanisms=tuple(mechanisms.values()),
@@ -47,13 +55,7 @@ def private_ledger(
             "people": people,
             "batch": batch,
             "kept": kept,
-            "person_adds": {
-                "gradients": f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to "
-                f"norm {config.privacy.clip:g}",
-                "item counts": f"one for each of at most {MOST_ITEMS} different items",
-                "co-occurrence neighbours": "one vector over all pairs of items, of norm 1",
-                "start or trained weights": "a difference of NDCG@10, from −1 to 1, for each comparison",
-            },
+            "person_adds": {name: what for name, what in adds.items() if name in mechanisms},
             "noise_from": "ChaCha20 under a key of the operating system, deleted at the end",
         },
         public=PUBLIC,
