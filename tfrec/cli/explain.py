@@ -64,7 +64,7 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
     import tfrec
 
     if faithfulness is not None and ranker is not None:
-        raise InvalidInput("Faithfulness is measured for one model. Leave --ranker out.")
+        raise InvalidInput("Faithfulness is measured for one model. Leave --ranker out, or pass it as --run.")
     trained = tfrec.load_run(run).with_values(assignments) if assignments else run
     if faithfulness is not None:
         from tfrec.explanation import measure_faithfulness

@@ -79,11 +79,13 @@ def explain_ranking(
         raise InvalidInput(f"Expected a kind for each of {len(history)} events, received {len(kinds)}.")
     places = places_of_ids([*history, item_id], trained.item_ids, "items", "the catalogue")
     codes = places_of_ids(kinds, np.array(trained.event_kinds, object), "event kinds", "the run")
-    names, value = _features(model, places, codes, list(zip(kinds, history)), context, model.behaviours.index(head))
+    names, value = ranking_features(
+        model, places, codes, list(zip(kinds, history)), context, model.behaviours.index(head)
+    )
     return RankingReasons(shapley(value, names, permutations=permutations, seed=seed), crosses(value, names))
 
 
-def _features(
+def ranking_features(
     model: ClickRanker,
     places: np.ndarray,
     codes: np.ndarray,
@@ -91,7 +93,16 @@ def _features(
     context: Mapping[str, Any] | None,
     head: int,
 ) -> tuple[list[str], Value]:
-    """Names of the features, and the logit with some of them."""
+    """Names of the features of a request, and the logit with some of them.
+
+    Args:
+        model: The model.
+        places: int `[events + 1]`, the items of the history, oldest first, and the candidate.
+        codes: int `[events]`, the kinds of the events.
+        said: Kind and item of each event, as they are named.
+        context: `context_*` values of the request; None if unknown.
+        head: int. The behaviour.
+    """
     newest = slice(max(len(said) - model.max_history, 0), len(said))
     items, candidate = places[:-1][newest], places[-1:]
     inputs = {

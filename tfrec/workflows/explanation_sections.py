@@ -59,21 +59,27 @@ def faithfulness_rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[st
 
 def faithfulness_words(found: Mapping[str, Any]) -> list[str]:
     """The figures beside the table, as sentences."""
-    ratios, removed = found["ratios"], found["counterfactuals"]
+    ratios, units, ours = found["ratios"], found.get("units", "events"), found.get("ours", "leave-one-out")
     random, best = _told(ratios["random"]), _told(ratios["best_other"])
-    size = f", of {removed['size']:.2f} events on average" if removed["size"] else ""
+    item = "the item of the newest event of each" if units == "features" else "an item of each list"
     words = [
-        f"{found['users']:,} users, an item of each list.",
+        f"{found['users']:,} users, {item}.",
         (
-            f"Without the three events that leave-one-out names, scores fall {random} times as far as without three at "
+            f"Without the three {units} that {ours} names, scores fall {random} times as far as without three at "
             f"random, and {best} times as far as with the best other method, {found['best_other']}."
         ),
-        f"A set without which the item leaves the list was found for {_told(removed['found'])} of the users{size}.",
-        (
+    ]
+    if "counterfactuals" in found:
+        removed = found["counterfactuals"]
+        size = f", of {removed['size']:.2f} events on average" if removed["size"] else ""
+        words.append(
+            f"A set without which the item leaves the list was found for {_told(removed['found'])} of the users{size}."
+        )
+    if "randomised" in found:
+        words.append(
             f"With shuffled weights, the order of the events agrees {_told(found['randomised'])} (Spearman): an "
             "explanation that stays the same explains nothing of the model."
-        ),
-    ]
+        )
     if "served_area" in found:
         words.append(f"What exports answer has {_told(found['served_area'])} of the exact deletion area.")
     if "stability" in found:
@@ -82,6 +88,7 @@ def faithfulness_words(found: Mapping[str, Any]) -> list[str]:
 
 
 def _faithfulness(found: Mapping[str, Any]) -> list[Section]:
+    units = found.get("units", "events")
     curves = {
         method: [(0.0, 0.0), *((float(size), values[f"fall@{size}"]["mean"]) for size in _SIZES)]
         for method, values in found["methods"].items()
@@ -91,13 +98,13 @@ def _faithfulness(found: Mapping[str, Any]) -> list[Section]:
         for method, values in found["methods"].items()
     ]
     figures = [
-        lines("What the score loses without the events named first", curves, "events deleted"),
-        forest("Fall of the score without three events, with 95% intervals", marks),
+        lines(f"What the score loses without the {units} named first", curves, f"{units} deleted"),
+        forest(f"Fall of the score without three {units}, with 95% intervals", marks),
     ]
     heading, rows = faithfulness_rows(found)
     sections = [Section("How true explanations are", faithfulness_words(found), heading, rows, figures)]
     for grouping, groups in found["slices"].items():
-        sections.append(_by_group(f"Fall without three events, by {grouping}", groups))
+        sections.append(_by_group(f"Fall without three {units}, by {grouping}", groups))
     if "deciding_parts" in found:
         sections.append(
             _by_group("Share of users whose first item would be another without a part", found["deciding_parts"])

@@ -1,6 +1,7 @@
 """Methods of explanation against NumPy, and the measure as a whole on a toy run."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.testing import assert_allclose
 from tests.explanation.toy import ROWS, make_histories, make_model, make_run
 from tfrec.errors import InvalidInput
 from tfrec.explanation import measure_faithfulness
+from tfrec.explanation.deletions import RescoredDeletions
 from tfrec.explanation.faithfulness.attributions import (
     Asked,
     attention_rollout,
@@ -16,9 +18,10 @@ from tfrec.explanation.faithfulness.attributions import (
     item_cosine,
     methods,
 )
-from tfrec.explanation.faithfulness.measure import _interval, _resamples
+from tfrec.explanation.faithfulness.intervals import mean_interval, resampled
 from tfrec.explanation.faithfulness.randomised import randomised
 from tfrec.explanation.next_item import deletions_of_model
+from tfrec.workflows.explanation_sections import faithfulness_words
 
 HISTORIES = make_histories(ROWS)
 ASKED = Asked(HISTORIES, np.array([0, 1, 3]), np.array([8, 2, 4]), window=6)
@@ -32,7 +35,7 @@ def model():
 def test_item_cosine_is_the_cosine_of_the_vectors(model):
     vectors = model.history_vectors().numpy()
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = item_cosine(model)(ASKED)
+    found = item_cosine(vectors)(ASKED)
     assert_allclose(found[0, :4], [unit[item] @ unit[8] for item in ROWS[0]], atol=1e-5)
 
 
@@ -79,9 +82,9 @@ def test_shuffled_weights_are_the_same_values_in_other_places(model):
 
 def test_intervals_are_over_users_that_have_a_value():
     values = np.array([1.0, np.nan, 3.0, 2.0])
-    found = _interval(values, _resamples(4, 0))
+    found = mean_interval(values, resampled(4, 0))
     assert found["mean"] == 2 and 1 <= found["low"] < 2 < found["high"] <= 3
-    assert _interval(np.full(3, np.nan), _resamples(3, 0))["mean"] is None
+    assert mean_interval(np.full(3, np.nan), resampled(3, 0))["mean"] is None
 
 
 @pytest.mark.slow
@@ -102,12 +105,43 @@ def test_the_measure_is_written_with_every_method_and_slice(tmp_path, model):
     assert found == measure_faithfulness(run, HISTORIES, users=4, k=2, others=[run], out="")
 
 
+class NearestNewest:
+    """Scores that fall with the distance to the events, of which newer ones count more."""
+
+    def scores(self, histories, rows):
+        known = [histories.items[histories.row(row)][-5:] for row in rows]
+        weights = [0.5 ** np.arange(len(items))[::-1] for items in known]
+        return np.array(
+            [np.exp(-np.abs(np.arange(9)[:, None] - items)) @ weight for items, weight in zip(known, weights)]
+        ).reshape(-1, 9)
+
+
+def test_a_model_of_one_part_is_measured_too(model, monkeypatch):
+    """As behaviour-text runs: deletions are scored anew, and what only next-item models have is left out."""
+    scorer, run = NearestNewest(), make_run(model)
+    config = run.config.with_values(["model.kind=behaviour-text", "model.head=softmax"])
+    text = type(run)(**{**vars(run), "kind": "behaviour-text", "model": SimpleNamespace(head_kind="sigmoid"),
+                        "config": config, "scorer": lambda dataset=None: scorer})  # fmt: skip
+    monkeypatch.setattr(
+        "tfrec.explanation.behaviour_text.deletions", lambda run: RescoredDeletions.of_scorer(scorer, 5)
+    )
+    found = measure_faithfulness(text, HISTORIES, k=2, out="")
+    assert list(found["methods"]) == ["leave-one-out", "random", "recency"] and found["users"] == 4
+    falls = {method: values["fall@1"]["mean"] for method, values in found["methods"].items()}
+    assert falls["leave-one-out"] >= max(falls.values()) and falls["leave-one-out"] > falls["recency"]
+    assert not {"randomised", "deciding_parts", "served_area", "stability"} & set(found)
+    assert any("leave-one-out names" in words for words in faithfulness_words(found))
+
+
 def test_bad_input_is_said(model):
     nobody = HISTORIES.prefixes(np.array([0]), np.array([0]))
     with pytest.raises(InvalidInput, match="No user has a history"):
         measure_faithfulness(make_run(model), nobody, out="")
     with pytest.raises(InvalidInput, match="Expected users of at least 1"):
         measure_faithfulness(make_run(model), HISTORIES, users=0)
-    other = type(make_run(model))(**{**vars(make_run(model)), "model": object(), "kind": "behaviour-text"})
-    with pytest.raises(InvalidInput, match="measured for next-item runs"):
+    config = make_run(model).config.with_values(["model.kind=behaviour-text", "model.head=sigmoid"])
+    other = type(make_run(model))(
+        **{**vars(make_run(model)), "model": object(), "kind": "behaviour-text", "config": config}
+    )
+    with pytest.raises(InvalidInput, match="makes no lists.*explain_words"):
         measure_faithfulness(other, HISTORIES)

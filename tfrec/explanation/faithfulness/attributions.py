@@ -14,11 +14,13 @@ from tfrec.data.histories import Histories
 from tfrec.data.padding import history_batch
 from tfrec.explanation.deletions import DeletionScorer
 from tfrec.explanation.event_groups import event_groups
+from tfrec.explanation.faithfulness.summary import RANDOM, SERVED
 from tfrec.explanation.leave_one_out import leave_one_out
 from tfrec.explanation.next_item_deletions import NextItemDeletions
 from tfrec.explanation.variant_queries import causal_blocks
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.shared.item_table import lookup
+from tfrec.retrieval.unit_vectors import unit_vectors
 
 STEPS = 16
 """Steps of the path of integrated gradients."""
@@ -55,8 +57,26 @@ Method = Callable[[Asked], np.ndarray]
 """From users and items to float `[n, events]`: how much each event raises the item; undefined at padding."""
 
 
+def simple_methods(deletions: DeletionScorer, vectors: np.ndarray | None, seed: int) -> dict[str, Method]:
+    """The methods for every model, by name: ours first, then those of others.
+
+    Args:
+        deletions: Exact scores after deletions.
+        vectors: float `[num_items, dim]`, the items' vectors; None for a model that has none.
+        seed: int. Seed of "random".
+    """
+    found: dict[str, Method] = {
+        "leave-one-out": exact_effects(deletions),
+        RANDOM: lambda asked: np.random.default_rng(seed).random(asked.batch[schema.HISTORY_ITEMS].shape),
+        "recency": lambda asked: np.broadcast_to(
+            np.arange(asked.batch[schema.HISTORY_ITEMS].shape[1], dtype=float), asked.batch[schema.HISTORY_ITEMS].shape
+        ),
+    }
+    return found if vectors is None else {**found, "item cosine": item_cosine(vectors)}
+
+
 def methods(model: NextItemModel, deletions: DeletionScorer, seed: int) -> dict[str, Method]:
-    """All methods by name: ours first, then those of others.
+    """All methods for a NextItemModel, by name: ours first, then those of others.
 
     "served" is what the signature `explain` computes; for models of one block it is leave-one-out and is not listed.
 
@@ -65,20 +85,14 @@ def methods(model: NextItemModel, deletions: DeletionScorer, seed: int) -> dict[
         deletions: Exact scores after deletions.
         seed: int. Seed of "random".
     """
-    found: dict[str, Method] = {"leave-one-out": exact_effects(deletions)}
+    exact, *others = simple_methods(deletions, model.item_vectors().numpy(), seed).items()
+    found = dict([exact])
     if causal_blocks(model) and not isinstance(deletions, NextItemDeletions):
-        found["served"] = exact_effects(NextItemDeletions(model))
-    others: dict[str, Method] = {
-        "random": lambda asked: np.random.default_rng(seed).random(asked.batch[schema.HISTORY_ITEMS].shape),
-        "recency": lambda asked: np.broadcast_to(
-            np.arange(asked.batch[schema.HISTORY_ITEMS].shape[1], dtype=float), asked.batch[schema.HISTORY_ITEMS].shape
-        ),
-        "item cosine": item_cosine(model),
-        "integrated gradients": integrated_gradients(model),
-    }
+        found[SERVED] = exact_effects(NextItemDeletions(model))
+    found |= {**dict(others), "integrated gradients": integrated_gradients(model)}
     if causal_blocks(model):
-        others["attention rollout"] = attention_rollout(model)
-    return {**found, **others}
+        found["attention rollout"] = attention_rollout(model)
+    return found
 
 
 def exact_effects(deletions: DeletionScorer) -> Method:
@@ -91,9 +105,13 @@ def exact_effects(deletions: DeletionScorer) -> Method:
     return effects
 
 
-def item_cosine(model: NextItemModel) -> Method:
-    """The cosine of the event's item and the item that is explained: "because it is similar"."""
-    unit = model.item_vectors().numpy()
+def item_cosine(vectors: np.ndarray) -> Method:
+    """The cosine of the event's item and the item that is explained: "because it is similar".
+
+    Args:
+        vectors: float `[num_items, dim]`, the items' vectors.
+    """
+    unit = unit_vectors(vectors)
 
     def cosines(asked: Asked) -> np.ndarray:
         events = np.maximum(asked.batch[schema.HISTORY_ITEMS], 0)

@@ -63,16 +63,28 @@ def curves(
     measured = {}
     for number, name in enumerate(named):
         of_method = slice(1 + len(SIZES) * number, 1 + len(SIZES) * (number + 1))
-        falls, gains = full - left[:, of_method], alone[:, of_method] - empty
-        measured[name] = {
-            **{f"fall@{size}": falls[:, place] for place, size in enumerate(SIZES)},
-            **{f"gain@{size}": gains[:, place] for place, size in enumerate(SIZES)},
-            "deletion_area": _area(falls),
-            "insertion_area": _area(gains),
-            "comprehensiveness": falls.mean(axis=1),
-            "sufficiency": (full - alone[:, of_method]).mean(axis=1),
-        }
+        measured[name] = curve_measures(full, left[:, of_method], empty, alone[:, of_method])
     return measured
+
+
+def curve_measures(full: np.ndarray, left: np.ndarray, empty: np.ndarray, alone: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures of one method, as `curves` returns them.
+
+    Args:
+        full: float `[n, 1]`, the score with everything.
+        left: float `[n, len(SIZES)]`, the score without what was named first.
+        empty: float `[n, 1]`, the score with nothing.
+        alone: float `[n, len(SIZES)]`, the score with that alone which was named first.
+    """
+    falls, gains = full - left, alone - empty
+    return {
+        **{f"fall@{size}": falls[:, place] for place, size in enumerate(SIZES)},
+        **{f"gain@{size}": gains[:, place] for place, size in enumerate(SIZES)},
+        "deletion_area": _area(falls),
+        "insertion_area": _area(gains),
+        "comprehensiveness": falls.mean(axis=1),
+        "sufficiency": (full - alone).mean(axis=1),
+    }
 
 
 def _area(values: np.ndarray) -> np.ndarray:

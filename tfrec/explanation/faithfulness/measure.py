@@ -16,21 +16,26 @@ from tfrec.evaluation.group_slices import activity_groups, popularity_groups
 from tfrec.explanation.counterfactuals import Removals
 from tfrec.explanation.deletions import DeletionScorer, RescoredDeletions, total
 from tfrec.explanation.explain_lists import histories_to_explain
-from tfrec.explanation.explainer import WINDOW, Explainer, Lists
+from tfrec.explanation.explainer import WINDOW, Explainer, Lists, deletions_of
 from tfrec.explanation.faithfulness import FAITHFULNESS_FILE
-from tfrec.explanation.faithfulness.attributions import Asked, Method, exact_effects, methods
+from tfrec.explanation.faithfulness.attributions import Asked, Method, exact_effects, methods, simple_methods
 from tfrec.explanation.faithfulness.curves import curves, events_for_share, named_events, rank_agreement
+from tfrec.explanation.faithfulness.intervals import mean_interval, means_by_group, ratio_interval, resampled
 from tfrec.explanation.faithfulness.randomised import randomised
+from tfrec.explanation.faithfulness.ranker import measure_ranker
+from tfrec.explanation.faithfulness.summary import SERVED, methods_summary
 from tfrec.explanation.next_item import deletions_of_model
 from tfrec.files import write_json
+from tfrec.models.click_ranker.model import ClickRanker
+from tfrec.models.family import Ability
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.registry import family_of
 from tfrec.progress import track
 from tfrec.runs.run import Run, load_run
 
 OURS = "leave-one-out"
 _BATCH = 32
-_RESAMPLES = 1000
 
 
 def measure_faithfulness(
@@ -48,69 +53,85 @@ def measure_faithfulness(
 
     For each of a sample of users, one item of their list is drawn and explained by each method: leave-one-out, "served"
     (what exports answer; left out where it is leave-one-out), random, recency, item cosine, integrated gradients and
-    attention rollout.
+    attention rollout. Of a behaviour-text run that makes lists, whose events are deleted from the text, the last two
+    and shuffled weights are left out. Of a click-ranker, the item of the newest event is ranked after the others, and
+    features are deleted from the logit: by Shapley values (`explain_ranking`), leave-one-out and random.
 
     Args:
-        run: A next-item run, or its folder.
+        run: A run, or its folder.
         data: The prepared data that the run was trained on, or its folder; or histories in the run's indices.
         users: int. Users to draw, of those with a history; all if there are no more.
-        k: int. Length of the lists.
+        k: int. Length of the lists; a click-ranker makes none.
         removals: int. Largest set of events that is searched for without which the item leaves the list.
         others: Runs that differ in the seed alone, for the stability of leave-one-out; or their folders.
         seed: int. Of the sample, the drawn items, "random" and the shuffled weights.
         out: JSON file to write. None for `faithfulness.json` in the run's folder; "" for none.
 
     Returns:
-        {"users", "items", "events", "methods": {name: {measure: {"mean", "low", "high"}}}, "ratios": {"random",
-        "best_other", ...: {"mean", "low", "high"}}: the fall of the score without the three events that leave-one-out
-        names, over that of others; "served_area": share of the deletion area; "counterfactuals": share of users whose
-        item leaves the list, and mean size of the set; "randomised", "stability": Spearman's rank correlation with the
-        weights of shuffled models and of `others`; "deciding_parts": for which share of the users, by activity, another
-        item would be first without a part of the model; "slices": fall@3 of each method by activity and history length
-        of the user and popularity of the item}. Intervals are of 95%, from a bootstrap over users.
+        {"users", "units": "events" or "features", "ours": the first method, "events", "methods": {name: {measure:
+        {"mean", "low", "high"}}}, "ratios": {"random", "best_other", ...: {"mean", "low", "high"}}: the fall of the
+        score without the three units that the first method names, over that of others; "served_area": share of the
+        deletion area; "counterfactuals": share of users whose item leaves the list, and mean size of the set;
+        "randomised", "stability": Spearman's rank correlation with the weights of shuffled models and of `others`;
+        "deciding_parts": for which share of the users, by activity, another item would be first without a part of the
+        model; "slices": fall@3 of each method by activity and history length of the user and popularity of the item},
+        without what does not apply. Intervals are of 95%, from a bootstrap over users.
 
     Raises:
-        InvalidInput: The run is not a next-item run, a number is below 1, or no user has a history.
+        InvalidInput: The run is behaviour-text with the sigmoid head (`explain_words` weighs the words of a request), a
+            number is below 1, or no user has a history.
     """
     for name, value in (("users", users), ("k", k), ("removals", removals)):
         if not isinstance(value, Integral) or value < 1:
             raise InvalidInput(f"Expected {name} of at least 1, received {value!r}.")
     trained = load_run(run)
-    if not isinstance(trained.model, NextItemModel):
+    ranks = isinstance(trained.model, ClickRanker)
+    if not ranks and not family_of(trained.kind).can(Ability.RANK_CATALOGUE, trained.config):
         raise InvalidInput(
-            f"Faithfulness is measured for next-item runs; {trained.path} is a {trained.kind} run. Pass one."
+            f"{trained.path} is a {trained.kind} run that makes no lists. What the words of a request add is what "
+            "tfrec.explanation.explain_words says, and it adds up."
         )
-    compared = [load_run(other).model for other in others]
     histories, exclude_seen = histories_to_explain(trained, data)
-    rows = np.flatnonzero(histories.lengths > 0)
-    if not len(rows):
-        raise InvalidInput("No user has a history, so there is nothing to explain. Pass data with events.")
-    rng = np.random.default_rng(seed)
-    rows = rng.choice(rows, min(int(users), len(rows)), replace=False)
-    rows = rows[np.argsort(histories.lengths[rows], kind="stable")]  # batches of similar lengths need little padding
-    study = _Study(trained, compared, int(k), int(removals), seed)
-    parts = [
-        study.measured(histories, rows[start : start + _BATCH], exclude_seen, rng)
-        for start in track(range(0, len(rows), _BATCH), "Measuring explanations")
-    ]
-    found = _joined(parts)
-    summary = _summary(found, trained, histories.lengths[rows], seed)
+    if ranks:
+        summary = measure_ranker(trained, histories, int(users), seed)
+    else:
+        study = _Study(trained, [load_run(other) for other in others], int(k), int(removals), seed)
+        summary = _measure_lists(study, histories, exclude_seen, int(users), seed)
     if out != "":
         write_json(Path(out) if out is not None else trained.path / FAITHFULNESS_FILE, summary)
     return summary
 
 
+def _measure_lists(study: _Study, histories: Histories, exclude_seen: bool, users: int, seed: int) -> dict[str, Any]:
+    """The summary of a model that makes lists."""
+    rows = np.flatnonzero(histories.lengths > 0)
+    if not len(rows):
+        raise InvalidInput("No user has a history, so there is nothing to explain. Pass data with events.")
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(rows, min(users, len(rows)), replace=False)
+    rows = rows[np.argsort(histories.lengths[rows], kind="stable")]  # batches of similar lengths need little padding
+    parts = [
+        study.measured(histories, rows[start : start + _BATCH], exclude_seen, rng)
+        for start in track(range(0, len(rows), _BATCH), "Measuring explanations")
+    ]
+    return _summary(_joined(parts), study.run, histories.lengths[rows], seed)
+
+
 class _Study:
     """What is asked of each batch of users."""
 
-    def __init__(self, run: Run, others: Sequence[NextItemModel], k: int, removals: int, seed: int) -> None:
-        self.explainer = Explainer(run, removals=0)
+    def __init__(self, run: Run, others: Sequence[Run], k: int, removals: int, seed: int) -> None:
+        self.run, self.explainer = run, Explainer(run, removals=0)
         self.deletions: DeletionScorer = self.explainer.deletions
-        self.rescored = RescoredDeletions.of_scorer(NextItemScorer(run.model), self.deletions.max_events)
-        self.methods = methods(run.model, self.deletions, seed)
         self.search, self.k = Removals(self.deletions, k, removals), k
-        self.shuffled = exact_effects(deletions_of_model(randomised(run.model, seed)))
-        self.others: list[Method] = [exact_effects(deletions_of_model(model)) for model in others]
+        self.others: list[Method] = [exact_effects(deletions_of(other)) for other in others]
+        self.rescored, self.shuffled = self.deletions, None
+        if isinstance(run.model, NextItemModel):
+            self.rescored = RescoredDeletions.of_scorer(NextItemScorer(run.model), self.deletions.max_events)
+            self.methods = methods(run.model, self.deletions, seed)
+            self.shuffled = exact_effects(deletions_of_model(randomised(run.model, seed)))
+        else:
+            self.methods = simple_methods(self.deletions, family_of(run.kind).item_vectors(run.model), seed)
 
     def measured(
         self, histories: Histories, rows: np.ndarray, exclude_seen: bool, rng: np.random.Generator
@@ -127,14 +148,17 @@ class _Study:
             of_methods[name]["events_for_80%"] = events_for_share(of_method, asked.lengths)
             of_methods[name]["agreement"] = rank_agreement(of_method, weights[OURS], asked.lengths)
         sets = self.search.sets(histories, rows, asked.items, lists.excluded, WINDOW)
+        unknown = np.full(len(rows), np.nan)
         stability = [rank_agreement(other(asked), weights[OURS], asked.lengths) for other in self.others]
         return {
             "methods": of_methods,
             "items": asked.items,
             "decides": self._deciding(lists),
             "removed": np.array([len(one) if one else 0 for one in sets]),
-            "randomised": rank_agreement(self.shuffled(asked), weights[OURS], asked.lengths),
-            "stability": np.mean(stability, axis=0) if stability else np.full(len(rows), np.nan),
+            "randomised": unknown
+            if self.shuffled is None
+            else rank_agreement(self.shuffled(asked), weights[OURS], asked.lengths),
+            "stability": np.mean(stability, axis=0) if stability else unknown,
         }
 
     def _deciding(self, lists: Lists) -> dict[str, np.ndarray]:
@@ -143,6 +167,8 @@ class _Study:
         parts = {
             name: part[:, 0] for name, part in self.deletions.parts(lists.histories, lists.rows, full, None).items()
         }
+        if len(parts) < 2:  # a model of one part, which decides everything
+            return {}
         scores = np.where(lists.excluded, -np.inf, total(parts))
         first = scores.argmax(axis=1)
         return {name: ((scores - part).argmax(axis=1) != first).astype(float) for name, part in parts.items()}
@@ -160,80 +186,31 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int) -> dict[str, Any]:
-    of_methods, resamples = found["methods"], _resamples(len(lengths), seed)
-    falls = {name: measures["fall@3"] for name, measures in of_methods.items()}
-    cheap = [name for name in falls if name not in (OURS, "served")]
-    best = max((name for name in cheap if name != "random"), key=lambda name: falls[name].mean())
+    resamples = resampled(len(lengths), seed)
     groups = {
         "activity": activity_groups(lengths),
         "events in the history": np.where(lengths < 4, "1 to 3", np.where(lengths < 10, "4 to 9", "10 or more")),
         "popularity of the item": popularity_groups(run.item_counts)[found["items"]],
     }
     summary = {
-        "users": len(lengths),
+        "units": "events",
         "events": {"window": WINDOW, "median": float(np.median(np.minimum(lengths, WINDOW)))},
-        "methods": {
-            name: {measure: _interval(values, resamples) for measure, values in measures.items()}
-            for name, measures in of_methods.items()
-        },
-        "best_other": best,
-        "ratios": {
-            name: _ratio(falls[OURS], falls[other], resamples)
-            for name, other in (("random", "random"), ("best_other", best), *((name, name) for name in cheap))
-        },
+        **methods_summary(found["methods"], OURS, groups, seed),
         "counterfactuals": {
-            "found": _interval((found["removed"] > 0).astype(float), resamples),
+            "found": mean_interval((found["removed"] > 0).astype(float), resamples),
             "size": float(found["removed"][found["removed"] > 0].mean()) if found["removed"].any() else None,
         },
-        "deciding_parts": {
-            **_slices(found["decides"], np.full(len(lengths), "everyone"), seed),
-            **_slices(found["decides"], groups["activity"], seed),
-        },
-        "randomised": _interval(found["randomised"], resamples),
-        "slices": {name: _slices(falls, labels, seed) for name, labels in groups.items()},
     }
-    areas = {name: measures["deletion_area"] for name, measures in of_methods.items()}
-    if "served" in areas:
-        summary["served_area"] = _ratio(areas["served"], areas[OURS], resamples)
-    if not np.isnan(found["stability"]).all():
-        summary["stability"] = _interval(found["stability"], resamples)
+    if found["decides"]:
+        everyone = np.full(len(lengths), "everyone")
+        summary["deciding_parts"] = {
+            **means_by_group(found["decides"], everyone, seed),
+            **means_by_group(found["decides"], groups["activity"], seed),
+        }
+    areas = {name: measures["deletion_area"] for name, measures in found["methods"].items()}
+    if SERVED in areas:
+        summary["served_area"] = ratio_interval(areas[SERVED], areas[OURS], resamples)
+    for name in ("randomised", "stability"):
+        if not np.isnan(found[name]).all():
+            summary[name] = mean_interval(found[name], resamples)
     return summary
-
-
-def _slices(values: Mapping[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
-    """The mean of each of the values in each group of users."""
-    slices: dict[str, dict[str, Any]] = {}
-    for group in sorted(set(labels)):
-        inside = labels == group
-        drawn = _resamples(int(inside.sum()), seed)
-        means = {name: _interval(of_name[inside], drawn) for name, of_name in values.items()}
-        slices[str(group)] = {"users": int(inside.sum()), **means}
-    return slices
-
-
-def _resamples(users: int, seed: int) -> np.ndarray:
-    """Users drawn with replacement, int `[resamples, users]`."""
-    return np.random.default_rng(seed).integers(0, users, [_RESAMPLES, users])
-
-
-def _interval(values: np.ndarray, resamples: np.ndarray) -> dict[str, float | None]:
-    """Mean and 95% interval over users; NaN values are ignored, and null stands for no value at all."""
-    known = np.isfinite(values)
-    if not known.any():
-        return {"mean": None, "low": None, "high": None}
-    sums, counts = np.where(known, values, 0.0)[resamples].sum(axis=1), known[resamples].sum(axis=1)
-    low, high = np.quantile(sums[counts > 0] / counts[counts > 0], [0.025, 0.975])
-    return {"mean": float(values[known].mean()), "low": float(low), "high": float(high)}
-
-
-def _ratio(first: np.ndarray, second: np.ndarray, resamples: np.ndarray) -> dict[str, float | None]:
-    """Ratio of the means with its 95% interval; null where the second is not above 0."""
-    means = first[resamples].mean(axis=1), second[resamples].mean(axis=1)
-    if second.mean() <= 0:
-        return {"mean": None, "low": None, "high": None}
-    low, high = np.quantile(means[0] / np.where(means[1] > 0, means[1], np.nan), [0.025, 0.975])
-    return {"mean": float(first.mean() / second.mean()), "low": _known(low), "high": _known(high)}
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
