@@ -12,7 +12,7 @@ from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, RankerGraph
 from tfrec.serving.modules.item_index import Catalogue
 from tfrec.serving.modules.merged_stages import below_candidates, merge_stages, rescaled
 from tfrec.serving.modules.next_item import NextItemServing
-from tfrec.serving.modules.two_stage_reasons import BothStages, Pool
+from tfrec.serving.modules.two_stage_reasons import BothStages, CandidatePool
 
 Tensors = dict[str, tf.Tensor]
 
@@ -77,7 +77,7 @@ class TwoStageServing(NextItemServing):
         left_out = tf.where(exclude >= 0, self._scores(query, boost, tf.maximum(exclude, 0)), tf.float32.min)
         others = tf.concat([tf.where(real & ~chosen, found.scores, tf.float32.min), left_out], axis=1)
         below = below_candidates(ranked + scale.of(found.scores), chosen, others)
-        candidates = Pool(tf.where(chosen, found.indices, schema.PADDING), scale, below)
+        candidates = CandidatePool(tf.where(chosen, found.indices, schema.PADDING), scale, below)
         return lambda place: BothStages(self._ranker, seen, history_events, place, candidates)
 
     def rank(self, history_item_ids: tf.Tensor, history_events: tf.Tensor, candidate_item_ids: tf.Tensor) -> Tensors:

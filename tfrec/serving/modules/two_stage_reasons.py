@@ -11,7 +11,7 @@ from tfrec.serving.modules.click_ranker import RankerGraph
 from tfrec.serving.modules.merged_stages import Rescaled
 
 
-class Pool(NamedTuple):
+class CandidatePool(NamedTuple):
     """The candidates of the whole history, and where their scores lie; deletions leave them as they are.
 
     Attributes:
@@ -39,7 +39,9 @@ class BothStages:
         pool: The candidates.
     """
 
-    def __init__(self, ranker: RankerGraph, items: tf.Tensor, events: tf.Tensor, place: tf.Tensor, pool: Pool) -> None:
+    def __init__(
+        self, ranker: RankerGraph, items: tf.Tensor, events: tf.Tensor, place: tf.Tensor, pool: CandidatePool
+    ) -> None:
         self._ranker, self._items, self._events, self._place, self._pool = ranker, items, events, place, pool
 
     def parts(self, first: tf.Tensor, keep: tf.Tensor, items: tf.Tensor) -> dict[str, tf.Tensor]:
