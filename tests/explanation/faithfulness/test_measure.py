@@ -18,7 +18,7 @@ from tfrec.explanation.faithfulness.attributions import (
     item_cosine,
     methods,
 )
-from tfrec.explanation.faithfulness.intervals import mean_interval, resampled
+from tfrec.explanation.faithfulness.intervals import mean_interval, means_by_group, resampled
 from tfrec.explanation.faithfulness.randomised import randomised
 from tfrec.explanation.next_item import deletions_of_model
 from tfrec.workflows.explanation_sections import faithfulness_words
@@ -85,6 +85,13 @@ def test_intervals_are_over_users_that_have_a_value():
     found = mean_interval(values, resampled(4, 0))
     assert found["mean"] == 2 and 1 <= found["low"] < 2 < found["high"] <= 3
     assert mean_interval(np.full(3, np.nan), resampled(3, 0))["mean"] is None
+
+
+def test_groups_of_fewer_people_than_privacy_allows_are_left_out():
+    labels = np.repeat(["many", "more", "few"], [9, 8, 3])
+    means = {fewest: means_by_group({"fall": np.arange(20.0)}, labels, 0, fewest) for fewest in (1, 3, 4)}
+    assert means[1] == means[3] and means[1]["few"]["users"] == 3 and means[1]["many"]["fall"]["mean"] == 4
+    assert set(means[4]) == {"many"}  # the next smallest goes with it: the rest would tell
 
 
 @pytest.mark.slow

@@ -7,18 +7,29 @@ from typing import Any, Final
 
 import numpy as np
 
+from tfrec.evaluation.small_groups import without_small_groups
+
 RESAMPLES: Final = 1000
 
 
-def means_by_group(values: Mapping[str, np.ndarray], labels: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
-    """The mean of each of the values in each group of users."""
+def means_by_group(
+    values: Mapping[str, np.ndarray], labels: np.ndarray, seed: int, fewest: int
+) -> dict[str, dict[str, Any]]:
+    """The mean of each of the values in each group of users.
+
+    Args:
+        values: Name to float `[users]`.
+        labels: The group of each user, `[users]`.
+        seed: int. Of the bootstrap.
+        fewest: int. Fewest users of a group that is shown (`privacy.k`).
+    """
     slices: dict[str, dict[str, Any]] = {}
     for group in sorted(set(labels)):
         inside = labels == group
         drawn = resampled(int(inside.sum()), seed)
         means = {name: mean_interval(of_name[inside], drawn) for name, of_name in values.items()}
         slices[str(group)] = {"users": int(inside.sum()), **means}
-    return slices
+    return without_small_groups(slices, fewest)
 
 
 def resampled(users: int, seed: int) -> np.ndarray:

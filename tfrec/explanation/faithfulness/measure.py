@@ -186,7 +186,7 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int) -> dict[str, Any]:
-    resamples = resampled(len(lengths), seed)
+    resamples, fewest = resampled(len(lengths), seed), run.config.privacy.k
     groups = {
         "activity": activity_groups(lengths),
         "events in the history": np.where(lengths < 4, "1 to 3", np.where(lengths < 10, "4 to 9", "10 or more")),
@@ -195,7 +195,7 @@ def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int)
     summary = {
         "units": "events",
         "events": {"window": WINDOW, "median": float(np.median(np.minimum(lengths, WINDOW)))},
-        **methods_summary(found["methods"], OURS, groups, seed),
+        **methods_summary(found["methods"], OURS, groups, seed=seed, fewest=fewest),
         "counterfactuals": {
             "found": mean_interval((found["removed"] > 0).astype(float), resamples),
             "size": float(found["removed"][found["removed"] > 0].mean()) if found["removed"].any() else None,
@@ -204,8 +204,8 @@ def _summary(found: Mapping[str, Any], run: Run, lengths: np.ndarray, seed: int)
     if found["decides"]:
         everyone = np.full(len(lengths), "everyone")
         summary["deciding_parts"] = {
-            **means_by_group(found["decides"], everyone, seed),
-            **means_by_group(found["decides"], groups["activity"], seed),
+            **means_by_group(found["decides"], everyone, seed, fewest),
+            **means_by_group(found["decides"], groups["activity"], seed, fewest),
         }
     areas = {name: measures["deletion_area"] for name, measures in found["methods"].items()}
     if SERVED in areas:

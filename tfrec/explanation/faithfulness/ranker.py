@@ -57,7 +57,7 @@ def measure_ranker(run: Run, histories: Histories, users: int, seed: int) -> dic
         "activity": activity_groups(histories.lengths[rows] - 1),
         "popularity of the item": popularity_groups(run.item_counts)[candidates],
     }
-    return {"units": "features", **methods_summary(of_methods, SHAPLEY, groups, seed)}
+    return {"units": "features", **methods_summary(of_methods, SHAPLEY, groups, seed=seed, fewest=run.config.privacy.k)}
 
 
 def _of_user(run: Run, histories: Histories, row: int, rng: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:

@@ -15,7 +15,12 @@ SERVED: Final = "served"
 
 
 def methods_summary(
-    of_methods: Mapping[str, Mapping[str, np.ndarray]], ours: str, groups: Mapping[str, np.ndarray], seed: int
+    of_methods: Mapping[str, Mapping[str, np.ndarray]],
+    ours: str,
+    groups: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    fewest: int,
 ) -> dict[str, Any]:
     """The means of all measures of all methods, and how our falls compare with those of the others.
 
@@ -24,6 +29,7 @@ def methods_summary(
         ours: The method that the others are compared with.
         groups: Name of a grouping to the group of each user, `[users]`.
         seed: int. Of the bootstrap.
+        fewest: int. Fewest users of a group that is shown (`privacy.k`).
     """
     falls = {name: measures["fall@3"] for name, measures in of_methods.items()}
     users = len(falls[ours])
@@ -42,5 +48,5 @@ def methods_summary(
             name: ratio_interval(falls[ours], falls[other], resamples)
             for name, other in ((RANDOM, RANDOM), ("best_other", best), *((name, name) for name in cheap))
         },
-        "slices": {name: means_by_group(falls, labels, seed) for name, labels in groups.items()},
+        "slices": {name: means_by_group(falls, labels, seed, fewest) for name, labels in groups.items()},
     }
