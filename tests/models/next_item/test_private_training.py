@@ -181,6 +181,7 @@ neighbour_window popularity_half_life modality_dropout modality_weight
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
 encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_examples memory_in_loss domain_temperature
+teachers_weight
 """
 """Options that read no event, or that have no effect in private training, because what they are about is off, refused
 (pictures) or, as `neighbours`, gets noise."""

@@ -15,6 +15,7 @@ from tests.fits import Killed
 from tests.unfitted_run import unfitted
 from tfrec.config import RunConfig
 from tfrec.data import prepare
+from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput, TfrecError
 from tfrec.models.next_item.family import NextItemFamily
 from tfrec.runs import Run, train
@@ -201,6 +202,20 @@ def test_lines_of_request_logs_go_by_their_pseudonyms_and_others_stay_as_they_ar
         "logs/requests-2026-05-01.jsonl": 1,
     }
     assert {path.read_text() for path in logs.iterdir()} == {stay}
+
+
+def test_ids_that_are_numbers_are_no_row_numbers_and_no_counts(key, tmp_path):
+    home, few = tmp_path / "numbers", people().with_columns(pl.col("user_id").str.strip_prefix("person-"))
+    data = prepare(few, ITEMS, home / "data", split="leave-one-out")
+    few.with_columns(pl.col("user_id").cast(pl.Int64).alias("userId")).drop("user_id").write_csv(home / "log.csv")
+    (home / "about.json").write_text('{"users": 3, "valid_users": 5, "listed": {"users": [4]}}')
+    pl.DataFrame({"group": ["a", "b"], "users": [3, 1]}).write_parquet(home / "groups.parquet")
+    receipt = erase(home, key, "3", "5")
+    assert receipt["tables"] == {"log.csv": 10} and receipt["scan"]["found"] == []
+    left = PreparedDataset(data.path)
+    assert len(left.queries("test")) == 6 and "3" not in left.histories().user_ids
+    (home / "about.json").write_text('{"listed": {"users": [3]}}')
+    assert names_users(home / "about.json", ["3"]) and not names_users(home / "about.json", ["4"])
 
 
 def test_lines_that_name_somebody_elsewhere_are_found_and_broken_ones_refused(tmp_path):

@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from tfrec import schema
+from tfrec.data.dataset import DATASET_OUTPUT
 from tfrec.errors import InvalidInput
 from tfrec.files import atomic_file
 from tfrec.files.leftovers import sweep
@@ -19,6 +21,8 @@ _LINES = {".jsonl", ".ndjson"}
 _TABLES = {".parquet", ".csv", *_LINES}
 _MOST_BYTES = 1 << 30
 """Texts above this are not read whole."""
+_HOLDS_IDS = re.compile(r"user[ _-]?(id|name)?$", re.IGNORECASE)
+"""Columns that hold ids: `user`, `user_id`, `userId`; a number in another one, such as `users`, may be a count."""
 _TELLING = re.compile(r"(?=.*[^\d\W])\S{4,}")
 """Ids that a text search can find: "42" is in every log."""
 
@@ -40,13 +44,12 @@ def without_rows(path: Path, users: Collection[str]) -> int:
     if path.suffix in _LINES:
         return _without_lines(path, frozenset(users))
     table = _read(path)
-    columns = _user_columns(table) if table is not None else []
-    if table is None or not columns:
+    if table is None:
         return 0
-    theirs = table.select(pl.any_horizontal(pl.col(columns).cast(pl.String).is_in(list(users)))).to_series()
-    if count := int(theirs.fill_null(False).sum()):
+    theirs = _rows_of(table, path, users)
+    if count := int(theirs.sum()):
         with atomic_file(path) as work:
-            _write(table.filter(~theirs.fill_null(False)), work, path.suffix)
+            _write(table.filter(~theirs), work, path.suffix)
     return count
 
 
@@ -56,10 +59,7 @@ def names_users(path: Path, users: Collection[str]) -> bool:
         return any(_names(line, frozenset(users)) for _, line in _lines(path))
     if path.suffix in _TABLES:
         table = _read(path)
-        columns = [] if table is None else _user_columns(table)
-        return table is not None and any(
-            bool(table[column].cast(pl.String).is_in(list(users)).any()) for column in columns
-        )
+        return table is not None and bool(_rows_of(table, path, users).any())
     if path.suffix == ".json":
         return _in_json(path, frozenset(users))
     return _in_text(path, users)
@@ -105,12 +105,22 @@ def _without_lines(path: Path, users: frozenset[str]) -> int:
 
 def _is_theirs(content: Any, users: frozenset[str]) -> bool:
     fields = content.items() if isinstance(content, dict) else ()
-    return any("user" in name.lower() and str(value) in users for name, value in fields)
+    return any(_is_id(name, str(value)) and str(value) in users for name, value in fields)
 
 
-def _user_columns(table: pl.DataFrame) -> list[str]:
-    flat = [name for name, kind in table.schema.items() if not kind.is_nested()]
-    return [name for name in flat if "user" in name.lower()]
+def _rows_of(table: pl.DataFrame, path: Path, users: Collection[str]) -> pl.Series:
+    """Whether each row is of one of the users: bool `[rows]`."""
+    telling, found = [user for user in users if _is_telling(user)], pl.repeat(False, table.height, eager=True)
+    for name in _user_columns(table, path):
+        names = list(users) if _HOLDS_IDS.search(name) else telling
+        found = found | table[name].cast(pl.String).is_in(names).fill_null(False)
+    return found
+
+
+def _user_columns(table: pl.DataFrame, path: Path) -> list[str]:
+    flat = [name for name, kind in table.schema.items() if not kind.is_nested() and "user" in name.lower()]
+    numbered = any(DATASET_OUTPUT.marks(folder) for folder in (path.parent, path.parent.parent))
+    return [name for name in flat if not (numbered and name == schema.USER)]  # in prepared data, a row number
 
 
 def _write(table: pl.DataFrame, path: Path, suffix: str) -> None:
@@ -129,12 +139,12 @@ def _in_json(path: Path, users: frozenset[str]) -> bool:
 
 
 def _names(value: Any, users: frozenset[str], key: str = "") -> bool:
-    """Whether a value of JSON names one of the users; numbers do only as the value of a key of users."""
+    """Whether a value of JSON names one of the users; numbers do only where ids are, or in lists of them."""
     if isinstance(value, dict):
         return any((_is_telling(name) and name in users) or _names(inner, users, name) for name, inner in value.items())
     if isinstance(value, list):
-        return any(_names(inner, users, key) for inner in value)
-    return str(value) in users and ("user" in key.lower() or _is_telling(str(value)))
+        return any(_names(inner, users, key.removesuffix("s")) for inner in value)
+    return str(value) in users and (_is_telling(str(value)) or _is_id(key, str(value)))
 
 
 def _in_text(path: Path, users: Collection[str]) -> bool:
@@ -143,6 +153,11 @@ def _in_text(path: Path, users: Collection[str]) -> bool:
         return False
     content = path.read_bytes()
     return any(re.search(rb"(?<![\w-])" + re.escape(user) + rb"(?![\w-])", content) for user in telling)
+
+
+def _is_id(name: str, value: str) -> bool:
+    """Whether a field of a name is for ids of users: what is called `users` or `valid_users` counts them."""
+    return "user" in name.lower() and (_is_telling(value) or _HOLDS_IDS.search(name) is not None)
 
 
 def _is_telling(user: str) -> bool:
