@@ -61,16 +61,22 @@ def permuted(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(pl.Series("timestamp", order, pl.Int64))
 
 
-def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
-    """A prepared data set from `$TFREC_BENCH_DATA`; MovieLens-100K if it is not there."""
-    from tfrec.data import prepare, read_movielens_100k
+def tables(name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events and items of a data set from `$TFREC_BENCH_DATA`; MovieLens-100K if it is not there."""
+    from tfrec.data import read_movielens_100k
     from tfrec.downloads import movielens_100k_folder
 
     folder = data_folder(FOLDERS[name]) if name in FOLDERS else None
     if folder is None:
-        events, *rest = read_movielens_100k(movielens_100k_folder())
-        return prepare(permuted(events) if permute else events, *rest, out, split=split)
-    events, items = (pl.read_parquet(folder / f"{kind}.parquet") for kind in ("events", "items"))
+        return read_movielens_100k(movielens_100k_folder())
+    return pl.read_parquet(folder / "events.parquet"), pl.read_parquet(folder / "items.parquet")
+
+
+def dataset(name: str, split: str, out: Path, permute: bool = False) -> Any:
+    """The data set of `tables`, prepared."""
+    from tfrec.data import prepare
+
+    events, items = tables(name)
     return prepare(permuted(events) if permute else events, items, out, split=split)
 
 
