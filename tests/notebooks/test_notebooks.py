@@ -162,3 +162,11 @@ def test_privacy(figures, dp_accounting):
     pairs = [found["strongest_pairs"][epsilon] for epsilon in ("1", "3", "8")]
     assert pairs == sorted(pairs) and pairs[-1] > 5  # less noise, more of what is there
     assert found["kept"] in ("start", "start with neighbours", "trained weights")
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_moving_to_a_new_shop(figures):
+    found = figures("09_moving_to_a_new_shop", people=100, epochs=4, few=[0.25])
+    assert all(0 < value < 1 for name in ("zero_shot", "fresh", "chosen") for value in found[name])
+    assert 0 < found["text"] < found["zero_shot"][0]

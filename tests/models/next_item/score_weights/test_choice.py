@@ -48,6 +48,7 @@ def knowing(log, config, pairs):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [True, False])
 def test_the_network_is_kept_where_it_is_worth_more_than_counts_and_the_run_says_so(log, config, pairs, capsys):
     result = FitResult(knowing(log, config, pairs), metrics_valid={"ndcg@10": 0.0})
