@@ -78,3 +78,9 @@ def test_a_process_that_is_killed_costs_time_and_changes_nothing(data, alone, tm
     run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY})
     assert killed
     assert_same_run(run, alone)
+
+
+def test_id_vectors_in_actors_are_those_in_processes_of_one_machine(data, tmp_path):
+    config = {**EXACT, "training.negatives": "mixed", "training.epochs": 1, "cluster.table_shards": 2}
+    run = tfrec.train(data, tmp_path / "run", {**config, **ON_RAY})
+    assert_same_run(run, tfrec.train(data, tmp_path / "alone", config))
