@@ -170,3 +170,12 @@ def test_moving_to_a_new_shop(figures):
     found = figures("09_moving_to_a_new_shop", people=100, epochs=4, few=[0.25])
     assert all(0 < value < 1 for name in ("zero_shot", "fresh", "chosen") for value in found[name])
     assert 0 < found["text"] < found["zero_shot"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_posters(figures):
+    found = figures("10_posters", epochs=1)
+    assert found["weights"]["posters"] > 0 == found["weights"]["shuffled"]
+    assert found["modalities"] == ["text", "image"]
+    assert found["shared"] > 0.8  # films with a poster like this one have a genre in common, as each genre is a stripe
