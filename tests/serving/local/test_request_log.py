@@ -195,6 +195,17 @@ def test_a_full_disk_costs_lines_and_not_the_server(options, monkeypatch, caplog
     assert (log.written, log.dropped) == (0, 1) and "No space left on device" in caplog.text
 
 
+def test_of_a_line_that_the_disk_has_no_room_for_nothing_stays(options, tmp_path, monkeypatch, caplog):
+    log, write, room = RequestLog(options(), now=lambda: NOON), os.write, [1000, 40, 1000]
+    monkeypatch.setattr(os, "write", lambda target, line: write(target, line[: room.pop(0)]))
+    for item in "abc":
+        log.record(request(item_ids=strings(item.encode())))
+    log.close()
+    (path,) = (tmp_path / "log").iterdir()
+    assert [json.loads(line)["inputs"]["item_ids"] for line in path.open()] == [["a"], ["c"]]
+    assert (log.written, log.dropped) == (2, 1) and "No space left on device" in caplog.text
+
+
 @pytest.mark.parametrize(
     "given, wrong",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from datetime import date
@@ -27,11 +28,18 @@ class RequestLogFiles:
         self._swept: date | None = None
 
     def append(self, day: date, line: bytes) -> None:
-        """Writes a line to the file of a day, which only its owner may read."""
+        """Writes a line to the file of a day, which only its owner may read.
+
+        Raises:
+            OSError: The line cannot be written. No part of it stays: the lines of a file can all be read.
+        """
         path = self._folder / f"requests-{day.isoformat()}.jsonl"
         target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(target, line)
+            written = os.write(target, line)
+            if written < len(line):
+                _take_back(target, written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(target)
 
@@ -44,3 +52,10 @@ class RequestLogFiles:
             if match and (today - date.fromisoformat(match[1])).days >= self._days:
                 path.unlink(missing_ok=True)
         self._swept = today
+
+
+def _take_back(target: int, written: int) -> None:
+    """Cuts off what was just written at the end of a file, unless another server has gone on after it."""
+    end = os.lseek(target, 0, os.SEEK_CUR)
+    if os.fstat(target).st_size == end:
+        os.ftruncate(target, end - written)
