@@ -183,6 +183,16 @@ def test_files_are_by_day_for_their_owner_and_none_has_a_line_older_than_asked(o
     assert [path.name for path in (tmp_path / "log").iterdir()] == names[:1]
 
 
+def test_a_name_that_is_no_day_stops_nothing(options, tmp_path):
+    names = ["requests-2026-02-30.jsonl", "requests-2026-03-01.jsonl"]
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / names[0]).write_text("kept")
+    log = RequestLog(options(days=1), now=lambda: NOON)
+    log.record(request())
+    log.close()
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == names and log.written == 1
+
+
 def test_a_full_disk_costs_lines_and_not_the_server(options, monkeypatch, caplog):
     log = RequestLog(options())
 

@@ -48,10 +48,19 @@ class RequestLogFiles:
         if today == self._swept:
             return
         for path in self._folder.iterdir():
-            match = _NAME.fullmatch(path.name)
-            if match and (today - date.fromisoformat(match[1])).days >= self._days:
+            day = _day_of(path.name)
+            if day is not None and (today - day).days >= self._days:
                 path.unlink(missing_ok=True)
         self._swept = today
+
+
+def _day_of(name: str) -> date | None:
+    """The day of a file of the log; None of another name, and of one that only looks like a date."""
+    match = _NAME.fullmatch(name)
+    try:
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None
 
 
 def _take_back(target: int, written: int) -> None:
