@@ -227,6 +227,14 @@ def test_lines_that_name_somebody_elsewhere_are_found_and_broken_ones_refused(tm
         without_rows(path, ["42"])
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "log.csv", "log.parquet"])
+def test_who_may_not_read_a_table_may_not_read_what_takes_its_place(tmp_path, name):
+    path, frame = tmp_path / name, pl.DataFrame({"user_id": ["person-3", "person-4"]})
+    {".jsonl": frame.write_ndjson, ".csv": frame.write_csv, ".parquet": frame.write_parquet}[path.suffix](path)
+    path.chmod(0o600)
+    assert without_rows(path, ["person-3"]) == 1 and path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.slow
 def test_an_export_of_two_stages_is_made_again_of_both(home_with_run, key, config, monkeypatch):
     home, made = home_with_run, []

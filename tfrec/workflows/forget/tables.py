@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def without_rows(path: Path, users: Collection[str]) -> int:
         return 0
     theirs = _rows_of(table, path, users)
     if count := int(theirs.sum()):
-        with atomic_file(path) as work:
+        with _replaced(path) as work:
             _write(table.filter(~theirs), work, path.suffix)
     return count
 
@@ -98,9 +100,17 @@ def _without_lines(path: Path, users: frozenset[str]) -> int:
     """As `without_rows`; the lines that stay are as they were."""
     count = sum(_is_theirs(content, users) for _, content in _lines(path))
     if count:
-        with atomic_file(path) as work, work.open("wb") as file:
+        with _replaced(path) as work, work.open("wb") as file:
             file.writelines(line for line, content in _lines(path) if not _is_theirs(content, users))
     return count
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """As `atomic_file`, of a file that is there: who may not read it may not read the new one either."""
+    with atomic_file(path) as work:
+        shutil.copymode(path, work)
+        yield work
 
 
 def _is_theirs(content: Any, users: frozenset[str]) -> bool:
