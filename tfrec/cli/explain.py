@@ -46,7 +46,7 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
         typer.Option(
             "--surrogate",
             metavar="USERS",
-            min=1,
+            min=2,
             help="Write instead rules such as “people with … get …”, made from half of so many users and measured on "
             "the others.",
         ),

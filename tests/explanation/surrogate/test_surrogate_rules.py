@@ -92,10 +92,14 @@ def test_few_users_make_no_rule(scored):
 
 
 def test_bad_input_is_said(scored):
-    run, nobody = scored(of_item_3), make_histories([[]])
-    with pytest.raises(InvalidInput, match="No user has a history"):
-        surrogate_rules(run, nobody, out="")
-    with pytest.raises(InvalidInput, match="Expected users of at least 1, received 0"):
-        surrogate_rules(run, make_histories(ROWS), users=0)
+    run = scored(of_item_3)
+    for rows in ([[]], [[1, 2], []]):
+        with pytest.raises(InvalidInput, match=f"measured on others; {len(rows) - 1} users have a history"):
+            surrogate_rules(run, make_histories(rows), out="")
+    for users in (0, 1):
+        with pytest.raises(InvalidInput, match=f"Expected users of at least 2, received {users}"):
+            surrogate_rules(run, make_histories(ROWS), users=users)
+    with pytest.raises(InvalidInput, match="Expected k of at least 1, received 0"):
+        surrogate_rules(run, make_histories(ROWS), k=0)
     with pytest.raises(InvalidInput, match="makes no list to explain"):
         surrogate_rules(Scored(**{**vars(run), "kind": "click-ranker"}), make_histories(ROWS), out="")

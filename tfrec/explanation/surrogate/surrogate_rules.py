@@ -65,19 +65,23 @@ def surrogate_rules(
         where none holds, and the sentences say so.
 
     Raises:
-        InvalidInput: The run does not rank the catalogue, a number is below 1, or no user has a history.
+        InvalidInput: The run does not rank the catalogue, a number is too small, or fewer than two users have a
+            history.
 
     Example:
         tfrec.explanation.surrogate_rules("runs/quickstart", "runs/quickstart-data")["rules"]
     """
-    for name, value in (("users", users), ("k", k)):
-        if not isinstance(value, Integral) or value < 1:
-            raise InvalidInput(f"Expected {name} of at least 1, received {value!r}.")
+    for name, value, least in (("users", users, 2), ("k", k, 1)):
+        if not isinstance(value, Integral) or value < least:
+            raise InvalidInput(f"Expected {name} of at least {least}, received {value!r}.")
     explained = run_on_data(run, data, ranker)
     histories = explained.histories
     rows = np.flatnonzero(histories.lengths > 0)
-    if not len(rows):
-        raise InvalidInput("No user has a history, so there is nothing to explain. Pass data with events.")
+    if len(rows) < 2:
+        raise InvalidInput(
+            f"Rules are made from some users and measured on others; {len(rows)} users have a history. Pass data with "
+            "more."
+        )
     rows = np.random.default_rng(seed).permutation(rows)[: int(users)]
     explainer = Explainer(explained.run, removals=0, two_stage=explained.two_stage)
     lists = [
