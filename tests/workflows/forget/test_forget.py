@@ -171,6 +171,21 @@ def test_files_of_others_that_name_somebody_are_told_and_left(home, key):
     )
 
 
+def test_a_served_model_whose_data_a_job_has_not_kept_is_told(home, key):
+    job, data = home / "job", home / "data" / "other"
+    fingerprint = PreparedDataset(data).manifest["fingerprint"]
+    for night, read in ((1, "of a night before"), (2, fingerprint)):
+        (job / "nights" / f"{night:04d}" / "run").mkdir(parents=True)
+        about = json.dumps({"kind": "next-item", "data": read})
+        (job / "nights" / f"{night:04d}" / "run" / "manifest.json").write_text(about)
+    data.rename(job / "nights" / "0002" / "data")
+    champions = [{"version": night, "night": night} for night in (1, 2)]
+    state = {"format": 1, "out": str(home / "out"), "champions": champions, "current": 1, "last": {"night": 2}}
+    (job / "state.json").write_text(json.dumps(state))
+    untold = erase(home, key, "stranger")["not_covered"]
+    assert [line for line in untold if "job" in line] == ["job/nights/0001/run: its data are not in the folder"]
+
+
 def test_pseudonyms_of_the_people_are_found(home, key):
     data = prepare(
         people(), ITEMS, home / "data" / "named", split="leave-one-out", config={"data.pseudonym_key": str(key)}

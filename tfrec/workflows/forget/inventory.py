@@ -15,7 +15,7 @@ from tfrec.serving.devices.device_folder import DEVICE_OUTPUT
 from tfrec.serving.exporting.export import EXPORT_OUTPUT, manifest_id, runs_of
 from tfrec.serving.saved_model.guarded_export import EXPORT_FILE
 from tfrec.training.run_layout import DATA_FILE, MANIFEST_FILE, PARTIAL_RUN_OUTPUT, RUN_OUTPUT
-from tfrec.workflows.forget.retraining_jobs import Job, affected_job, is_job
+from tfrec.workflows.forget.retraining_jobs import Job, affected_job, is_job, unknown_models
 
 PARTIAL = "forget.partial"
 """Folder of an erasure in progress, below the home."""
@@ -95,6 +95,8 @@ def _take_dataset(inventory: Inventory, path: Path, users: Sequence[str]) -> Non
 
 def _take_job(inventory: Inventory, folder: Path, home: Path, users: Sequence[str]) -> None:
     job = affected_job(folder, home, lambda dataset: bool(ids_in(dataset, users)))
+    if job is None or job.data is None:
+        inventory.unknown += unknown_models(folder)
     if job is None:
         return
     inventory.jobs.append(job)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tfrec.data.dataset import DATASET_OUTPUT, PreparedDataset
 from tfrec.errors import InvalidInput
-from tfrec.files import delete_folder
+from tfrec.files import delete_folder, read_json
 from tfrec.serving.exporting.export import EXPORT_OUTPUT
+from tfrec.training.run_layout import MANIFEST_FILE, RUN_OUTPUT
 from tfrec.workflows.retrain.data_drift import utc_text
 from tfrec.workflows.retrain.data_profile import write_profile
 from tfrec.workflows.retrain.job_state import NIGHTS, STATE_FILE, State
@@ -72,6 +73,19 @@ def affected_job(folder: Path, home: Path, has_people: Callable[[PreparedDataset
     served = state.champion()
     champion = state.folder(served["night"]) / "run" if served else None
     return Job(folder, last / "data", champion, _obsolete(state, last, champion), _versions(state, home))
+
+
+def unknown_models(folder: Path) -> list[Path]:
+    """The runs of a job's promoted models whose data it has not kept, so nobody can tell whether they read somebody.
+
+    Args:
+        folder: Home of a job that an erasure leaves as it is.
+    """
+    state = State(folder)
+    data = state.folder(state.last["night"]) / "data" if state.last else folder
+    kept = PreparedDataset(data).manifest["fingerprint"] if DATASET_OUTPUT.marks(data) else None
+    runs = [state.folder(entry["night"]) / "run" for entry in state.champions]
+    return [run for run in runs if RUN_OUTPUT.marks(run) and read_json(run / MANIFEST_FILE)["data"] != kept]
 
 
 def renew(job: Job, version: int | None) -> None:
