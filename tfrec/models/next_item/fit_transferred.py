@@ -80,7 +80,7 @@ def _better(
 
     Args:
         results: The transferred one, and the fresh one if there is a comparison.
-        trained: Whether each is what it was before its training.
+        trained: Whether each is an epoch of its training; if not, it is what it was before.
         monitor: The metric by which they are compared.
         ndcg: NDCG@10 of each validation query, `[queries]`. The fresh one then has to be ahead by a standard error of
             the paired differences. Empty: the better metric wins, and the first of equal ones.
