@@ -186,9 +186,7 @@ def _train(
     if result.score_weights is not None:
         manifest["score_weights"] = result.score_weights
     if teachers:
-        manifest["teachers"] = [
-            {"run": str(run.path), "weights": run.manifest[FILES][WEIGHTS_FILE]} for run in teachers
-        ]
+        manifest["teachers"] = [_named(run) for run in teachers]
     if result.ledger is not None:
         manifest[PRIVACY] = result.ledger.seal(manifest[FILES])
     write_json(folder / MANIFEST_FILE, manifest)
@@ -223,6 +221,11 @@ def _runs_to_learn_from(config: RunConfig) -> list[Run]:
             "with encoder.trainable, privacy or training.start_from. Leave it out."
         )
     return [_run_of_kind("training.teachers", path, kind) for path in paths]
+
+
+def _named(run: Run) -> dict[str, str | None]:
+    """A run by its path and the hash of its weights; null for one of an older version, which lists no hashes."""
+    return {"run": str(run.path), "weights": run.manifest.get(FILES, {}).get(WEIGHTS_FILE)}
 
 
 def _run_of_kind(option: str, path: str, kind: str) -> Run:

@@ -2,7 +2,10 @@
 
 import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 
-import numpy as np  # isort: skip
+from importlib import import_module  # isort: skip
+from types import SimpleNamespace  # isort: skip
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
@@ -131,3 +134,10 @@ def test_a_teacher_of_other_items_is_refused(small_data, small_config, small_run
 
     with pytest.raises(InvalidInput, match="items of .* are not those of the dataset"):
         teachers_of([Other()], small_data, small_config)
+
+
+def test_a_teacher_of_an_older_version_is_named_without_the_hash_of_its_weights():
+    named, run = import_module("tfrec.runs.train")._named, SimpleNamespace(path="runs/old", manifest={})
+    assert named(run) == {"run": "runs/old", "weights": None}
+    run.manifest["files"] = {"weights/model.weights.h5": "ab"}
+    assert named(run) == {"run": "runs/old", "weights": "ab"}
