@@ -20,7 +20,7 @@ from tfrec.retrieval.two_stage_scorer import TwoStage
 from tfrec.serving import check, export
 from tfrec.serving.exporting.export import run_id
 from tfrec.serving.modules.click_ranker import UNKNOWN_SCORE, ContextGraph
-from tfrec.serving.modules.merged_stages import merge_stages
+from tfrec.serving.modules.merged_stages import below_candidates, merge_stages
 
 KINDS = ["view", "buy", "impression"]
 CONTEXT = {"numbers": {"context_price": [2.0, 4.0]}, "categories": {"context_device": ["tv", "phone"]}}
@@ -189,3 +189,10 @@ def test_the_second_stage_orders_candidates_and_leaves_the_rest_below():
     assert_allclose(found, [[0.2, 0.9, -0.8, -2.8, -np.inf]], rtol=1e-5)
     only = merge_stages(probabilities, first, tf.constant([[True, False, False, False, False]]), 2, 1.0)
     assert_allclose(only, [[0.4, -np.inf, -np.inf, -np.inf, -np.inf]], rtol=1e-5)
+
+
+def test_an_item_that_no_list_may_hold_has_a_score_like_others_where_all_others_are_candidates():
+    values, none = tf.constant([[0.75, 0.5]]), tf.constant([[tf.float32.min]])
+    assert below_candidates(values, values > 0, none).numpy().tolist() == [[-0.5]]
+    others = tf.concat([none, [[2.0]]], axis=1)
+    assert below_candidates(values, values > 0, others).numpy().tolist() == [[-2.5]]

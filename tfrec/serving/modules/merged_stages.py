@@ -76,10 +76,11 @@ def below_candidates(values: tf.Tensor, chosen: tf.Tensor, others: tf.Tensor) ->
         others: float32 `[batch, n]`, the first stage's scores of the best other items; the lowest float32 is padding.
 
     Returns:
-        float32 `[batch, 1]`.
+        float32 `[batch, 1]`. Where all is padding, lists hold candidates alone, and 0 stands for the best other score.
     """
     lowest = tf.reduce_min(tf.where(chosen, values, tf.float32.max), axis=1, keepdims=True)
-    return lowest - tf.reduce_max(others, axis=1, keepdims=True) - 1
+    best = tf.reduce_max(others, axis=1, keepdims=True)
+    return lowest - tf.where(best > tf.float32.min, best, 0.0) - 1
 
 
 def _mean_and_deviation(values: tf.Tensor, real: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
