@@ -134,6 +134,25 @@ def test_killed_it_has_changed_nothing_or_goes_on_to_the_end(home_with_run, key,
     assert not (home / "forget.partial").exists()
 
 
+@pytest.mark.slow
+def test_a_run_on_other_data_that_learned_from_one_that_read_the_people_is_made_again(home_with_run, key, config):
+    """By `training.start_from`, and by a teacher that was itself taught: no weight comes from the people any more."""
+    home = home_with_run
+    for name, values in (
+        ("two", {"training.start_from": str(home / "runs" / "one")}),
+        ("three", {"training.teachers": [str(home / "runs" / "two")]}),
+        ("four", {}),
+    ):
+        train(home / "data" / "other", home / "runs" / name, config.with_values(values))
+    untouched = files_of(home / "runs" / "four") | files_of(home / "data" / "other")
+    receipt = erase(home, key, *GONE)
+    assert sorted(receipt["runs"]) == ["runs/one", "runs/three", "runs/two"]
+    for name in ("two", "three"):
+        options = Run(home / "runs" / name).config.training
+        assert options.start_from is None and options.teachers == []
+    assert untouched == files_of(home / "runs" / "four") | files_of(home / "data" / "other")
+
+
 def test_who_is_in_no_data_is_counted_and_nothing_changes(home, key):
     before = files_of(home)
     assert erase(home, key, "stranger")["users"] | {"marks": 0} == {"asked": 1, "found": 0, "unknown": 1, "marks": 0}

@@ -11,6 +11,8 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.losses.teachers import Teachers
+from tfrec.models.next_item.warm_start import leaves_network_out
+from tfrec.progress import say
 
 
 def teachers_of(runs: Sequence[TrainedRun], dataset: PreparedDataset, config: RunConfig) -> Teachers | None:
@@ -28,6 +30,8 @@ def teachers_of(runs: Sequence[TrainedRun], dataset: PreparedDataset, config: Ru
         return None
     for run in runs:
         _refuse_other_data(run, dataset)
+        if leaves_network_out(run):
+            say(f"training.teachers: {run.path} leaves its network out, so it teaches counts and texts alone")
         if run.config.model.max_history < config.model.max_history:
             raise InvalidInput(
                 f"training.teachers: {run.path} reads histories of {run.config.model.max_history} events, this "

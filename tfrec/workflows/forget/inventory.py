@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfrec.config import RunConfig
 from tfrec.data.dataset import DATASET_OUTPUT, PreparedDataset
 from tfrec.data.ingest.pseudonyms import pseudonyms
 from tfrec.errors import InvalidInput
@@ -14,7 +15,7 @@ from tfrec.files import read_json
 from tfrec.serving.devices.device_folder import DEVICE_OUTPUT
 from tfrec.serving.exporting.export import EXPORT_OUTPUT, manifest_id, runs_of
 from tfrec.serving.saved_model.guarded_export import EXPORT_FILE
-from tfrec.training.run_layout import DATA_FILE, MANIFEST_FILE, PARTIAL_RUN_OUTPUT, RUN_OUTPUT
+from tfrec.training.run_layout import CONFIG_FILE, DATA_FILE, MANIFEST_FILE, PARTIAL_RUN_OUTPUT, RUN_OUTPUT
 from tfrec.workflows.forget.retraining_jobs import Job, affected_job, is_job, unknown_models
 
 PARTIAL = "forget.partial"
@@ -35,7 +36,8 @@ class Inventory:
 
     Attributes:
         datasets: Prepared data to the ids of the people as the data have them.
-        runs: Run to the dataset that it is trained again on.
+        runs: Run to the dataset that it is trained again on. A run that learned from one that read the people is among
+            them, whatever its own data.
         exports: Version folder to the runs that it is an export of, or that take its place.
         jobs: Retraining jobs on the datasets.
         interrupted: Folders of interrupted trainings on the datasets.
@@ -70,18 +72,17 @@ def take_inventory(home: Path, users: Sequence[str]) -> Inventory:
     for path in folders[DATASET_OUTPUT.name]:
         fingerprints[PreparedDataset(path).manifest["fingerprint"]] = path
         _take_dataset(inventory, path, users)
-    for path in folders[RUN_OUTPUT.name]:
-        data = fingerprints.get(read_json(path / MANIFEST_FILE)["data"])
-        if data is None:
-            inventory.unknown.append(path)
-        elif data in inventory.datasets:
-            inventory.runs[path] = data
+    trained_on = {path: fingerprints.get(read_json(path / MANIFEST_FILE)["data"]) for path in folders[RUN_OUTPUT.name]}
+    inventory.unknown += [path for path, data in trained_on.items() if data is None]
+    known = {path: data for path, data in trained_on.items() if data is not None}
+    inventory.runs |= {path: data for path, data in known.items() if data in inventory.datasets}
     for path in folders[PARTIAL_RUN_OUTPUT.name]:
         state = path / DATA_FILE
         if state.is_file() and fingerprints.get(read_json(state).get("fingerprint")) in inventory.datasets:
             inventory.interrupted.append(path)
     for path in filter(is_job, found):
         _take_job(inventory, path, home, users)
+    _take_heirs(inventory, known)
     _take_exports(inventory, folders[EXPORT_OUTPUT.name], [*folders[RUN_OUTPUT.name], *inventory.runs])
     inventory.devices += folders[DEVICE_OUTPUT.name] if inventory.runs else []
     return inventory
@@ -105,6 +106,27 @@ def _take_job(inventory: Inventory, folder: Path, home: Path, users: Sequence[st
         if job.champion is not None:
             inventory.runs[job.champion] = job.data
             inventory.exports |= dict.fromkeys(job.versions, Stages(job.champion))
+
+
+def _take_heirs(inventory: Inventory, runs: Mapping[Path, Path]) -> None:
+    """Notes the runs that began with the weights of a noted one or had it as a teacher, and those that learned of them.
+
+    Args:
+        inventory: Changed.
+        runs: Each run to the dataset that it is trained on, which need not have the people.
+    """
+    parents = {path: _learned_from(path) for path in runs}
+    while heirs := [path for path in runs if path not in inventory.runs and parents[path] & _resolved(inventory.runs)]:
+        inventory.runs |= {path: runs[path] for path in heirs}
+
+
+def _learned_from(run: Path) -> set[Path]:
+    options = RunConfig.load(run / CONFIG_FILE).training
+    return _resolved(Path(path) for path in [options.start_from, *options.teachers] if path)
+
+
+def _resolved(paths: Iterable[Path]) -> set[Path]:
+    return {path.resolve() for path in paths}
 
 
 def _take_exports(inventory: Inventory, versions: Sequence[Path], runs: Sequence[Path]) -> None:

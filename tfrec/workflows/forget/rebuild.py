@@ -90,7 +90,8 @@ class Rebuild:
     def _build_run(self, name: str, data: str) -> dict[str, Any]:
         say(f"Training {name} again")
         old, new = Run(self.home / name), self._new(name)
-        dataset = PreparedDataset(self._new(data))
+        erased = data in self.job["plan"]["datasets"]
+        dataset = PreparedDataset(self._new(data) if erased else self.home / data)
         if not RUN_OUTPUT.marks(new):
             new.parent.mkdir(parents=True, exist_ok=True)
             resume = PartialRun(new).can_resume
