@@ -8,29 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
+from tfrec.cluster.actor import Actor
 from tfrec.config.cluster import ClusterConfig
-from tfrec.errors import TfrecError
-
-
-class ActorLost(TfrecError):
-    """The process of an actor has died."""
-
-
-class Actor(Protocol):
-    """An object in another process."""
-
-    def call(self, method: str, *arguments: Any) -> Callable[[], Any]:
-        """Calls a method of the object. The answer of the call before must have been waited for.
-
-        Args:
-            method: Its name.
-            arguments: What can be pickled.
-
-        Returns:
-            A function that waits for the result, and raises what the method raised, or `ActorLost`.
-        """
 
 
 @contextmanager

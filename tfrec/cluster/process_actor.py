@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from tfrec.cluster.actors import ActorLost
+from tfrec.cluster.actor import ActorLost
 
 
 class ProcessActor:

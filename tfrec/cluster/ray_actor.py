@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tfrec.cluster.actors import ActorLost
+from tfrec.cluster.actor import ActorLost
 from tfrec.cluster.ray_workers import ray_module
 from tfrec.config.cluster import ClusterConfig
 

@@ -19,8 +19,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
         second: float `[queries]`, of the same queries in the same order.
 
     Example:
-        >>> paired_difference(np.array([0.5, 1.0, 0.0]), np.array([0.5, 0.0, 0.5]))
-        (0.16666666666666666, 0.44095855184409843)
+        >>> difference, error = paired_difference(np.array([0.5, 1.0, 0.0]), np.array([0.5, 0.0, 0.5]))
+        >>> round(difference, 3), round(error, 3)
+        (0.167, 0.441)
     """
     difference = first - second
     count = len(difference)

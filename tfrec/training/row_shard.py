@@ -29,7 +29,7 @@ class RowShard:
     Example:
         >>> shard = RowShard(10, 13, dim=2)
         >>> shard.update(np.array([11]), np.array([[3.0, 4.0]], np.float32), rate=0.1)
-        >>> shard.gather(np.array([10, 11])).round(3).tolist()  # 0.1 · 3 / √12.5
+        >>> shard.gather(np.array([10, 11])).astype(float).round(3).tolist()  # 0.1 · 3 / √12.5
         [[0.0, 0.0], [-0.085, -0.113]]
     """
 

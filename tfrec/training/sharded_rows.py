@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrec.cluster.actors import Actor, ActorLost, actors_of
+from tfrec.cluster.actor import Actor, ActorLost
+from tfrec.cluster.actors import actors_of
 from tfrec.config.cluster import ClusterConfig
 from tfrec.errors import Unavailable
 from tfrec.training.row_shard import RowShard

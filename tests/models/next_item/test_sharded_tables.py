@@ -137,7 +137,10 @@ def assert_same_weights(ours, theirs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("vectors", "shards"), [(VECTORS, 2), (VECTORS, 1), (None, 2)])
+@pytest.mark.parametrize(
+    ("vectors", "shards"),
+    [(VECTORS, 2), *(pytest.param(*each, marks=pytest.mark.nightly) for each in ((VECTORS, 1), (None, 2)))],
+)
 def test_the_weights_are_those_of_one_process(dataset, tmp_path, vectors, shards, here):
     """The norm of gradients is cut, which is one of all rows."""
     with trainer_of(dataset, vectors, 0) as alone, trainer_of(dataset, vectors, shards) as trainer:

@@ -63,7 +63,7 @@ def without(days):
     return log(days).filter(~pl.col("user_id").is_in(GONE))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_served_model_is_replaced_and_the_next_run_has_nothing_to_do(after, erase):
     assert naming(after.home.parent)  # the scan finds them before
     receipt = erase()

@@ -27,6 +27,7 @@ class Teachers:
         memory_in_loss: bool. Whether their neighbour memories take part, as in the loss of the new model.
 
     Example:
+        >>> from tfrec.models import NextItemModel
         >>> model = NextItemModel(num_items=5, num_event_kinds=1, dim=8, heads=2, layers=1)
         >>> inputs = {"history_items": tf.constant([[3, 1]]), "history_events": tf.constant([[0, 0]]),
         ...           "history_gaps": tf.zeros([1, 2])}
