@@ -230,7 +230,7 @@ def test_the_repeat_bias_starts_on_the_side_of_the_data(users, expected):
     ("negatives", "loss"),
     [
         ("mixed", "softmax"),
-        ("auto", "gbce"),
+        pytest.param("auto", "gbce", marks=pytest.mark.nightly),
         pytest.param("uniform", "softmax", marks=pytest.mark.nightly),
         pytest.param("popularity", "bpr", marks=pytest.mark.nightly),
     ],

@@ -33,7 +33,7 @@ LOSSES = {
 }
 
 
-EVERY_RUN = ("full softmax", "contrastive, sampled", "shortened texts")
+EVERY_RUN = ("full softmax", "contrastive, sampled")
 """Steps that are compiled in every run; the others and whole fits are at night."""
 
 

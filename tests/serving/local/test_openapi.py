@@ -44,8 +44,9 @@ def document(shop, ask_server):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("mode", "operations"), [(GenerationMode.POSITIVE, 12), (GenerationMode.NEGATIVE, 10)])
-def test_the_server_keeps_what_the_document_promises(shop, mode, operations):
+def test_the_server_keeps_what_the_document_promises(shop, mode, operations, examples):
     api = schemathesis.openapi.from_url(f"{shop.rest}/openapi.json")
     found = [operation.ok() for operation in api.get_all_operations()]
     if mode is GenerationMode.NEGATIVE:  # where nothing is sent, nothing can be wrong
@@ -53,7 +54,7 @@ def test_the_server_keeps_what_the_document_promises(shop, mode, operations):
     assert len(found) == operations
     for operation in found:
 
-        @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode))
         def kept(case):
             case.call_and_validate(checks=CHECKS)
