@@ -55,7 +55,7 @@ def test_faithfulness_is_measured_and_printed(tfrec, monkeypatch, tmp_path):
     )
     code, said, error = tfrec("explain", "--run", tmp_path, "--data", "d", "--faithfulness", 7)
     assert code == 0 and "0.5000" in said and "times as far as without three at random" in said, error
-    assert calls == [{"users": 7, "k": 10, "out": None}]
+    assert calls == [{"users": 7, "k": 10, "out": None, "force": False}]
 
 
 def test_rules_are_made_and_printed(tfrec, monkeypatch, tmp_path):
@@ -67,4 +67,4 @@ def test_rules_are_made_and_printed(tfrec, monkeypatch, tmp_path):
     )
     code, said, error = tfrec("explain", "--run", tmp_path, "--data", "d", "--surrogate", 7, "--k", 5)
     assert code == 0 and "People with “[b]” in their history" in said and "These rules speak." in said, error
-    assert calls == [{"users": 7, "k": 5, "ranker": None, "out": None}] and "surrogate.json" in said
+    assert calls == [{"users": 7, "k": 5, "ranker": None, "out": None, "force": False}] and "surrogate.json" in said

@@ -13,7 +13,7 @@ from tfrec.config import RunConfig
 from tfrec.data import prepare
 from tfrec.errors import InvalidInput, TfrecError, Unavailable
 from tfrec.files import write_json
-from tfrec.workflows.tune import read_space, tune, tuning_report
+from tfrec.workflows.tune import read_space, tune, tuning_report, validation_value
 
 optuna = pytest.importorskip("optuna", reason="the extra tune is not installed")
 
@@ -70,6 +70,16 @@ def test_the_best_of_all_trials_is_kept_with_its_options(dataset, trained, tmp_p
     assert {path.name for path in (tmp_path / "study").iterdir()} == {
         "study.db", "best", "best.yaml", "trials.json", "report.html"
     }  # fmt: skip
+
+
+def test_trials_are_told_apart_by_what_training_could_give_even_where_it_was_left_out(tmp_path):
+    write_json(tmp_path / "metrics_valid.json", {"ndcg@10": 0.1})
+    for manifest, value in (({}, 0.1), ({"score_weights": None}, 0.1)):
+        write_json(tmp_path / "manifest.json", manifest)
+        assert validation_value(tmp_path) == value
+    left_out = {"chosen": "untrained", "valid_ndcg@10": {"trained": 0.12, "untrained": 0.1}}
+    write_json(tmp_path / "manifest.json", {"score_weights": left_out})
+    assert validation_value(tmp_path) == 0.12
 
 
 @pytest.mark.slow

@@ -70,14 +70,14 @@ def explain(  # noqa: PLR0913  a command's options are its parameters
         from tfrec.explanation import measure_faithfulness
         from tfrec.workflows.console_tables import print_faithfulness
 
-        print_faithfulness(measure_faithfulness(trained, data, users=faithfulness, k=k, out=out))
+        print_faithfulness(measure_faithfulness(trained, data, users=faithfulness, k=k, out=out, force=force))
         typer.echo(f"Wrote {out or run / 'faithfulness.json'}")
         return
     if surrogate is not None:
         from tfrec.explanation import surrogate_rules
         from tfrec.workflows.console_tables import print_rules
 
-        print_rules(surrogate_rules(trained, data, users=surrogate, k=k, ranker=ranker, out=out))
+        print_rules(surrogate_rules(trained, data, users=surrogate, k=k, ranker=ranker, out=out, force=force))
         typer.echo(f"Wrote {out or run / 'surrogate.json'}")
         return
     frame = tfrec.explain(

@@ -15,7 +15,7 @@ from tfrec.files import delete_folder, publish, read_json, sweep, write_json, wr
 from tfrec.progress import say
 from tfrec.reporting.html_page import Section, render_report
 from tfrec.reporting.svg_charts import lines
-from tfrec.training.run_layout import RUN_OUTPUT
+from tfrec.training.run_layout import MANIFEST_FILE, RUN_OUTPUT
 
 if TYPE_CHECKING:
     from tfrec.data import PreparedDataset
@@ -227,11 +227,19 @@ def _keep_best(study: Any, states: Any, out: Path) -> None:
 
 
 def validation_value(run: Path) -> float:
-    """Validation NDCG@10 of a run; raises `InvalidInput` if the run was not validated."""
+    """Validation NDCG@10 that a run can have, so that trials differ even if none was worth its training.
+
+    Where the trained weights were left out for counts and texts, it is the better of both; what is in the run may have
+    the other one, as few queries tell them apart badly.
+
+    Raises:
+        InvalidInput: The run was not validated.
+    """
     metrics = read_json(run / "metrics_valid.json")
     if METRIC not in metrics:
         raise InvalidInput("The validation split has no queries, so trials cannot be compared. Add events.")
-    return float(metrics[METRIC])
+    compared = read_json(run / MANIFEST_FILE).get("score_weights") or {}
+    return float(max([metrics[METRIC], *compared.get(f"valid_{METRIC}", {}).values()]))
 
 
 def _conclude(study: Any, states: Any, config: RunConfig, out: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tfrec.explanation.faithfulness.attributions import (
 from tfrec.explanation.faithfulness.intervals import mean_interval, means_by_group, resampled
 from tfrec.explanation.faithfulness.randomised import randomised
 from tfrec.explanation.next_item import deletions_of_model
+from tfrec.files import AlreadyExists
 from tfrec.workflows.explanation_sections import faithfulness_words
 
 HISTORIES = make_histories(ROWS)
@@ -99,6 +100,8 @@ def test_the_measure_is_written_with_every_method_and_slice(tmp_path, model):
     out = tmp_path / "faithfulness.json"
     run = make_run(model)
     found = measure_faithfulness(run, HISTORIES, users=4, k=2, others=[run], out=out)
+    with pytest.raises(AlreadyExists):
+        measure_faithfulness(run, HISTORIES, users=4, k=2, out=out)
     assert json.loads(out.read_text()) == found and found["users"] == 4
     assert set(found["methods"]) == {
         "leave-one-out", "random", "recency", "item cosine", "integrated gradients", "attention rollout",

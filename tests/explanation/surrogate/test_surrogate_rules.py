@@ -10,6 +10,7 @@ from tfrec.errors import InvalidInput
 from tfrec.explanation import surrogate_rules
 from tfrec.explanation.surrogate.surrogate_rules import _rules
 from tfrec.explanation.surrogate.traits import Catalogue
+from tfrec.files import AlreadyExists
 
 USERS = 240
 ROWS = [np.random.default_rng(user).permutation(7)[: 2 + user % 3].tolist() for user in range(USERS)]
@@ -48,6 +49,8 @@ def of_chance(items):
 def test_the_rule_that_the_model_is_comes_out(scored, tmp_path):
     out = tmp_path / "surrogate.json"
     found = surrogate_rules(scored(of_item_3), make_histories(ROWS), k=1, out=out)
+    with pytest.raises(AlreadyExists):
+        surrogate_rules(scored(of_item_3), make_histories(ROWS), k=1, out=out)
     assert json.loads(out.read_text()) == found and found["users"] == {"made": 120, "measured": 120}
     rules = {(rule["conditions"][0]["subject"], rule["outcome"]["subject"]): rule for rule in found["rules"]}
     rule = rules["Film 3", "Film 7"]

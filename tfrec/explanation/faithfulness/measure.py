@@ -25,7 +25,7 @@ from tfrec.explanation.faithfulness.randomised import randomised
 from tfrec.explanation.faithfulness.ranker import measure_ranker
 from tfrec.explanation.faithfulness.summary import SERVED, methods_summary
 from tfrec.explanation.next_item import deletions_of_model
-from tfrec.files import write_json
+from tfrec.files import check_output_file, write_json
 from tfrec.models.click_ranker.model import ClickRanker
 from tfrec.models.family import Ability
 from tfrec.models.next_item.model import NextItemModel
@@ -48,6 +48,7 @@ def measure_faithfulness(
     others: Sequence[Run | str | Path] = (),
     seed: int = 0,
     out: str | Path | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Measures how true explanations are: what each method names is deleted, and the model is asked again.
 
@@ -66,6 +67,7 @@ def measure_faithfulness(
         others: Runs that differ in the seed alone, for the stability of leave-one-out; or their folders.
         seed: int. Of the sample, the drawn items, "random" and the shuffled weights.
         out: JSON file to write. None for `faithfulness.json` in the run's folder; "" for none.
+        force: Whether an existing file `out` may be replaced; that in the run's folder always is.
 
     Returns:
         {"users", "units": "events" or "features", "ours": the first method, "events", "methods": {name: {measure:
@@ -78,9 +80,12 @@ def measure_faithfulness(
         without what does not apply. Intervals are of 95%, from a bootstrap over users.
 
     Raises:
+        AlreadyExists: `out` exists and `force` is false.
         InvalidInput: The run is behaviour-text with the sigmoid head (`explain_words` weighs the words of a request), a
             number is below 1, or no user has a history.
     """
+    if out:
+        check_output_file(out, force)
     for name, value in (("users", users), ("k", k), ("removals", removals)):
         if not isinstance(value, Integral) or value < 1:
             raise InvalidInput(f"Expected {name} of at least 1, received {value!r}.")

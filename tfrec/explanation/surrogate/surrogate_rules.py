@@ -19,7 +19,7 @@ from tfrec.explanation.surrogate import SURROGATE_FILE
 from tfrec.explanation.surrogate.rule_sentences import RULE_LANGUAGES, rule_sentence, rules_summary
 from tfrec.explanation.surrogate.rules import Fidelity, Rule, find_rules, holds, measure_rules
 from tfrec.explanation.surrogate.traits import Catalogue, Trait, frequent, history_traits, list_traits
-from tfrec.files import write_json
+from tfrec.files import check_output_file, write_json
 from tfrec.progress import track
 from tfrec.runs.run import Run
 
@@ -37,6 +37,7 @@ def surrogate_rules(
     ranker: Run | str | Path | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Says what the model does in rules, such as "people with “Alien” in their history get “Aliens” in their list".
 
@@ -56,6 +57,7 @@ def surrogate_rules(
             prepared data.
         seed: int. Of the sample and its halves.
         out: JSON file to write. None for `surrogate.json` in the run's folder; "" for none.
+        force: Whether an existing file `out` may be replaced; that in the run's folder always is.
 
     Returns:
         {"users": {"made", "measured"}, "k", "tried": number of rules that were measured, "covered": share of the
@@ -65,12 +67,15 @@ def surrogate_rules(
         where none holds, and the sentences say so.
 
     Raises:
+        AlreadyExists: `out` exists and `force` is false.
         InvalidInput: The run does not rank the catalogue, a number is too small, or fewer than two users have a
             history.
 
     Example:
         tfrec.explanation.surrogate_rules("runs/quickstart", "runs/quickstart-data")["rules"]
     """
+    if out:
+        check_output_file(out, force)
     for name, value, least in (("users", users, 2), ("k", k, 1)):
         if not isinstance(value, Integral) or value < least:
             raise InvalidInput(f"Expected {name} of at least {least}, received {value!r}.")
