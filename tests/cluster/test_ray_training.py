@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ import polars as pl
 import pytest
 
 ray = pytest.importorskip("ray", reason="the extra cluster is not installed")
+from ray.cluster_utils import Cluster  # noqa: E402
 
 import tfrec  # noqa: E402
 
@@ -53,6 +56,12 @@ def test_two_processes_train_the_run_of_one(data, alone, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
+def test_processes_evaluate_as_one(data, alone, tmp_path):
+    run = alone.with_values({"evaluation.batch_size": 8})
+    ours = tfrec.evaluate(run, data, out=tmp_path / "one.json")
+    assert tfrec.evaluate(run.with_values(ON_RAY), data, out=tmp_path / "many.json") == ours
+
+
 def training_processes():
     found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):
@@ -77,6 +86,51 @@ def test_a_process_that_is_killed_costs_time_and_changes_nothing(data, alone, tm
     threading.Thread(target=kill_after_the_first_checkpoint, daemon=True).start()
     run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY})
     assert killed
+    assert_same_run(run, alone)
+
+
+def test_a_command_that_is_killed_is_resumed_to_the_same_run(data, alone, tmp_path):
+    given = {"data": str(data), "out": str(tmp_path / "run"), "config": {**EXACT, **ON_RAY}}
+    script = "import json, sys, tfrec; given = json.loads(sys.argv[1]); tfrec.train(**given)"
+    command = subprocess.Popen([sys.executable, "-c", script, json.dumps(given)], start_new_session=True)
+    while not list((tmp_path / "run.partial").glob("checkpoint/**/state.json")):
+        assert command.poll() is None
+        time.sleep(0.01)
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    while training_processes():  # they notice that nobody waits for them
+        time.sleep(0.1)
+    assert not (tmp_path / "run").exists()
+    assert_same_run(tfrec.train(**given, resume=True), alone)
+    history = pl.read_csv(tmp_path / "run" / "history.csv")
+    assert history["epoch"].to_list() == [1, 2, 3]
+
+
+def test_where_a_machine_is_lost_training_goes_on_with_one_process_fewer(data, alone, tmp_path):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1}, connect=True)
+    try:
+        other = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        sizes = []
+
+        def take_one_away():
+            while not list((tmp_path / "run.partial").glob("checkpoint/**/state.json")):
+                time.sleep(0.01)
+            sizes.append(len(training_processes()))
+            cluster.remove_node(other, allow_graceful=False)
+            while (tmp_path / "run.partial").exists():
+                sizes.append(len(training_processes()))
+                time.sleep(0.05)
+
+        watcher = threading.Thread(target=take_one_away, daemon=True)
+        watcher.start()
+        fewer = {**ON_RAY, "cluster.cpus_per_worker": 1, "cluster.min_workers": 1}
+        run = tfrec.train(data, tmp_path / "run", {**EXACT, **fewer})
+        watcher.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert sizes[0] == 2 and sizes[-1] == 1
     assert_same_run(run, alone)
 
 

@@ -1,6 +1,5 @@
 """Ranking metrics against loops; ties, intervals and stored predictions."""
 
-import importlib
 import math
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec import InvalidInput
 from tfrec.data.histories import Histories, Queries
-from tfrec.evaluation import evaluate_protocols, evaluate_ranking
+from tfrec.evaluation import evaluate_protocols, evaluate_ranking, rankings
 from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
 
 
@@ -157,8 +156,7 @@ def test_scores_of_a_large_catalogue_are_computed_for_few_queries_at_a_time(monk
     monkeypatch.setattr(
         Fixed, "scores", lambda self, histories, rows: asked.append(len(rows)) or scored(self, histories, rows)
     )
-    module = importlib.import_module("tfrec.evaluation.evaluate_ranking")  # the name in the room is the function
-    monkeypatch.setattr(module, "MOST_SCORES", 3 * 20 + 19)
+    monkeypatch.setattr(rankings, "MOST_SCORES", 3 * 20 + 19)
     assert measure(scores, targets).metrics == whole.metrics
     assert asked == [3, 3, 3, 1]
 

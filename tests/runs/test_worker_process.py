@@ -98,6 +98,7 @@ def test_an_interrupted_run_is_not_begun_again_without_force(tmp_path):
         ("encoder.trainable=true", "trains next-item models"),
         ("privacy.epsilon=8", "without privacy"),
         ("training.time_budget=1", "would not all stop after the same epoch"),
+        ("cluster.min_workers=3", "at most cluster.workers=2, received 3"),
     ],
 )
 def test_what_several_processes_cannot_train_is_refused(tmp_path, value, message):

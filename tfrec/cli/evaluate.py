@@ -9,7 +9,7 @@ import typer
 
 from tfrec.cli.load_tensorflow import load_tensorflow
 from tfrec.cli.report_option import check_page
-from tfrec.cli.shared_options import Data, Ranker, RunFolder
+from tfrec.cli.shared_options import Assignments, Data, Ranker, RunFolder
 
 
 def evaluate(
@@ -25,6 +25,7 @@ def evaluate(
         bool,
         typer.Option("--trained-baselines", help="Also fit EASE and ALS as baselines (needs the extra `baselines`)."),
     ] = False,
+    assignments: Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing report.")] = False,
 ) -> None:
     """Measure a run and the baselines; ranking metrics are over the whole catalogue."""
@@ -33,7 +34,8 @@ def evaluate(
     import tfrec
     from tfrec.workflows.console_tables import print_metrics
 
-    metrics = tfrec.evaluate(run, data, split, out, trained_baselines=trained_baselines, ranker=ranker)
+    trained = tfrec.load_run(run).with_values(assignments) if assignments else run
+    metrics = tfrec.evaluate(trained, data, split, out, trained_baselines=trained_baselines, ranker=ranker)
     print_metrics(metrics)
     typer.echo(f"Wrote {out or run / 'metrics.json'}")
     if report is not None:

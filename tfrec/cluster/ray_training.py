@@ -17,7 +17,8 @@ def train_on_workers(function: Callable[[dict[str, Any]], None], job: dict[str, 
     """Calls `function(job)` in `cluster.workers` processes at a time, each with its TF_CONFIG.
 
     When a process or its machine dies, the others are ended, and all begin again, at most `cluster.retries` times: the
-    function goes on from what it has left on the storage that they share.
+    function goes on from what it has left on the storage that they share. With `cluster.min_workers` they may then be
+    fewer.
 
     Args:
         function: A function of a module.
@@ -35,7 +36,9 @@ def train_on_workers(function: Callable[[dict[str, Any]], None], job: dict[str, 
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.tensorflow import TensorflowTrainer
 
-        scaling = ScalingConfig(num_workers=config.workers, resources_per_worker={"CPU": config.cpus_per_worker})
+        fewest = config.min_workers
+        workers = config.workers if fewest is None else (fewest, config.workers)
+        scaling = ScalingConfig(num_workers=workers, resources_per_worker={"CPU": config.cpus_per_worker})
         with tempfile.TemporaryDirectory(dir=config.spill) as folder:
             settings = RunConfig(
                 name="tfrec-train",

@@ -21,6 +21,12 @@ class ClusterConfig(Section):
         "RAY_ADDRESS says, else a cluster of this machine, which ends with the command.",
     )
     workers: int = Field(2, ge=1, description="How many workers share the work; the cluster must have room for them.")
+    min_workers: int | None = Field(
+        None,
+        ge=1,
+        description="train: with how many processes training goes on where machines are lost and none take their "
+        "place; it takes in others as they come. null: with all of cluster.workers, or not at all.",
+    )
     cpus_per_worker: float = Field(1.0, gt=0, description="Cores of each worker; a share of one is allowed.")
     spill: str | None = Field(
         None,

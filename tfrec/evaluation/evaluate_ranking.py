@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.data.histories import Histories, Queries, concatenate_ranges, row_numbers
+from tfrec.data.histories import Queries, row_numbers
 from tfrec.errors import InvalidInput
-from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics, target_ranks
+from tfrec.evaluation.ranking_metrics import UNRANKED, bootstrap_intervals, novelty, ranking_metrics
+from tfrec.evaluation.rankings import Ranker, Rankings, rank_queries
 from tfrec.retrieval.items_to_recommend import CandidateScorer
 from tfrec.retrieval.scorer import Scorer
-from tfrec.retrieval.top_k_numpy import top_k_numpy
-
-MOST_SCORES = 2**26
-"""Scores per batch at most: 256 MB as float32, of which a few copies exist. It limits the batch size above about
-130,000 items."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ def evaluate_ranking(
     return result
 
 
-def evaluate_protocols(
+def evaluate_protocols(  # noqa: PLR0913  those of evaluate_ranking, and who ranks
     scorer: Scorer,
     queries: Queries,
     exclude_seen: Sequence[bool],
@@ -105,6 +99,7 @@ def evaluate_protocols(
     seed: int = 0,
     batch_size: int = 512,
     keep_predictions: int = 100,
+    rank: Ranker = rank_queries,
 ) -> list[RankingResult]:
     """Runs `evaluate_ranking` for each value in `exclude_seen`, computing the scores only once.
 
@@ -119,31 +114,15 @@ def evaluate_protocols(
         seed: int. Seed of the bootstrap.
         batch_size: int. Maximum number of queries scored at a time.
         keep_predictions: int. Number of items per query in `predictions`; 0 keeps only the ranks.
+        rank: What scores and ranks the catalogue for each query.
 
     Returns:
         One result per value in `exclude_seen`, in order.
     """
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
-    batch_size = min(batch_size, max(MOST_SCORES // num_items, 1))
-    rankings = [_Rankings.empty(queries, max(1, min(num_items, max(*ks, keep_predictions)))) for _ in exclude_seen]
-    order = np.argsort(queries.history.lengths, kind="stable")  # batches of similar lengths need little padding
-    cores = os.cpu_count() or 1
-    jobs: list[Future[None]] = []
-    with ThreadPoolExecutor(cores) as pool:  # NumPy releases the GIL while it compares and sorts
-        for start in range(0, len(queries), batch_size):
-            rows = order[start : start + batch_size]
-            scores = _scores(scorer, queries.history, rows, num_items)  # meanwhile the pool ranks the previous batch
-            for job in jobs:
-                job.result()
-            jobs = [
-                pool.submit(ranking.add, part, values, queries, masked)
-                for ranking, masked in zip(rankings, exclude_seen, strict=True)
-                for part, values in zip(np.array_split(rows, cores), np.array_split(scores, cores), strict=True)
-                if len(part)
-            ]
-        for job in jobs:
-            job.result()
+    width = max(1, min(num_items, max(*ks, keep_predictions)))
+    rankings = rank(scorer, queries, exclude_seen, num_items=num_items, width=width, batch_size=batch_size)
     listable = int(scorer.candidates.sum()) if isinstance(scorer, CandidateScorer) else num_items
     results = [
         _result(ranking, queries, ks, listable, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
@@ -154,31 +133,8 @@ def evaluate_protocols(
     return results
 
 
-@dataclass(frozen=True)
-class _Rankings:
-    """Ranks of all targets, and the best items of each query with their scores, filled batch by batch."""
-
-    ranks: np.ndarray
-    lists: np.ndarray
-    scores: np.ndarray
-
-    @classmethod
-    def empty(cls, queries: Queries, width: int) -> _Rankings:
-        shape = len(queries), width
-        return cls(
-            np.empty(len(queries.target_items), np.int64), np.empty(shape, np.int32), np.empty(shape, np.float32)
-        )
-
-    def add(self, rows: np.ndarray, scores: np.ndarray, queries: Queries, masked: bool) -> None:
-        if masked:
-            scores = without_seen(scores, queries.history, rows)
-        flat, offsets = queries.targets_of(rows)
-        self.ranks[flat] = target_ranks(scores, offsets, queries.target_items[flat])
-        self.lists[rows], self.scores[rows], _ = top_k_numpy(scores, self.lists.shape[1])
-
-
 def _result(
-    rankings: _Rankings,
+    rankings: Rankings,
     queries: Queries,
     ks: Sequence[int],
     listable: int,
@@ -212,30 +168,6 @@ def _check(queries: Queries, num_items: int, ks: Sequence[int]) -> None:
         raise InvalidInput("Expected at least one target per query, received a query without any. Leave it out.")
     if queries.target_items.min() < 0 or queries.target_items.max() >= num_items:
         raise InvalidInput(f"Expected targets in 0…{num_items - 1}, received {queries.target_items.max()}.")
-
-
-def _scores(scorer: Scorer, history: Histories, rows: np.ndarray, num_items: int) -> np.ndarray:
-    scores = np.asarray(scorer.scores(history, rows))
-    if scores.shape != (len(rows), num_items):
-        raise InvalidInput(
-            f"Expected scores of shape {(len(rows), num_items)} from {scorer.name}, received {scores.shape}. "
-            "Was the scorer made for another catalogue?"
-        )
-    return scores
-
-
-def without_seen(scores: np.ndarray, history: Histories, rows: np.ndarray) -> np.ndarray:
-    """A copy of the scores with −inf for the items of each history.
-
-    Args:
-        scores: float `[len(rows), num_items]`.
-        history: The histories.
-        rows: int, the rows of the histories that were scored.
-    """
-    scores, lengths = scores.copy(), history.lengths[rows]
-    seen = history.items[concatenate_ranges(history.offsets[rows], lengths)]
-    scores[row_numbers(lengths), seen] = -np.inf
-    return scores
 
 
 def _per_query(

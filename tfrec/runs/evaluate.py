@@ -13,6 +13,7 @@ from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
 from tfrec.evaluation import RankingResult, evaluate_protocols
+from tfrec.evaluation.rankings import Ranker, rank_queries
 from tfrec.evaluation.small_groups import FEWEST, without_small_groups
 from tfrec.evaluation.standing import MeasuredBaseline, standing
 from tfrec.files import check_output_file, write_json
@@ -36,6 +37,7 @@ from tfrec.runs.cold_start import cold_slices
 from tfrec.runs.metrics_by_group import beyond_accuracy, slice_report
 from tfrec.runs.mlflow_tracking import add_to_record
 from tfrec.runs.moved_run import run_on
+from tfrec.runs.rank_on_workers import ranker_of
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
@@ -90,12 +92,12 @@ def evaluate(
     if second is not None:
         check_ranker(run, second)
     if family.can(Ability.RANK_CATALOGUE, run.config):
-        metrics = _ranking_metrics(run, dataset, split)
-        if trained_baselines:
-            queries = _queries(run, dataset, split)
-            metrics["baselines_trained"] = _headlines(
-                measure_baselines(_trained_baselines(dataset), queries, dataset, run)
-            )
+        scorer = run.scorer(dataset)
+        with ranker_of(run, scorer, str(load_dataset(data).path.absolute())) as rank:
+            metrics = _ranking_metrics(run, scorer, dataset, split, rank)
+            if trained_baselines:
+                queries, fitted = _queries(run, dataset, split), _trained_baselines(dataset)
+                metrics["baselines_trained"] = _headlines(measure_baselines(fitted, queries, dataset, run, rank))
     else:
         metrics = family.evaluate(run, dataset, split)
     if second is not None:
@@ -121,19 +123,19 @@ def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: s
     }
 
 
-def _ranking_metrics(run: Run, dataset: PreparedDataset, split: str) -> dict[str, Any]:
+def _ranking_metrics(run: Run, scorer: Scorer, dataset: PreparedDataset, split: str, rank: Ranker) -> dict[str, Any]:
     queries = _queries(run, dataset, split)
     if not len(queries.user_ids):
         raise InvalidInput(f"The {split} split has no queries: no user has a history and a target. Add events.")
     masked = run.config.evaluation.exclude_seen
     served = excludes_seen(run.config, dataset)
-    scorer = run.scorer(dataset)
     protocols = [masked] if masked == served else [masked, served]
-    result, *others = _measure(scorer, queries, dataset, run, protocols)
+    result, *others = _measure(scorer, queries, dataset, run, protocols, rank=rank)
     as_served = others[0] if others else result
     if not run.is_moved:
         write_frame(result.predictions, run.path / "predictions.parquet", force=True)
-    untrained = measure_baselines(_untrained_baselines(dataset, run.untuned_text_vectors), queries, dataset, run)
+    fitted = _untrained_baselines(dataset, run.untuned_text_vectors)
+    untrained = measure_baselines(fitted, queries, dataset, run, rank)
     return {
         **{name: float(value) for name, value in result.metrics.items() if name not in ("users", "items")},
         "ndcg@10_served": float(as_served.metrics["ndcg@10"]),
@@ -198,7 +200,11 @@ def _trained_baselines(dataset: PreparedDataset) -> dict[str, list[Scorer]]:
 
 
 def measure_baselines(
-    scorers: dict[str, list[Scorer]], queries: Queries, dataset: PreparedDataset, run: Run
+    scorers: dict[str, list[Scorer]],
+    queries: Queries,
+    dataset: PreparedDataset,
+    run: Run,
+    rank: Ranker = rank_queries,
 ) -> dict[str, MeasuredBaseline]:
     """The result of each baseline under the settings that have the best NDCG@10 on validation.
 
@@ -207,6 +213,7 @@ def measure_baselines(
         queries: The queries to evaluate.
         dataset: The prepared data.
         run: The run that the baselines are compared with. If it masks no seen items, each baseline may.
+        rank: What ranks the catalogue.
     """
     valid, allowed = _queries(run, dataset, schema.VALID), items_to_recommend(run.config, dataset.items)
     measured: dict[str, MeasuredBaseline] = {}
@@ -218,10 +225,10 @@ def measure_baselines(
             results = [
                 result.metrics["ndcg@10"]
                 for scorer in fitted
-                for result in _measure(among(scorer, allowed), valid, dataset, run, masks, brief=True)
+                for result in _measure(among(scorer, allowed), valid, dataset, run, masks, brief=True, rank=rank)
             ]
             (chosen, mask), best = choices[int(np.argmax(results))], float(max(results))
-        (result,) = _measure(among(chosen, allowed), queries, dataset, run, (mask,))
+        (result,) = _measure(among(chosen, allowed), queries, dataset, run, (mask,), rank=rank)
         half_life = getattr(chosen, "half_life", None)
         settings = {"exclude_seen": mask} | ({} if half_life is None else {"half_life_days": half_life})
         measured[name] = MeasuredBaseline(result, settings, best)
@@ -245,6 +252,7 @@ def _measure(
     exclude_seen: Sequence[bool],
     *,
     brief: bool = False,
+    rank: Ranker = rank_queries,
 ) -> list[RankingResult]:
     """One result per value of `exclude_seen`; with `brief`, only metrics at 10, without intervals and lists."""
     options = run.config.evaluation
@@ -258,4 +266,5 @@ def _measure(
         bootstrap=0 if brief else options.bootstrap,
         batch_size=options.batch_size,
         keep_predictions=0 if brief else 100,
+        rank=rank,
     )

@@ -14,6 +14,7 @@ from tfrec.config import ConfigSource, RunConfig, as_run_config
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.joined_datasets import JoinedDatasets, load_datasets
 from tfrec.encoders import ImageEncoder, TextEncoder, load_image_encoder
+from tfrec.encoders.encoder_on_workers import EncoderOnWorkers
 from tfrec.encoders.load import load_configured
 from tfrec.errors import InvalidInput
 from tfrec.files import check_output_folder, write_json, write_text
@@ -24,7 +25,7 @@ from tfrec.guard.finite_weights import refuse_not_finite
 from tfrec.models.baselines.segment_popularity import segment_counts
 from tfrec.models.family import Ability, FitContext, ModelFamily, named_weights
 from tfrec.models.registry import families_with, family_of
-from tfrec.models.shared.item_features import image_vectors_of, text_vectors_of
+from tfrec.models.shared.item_features import image_vectors_of, store_text_vectors, text_vectors_of
 from tfrec.privacy.ledger import PRIVACY
 from tfrec.progress import say
 from tfrec.runs.manifest import manifest_of
@@ -129,6 +130,10 @@ def _train_on_cluster(
 ) -> Run:
     """Trains in several processes of a cluster; the other arguments are those of `train`."""
     job = training_job([each.path for each in datasets], out, config, resume=resume, force=force)
+    if family_of(config.model.kind).reads_text_vectors(config):  # else each process would encode the whole catalogue
+        encoder = _shared(load_configured(config.encoder), config)
+        for dataset in datasets:
+            store_text_vectors(dataset.texts, encoder, config)
     train_on_workers(_train_in_worker, job, config.cluster)
     return Run(out)
 
@@ -235,6 +240,13 @@ def _run_of_kind(option: str, path: str, kind: str) -> Run:
     return run
 
 
+def _shared(encoder: TextEncoder, config: RunConfig) -> TextEncoder | EncoderOnWorkers:
+    """The encoder, or the workers of a cluster in its place."""
+    if config.cluster.engine == "none":
+        return encoder
+    return EncoderOnWorkers(encoder, config.encoder, config.cluster)
+
+
 def _encoded_texts(
     dataset: PreparedDataset, config: RunConfig, family: ModelFamily, folder: Path
 ) -> tuple[TextEncoder | None, np.ndarray | None]:
@@ -245,7 +257,7 @@ def _encoded_texts(
     if not family.reads_text_vectors(config):
         return encoder, None
     say(f"Encoding the texts of {dataset.num_items} items with {config.encoder.name}")
-    vectors = text_vectors_of(dataset.texts, encoder, config)
+    vectors = text_vectors_of(dataset.texts, _shared(encoder, config), config)
     return encoder, _kept(vectors, folder / TEXT_VECTORS_FILE)
 
 

@@ -57,6 +57,9 @@ def _refuse_what_one_process_does(config: RunConfig) -> None:
             "training.time_budget: several processes would not all stop after the same epoch. Leave it out, and set "
             "training.epochs."
         )
+    fewest, workers = config.cluster.min_workers, config.cluster.workers
+    if fewest is not None and fewest > workers:
+        raise InvalidInput(f"Expected cluster.min_workers of at most cluster.workers={workers}, received {fewest}.")
 
 
 def train_in_worker(train: Callable[..., Any], job: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from tfrec.encoders.embedding_store.shard_files import (
     sort_keys,
     write_shard,
 )
+from tfrec.encoders.encoder_on_workers import EncoderOnWorkers
 from tfrec.encoders.images.image_encoder import ImageEncoder
 from tfrec.encoders.text_encoder import TextEncoder, as_utf8
 from tfrec.errors import InvalidInput
@@ -28,7 +29,7 @@ from tfrec.progress import say
 Storage = Literal["float32", "float16", "int8"]
 Contents: TypeAlias = Sequence[str] | Sequence[bytes]
 """Texts, or contents of image files."""
-Encoder: TypeAlias = TextEncoder | ImageEncoder
+Encoder: TypeAlias = TextEncoder | EncoderOnWorkers | ImageEncoder
 
 _BLOCK = 32768  # texts per shard: an interrupted run loses at most this many
 _IMAGE_BLOCK = 1024  # images per shard: they take longer, and their files more memory

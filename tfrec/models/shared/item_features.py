@@ -11,6 +11,7 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders import EmbeddingStore, ImageEncoder, TextEncoder
+from tfrec.encoders.encoder_on_workers import EncoderOnWorkers
 from tfrec.encoders.images.image_contents import ImageContents, describe_problems
 from tfrec.errors import InvalidInput
 from tfrec.files import cache_dir
@@ -73,12 +74,18 @@ def item_modalities(
     return found + [(name, _column(dataset.items, name, fill=False)) for name in embedding_columns(dataset)]
 
 
-def text_vectors_of(texts: Sequence[str], encoder: TextEncoder, config: RunConfig) -> np.ndarray:
+def store_text_vectors(texts: Sequence[str], encoder: TextEncoder | EncoderOnWorkers, config: RunConfig) -> None:
+    """Puts the vectors of texts into the embedding store, where `text_vectors_of` finds them; arguments as there."""
+    store = EmbeddingStore(cache_dir() / "embeddings", config.encoder.storage)
+    store.add(texts, encoder, seq_length=config.encoder.seq_length, batch_size=config.encoder.batch_size)
+
+
+def text_vectors_of(texts: Sequence[str], encoder: TextEncoder | EncoderOnWorkers, config: RunConfig) -> np.ndarray:
     """Encodes texts with the options of the `encoder` section; vectors in the embedding store are reused.
 
     Args:
         texts: Any strings.
-        encoder: The text encoder.
+        encoder: The text encoder, or the workers of a cluster that encode with it.
         config: Section `encoder`.
 
     Returns:

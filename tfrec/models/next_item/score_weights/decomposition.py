@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.data.histories import Queries, row_numbers
 from tfrec.data.padding import history_batch
-from tfrec.evaluation.evaluate_ranking import without_seen
 from tfrec.evaluation.ranking_metrics import ranking_metrics, ranks_of
+from tfrec.evaluation.rankings import without_seen
 from tfrec.models.next_item.history_ops import newest_item
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import NeighbourMemory
