@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("peer", choices=["lightgcn"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--length", type=int, help="not used: it reads no order")
     options = parser.parse_args()
     print(json.dumps(light_gcn(options.folder, options.minutes)))
 
