@@ -1,6 +1,6 @@
 """Outputs: whole or not at all, and nothing foreign replaced. Also locks, JSON, hashes and the cache folder."""
 
-from tfrec.files.atomic_writes import atomic_file, atomic_folder, publish, staged_folder, write_text
+from tfrec.files.atomic_writes import atomic_file, atomic_folder, publish, staged_folder, successor_file, write_text
 from tfrec.files.cache_folder import cache_dir
 from tfrec.files.hashes import file_sha256, folder_sha256
 from tfrec.files.json_files import read_json, write_json
@@ -25,6 +25,7 @@ __all__ = [
     "publish",
     "read_json",
     "staged_folder",
+    "successor_file",
     "sweep",
     "write_json",
     "write_text",

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def atomic_file(path: str | Path, *, replace: bool = True, durable: bool = False
                 _sync(path.parent)
         finally:
             work.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def successor_file(path: Path) -> Iterator[Path]:
+    """As `atomic_file`, of a file that is there: owner and mode stay, so that its writers and nobody else can go on."""
+    with atomic_file(path) as work:
+        old = path.stat()
+        with contextlib.suppress(PermissionError):
+            os.chown(work, old.st_uid, old.st_gid)
+        work.chmod(stat.S_IMODE(old.st_mode))
+        yield work
 
 
 def write_text(path: str | Path, text: str, *, replace: bool = True, durable: bool = False) -> None:

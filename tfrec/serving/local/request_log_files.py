@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from datetime import date
 from pathlib import Path
 from typing import Final
+
+from tfrec.files.shared_lines import append_line, delete_lines_file
 
 _NAME: Final = re.compile(r"requests-(\d{4}-\d{2}-\d{2})\.jsonl")
 
@@ -15,8 +15,8 @@ _NAME: Final = re.compile(r"requests-(\d{4}-\d{2}-\d{2})\.jsonl")
 class RequestLogFiles:
     """Files `requests-YYYY-MM-DD.jsonl`, by days in UTC.
 
-    A file is opened for each line and closed again: so one that `tfrec forget` has replaced, or somebody has deleted,
-    is no longer written to, and several servers can share a folder.
+    Several servers can share a folder, and `tfrec forget` can take lines out of a file that is being written: a file is
+    opened, locked and closed again for each line.
 
     Args:
         folder: The folder.
@@ -33,15 +33,7 @@ class RequestLogFiles:
         Raises:
             OSError: The line cannot be written. No part of it stays: the lines of a file can all be read.
         """
-        path = self._folder / f"requests-{day.isoformat()}.jsonl"
-        target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            written = os.write(target, line)
-            if written < len(line):
-                _take_back(target, written)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(target)
+        append_line(self._folder / f"requests-{day.isoformat()}.jsonl", line)
 
     def remove_expired(self, today: date) -> None:
         """Removes the files that are too old, once a day."""
@@ -50,7 +42,7 @@ class RequestLogFiles:
         for path in self._folder.iterdir():
             day = _day_of(path.name)
             if day is not None and (today - day).days >= self._days:
-                path.unlink(missing_ok=True)
+                delete_lines_file(path)
         self._swept = today
 
 
@@ -61,10 +53,3 @@ def _day_of(name: str) -> date | None:
         return date.fromisoformat(match[1]) if match else None
     except ValueError:
         return None
-
-
-def _take_back(target: int, written: int) -> None:
-    """Cuts off what was just written at the end of a file, unless another server has gone on after it."""
-    end = os.lseek(target, 0, os.SEEK_CUR)
-    if os.fstat(target).st_size == end:
-        os.ftruncate(target, end - written)

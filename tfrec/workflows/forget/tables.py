@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ import polars as pl
 from tfrec import schema
 from tfrec.data.dataset import DATASET_OUTPUT
 from tfrec.errors import InvalidInput
-from tfrec.files import atomic_file
+from tfrec.files import successor_file
 from tfrec.files.leftovers import sweep
+from tfrec.files.shared_lines import lines_of, remove_lines
 from tfrec.workflows.forget.inventory import PARTIAL
 
 _LINES = {".jsonl", ".ndjson"}
@@ -44,13 +43,14 @@ def without_rows(path: Path, users: Collection[str]) -> int:
         How many rows there were; 0 also for what is no table.
     """
     if path.suffix in _LINES:
-        return _without_lines(path, frozenset(users))
+        gone = frozenset(users)
+        return remove_lines(path, lambda line: _is_theirs(_said(line, path), gone))
     table = _read(path)
     if table is None:
         return 0
     theirs = _rows_of(table, path, users)
     if count := int(theirs.sum()):
-        with _replaced(path) as work:
+        with successor_file(path) as work:
             _write(table.filter(~theirs), work, path.suffix)
     return count
 
@@ -58,7 +58,7 @@ def without_rows(path: Path, users: Collection[str]) -> int:
 def names_users(path: Path, users: Collection[str]) -> bool:
     """Whether a file still names one of the users: in a column of users, as a value of JSON, or as a word of a text."""
     if path.suffix in _LINES:
-        return any(_names(line, frozenset(users)) for _, line in _lines(path))
+        return any(_names(line, frozenset(users)) for line in _lines(path))
     if path.suffix in _TABLES:
         table = _read(path)
         return table is not None and bool(_rows_of(table, path, users).any())
@@ -86,31 +86,16 @@ def _unreadable(path: Path, error: Exception) -> InvalidInput:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
-    """The lines of a file of JSON lines, as they are and as what they say."""
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                yield line, json.loads(line) if line.strip() else None
-            except ValueError as error:
-                raise _unreadable(path, error) from error
+def _lines(path: Path) -> Iterator[Any]:
+    """What the lines of a file of JSON lines say."""
+    return (_said(line, path) for line in lines_of(path))
 
 
-def _without_lines(path: Path, users: frozenset[str]) -> int:
-    """As `without_rows`; the lines that stay are as they were."""
-    count = sum(_is_theirs(content, users) for _, content in _lines(path))
-    if count:
-        with _replaced(path) as work, work.open("wb") as file:
-            file.writelines(line for line, content in _lines(path) if not _is_theirs(content, users))
-    return count
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """As `atomic_file`, of a file that is there: who may not read it may not read the new one either."""
-    with atomic_file(path) as work:
-        shutil.copymode(path, work)
-        yield work
+def _said(line: bytes, path: Path) -> Any:
+    try:
+        return json.loads(line) if line.strip() else None
+    except ValueError as error:
+        raise _unreadable(path, error) from error
 
 
 def _is_theirs(content: Any, users: frozenset[str]) -> bool:
