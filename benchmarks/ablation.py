@@ -2,10 +2,12 @@
 
 Trains the complete model with its defaults, then a variant for each row with one change: a part switched off, or an
 augmentation or the contrastive loss switched on. Prints validation NDCG@10 and recall@10 over the full catalogue, a
-JSON line for each row and seed. With `--out FILE` the lines are also appended to a file, and rows found there are not
-trained again. Rows that would not end within `--minutes` are left out and named, for another call. The test split is
-used only with `--test`. Rows are compared with the complete model of the same seeds, paired by user. The last line is
-one JSON object; a ratio above 1 means that the complete model is better than the row.
+JSON line for each row and seed. `--config` takes the options of the complete model from a file, as of
+`benchmarks/recipes`. With `--seconds` all rows train for the same seconds of the processor, with a learning rate that
+falls with this time, and the newest weights are measured. With `--out FILE` the lines are also appended to a file, and
+rows found there are not trained again. Rows that would not end within `--minutes` are left out and named, for another
+call. The test split is used only with `--test`. Rows are compared with the complete model of the same seeds, paired by
+user. The last line is one JSON object; a ratio above 1 means that the complete model is better than the row.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 from peers import data_folder, machine
 from quality import DATA, FOLDERS, dataset
+from timed_fit import fit_by_time
 
 SET = "training.augmentation."
 ROWS: dict[str, list[str]] = {
@@ -39,6 +42,15 @@ ROWS: dict[str, list[str]] = {
     "id-only": ["model.use_text=false"],
     "no-transformer": ["model.layers=0"],
     "gated-block": ["model.block=gated"],
+    "transformer-block": ["model.block=transformer"],
+    **{f"layers-{count}": [f"model.layers={count}"] for count in (1, 2, 3)},
+    **{f"history-{count}": [f"model.max_history={count}"] for count in (50, 100)},
+    **{f"width-{width}": [f"model.dim={width}"] for width in (64, 128, 256)},
+    "no-memory-in-loss": ["training.memory_in_loss=false"],
+    "sampled-softmax": ["training.negatives=uniform", "training.sample=512"],
+    "in-batch-softmax": ["training.negatives=in-batch"],
+    "gbce": ["training.negatives=uniform", "training.sample=512", "training.loss=gbce"],
+    "whole-catalogue": ["training.negatives=all"],
     "no-item-dropout": ["model.item_dropout=0"],
     "no-balance": ["training.balance=false"],
     "averaging": ["training.ema=0.99"],
@@ -79,32 +91,46 @@ def measure(model: Any, data: Any, part: str, exclude_seen: bool) -> tuple[dict[
 class RowTrainer:
     """Trains and measures rows on one data set, whose texts are encoded once."""
 
-    def __init__(self, data: Any, config: Any, test: bool) -> None:
+    def __init__(self, data: Any, config: Any, test: bool, processor_seconds: float | None = None) -> None:
         from tfrec.encoders import load_encoder
         from tfrec.models.shared.item_features import item_features, text_vectors_of
 
-        self.data, self.test = data, test
+        self.data, self.test, self.processor_seconds = data, test, processor_seconds
         self.encoder = load_encoder(config.encoder.name)
         self.features = item_features(data, text_vectors_of(data.texts, self.encoder, config))
 
     def run(self, config: Any) -> dict[str, Any]:
         """Metrics, seconds, epochs and the validation NDCG@10 of each user, for one configuration."""
+        started = time.perf_counter()
+        model, length = self.fit(config) if self.processor_seconds is None else self.fit_by_time(config)
+        seconds = time.perf_counter() - started
+        masked = config.evaluation.exclude_seen
+        metrics, per_user = measure(model, self.data, "valid", masked)
+        if self.test:
+            metrics |= measure(model, self.data, "test", masked)[0]
+        per_user = [round(float(value), 4) for value in per_user]
+        return {**metrics, **length, "fit_seconds": round(seconds, 1), "per_user": per_user}
+
+    def fit(self, config: Any) -> tuple[Any, dict[str, float]]:
+        """The model of a whole fit, and its epochs."""
         from tfrec.models.next_item.fit import fit_next_item
         from tfrec.models.shared.item_features import shortened_features
 
         features = self.features if config.model.use_text else None
         shortened = shortened_features(self.data, self.encoder, config, features)
         with tempfile.TemporaryDirectory() as folder:
-            started = time.perf_counter()
             fitted = fit_next_item(self.data, features, config, workdir=Path(folder), shortened=shortened)
-            seconds = time.perf_counter() - started
-        masked = config.evaluation.exclude_seen
-        metrics, per_user = measure(fitted.model, self.data, "valid", masked)
-        if self.test:
-            metrics |= measure(fitted.model, self.data, "test", masked)[0]
-        epochs = len(fitted.history)
-        per_user = [round(float(value), 4) for value in per_user]
-        return {**metrics, "epochs": epochs, "fit_seconds": round(seconds, 1), "per_user": per_user}
+        return fitted.model, {"epochs": len(fitted.history)}
+
+    def fit_by_time(self, config: Any) -> tuple[Any, dict[str, float]]:
+        """The model after the given seconds of the processor, and its epochs and steps."""
+        from tfrec.models.next_item.score_weights.choice import choose_score_weights
+
+        features = self.features if config.model.use_text else None
+        model, length = fit_by_time(self.data, features, config, self.processor_seconds)
+        if config.training.balance:
+            choose_score_weights(model, self.data, config)
+        return model, length
 
 
 def finished_rows(out: Path | None, about: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -131,15 +157,19 @@ def main() -> None:
         help="rows to train; default: all. The complete model is always trained",
     )
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="options that are set in every row")
+    parser.add_argument("--config", type=Path, help="options of the complete model, in place of the defaults")
+    parser.add_argument("--seconds", type=float, help="seconds of the processor for which each row trains")
     parser.add_argument("--out", type=Path, help="file that lines are appended to; rows in it are not trained again")
     parser.add_argument("--minutes", type=float, default=18.0, help="time limit; no row is begun that would exceed it")
     parser.add_argument("--test", action="store_true", help="also measure the test split")
     options = parser.parse_args()
     load_tensorflow(pool=True)  # as the commands do
-    config = RunConfig().with_values(options.set)
+    config = (RunConfig.load(options.config) if options.config else RunConfig()).with_values(options.set)
     rows = select_rows(config, options.rows)
     used = options.data if options.data not in FOLDERS or data_folder(FOLDERS[options.data]) else "movielens-100k"
     about = {"data": used, "split": options.split, "set": options.set, "test": options.test}
+    about |= {"config": options.config.name} if options.config else {}
+    about |= {"processor_seconds": options.seconds} if options.seconds else {}
     done = finished_rows(options.out, about)
     cells = [(name, seed) for seed in options.seeds for name in rows]
     trainer: RowTrainer | None = None
@@ -151,9 +181,8 @@ def main() -> None:
                 continue
             if (name, seed) not in done:
                 if trainer is None:
-                    trainer = RowTrainer(
-                        dataset(options.data, options.split, Path(folder) / "data"), config, options.test
-                    )
+                    data = dataset(options.data, options.split, Path(folder) / "data")
+                    trainer = RowTrainer(data, config, options.test, options.seconds)
                 result = trainer.run(config.with_values([*rows[name], f"training.seed={seed}"]))
                 done[name, seed] = {"row": name, "seed": seed, **result, "about": about}
                 if options.out is not None:

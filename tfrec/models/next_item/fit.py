@@ -119,7 +119,7 @@ def fit_frozen(
         raise InvalidInput("No user has two training events, so there is nothing to learn from. Add events.")
     batch_size = options.batch_size_for(len(windows))
     steps = windows.steps(batch_size)
-    sampler = _sampler(windows, dataset, options)
+    sampler = negative_sampler(windows, dataset, options)
     refuse_unsharded(config, sampler)
     if sampler is None and options.loss != "softmax":
         raise InvalidInput(f"training.loss={options.loss} needs sampled negatives. Set training.negatives=uniform.")
@@ -173,7 +173,7 @@ def _host(stack: ExitStack, config: RunConfig) -> Callable[[HostedItemTable], Sh
     )
 
 
-def _sampler(
+def negative_sampler(
     windows: Windows, dataset: PreparedDataset, options: TrainingConfig
 ) -> CandidateSampler | DomainSampler | None:
     """The sampler of the negatives, one for each domain if there are several; None scores the whole catalogue."""

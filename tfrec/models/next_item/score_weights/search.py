@@ -62,7 +62,7 @@ def search_score_weights(
         The best score weights; the model's own if no change gains enough.
     """
     parts, start = _sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
-    return start if parts is None else _coordinate_ascent(parts, start, names, rounds)
+    return start if parts is None else coordinate_ascent(parts, start, names, rounds)
 
 
 def score_weight_candidates(
@@ -94,7 +94,7 @@ def score_weight_candidates(
         for added in popularity
         for factor in NETWORK_FACTORS
     )
-    return list(dict.fromkeys(_coordinate_ascent(parts, start, None, MAX_ROUNDS) for start in starts))
+    return list(dict.fromkeys(coordinate_ascent(parts, start, None, MAX_ROUNDS) for start in starts))
 
 
 def untrained_score_weights(
@@ -119,7 +119,7 @@ def untrained_score_weights(
         return [start]
     names = [name for name in parts.names if name != "cosine"]
     starts = (replace(start, popularity=start.popularity + added) for added in popularity)
-    return list(dict.fromkeys(_coordinate_ascent(parts, each, names, MAX_ROUNDS) for each in starts))
+    return list(dict.fromkeys(coordinate_ascent(parts, each, names, MAX_ROUNDS) for each in starts))
 
 
 def _sampled_score_parts(model: NextItemModel, queries: Queries, exclude_seen: bool, seed: int) -> ScoreParts | None:
@@ -133,7 +133,7 @@ def _sampled_score_parts(model: NextItemModel, queries: Queries, exclude_seen: b
     return ScoreParts(model, queries, rows, exclude_seen)
 
 
-def _coordinate_ascent(
+def coordinate_ascent(
     parts: ScoreParts, current: ScoreWeights, names: Sequence[str] | None, rounds: int
 ) -> ScoreWeights:
     """Changes one weight at a time; a change is accepted if it gains more than one paired standard error."""
