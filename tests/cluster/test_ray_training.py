@@ -124,7 +124,7 @@ def test_where_a_machine_is_lost_training_goes_on_with_one_process_fewer(data, a
 
         watcher = threading.Thread(target=take_one_away, daemon=True)
         watcher.start()
-        fewer = {**ON_RAY, "cluster.cpus_per_worker": 1, "cluster.min_workers": 1}
+        fewer = {**ON_RAY, "cluster.cpus_per_worker": 1, "cluster.min_workers": 1, "cluster.timeout": 90}
         run = tfrec.train(data, tmp_path / "run", {**EXACT, **fewer})
         watcher.join()
     finally:

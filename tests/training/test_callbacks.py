@@ -59,7 +59,7 @@ def epochs_done(monkeypatch, minutes, epochs, before=0):
         (10, [5, 2, 2, 2], 2),  # 7 minutes are gone, and an epoch has taken 5 before
         (10, [2, 5, 2, 2], 2),
         (10, [2, 2, 2, 2], 4),
-        (1, [7, 7], 1),  # one epoch is always done
+        (1, [7, 7], 1),  # the first is begun
     ],
 )
 def test_no_epoch_begins_that_would_not_end_within_the_budget_if_it_took_as_long_as_the_longest(

@@ -262,7 +262,7 @@ def slow_model(clock, *seconds):
 BUDGETS = [
     ((10, 10, 10, 10, 10), 35, 3),  # after the third, a fourth would end at 40
     ((20, 5, 5, 5, 5), 45, 3),  # after the third, one as long as the first would end at 50
-    ((50, 1, 1, 1, 1), 1, 1),  # one epoch is always done
+    ((50, 1, 1, 1, 1), 1, 1),  # within the first epoch
     ((1, 1, 1, 1, 1), 1000, 5),
 ]
 
@@ -273,6 +273,18 @@ def test_a_time_budget_has_room_for_another_epoch_as_long_as_the_longest(tmp_pat
     loop.run(stage(slow_model(clock, *seconds), scripted(*seconds), validate_from=5, epochs=5))
     assert len(loop.rows) == epochs
     assert "valid_score" in loop.rows[-1]
+
+
+@pytest.mark.parametrize(("seconds", "budget", "steps"), [((10, 10), 4, 1), ((2, 40), 20, 3), ((10, 10), 20, 4)])
+def test_an_epoch_ends_within_it_where_the_budget_does(tmp_path, clock, seconds, budget, steps):
+    model = slow_model(clock, *seconds)
+    loop = FitLoop(tmp_path, time_budget=budget / 60)
+    loop.run(stage(model, scripted(0.1, 0.2), epochs=2))
+    assert int(model.optimizer.iterations) == steps
+    assert "valid_score" in loop.rows[-1]  # the weights that there are then are validated
+    resumed = FitLoop(tmp_path, resume=True, time_budget=budget / 60)
+    resumed.run(stage(toy_model(), scripted(), epochs=2))
+    assert len(resumed.rows) == len(loop.rows)  # it is over
 
 
 @pytest.mark.parametrize(("seconds", "budget", "epochs"), BUDGETS[:2])

@@ -158,7 +158,10 @@ class TrainingConfig(Section):
         8000, ge=1, description="behaviour-text: most training texts, a seeded sample of all. null: all."
     )
     time_budget: Annotated[float | None, COMMON] = Field(
-        None, gt=0, description="Minutes after which training stops, with the best weights so far. null: no limit."
+        None,
+        gt=0,
+        description="Minutes after which training stops, within an epoch too, with the best weights so far. "
+        "null: no limit.",
     )
     mixed_bfloat16: bool = Field(
         False, description="Compute in bfloat16. Faster on hardware with instructions for it, slower elsewhere."

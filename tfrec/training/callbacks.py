@@ -110,6 +110,8 @@ class Stopwatch:
 class TimeBudget(keras.callbacks.Callback):
     """Stops after an epoch if another one, as long as the longest so far, would exceed the budget.
 
+    An epoch that takes longer than that ends where the budget does, after a step: one of a large log may take hours.
+
     Args:
         minutes: float. The budget; infinity for none.
         stopwatch: Measures the time used; None for a new one that starts with training.
@@ -126,8 +128,16 @@ class TimeBudget(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch_started = time.monotonic()
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        assert self.stopwatch is not None
+        if self.stopwatch.seconds > self.seconds:
+            self.model.stop_training = True
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert self.stopwatch is not None
+        if self.model.stop_training:
+            say(f"Stopping within epoch {epoch + 1}: the time budget of {self.seconds / 60:g} minutes is used up.")
+            return
         self.longest = max(self.longest, time.monotonic() - self.epoch_started)
         if self.stopwatch.seconds + self.longest > self.seconds:
             say(f"Stopping after epoch {epoch + 1}: the time budget of {self.seconds / 60:g} minutes is used up.")
