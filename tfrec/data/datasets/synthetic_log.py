@@ -120,9 +120,8 @@ class _Shop:
 
     def _drawn(self, one: np.ndarray, other: np.ndarray, purpose: int) -> np.ndarray:
         """Numbers in [0, 1) that depend on these alone."""
-        drawn = np.uint64(self.seed * 16 + purpose)
-        for part in (one, other):
-            drawn = _mixed(drawn ^ part.astype(np.uint64))
+        drawn = _mixed(one.astype(np.uint64) ^ np.uint64(self.seed * 16 + purpose))
+        drawn = _mixed(other.astype(np.uint64) ^ drawn)
         return np.asarray((drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
