@@ -64,7 +64,7 @@ def ease(folder: Path, minutes: float) -> dict[str, Any]:
     """EASE of RecTools, each person's item counted once; its regularisation chosen on validation.
 
     Its weights belong to the items of training in their order, so histories are brought into that order and lose items
-    that training has not.
+    that training has not. RecTools 0.19 sums rows of the weights where the paper sums columns; both are tried.
     """
     from rectools.dataset import Dataset, IdMap, Interactions
     from rectools.models import EASEModel
@@ -81,22 +81,24 @@ def ease(folder: Path, minutes: float) -> dict[str, Any]:
         users = IdMap.from_values(context["user_id"])
         return Dataset(users, known, Interactions.from_raw(context, users, known)), context["user_id"].unique()
 
+    def lists(model: Any, asked: tuple[Any, np.ndarray], masked: bool, k: int) -> pd.DataFrame:
+        return rectools_lists(model.recommend(users=asked[1], dataset=asked[0], k=k, filter_viewed=masked))
+
     valid, test = histories(folder / "valid"), histories(folder)
-    best, kept, tried = -1.0, {}, {}
+    best, kept, tried = -1.0, {}, []
     for regularisation in REGULARISATIONS:
         if not budget.left():
             break
         begun = time.perf_counter()
         model = EASEModel(regularization=regularisation, recommend_n_threads=1).fit(training_data)
         seconds = time.perf_counter() - begun
-
-        def lists(masked: bool, asked: tuple[Any, np.ndarray] = valid, k: int = 10, model: Any = model) -> pd.DataFrame:
-            return rectools_lists(model.recommend(users=asked[1], dataset=asked[0], k=k, filter_viewed=masked))
-
-        tried[regularisation] = value = validation(lists)
-        if value > best:
-            best, kept = value, {"regularisation": regularisation, "fit_seconds": seconds}
-            for masked in (False, True):
-                write_lists(folder, masked_name("ease", masked), lists(masked, test, K))
+        for sums in ("rows", "columns"):
+            model.weight = model.weight if sums == "rows" else np.ascontiguousarray(model.weight.T)
+            value = validation(lambda masked, model=model: lists(model, valid, masked, 10))
+            tried.append((regularisation, sums, value))
+            if value > best:
+                best, kept = value, {"regularisation": regularisation, "sums": sums, "fit_seconds": seconds}
+                for masked in (False, True):
+                    write_lists(folder, masked_name("ease", masked), lists(model, test, masked, K))
     told = {**kept, "tried": tried, "processor_seconds": budget.used()}
     return {**told, "valid_ndcg@10": best, "versions": {"rectools": version("rectools")}}

@@ -21,3 +21,17 @@ def test_a_recipe_is_a_whole_configuration_with_its_command_and_result(path):
 def test_there_are_recipes():
     wanted = {"scientific", "beauty", "movielens-1m", "movielens-100k-loo", "movielens-100k-time", "multi-behaviour"}
     assert wanted <= {path.stem for path in FILES}
+
+
+@pytest.mark.parametrize("name", ["scientific", "beauty", "movielens-100k-loo"])
+def test_these_recipes_are_the_defaults_where_there_is_no_clock_and_no_privacy(name):
+    """So their figures are those of `tfrec train` without options; a new default makes them old."""
+    recipe, defaults = (config.model_dump(mode="json") for config in (RunConfig.load(_path(name)), RunConfig()))
+    for config in (recipe, defaults):
+        config["model"].pop("popularity_half_life")  # of splits by time
+        config.pop("privacy")
+    assert recipe == defaults
+
+
+def _path(name):
+    return next(path for path in FILES if path.stem == name)
