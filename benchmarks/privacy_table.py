@@ -1,7 +1,7 @@
 """What does private training cost in quality, at ε = 1, 3, 8 and without noise, beside baselines that are private too?
 
 For each data set and ε a next-item model is trained privately, and what the run keeps (the public start, the start with
-noisy neighbours, or the trained weights) is measured on the test split. Beside it stand two baselines that spend all of
+noisy counts, or the trained weights) is measured on the test split. Beside it stand two baselines that spend all of
 ε on one thing: popularity on noisy counts, and co-occurrence on noisy neighbours. ε = inf is a plain training of the
 same model, with all that private training switches off, for about as many steps.
 

@@ -110,9 +110,9 @@ plt.show()
 # %% [markdown]
 # ## A private training
 #
-# With 943 people little can be learnt privately. The run compares the trained weights with the public start, which
-# knows texts alone, and keeps the better, by a comparison that has noise of its own. The ledger lists all that read the
-# log.
+# With 943 people little can be learnt privately. The run compares the trained weights with their start, which knows
+# texts, noisy neighbours and noisy popularity, by a comparison that has noise of its own, and keeps them if they are
+# surely better. The ledger lists all that read the log.
 
 # %%
 options = {

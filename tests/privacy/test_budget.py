@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("dp_accounting")
 def test_all_mechanisms_together_keep_to_epsilon_and_use_it_up():
     planned = planned_mechanisms(PrivacyConfig(epsilon=4, delta=1e-4), people=500, batch=100, steps=20)
     assert list(planned) == [GRADIENTS, COUNTS, NEIGHBOURS, SELECTION]
-    assert planned[SELECTION].times == 3  # two starts with neighbours, and the trained weights
+    assert planned[SELECTION].times == 2  # of the starts, and of the trained weights
     assert planned[GRADIENTS].sampling == 0.2 and planned[GRADIENTS].times == 20
     assert 3.9 < epsilon_of(list(planned.values()), 1e-4) <= 4.0
-    assert epsilon_of([planned[COUNTS]], 1e-4) == pytest.approx(4 * 0.05, rel=0.02)
+    assert epsilon_of([planned[COUNTS]], 1e-4) == pytest.approx(4 * 0.3, rel=0.02)
 
 
 def test_what_is_off_spends_nothing():
@@ -42,9 +42,9 @@ def test_neighbours_alone_have_nearly_all_of_epsilon(epsilon):
     """So that a run is no worse than private co-occurrence, which has all of it."""
     options = PrivacyConfig(epsilon=epsilon, delta=1e-4, neighbours=1)
     planned = planned_mechanisms(options, people=500, batch=100, steps=20)
-    assert list(planned) == [NEIGHBOURS, COUNTS, SELECTION] and planned[SELECTION].times == 2
+    assert list(planned) == [NEIGHBOURS, COUNTS, SELECTION] and planned[SELECTION].times == 1
     assert 0.99 * epsilon < epsilon_of(list(planned.values()), 1e-4) <= epsilon
-    assert planned[NEIGHBOURS].multiplier < 1.03 * noise_for(epsilon, 1e-4, Mechanism(NEIGHBOURS, 1e4))
+    assert planned[NEIGHBOURS].multiplier < 1.1 * noise_for(epsilon, 1e-4, Mechanism(NEIGHBOURS, 1e4))
 
 
 @pytest.mark.parametrize("options", [{"epsilon": None, "noise": 2.0}, {"epsilon": 4.0, "noise": 2.0}])

@@ -55,11 +55,23 @@ def test_what_many_people_have_is_found_both_ways_and_the_rest_is_hidden_in_nois
     assert near[:4].tolist() == [[1, 2], [0, -1], [3, 0], [2, -1]]
     assert values[0, 0] == pytest.approx(200, abs=12) and values[0, 0] == values[1, 0] and values[1, 1] == 0
     assert 5 not in near[4]
-    assert (near[4:] >= 0).sum() < 0.3 * 396  # neighbours of noise alone: one for ten items, on average
+    assert (near[4:] >= 0).sum() <= 4
+
+
+def test_of_the_pairs_that_are_kept_a_fifth_is_noise_alone():
+    rng = np.random.default_rng(0)
+    people = histories(*[[2 * i, 2 * i + 1] for i in rng.integers(0, 150, 1500)])  # 10 of each of 150 pairs
+    near, _ = noisy_neighbours(people, 300, 300, 2.5, SOURCE, everything(people))
+    one, other = np.nonzero(near >= 0)[0], near[near >= 0]
+    false = (one // 2 != other // 2).mean()
+    assert len(one) > 100 and 0.1 < false < 0.35
+    none, _ = noisy_neighbours(people, 300, 300, 50.0, SOURCE, everything(people))
+    assert (none < 0).all()
 
 
 def test_the_noise_on_each_pair_has_the_deviation_of_the_ledger(monkeypatch):
-    monkeypatch.setattr("tfrec.privacy.noisy_neighbours._FALSE_NEIGHBOURS", 1e9)  # every positive sum is kept
+    for name, every_positive_sum in (("_LEAST", 0.0), ("_FALSE_SHARE", 1e9)):
+        monkeypatch.setattr(f"tfrec.privacy.noisy_neighbours.{name}", every_positive_sum)
     people = histories([0, 1])
     _, values = noisy_neighbours(people, 300, 299, 3.0, SOURCE, everything(people))
     positive = values[values > 0]

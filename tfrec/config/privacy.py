@@ -32,11 +32,11 @@ class PrivacyConfig(Section):
         "memory and noise.",
     )
     counts: float = Field(
-        0.05,
+        0.3,
         ge=0,
         lt=0.5,
-        description="Share of ε spent on noisy counts of the items, which are what is popular for users without a "
-        "history. 0: no counts.",
+        description="Share of ε spent on noisy counts of the items. What is popular by them has a part in all scores, "
+        "and is all that users without a history get. 0: no counts.",
     )
     neighbours: float = Field(
         0.8,
@@ -51,7 +51,7 @@ class PrivacyConfig(Section):
         ge=0,
         lt=0.5,
         description="Share of ε spent on asking validation, with noise, whether the trained weights are better than "
-        "the untrained start and than the start with noisy neighbours. 0: keep the trained weights.",
+        "the start with noisy counts, and whether that is worse than the start without. 0: keep the trained weights.",
     )
 
     k: int = Field(

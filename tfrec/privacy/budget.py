@@ -15,7 +15,14 @@ _MOST_NOISE = 1e4
 
 
 def planned_mechanisms(
-    options: PrivacyConfig, people: int, batch: int, steps: int, validated: bool = True, paired: bool = True
+    options: PrivacyConfig,
+    people: int,
+    batch: int,
+    steps: int,
+    *,
+    validated: bool = True,
+    paired: bool = True,
+    popular: bool = True,
 ) -> dict[str, Mechanism]:
     """The mechanisms of a private training, with the noise that keeps all of them together to `options.epsilon`.
 
@@ -26,6 +33,7 @@ def planned_mechanisms(
         steps: Number of steps.
         validated: Whether there are validation queries to choose by.
         paired: Whether there may be noisy neighbours.
+        popular: Whether noisy counts have a part in the scores.
 
     Returns:
         Name to mechanism, of those that are on. With `options.neighbours` of 1 there are no gradients, and neighbours
@@ -46,7 +54,8 @@ def planned_mechanisms(
     whole = options.epsilon or epsilon_of([gradients], options.delta)
     neighbours = options.neighbours if paired else 0.0
     shares = {COUNTS: options.counts, NEIGHBOURS: neighbours, SELECTION: options.selection if validated else 0.0}
-    others = _with_shares(whole, options.delta, shares, selections=3 if neighbours else 1)
+    informed = bool(neighbours or (popular and options.counts))
+    others = _with_shares(whole, options.delta, shares, selections=1 + informed)
     if options.noise is None:
         found = noise_for(whole, options.delta, gradients, list(others.values()))
         gradients = Mechanism(GRADIENTS, found, gradients.sampling, steps)
@@ -63,7 +72,7 @@ def planned_mechanisms(
 def _with_shares(whole: float, delta: float, shares: dict[str, float], selections: int) -> dict[str, Mechanism]:
     """Mechanisms that each have a share of `whole` for themselves.
 
-    Of `selections`, two are between starts with neighbours, and the last asks about the trained weights.
+    A selection asks about the start with counts, where there is one, and another about the trained weights.
     """
     return {
         name: replace(most, multiplier=noise_for(share * whole, delta, most))
@@ -84,7 +93,7 @@ def _neighbours_alone(options: PrivacyConfig, validated: bool, paired: bool) -> 
             "large, or model.neighbours is 0. Set privacy.neighbours below 1."
         )
     shares = {COUNTS: options.counts, SELECTION: options.selection if validated else 0.0}
-    others = _with_shares(options.epsilon, options.delta, shares, selections=2)
+    others = _with_shares(options.epsilon, options.delta, shares, selections=1)
     most = Mechanism(NEIGHBOURS, _MOST_NOISE)
     found = noise_for(options.epsilon, options.delta, most, list(others.values()))
     return {NEIGHBOURS: replace(most, multiplier=found), **others}

@@ -1,4 +1,4 @@
-"""Counts of items with noise, to which each person adds a bounded number of events."""
+"""Counts of items with noise, to which everybody adds a vector of norm 1."""
 
 from __future__ import annotations
 
@@ -7,35 +7,28 @@ import numpy as np
 from tfrec.data.histories import Histories
 from tfrec.privacy.noise_source import NoiseSource, with_noise
 
-MOST_ITEMS = 20
-"""Different items of a person that are counted, drawn at random where there are more. With n of them the noise on each
-count grows with √n, so that what the longest histories add would cost all others more than it is worth."""
-
 
 def noisy_counts(histories: Histories, num_items: int, multiplier: float, source: NoiseSource) -> np.ndarray:
-    """How many people had each item, with Gaussian noise and at most `MOST_ITEMS` items a person.
+    """How popular each item is, by sums over people with Gaussian noise.
+
+    Of n different items, a person adds 1/√n to each. That is a vector of norm 1 whatever n is, so that nothing has to
+    be left out of long histories, and the noise does not grow with them.
 
     Args:
         histories: The events that are counted.
         num_items: int. Items in the catalogue.
-        multiplier: float. Standard deviation of the noise over √`MOST_ITEMS`, which is the most that one person can
-            change the counts by, in Euclidean norm.
-        source: Draws the noise, and the items that are counted.
+        multiplier: float. Standard deviation of the noise on each count.
+        source: Draws the noise.
 
     Returns:
-        int64 `[num_items]`, not negative.
+        float64 `[num_items]`, not negative.
     """
-    counts = np.bincount(bounded_items(histories, num_items, source), minlength=num_items)
-    deviation = multiplier * np.sqrt(MOST_ITEMS)
-    noisy = with_noise(counts, source.gaussian("counts", 0, num_items), deviation)
-    return np.maximum(np.rint(noisy), 0).astype(np.int64)
+    noise = source.gaussian("counts", 0, num_items)
+    return np.maximum(with_noise(bounded_counts(histories, num_items), noise, multiplier), 0)
 
 
-def bounded_items(histories: Histories, num_items: int, source: NoiseSource) -> np.ndarray:
-    """int64: up to `MOST_ITEMS` different items of each person, one after another."""
-    pairs = np.unique(histories.rows.astype(np.int64) * num_items + histories.items)
-    rows, drawn = pairs // num_items, source.uniform("counted items", 0, len(pairs))
-    order = np.lexsort([drawn, rows])
-    first = np.searchsorted(rows, rows, side="left")  # `rows` is sorted, and stays so in `order`
-    kept: np.ndarray = (pairs % num_items)[order[np.arange(len(pairs)) - first < MOST_ITEMS]]
-    return kept
+def bounded_counts(histories: Histories, num_items: int) -> np.ndarray:
+    """float64 `[num_items]`: the sums of `noisy_counts` before noise."""
+    of_person = np.unique(histories.rows.astype(np.int64) * num_items + histories.items)
+    person, item = of_person // num_items, of_person % num_items
+    return np.bincount(item, np.bincount(person)[person] ** -0.5, minlength=num_items)

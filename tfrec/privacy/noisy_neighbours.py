@@ -12,8 +12,10 @@ MOST_ITEMS = 30_000
 WINDOW = 5
 """Largest distance of two events that are a pair; a pair at distance d adds 1/√d."""
 
-_FALSE_NEIGHBOURS = 0.1
-"""Neighbours an item that are noise alone, on average: where noise rarely gets, a sum is one of people."""
+_FALSE_SHARE = 0.2
+"""Of the pairs that are kept, the share that may be noise alone, on average."""
+_LEAST = 2.5
+"""Sums below as many standard deviations of the noise are never kept, to bound memory."""
 _BLOCK = 512
 """Items whose pairs get noise at a time, to bound memory."""
 
@@ -24,8 +26,9 @@ def noisy_neighbours(
     """The `k` items that occur near each item most often, by sums over people with Gaussian noise.
 
     A person adds a vector of norm 1 over all pairs of items: their pairs at most `WINDOW` events apart, nearer ones
-    counting more, divided by the norm. So who has many pairs adds little to each. Pairs below a threshold that noise
-    alone rarely gets above are left out.
+    counting more, divided by the norm. So who has many pairs adds little to each. Of the pairs with the highest sums as
+    many are kept as can be with at most a fifth of them noise alone (Benjamini & Hochberg 1995,
+    https://doi.org/10.1111/j.2517-6161.1995.tb02031.x): where noise hides everything, none at all.
 
     Args:
         histories: The events that are counted.
@@ -39,15 +42,14 @@ def noisy_neighbours(
         indices: int32 `[num_items, k]`, descending by sum; −1 where there are fewer than k. values: float32 of the same
         shape, the sums with noise; 0 at padding.
     """
-    from scipy.stats import norm
-
     keys, sums = bounded_pairs(histories, num_items, counted)
-    threshold = multiplier * norm.isf(min(2 * _FALSE_NEIGHBOURS / num_items, 0.5))
     blocks = [
-        _above(threshold, _noisy_block(keys, sums, first, num_items, multiplier, source), first)
+        _above(_LEAST * multiplier, _noisy_block(keys, sums, first, num_items, multiplier, source), first)
         for first in range(0, num_items, _BLOCK)
     ]
     rows, columns, values = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    kept = _discovered(values / multiplier, num_items * (num_items - 1) // 2)
+    rows, columns, values = rows[kept], columns[kept], values[kept]
     ends = np.concatenate([rows, columns]), np.concatenate([columns, rows])
     return _best(*ends, np.tile(values, 2), num_items, k)
 
@@ -92,6 +94,21 @@ def _above(threshold: float, noisy: np.ndarray, first: int) -> tuple[np.ndarray,
     """Rows, columns and values of the sums above a threshold; each pair is there once, as one above the diagonal."""
     row, column = np.nonzero((noisy > threshold) & (np.arange(noisy.shape[1]) > first + np.arange(len(noisy))[:, None]))
     return first + row, column, noisy[row, column]
+
+
+def _discovered(deviations: np.ndarray, pairs: int) -> np.ndarray:
+    """Places of the largest sums, of which at most `_FALSE_SHARE` are noise alone, on average.
+
+    Args:
+        deviations: float `[n]`, the sums over the standard deviation of the noise, all above `_LEAST`.
+        pairs: int. Number of all sums.
+    """
+    from scipy.stats import norm
+
+    order = np.argsort(-deviations)
+    of_noise = pairs * norm.sf(deviations[order])
+    enough = np.flatnonzero(of_noise <= _FALSE_SHARE * np.arange(1, len(order) + 1))
+    return order[: enough[-1] + 1 if len(enough) else 0]
 
 
 def _best(

@@ -21,15 +21,16 @@ from tfrec.models import NextItemModel
 from tfrec.models.next_item import fit_private
 from tfrec.models.next_item.per_person_gradients import LABELS, PerPersonGradients
 from tfrec.models.next_item.poisson_batches import PoissonBatches
-from tfrec.models.next_item.private_selection import best_model, validation_queries
+from tfrec.models.next_item.private_selection import surely_better, validation_queries
 from tfrec.models.next_item.private_settings import _NEEDED, _OFF, private_settings
+from tfrec.models.next_item.private_starts import copy_of, public_start, start_with_counts
 from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.privacy import Ledger, Mechanism
-from tfrec.privacy.budget import GRADIENTS, NEIGHBOURS, SELECTION
+from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.clipped_gradients import CHUNK, norms_of
 from tfrec.privacy.noise_source import KEY_FILE, NoiseSource
 from tfrec.runs import Run, train
@@ -42,7 +43,13 @@ SOURCE = NoiseSource(bytes(32))
 
 def model_with_every_part(ids=True):
     model = NextItemModel(
-        *(ITEMS, 2, 10, 8, 1, 2, 16), dropout=0.0, item_dropout=0.0, neighbours=2, text_neighbours=2, use_id=ids
+        *(ITEMS, 2, 10, 8, 1, 2, 16),
+        dropout=0.0,
+        item_dropout=0.0,
+        neighbours=2,
+        text_neighbours=2,
+        popular=5,
+        use_id=ids,
     )
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(ITEMS, 10)).astype(np.float32)
@@ -51,7 +58,10 @@ def model_with_every_part(ids=True):
         model.items.ids.assign(rng.normal(size=(ITEMS, 8)))
     model.repeats.assign([-3.0, 1.5, 0.7])
     near, counts = text_neighbours(rng.normal(size=(ITEMS, 3)), 2)
-    model.memory.remember((near, 5 * counts), text_neighbours(texts, 2), rng.integers(1, 9, ITEMS))
+    taken = rng.integers(1, 9, ITEMS)
+    model.memory.remember((near, 5 * counts), text_neighbours(texts, 2), taken)
+    model.popularity.remember(taken)
+    model.popularity.weight.assign(0.8)
     return model
 
 
@@ -70,6 +80,8 @@ def test_gradients_of_each_person_are_those_of_a_tape_a_person(monkeypatch):
     monkeypatch.setattr(
         memory, "unweighted_scores_at_labels", partial(memory.unweighted_scores_at_labels, without_own=False)
     )
+    # the plain loss knows no popularity, but a bias that is as good
+    model.unseen.assign(0.8 * model.popularity.catalogue_log_popularity(ITEMS))
     inputs, labels = PoissonBatches(windows_of(), 1.0, SOURCE).batch(0)
     chunk = {name: tf.constant(values[:CHUNK]) for name, values in {**inputs, LABELS: labels}.items()}
     found = tf.function(people.of_chunk)(people.shared_values(), chunk)
@@ -176,7 +188,7 @@ def config(tiny_encoder):
 
 HARMLESS = """
 model: kind head dim layers block heads max_history memory_history read_impressions temperature use_text use_id id_rate
-repeat_bias repeat_kinds neighbours text_neighbours text_history text_tokens mlp_units negatives candidate
+repeat_bias repeat_kinds neighbours text_neighbours popular text_history text_tokens mlp_units negatives candidate
 neighbour_window popularity_half_life modality_dropout modality_weight
 training: epochs batch_size learning_rate weight_decay ema warmup time_budget seed max_examples
 sample patience monitor validate_from encoder_learning_rate encoder_epochs encoder_batch_size encoder_layer_decay
@@ -184,7 +196,7 @@ encoder_unfreeze encoder_memory encoder_negatives encoder_sample encoder_example
 teachers_weight
 """
 """Options that read no event, or that have no effect in private training, because what they are about is off, refused
-(pictures) or, as `neighbours`, gets noise."""
+(pictures) or, as `neighbours` and `popular`, gets noise."""
 
 
 @pytest.mark.parametrize("section", ["model", "training"])
@@ -200,13 +212,15 @@ def test_of_every_option_it_is_known_whether_it_may_read_events(section):
 
 def test_everything_that_reads_events_without_noise_is_off():
     config = private_settings(RunConfig().with_values(["privacy.epsilon=8"]))
-    assert (config.model.popular, config.training.balance) == (0, False)
+    assert not config.training.balance and config.training.negatives == "all"
     assert config.model.memory_history == config.model.max_history  # not by the lengths of the log
-    assert config.retrieval.exclude_seen == "true" and config.training.negatives == "all"
+    assert config.retrieval.exclude_seen == "true"
     assert not config.model.use_id and config.model.text_neighbours == RunConfig().model.text_neighbours
     assert private_settings(RunConfig().with_values(["privacy.epsilon=8", "privacy.ids=true"])).model.use_id
-    without = private_settings(RunConfig().with_values(["privacy.epsilon=8", "privacy.neighbours=0"]))
-    assert (config.model.neighbours, without.model.neighbours) == (RunConfig().model.neighbours, 0)
+    off = ["privacy.epsilon=8", "privacy.neighbours=0", "privacy.counts=0"]
+    without, plain = private_settings(RunConfig().with_values(off)).model, RunConfig().model
+    assert (config.model.neighbours, config.model.popular) == (plain.neighbours, plain.popular)
+    assert (without.neighbours, without.popular) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -248,44 +262,43 @@ def test_jobs_that_train_or_compare_again_are_refused(rings, tmp_path):
 def test_the_public_start_does_not_depend_on_the_events(rings, config):
     texts = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32)
     config = private_settings(config)
-    one, other = (fit_private.public_start(data, texts, config).get_weights() for data in rings)
+    one, other = (public_start(data, texts, config).get_weights() for data in rings)
     assert rings[0].items["train_count"].to_list() != rings[1].items["train_count"].to_list()
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
-def test_weights_are_kept_when_the_noisy_gain_is_above_nothing(rings, config):
+def test_a_model_is_better_when_the_noisy_gain_is_above_what_noise_alone_gives(rings, config):
     queries, rng = validation_queries(rings[0]), np.random.default_rng(0)
     assert len(queries) == len(set(queries.user_ids)) > 30  # one a person, whom the noise is for
     models = [NextItemModel(12, 1, 0, 8, 0, 2, 8, neighbours=0, repeat_bias=False) for _ in range(2)]
     for model in models:
         model.items.ids.assign(rng.normal(size=(12, 8)))
-    best = partial(best_model, queries=queries, dataset=rings[0], config=config, source=SOURCE)
-    gains = summed_gain(models, queries)
-    assert abs(gains) > 0.5
-    one, other = models
-    better = other if gains > 0 else one
-    assert best(one, [other], multiplier=1e-6) is better and best(other, [one], multiplier=1e-6) is better
-    assert best(one, [one, other], multiplier=1e-6) is better
-    noise, same = SOURCE.gaussian("selection", 0, 2), NextItemModel.from_config(one.get_config())
-    same.set_weights(one.get_weights())
-    assert best(one, [same, other], multiplier=None) is other and best(one, [], multiplier=1e-6) is one
-    assert best(one, [same, other], multiplier=1e6) is ([same, other][noise.argmax()] if noise.max() > 0 else one)
+    better = partial(surely_better, queries=queries, dataset=rings[0], config=config, source=SOURCE)
+    gain, noise = summed_gain(models, queries), SOURCE.gaussian("selection", 3, 1)[0]
+    assert abs(gain) > 0.5
+    worst, best = models if gain > 0 else models[::-1]
+    assert better(best, worst, multiplier=1e-6) and not better(worst, best, multiplier=1e-6)
+    assert not better(best, best, multiplier=1e-6, number=3) and not better(best, worst, multiplier=None)
+    # gain + noise · multiplier > 1.645 · multiplier
+    limit = abs(gain) / (1.645 - noise)
+    assert better(best, worst, multiplier=0.99 * limit, number=3)
+    assert not better(best, worst, multiplier=1.01 * limit, number=3)
 
 
-@pytest.mark.parametrize("better", ["start", "start with neighbours", "trained weights"])
+@pytest.mark.parametrize("better", ["start", "start with counts", "trained weights"])
 def test_a_run_keeps_what_is_best_on_validation_and_says_so(better, rings, config, tmp_path, monkeypatch, capsys):
     """With next to no noise, and a training that is the copy of its start."""
     texts, config = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32), private_settings(config)
-    quiet = [Mechanism(GRADIENTS, 1.0, 1.0, 2), Mechanism(NEIGHBOURS, 1e-3), Mechanism(SELECTION, 1e-6, times=3)]
-    monkeypatch.setattr(fit_private, "planned_mechanisms", lambda *given: {one.name: one for one in quiet})
+    quiet = [Mechanism(GRADIENTS, 1.0, 1.0, 2), Mechanism(NEIGHBOURS, 1e-3), Mechanism(SELECTION, 1e-6, times=2)]
+    monkeypatch.setattr(fit_private, "planned_mechanisms", lambda *given, **more: {one.name: one for one in quiet})
     monkeypatch.setattr("tfrec.privacy.ledger.epsilon_of", lambda *given: 1.0)
-    start = fit_private.public_start(rings[0], texts, config)
-    trained, bases = fit_private.copy_of(start), []
+    start = public_start(rings[0], texts, config)
+    trained, bases = copy_of(start), []
 
     def good(model, queries, *rest):
-        kind = "start" if model is start else "trained weights" if model is trained else "start with neighbours"
-        return np.full(len(queries), 0.9 if kind == better else 0.1 if kind == "start" else 0.0)
+        kind = "start" if model is start else "trained weights" if model is trained else "start with counts"
+        return np.full(len(queries), 0.9 if kind == better else 0.1 if kind == "start" else 0.2)
 
     monkeypatch.setattr(fit_private, "public_start", lambda *given: start)
     monkeypatch.setattr(
@@ -295,8 +308,24 @@ def test_a_run_keeps_what_is_best_on_validation_and_says_so(better, rings, confi
     result = fit_private.fit_private(rings[0], texts, config, workdir=tmp_path)
     assert result.ledger.details["kept"] == better
     assert (result.model is start) == (better == "start") and (result.model is trained) == (better == "trained weights")
-    assert (bases[0] is start) == (better != "start with neighbours")  # it trains from the better start
+    assert (bases[0] is start) == (better == "start")  # it trains from the better start
     assert (f"keeps the untrained {better}:" in capsys.readouterr().err) == (better != "trained weights")
+
+
+def test_the_start_with_counts_has_what_noise_does_not_hide(rings, config):
+    """Of popularity: a weight of .15 on the log over the noise; of neighbours: those of the noisy sums."""
+    texts, config = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32), private_settings(config)
+    start, counts = public_start(rings[0], texts, config), np.array([8.0, 0, 2, 1, *[0.5] * 8])
+    informed = partial(start_with_counts, start, rings[0], source=SOURCE)
+    model = informed(counts, {COUNTS: Mechanism(COUNTS, 2.0), NEIGHBOURS: Mechanism(NEIGHBOURS, 1e-3)})
+    biases = (model.popularity.weight * model.popularity.catalogue_log_popularity(12)).numpy()
+    np.testing.assert_allclose(biases, [0.15 * np.log(8 / 2), *[0] * 11], atol=1e-6)
+    near, walked = model.memory.near.numpy(), rings[0].training()
+    following = {*zip(walked.items[:-1], walked.items[1:], strict=True)}
+    assert all((item, near[item][0]) in following or (near[item][0], item) in following for item in range(12))
+    hidden = informed(counts, {COUNTS: Mechanism(COUNTS, 1e3), NEIGHBOURS: Mechanism(NEIGHBOURS, 1e3)})
+    assert (hidden.memory.near.numpy() < 0).all() and not hidden.popularity.raised.numpy().any()
+    assert informed(None, {}) is None
 
 
 def summed_gain(models, queries):
@@ -319,10 +348,10 @@ def test_a_private_run_holds_its_ledger_and_no_number_of_the_log(rings, config, 
     assert sealed["epsilon"]["add-or-remove-one"] <= 6 < sealed["epsilon"]["replace-one"]
     names = [mechanism["name"] for mechanism in sealed["mechanisms"]]
     assert names == ["gradients", "item counts", "co-occurrence neighbours", "start or trained weights"]
-    assert sealed["mechanisms"][3]["times"] == 3  # two comparisons with the start, one with the better of them
+    assert sealed["mechanisms"][3]["times"] == 2  # of the starts, and of the better of them with the trained weights
     assert sealed["mechanisms"][0]["times"] == 2 and sealed["details"]["people"] == 34
     kept = sealed["details"]["kept"]
-    assert kept in ("start", "start with neighbours", "trained weights") and sealed["public"] and sealed["uncovered"]
+    assert kept in ("start", "start with counts", "trained weights") and sealed["public"] and sealed["uncovered"]
     assert (kept != "trained weights") == (f"keeps the untrained {kept}" in said)
 
     assert json.loads((run.path / "metrics_valid.json").read_text()) == {}

@@ -13,32 +13,25 @@ import polars as pl
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
-from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
-from tfrec.models.next_item.build import build_from_catalogue
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.poisson_batches import PoissonBatches
 from tfrec.models.next_item.private_ledger import private_ledger
-from tfrec.models.next_item.private_selection import best_model, validation_queries
+from tfrec.models.next_item.private_selection import surely_better, validation_queries
+from tfrec.models.next_item.private_starts import copy_of, may_have_neighbours, public_start, start_with_counts
 from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.windows import Windows
-from tfrec.models.shared.history_statistics import NEVER
-from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION, planned_mechanisms
+from tfrec.privacy.budget import COUNTS, GRADIENTS, SELECTION, planned_mechanisms
 from tfrec.privacy.mechanism import Mechanism
 from tfrec.privacy.noise_source import NoiseSource
 from tfrec.privacy.noisy_counts import noisy_counts
-from tfrec.privacy.noisy_neighbours import MOST_ITEMS, noisy_neighbours
 from tfrec.progress import say
 from tfrec.training.fit_loop import FitLoop, Stage
 from tfrec.training.fit_result import FitResult
 from tfrec.training.schedules import warm_cosine
 
-_WEIGHTS, _DECAY = ((5.0, 1.0, 1.0), (5.0, 0.2, 0.01)), 0.6
-"""Weights of noisy neighbours, of text neighbours, and of the network (1: as it starts), and the decay: the second puts
-neighbours before texts and texts before the network, which says nothing yet. Found on validation at ε = 8 without noise
-on anything else: NDCG@10 on Scientific .075, with .1 for the network .069, and on MovieLens-1M .107 and .106."""
-START, START_WITH_NEIGHBOURS, TRAINED = "start", "start with neighbours", "trained weights"
+START, START_WITH_COUNTS, TRAINED = "start", "start with counts", "trained weights"
 """What a run may keep."""
 
 
@@ -75,29 +68,37 @@ def fit_private(
     batch = min(people, config.training.batch_size or max(16, people // 20))
     steps = max(1, round(people / batch))
     queries = validation_queries(dataset)
-    paired = config.model.neighbours > 0 and _may_have_neighbours(dataset)
     planned = planned_mechanisms(
-        config.privacy, people, batch, steps * config.training.epochs, len(queries) > 0, paired
+        config.privacy,
+        people,
+        batch,
+        steps * config.training.epochs,
+        validated=len(queries) > 0,
+        paired=config.model.neighbours > 0 and may_have_neighbours(dataset),
+        popular=config.model.popular > 0,
     )
     _say_what_is_bounded(windows, people, config.model.max_history)
     source = NoiseSource.of_run(workdir)
-    start, items = public_start(dataset, text_vectors, config), _released_items(dataset, planned, source)
-    best = partial(
-        best_model,
+    counts = _noisy_counts(dataset, planned, source)
+    start = public_start(dataset, text_vectors, config)
+    better = partial(
+        surely_better,
         queries=queries,
         dataset=dataset,
         config=config,
         multiplier=planned[SELECTION].multiplier if SELECTION in planned else None,
         source=source,
     )
-    informed = _with_neighbours(start, dataset, items, planned, source)
-    kept = base = best(start, informed, number=0)
+    informed = start_with_counts(start, dataset, counts, planned, source)
+    kept = base = start if informed is None or better(start, informed, number=0) else informed
     rows: list[dict[str, Any]] = []
     if GRADIENTS in planned:
         batches = PoissonBatches(windows, batch / people, source)
         trained, loop = _trained(base, batches, config, planned, (batch, steps), source, (workdir, resume, after_epoch))
-        kept, rows = best(base, [trained], number=1), loop.rows
-    chosen = START if kept is start else START_WITH_NEIGHBOURS if kept is base else TRAINED
+        rows = loop.rows
+        if SELECTION not in planned or better(trained, base, number=1):
+            kept = trained
+    chosen = START if kept is start else START_WITH_COUNTS if kept is base else TRAINED
     if GRADIENTS not in planned:
         say(f"Nothing is trained, as privacy.neighbours is 1; the run is the {chosen}.")
     elif chosen != TRAINED:
@@ -106,57 +107,7 @@ def fit_private(
     NoiseSource.forget(workdir)
     epsilons = ", ".join(f"{value:.3g} ({relation})" for relation, value in ledger.epsilons().items())
     say(f"ε = {epsilons} at δ = {ledger.delta:g}, for all events of one of {people} people")
-    return FitResult(kept, rows, ledger=ledger, items=items)
-
-
-def public_start(dataset: PreparedDataset, text_vectors: np.ndarray | None, config: RunConfig) -> NextItemModel:
-    """The untrained model, which depends on the catalogue, the texts and the event kinds, and on no event.
-
-    Args:
-        dataset, text_vectors, config: As for `fit_private`.
-    """
-    model = build_from_catalogue(dataset, text_vectors, config)
-    if model.repeats is not None:
-        model.repeats.start_at(NEVER if config.retrieval.exclude_seen == "true" else 0.0)
-    return model
-
-
-def _may_have_neighbours(dataset: PreparedDataset) -> bool:
-    """Whether the catalogue is small enough for noisy neighbours; says so where it is not."""
-    if dataset.num_items > MOST_ITEMS:
-        say(f"There are no co-occurrence neighbours: the catalogue has more than {MOST_ITEMS} items.")
-    return dataset.num_items <= MOST_ITEMS
-
-
-def _with_neighbours(
-    start: NextItemModel,
-    dataset: PreparedDataset,
-    items: pl.DataFrame,
-    planned: Mapping[str, Mechanism],
-    source: NoiseSource,
-) -> list[NextItemModel]:
-    """Copies of the start with noisy neighbours, one for each of `_WEIGHTS`; none without neighbours."""
-    if NEIGHBOURS not in planned or start.memory is None or not start.memory.k:
-        return []
-    training, counted = dataset.training(), taken(dataset.training(), dataset.event_kinds)
-    multiplier = planned[NEIGHBOURS].multiplier
-    near = noisy_neighbours(training, dataset.num_items, start.memory.k, multiplier, source, counted)
-    counts = items[schema.TRAIN_COUNT].to_numpy() if COUNTS in planned else None
-    models = [copy_of(start) for _ in _WEIGHTS]
-    for model, (weight, text_weight, cosine) in zip(models, _WEIGHTS, strict=True):
-        assert model.memory is not None
-        model.memory.remember(near, None, counts)
-        texts = text_weight if model.memory.text_k else None
-        model.memory.assign(weight=weight, text_weight=texts, decay=_DECAY)
-        model.log_temperature.assign_sub(np.log(np.float32(cosine)))
-    return models
-
-
-def copy_of(model: NextItemModel) -> NextItemModel:
-    """A model with the same weights."""
-    copy = NextItemModel.from_config(model.get_config())
-    copy.set_weights(model.get_weights())
-    return copy
+    return FitResult(kept, rows, ledger=ledger, items=_released_items(dataset, counts))
 
 
 def _trained(
@@ -168,9 +119,11 @@ def _trained(
     source: NoiseSource,
     run: tuple[Path, bool, Callable[[int, dict[str, Any] | None], None] | None],
 ) -> tuple[NextItemModel, FitLoop]:
-    """A copy of the start after all epochs, and the loop that ran them."""
+    """A copy of the start after all epochs, and the loop that ran them. The network counts in full from the beginning,
+    as its gradients would be lost in the noise otherwise."""
     (batch, steps), (workdir, resume, after_epoch), options = sizes, run, config.training
     model = copy_of(start)
+    model.log_temperature.assign(np.log(np.float32(config.model.temperature)))
     trainer = PrivateTrainer(model, config.privacy.clip, planned[GRADIENTS].multiplier, batch, source)
     trainer.compile(_optimizer(config, steps * options.epochs))
     trainer.optimizer.build(trainer.trainable_variables)
@@ -219,9 +172,15 @@ def _say_what_is_bounded(windows: Windows, people: int, length: int) -> None:
         )
 
 
-def _released_items(dataset: PreparedDataset, planned: Mapping[str, Mechanism], source: NoiseSource) -> pl.DataFrame:
+def _noisy_counts(dataset: PreparedDataset, planned: Mapping[str, Mechanism], source: NoiseSource) -> np.ndarray | None:
+    if COUNTS not in planned:
+        return None
+    return noisy_counts(dataset.training(), dataset.num_items, planned[COUNTS].multiplier, source)
+
+
+def _released_items(dataset: PreparedDataset, counts: np.ndarray | None) -> pl.DataFrame:
     """The catalogue with noisy counts, or with zeros without them."""
-    counts = np.zeros(dataset.num_items, np.int64)
-    if COUNTS in planned:
-        counts = noisy_counts(dataset.training(), dataset.num_items, planned[COUNTS].multiplier, source)
-    return dataset.items.with_columns(pl.Series(schema.TRAIN_COUNT, counts, dataset.items[schema.TRAIN_COUNT].dtype))
+    shown = np.zeros(dataset.num_items) if counts is None else np.rint(counts)
+    return dataset.items.with_columns(
+        pl.Series(schema.TRAIN_COUNT, shown).cast(dataset.items[schema.TRAIN_COUNT].dtype)
+    )

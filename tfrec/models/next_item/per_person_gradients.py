@@ -48,9 +48,13 @@ class PerPersonGradients:
         self.variables: list[tf.Variable] = [*self._network, *self._memory, *self._repeats, *self._ids]
 
     def shared_values(self) -> Tensors:
-        """What a step computes once for all people: the item vectors, and the unit vectors of the candidates."""
-        vectors = self.model.items.vectors()
-        return {"vectors": vectors, "units": tf.math.l2_normalize(vectors, axis=-1)}
+        """What a step computes once for all people: the item vectors, and the unit vectors and the popularity biases of
+        the candidates."""
+        vectors, popularity = self.model.items.vectors(), self.model.popularity
+        biases = tf.zeros([self.model.num_items])
+        if popularity is not None:
+            biases = popularity.weight * popularity.catalogue_log_popularity(self.model.num_items)
+        return {"vectors": vectors, "units": tf.math.l2_normalize(vectors, axis=-1), "biases": biases}
 
     def of_chunk(self, shared: Tensors, chunk: Tensors) -> list[tf.Tensor]:
         """The gradients, float32 `[people, *shape]` for each of `variables`.
@@ -69,7 +73,7 @@ class PerPersonGradients:
         inputs = [history, chunk[schema.HISTORY_EVENTS], chunk[schema.HISTORY_GAPS]]
         queries = self.model.scaled(self.model.body(inputs, training=False))
         memory, repeats = self._memory_scores(chunk, labels), self._repeat_terms(chunk)
-        logits = _flat_product(queries, tf.transpose(shared["units"]))
+        logits = _flat_product(queries, tf.transpose(shared["units"])) + shared["biases"]
         logits = self._with_repeats(self._with_memory(logits, memory), repeats)
         by_logits = _by_logits(logits, labels)
         by_history, *gradients = self._through_the_network(inputs, _flat_product(by_logits, shared["units"]))

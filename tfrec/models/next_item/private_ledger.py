@@ -9,7 +9,6 @@ from tfrec.models.next_item.private_settings import OFF
 from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.ledger import Ledger
 from tfrec.privacy.mechanism import Mechanism
-from tfrec.privacy.noisy_counts import MOST_ITEMS
 
 PUBLIC = (
     "the catalogue: item ids, texts and columns, text vectors and text neighbours",
@@ -38,12 +37,12 @@ def private_ledger(
         mechanisms: Everything that was computed with noise.
         people: Number of people in the training data.
         batch: Number of people in a step, on average.
-        kept: Which weights the run has: "start", "start with neighbours" or "trained weights".
+        kept: Which weights the run has: "start", "start with counts" or "trained weights".
     """
     adds = {
         GRADIENTS: f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to norm "
         f"{config.privacy.clip:g}",
-        COUNTS: f"one for each of at most {MOST_ITEMS} different items",
+        COUNTS: "one vector over all items, of norm 1",
         NEIGHBOURS: "one vector over all pairs of items, of norm 1",
         SELECTION: "a difference of NDCG@10, from −1 to 1, for each comparison",
     }

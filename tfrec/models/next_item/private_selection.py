@@ -1,8 +1,6 @@
-"""Which of the models of a private training is best, asked of the validation queries with noise."""
+"""Which of two models of a private training is better, asked of the validation queries with noise."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +13,9 @@ from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.validation import MAX_SCORES, measured
 from tfrec.privacy.noise_source import NoiseSource, with_noise
 
+_SURE = 1.645
+"""Standard deviations of the noise that it exceeds one time in twenty."""
+
 
 def validation_queries(dataset: PreparedDataset) -> Queries:
     """One query a person, with all of their targets in the validation split.
@@ -25,40 +26,38 @@ def validation_queries(dataset: PreparedDataset) -> Queries:
     return dataset.queries(schema.VALID, "all_targets")
 
 
-def best_model(
-    start: NextItemModel,
-    others: Sequence[NextItemModel],
+def surely_better(
+    model: NextItemModel,
+    other: NextItemModel,
     queries: Queries,
     dataset: PreparedDataset,
     config: RunConfig,
     multiplier: float | None,
     source: NoiseSource,
     number: int = 0,
-) -> NextItemModel:
-    """The model with the highest sum over people of the gain in NDCG@10 over the start, with noise; else the start.
+) -> bool:
+    """Whether a model gains more NDCG@10 over another, summed over people and with noise, than noise alone would.
 
-    Each person changes each sum by at most 1. Where there are too many queries, everybody is left out with the same
-    probability, independently of all others.
+    Noise alone would find so one time in twenty. Each person changes the sum by at most 1. Where there are too many
+    queries, everybody is left out with the same probability, independently of all others.
 
     Args:
-        start: The model that is kept when no other is better.
-        others: The models that it is compared with.
+        model: The model that has to be better.
+        other: The model that it is compared with.
         queries: The result of `validation_queries`.
         dataset: The catalogue.
         config: Section `evaluation`.
-        multiplier: float. Standard deviation of the noise on each of the sums. None asks nothing: the last of the
-            others is best.
+        multiplier: float. Standard deviation of the noise on the sum. None asks nothing: it is not better.
         source: Draws the noise.
-        number: int. Which of the selections of a training this is.
+        number: int. Which of the comparisons of a training this is.
     """
-    if not others or multiplier is None:
-        return others[-1] if others else start
+    if multiplier is None:
+        return False
     asked = MAX_SCORES / (dataset.num_items * len(queries))  # above 1: all of them
     some = queries.take(np.flatnonzero(source.uniform("asked", 0, len(queries)) < asked))
-    before = ndcg(start, some, dataset, config)
-    sums = np.array([np.clip(ndcg(other, some, dataset, config) - before, -1, 1).sum() for other in others])
-    gains = with_noise(sums, source.gaussian("selection", number, len(sums)), multiplier)
-    return others[int(gains.argmax())] if gains.max() > 0 else start
+    gains = np.clip(ndcg(model, some, dataset, config) - ndcg(other, some, dataset, config), -1, 1)
+    noisy = with_noise(gains.sum(keepdims=True), source.gaussian("selection", number, 1), multiplier)
+    return bool(noisy[0] > _SURE * multiplier)
 
 
 def ndcg(model: NextItemModel, queries: Queries, dataset: PreparedDataset, config: RunConfig) -> np.ndarray:

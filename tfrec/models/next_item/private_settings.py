@@ -8,7 +8,6 @@ from tfrec.config import AugmentationConfig, RunConfig
 from tfrec.errors import InvalidInput
 
 _OFF: dict[str, tuple[Any, str]] = {
-    "model.popular": (0, "the popularity bias"),
     "model.dropout": (0.0, "dropout"),
     "model.item_dropout": (0.0, "dropout of candidates"),
     "model.id_dropout": (0.0, "dropout of ids"),
@@ -35,7 +34,7 @@ _NEEDED: dict[str, tuple[Any, str]] = {
 
 OFF = (
     *(what for _, what in _OFF.values()),
-    "co-occurrence neighbours without noise (text neighbours are public, and stay)",
+    "popularity and co-occurrence neighbours without noise (text neighbours are public, and stay)",
     "the start of the repeat bias by the log, and the mask on items without events",
     "early stopping and the best epoch",
     "the loss and metrics of training",
@@ -70,6 +69,8 @@ def private_settings(config: RunConfig) -> RunConfig:
     given["model"]["use_id"] = config.privacy.ids
     if not config.privacy.neighbours:
         given["model"]["neighbours"] = 0
+    if not config.privacy.counts:
+        given["model"]["popular"] = 0
     # both would be read off the log
     given["model"]["memory_history"] = config.model.memory_history or config.model.max_history
     if config.retrieval.exclude_seen == "auto":
