@@ -85,7 +85,10 @@ class ModelConfig(Section):
         True, description="next-item: learn that bias for each kind of the newest event on the item."
     )
     neighbours: int = Field(
-        64, ge=0, description="next-item: neighbours an item in the neighbour memory, by shared histories; 0 for none."
+        64,
+        ge=0,
+        description="next-item: neighbours an item in the neighbour memory, by shared histories; behaviour-text, "
+        "softmax head: items kept of those that followed an item in training. 0 for none.",
     )
     text_neighbours: int = Field(
         32, ge=0, description="next-item: neighbours an item in the neighbour memory, by text; 0 for none."

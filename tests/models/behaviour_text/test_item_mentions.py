@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tfrec.data import behaviour_text
 from tfrec.models.behaviour_text.heads import CosineClasses
 from tfrec.models.behaviour_text.item_mentions import ItemsInText, NamedBias
+from tfrec.models.behaviour_text.transitions import Transitions
 
 CATALOGUE = ["tea pot", "hat", "", "hat", "a: b", "blue; red", "Tea  pot"]
 
@@ -77,6 +78,8 @@ def test_cosine_classes_are_scaled_cosines_and_a_bias():
     assert_allclose(layer(vectors), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("layer", [ItemsInText(["a", "b"]), NamedBias([0, -1], 1), CosineClasses(3, 2.0)])
+@pytest.mark.parametrize(
+    "layer", [ItemsInText(["a", "b"]), NamedBias([0, -1], 1), CosineClasses(3, 2.0), Transitions([0], 1, 3, 0.5)]
+)
 def test_layers_come_back_from_their_configuration(layer):
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()

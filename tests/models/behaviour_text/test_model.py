@@ -4,8 +4,10 @@ import tfrec
 
 import inspect  # isort: skip
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,6 +18,7 @@ from tfrec.data.histories import Histories
 from tfrec.encoders import load_encoder
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
+from tfrec.models.behaviour_text import family
 from tfrec.models.behaviour_text import model as module
 from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_texts, build_behaviour_text_model
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
@@ -174,11 +177,23 @@ def test_items_that_the_text_names_are_told_apart_however_far_back(encoder):
 def test_the_graph_in_the_docstring_runs_as_it_stands(encoder, monkeypatch):
     lines = inspect.getdoc(module).split("to copy:")[1].split("The class below")[0]
     monkeypatch.setattr(tfrec, "load_encoder", lambda name: encoder, raising=False)
-    names = {"num_items": 3, "behaviour_texts": tf.constant(["viewed: tea", ""]), "next_items": np.array([2, 0])}
+    names = {"item_texts": ["tea", "hat", "soap"], "num_items": 3, "histories": histories()}
+    names |= {"behaviour_texts": tf.constant(["viewed: tea", ""]), "next_items": np.array([2, 0])}
     exec(textwrap.dedent(lines), names)
     probabilities = names["model"](names["behaviour_texts"]).numpy()
     assert_allclose(probabilities.sum(axis=1), [1, 1], atol=1e-5)
     assert len([line for line in lines.splitlines() if line.strip()]) <= 20
+
+
+@pytest.mark.parametrize("stored, neighbours", [(None, 0), ({"neighbours": 5}, 5)], ids=["earlier version", "now"])
+def test_a_run_is_rebuilt_with_the_followers_it_was_trained_with(monkeypatch, stored, neighbours):
+    asked = []
+    monkeypatch.setattr(family, "build_behaviour_text_model", lambda *arguments: asked.append(arguments[-1]))
+    items = pl.DataFrame({"text": CATALOGUE})
+    run = SimpleNamespace(items=items, manifest={"model": stored}, config=RunConfig(), encoder=lambda: None)
+    family.BehaviourTextFamily().build_model(run)
+    assert asked == [neighbours]
+    assert family.BehaviourTextFamily().model_config(SimpleNamespace(neighbours=5)) == {"neighbours": 5}
 
 
 def test_a_wrong_head_is_named(encoder):

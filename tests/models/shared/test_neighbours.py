@@ -36,23 +36,27 @@ def histories_of(sequences):
     window=st.integers(1, 4),
     disliked=st.none() | st.sets(st.integers(0, 34)),
     most_pairs=st.sampled_from([5, neighbours.MOST_PAIRS]),
+    decay=st.sampled_from([1.0, 0.5]),
+    backward=st.sampled_from([1.0, 0.25]),
 )
 def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
-    sequences, k, window, disliked, most_pairs
+    sequences, k, window, disliked, most_pairs, decay, backward
 ):
-    counts = np.zeros((ITEMS, ITEMS), int)
+    counts = np.zeros((ITEMS, ITEMS))
     counted = np.array([place not in (disliked or ()) for place in range(sum(map(len, sequences)))], bool)
     first = 0
     for sequence in sequences:
         for x, i in enumerate(sequence):
             for y, j in enumerate(sequence):
-                near = 0 < abs(x - y) <= window and i != j
-                counts[i, j] += near and counted[first + x] and counted[first + y]
+                if 0 < abs(x - y) <= window and i != j and counted[first + x] and counted[first + y]:
+                    counts[i, j] += decay ** (abs(x - y) - 1) * (1 if y > x else backward)
         first += len(sequence)
     given_mask = None if disliked is None else counted
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "MOST_PAIRS", most_pairs)
-        indices, values = history_neighbours(histories_of(sequences), ITEMS, k, window, given_mask)
+        indices, values = history_neighbours(
+            histories_of(sequences), ITEMS, k, window, given_mask, decay=decay, backward=backward
+        )
     assert indices.shape == values.shape == (ITEMS, k)
     for item in range(ITEMS):
         expected = sorted((-count, other) for other, count in enumerate(counts[item]) if count)[:k]

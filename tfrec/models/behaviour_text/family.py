@@ -44,13 +44,15 @@ class BehaviourTextFamily(ModelFamily):
         """Fits the model with its own copy of the encoder, which training may change."""
         return fit_behaviour_text(dataset, config, workdir=workdir, resume=context.resume)
 
-    def model_config(self, model: Any) -> None:
-        """None: the model is rebuilt from the run's configuration, catalogue and encoder."""
+    def model_config(self, model: BehaviourTextModel) -> dict[str, Any]:
+        """What runs of earlier versions do not have: `neighbours`."""
+        return {"neighbours": model.neighbours}
 
     def build_model(self, run: TrainedRun) -> BehaviourTextModel:
         """Builds the model from the run's configuration, catalogue and encoder."""
         texts = run.items[schema.TEXT].to_list()
-        return build_behaviour_text_model(run.encoder(), run.config.model.head, texts, run.config)
+        neighbours = (run.manifest.get("model") or {}).get("neighbours", 0)
+        return build_behaviour_text_model(run.encoder(), run.config.model.head, texts, run.config, neighbours)
 
     def scorer(self, run: TrainedRun) -> BehaviourTextScorer:
         """A scorer for the softmax head; raises `InvalidInput` for the sigmoid head."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.data.impressions import taken
 from tfrec.encoders.load import load_configured
 from tfrec.files.stored_folder import read_arrays
 from tfrec.models.behaviour_text.input_pipeline import Batches, TrainingExamples
@@ -92,6 +93,9 @@ class _Fit:
             counts = self.dataset.items[schema.TRAIN_COUNT].to_numpy()
             repeats = repeat_log_odds(self.examples.histories, self.dataset.num_items)
             self.trained.start_softmax(counts, encoded["items"], repeats)
+            if self.trained.transitions is not None:
+                histories = self.examples.histories
+                self.trained.transitions.count(histories, taken(histories, self.dataset.event_kinds))
 
     def fit_mlp(self) -> None:
         """Stage one: fits the MLP on vectors from the frozen encoder."""
@@ -108,7 +112,11 @@ class _Fit:
 
         def validate() -> dict[str, float]:
             self._sync_weights()
-            return self.validation.metrics_of_encoded(encoded)
+            metrics = self.validation.metrics_of_encoded(encoded)
+            chosen, trained = self.model.transitions, self.trained.transitions
+            if chosen is not None and trained is not None:
+                trained.share.assign(chosen.share)  # the weights that are kept are those of `trained`
+            return metrics
 
         self._fit(
             Stage(

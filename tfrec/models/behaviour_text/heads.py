@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrec import schema
 from tfrec.keras import keras
 from tfrec.models.behaviour_text.item_mentions import NamedBias
+from tfrec.models.behaviour_text.transitions import Transitions
 from tfrec.models.shared.step_dropout import StepDropout
 
 BEHAVIOUR, CANDIDATE, NAMED = "behaviour", "candidate", "named"
@@ -65,7 +66,14 @@ class CosineClasses(keras.layers.Layer):
 
 
 def softmax_head(
-    dim: int, names: np.ndarray, count: int, units: Sequence[int], dropout: float, seed: int, policy: str
+    dim: int,
+    names: np.ndarray,
+    count: int,
+    neighbours: int,
+    units: Sequence[int],
+    dropout: float,
+    seed: int,
+    policy: str,
 ) -> keras.Model:
     """The softmax head: a probability for each item of the catalogue.
 
@@ -73,6 +81,7 @@ def softmax_head(
         dim: int. Width of the text vectors.
         names: int `[num_items]`, name of each item; −1 for none (see `ItemsInText`).
         count: int. Number of distinct names.
+        neighbours: int. Items kept of those that followed each item (see `Transitions`); 0 for none.
         units: Widths of the hidden layers.
         dropout: float in [0, 1).
         seed: int. Seed of the initial weights and the dropout masks.
@@ -90,6 +99,8 @@ def softmax_head(
     start = keras.initializers.GlorotUniform(seed=seed + len(units))
     query = keras.layers.Dense(dim, use_bias=False, kernel_initializer=start, dtype=policy, name="query")(hidden)
     logits = CosineClasses(len(names), dtype="float32", name="logits")(query)
+    if neighbours:
+        logits = Transitions(names, count, neighbours, dtype="float32", name="transitions")([logits, named])
     logits = NamedBias(names, count, dtype="float32", name="named_bias")([logits, named])
     output = keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
     return keras.Model({BEHAVIOUR: behaviour, NAMED: named}, output, name="mlp")

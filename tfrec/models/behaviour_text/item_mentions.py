@@ -82,16 +82,11 @@ class NamedBias(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         logits, named = inputs
-        places = tf.range(tf.shape(named)[1])
-        newest = tf.reduce_max(tf.where(named >= 0, places, -1), axis=1)
-        # An extra last column collects the padding; no item reads it.
-        shape = [tf.shape(named)[0], self.count + 1]
-        kinds = tf.where(places == newest[:, None], 2, 1)  # a newest item that is also older counts as the newest
+        width = self.count + 1  # a last column for padding
         columns = tf.where(named >= 0, named, self.count)
-        rows = tf.broadcast_to(tf.range(shape[0])[:, None], tf.shape(named))
-        marks = tf.tensor_scatter_nd_max(tf.zeros(shape, tf.int32), tf.stack([rows, columns], -1), kinds)
-        marks = tf.where(tf.range(self.count + 1) == self.count, 0, marks)
-        of_item = tf.gather(marks, tf.where(self.names >= 0, self.names, self.count), axis=1)
+        taken = tf.math.bincount(columns, minlength=width, maxlength=width, axis=-1, binary_output=True)
+        newest = tf.one_hot(newest_items(named, 1)[:, 0], width, dtype=tf.int32)  # no 1 for a newest of −1
+        of_item = columns_of_items(taken + newest, self.names)  # 2 for the newest item, also if it is older as well
         biases = [
             tf.cast(of_item == kind, logits.dtype) * tf.cast(self.bias[2 - kind], logits.dtype) for kind in (2, 1)
         ]
@@ -99,3 +94,24 @@ class NamedBias(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": self.names.tolist(), "count": self.count}
+
+
+def newest_items(named: tf.Tensor, count: int) -> tf.Tensor:
+    """int32 `[batch, count]`: the items of `named`, int32 `[batch, events]`, newest first; −1 is padding.
+
+    Events between two named ones keep their place, as −1; padding after the newest has none.
+    """
+    newest = tf.reduce_max(tf.where(named >= 0, tf.range(tf.shape(named)[1]), -1), axis=1)
+    places = newest[:, None] - tf.range(count)
+    return tf.where(places >= 0, tf.gather(named, tf.maximum(places, 0), batch_dims=1), -1)
+
+
+def columns_of_items(by_name: tf.Tensor, names: np.ndarray) -> tf.Tensor:
+    """Values of names as values of items, `[batch, num_items]`; 0 for items without a name.
+
+    Args:
+        by_name: `[batch, num_names + 1]`. The last column, of what has no name, is not used.
+        names: int `[num_items]`, name of each item; −1 for none.
+    """
+    values = tf.concat([by_name[:, :-1], tf.zeros_like(by_name[:, -1:])], axis=1)
+    return tf.gather(values, tf.where(names >= 0, names, tf.shape(values)[1] - 1), axis=1)

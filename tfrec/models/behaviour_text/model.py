@@ -5,24 +5,29 @@ At its core, with the softmax head, is a functional graph, short enough to copy:
     import tfrec  # chooses Keras 2, before TensorFlow is imported
     import tensorflow as tf, tensorflow_hub as hub
     from tfrec.keras import keras
+    from tfrec.models.behaviour_text.item_mentions import ItemsInText
+    from tfrec.models.behaviour_text.transitions import Transitions
 
     encoder = tfrec.load_encoder("minilm-l6")  # or any two handles that hub.KerasLayer takes
     preprocess = hub.KerasLayer(encoder.preprocessor_handle)
     bert = hub.KerasLayer(encoder.encoder_handle, trainable=True)
+    named = ItemsInText(item_texts)  # which items a text names
+    followed = Transitions(named.names, named.count).count(histories)  # and what followed them in training
 
     behaviour = keras.Input((), dtype=tf.string, name="behaviour_text")  # "viewed: Tea pot; bought: Green tea"
     vector = bert(preprocess(behaviour))["pooled_output"]
     hidden = keras.layers.Dropout(0.2)(vector)
     hidden = keras.layers.Dense(256, "gelu")(hidden)
-    probabilities = keras.layers.Dense(num_items, "softmax")(hidden)
-    model = keras.Model(behaviour, probabilities)
+    logits = keras.layers.Dense(num_items)(hidden)
+    logits = followed([logits, named(behaviour)])  # in training, the logits as they are
+    model = keras.Model(behaviour, keras.layers.Softmax()(logits))
 
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(behaviour_texts, next_items)
 
 The class below adds what such a model needs in practice: texts are truncated at their oldest end, encoded once per
-batch and padded only to the longest; class vectors are initialised with the vectors of the items' texts; and items
-that the user already took get a bias of their own.
+batch and padded only to the longest; class vectors are initialised with the vectors of the items' texts; items that the
+user already took get a bias of their own; and validation chooses how much the counts and the network count.
 """
 
 from __future__ import annotations
@@ -44,6 +49,7 @@ from tfrec.keras import keras
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, CANDIDATE, NAMED, sigmoid_head, softmax_head
 from tfrec.models.behaviour_text.item_mentions import ItemsInText
 from tfrec.models.behaviour_text.text_layers import CutTokens, Distinct, Prompted, Restore, TrimPadding
+from tfrec.models.behaviour_text.transitions import Transitions
 
 if TYPE_CHECKING:
     from tfrec.encoders import TextEncoder
@@ -60,7 +66,8 @@ class BehaviourTextModel(keras.Model):
 
     With the softmax head, an item's logit is the sum of the scaled cosine between the MLP's output and the item's class
     vector (initialised with the encoder's vector of the item's text), a learned popularity bias, and a learned bias on
-    items named anywhere in the behaviour text, because users seldom want what they already have.
+    items named anywhere in the behaviour text, because users seldom want what they already have. With `neighbours`,
+    what followed the named items in training is blended in (`Transitions`): titles alone say less than who took what.
 
     With the sigmoid head, the candidate's text is either encoded by itself with the same encoder ("tower": each text is
     encoded once and the vectors are combined in the MLP) or as the second segment after the behaviour text ("segment":
@@ -73,6 +80,7 @@ class BehaviourTextModel(keras.Model):
         tokens: int. Maximum tokens per text, special tokens included; reduced to the encoder's own limit.
         candidate: "tower" or "segment".
         trainable_encoder: bool. Whether `fit` trains the encoder.
+        neighbours: int. Softmax head: items kept of those that followed each item in training; 0 for none.
         mlp_units: Widths of the hidden layers.
         dropout: float in [0, 1).
         max_history: int. Behaviour texts are rendered from this many of the newest events.
@@ -97,6 +105,7 @@ class BehaviourTextModel(keras.Model):
         tokens: int = 64,
         candidate: str = "tower",
         trainable_encoder: bool = False,
+        neighbours: int = 0,
         mlp_units: Sequence[int] = (256,),
         dropout: float = 0.2,
         max_history: int = 500,
@@ -142,7 +151,7 @@ class BehaviourTextModel(keras.Model):
             named = ItemsInText(item_texts, name="named_items")
             texts = {schema.BEHAVIOUR_TEXT: behaviour}
             vectors = {BEHAVIOUR: vectors[BEHAVIOUR], NAMED: named(behaviour)}
-            mlp = softmax_head(encoder.dim, named.names, named.count, *mlp_options)
+            mlp = softmax_head(encoder.dim, named.names, named.count, neighbours, *mlp_options)
         elif segments:
             room = (
                 tokens // 3
@@ -157,6 +166,7 @@ class BehaviourTextModel(keras.Model):
         # === Config ===
         self.head_kind, self.num_items, self.dim = head, len(item_texts), encoder.dim
         self.tokens, self.max_history, self.encodes_separately = tokens, max_history, not segments
+        self.neighbours = neighbours if head == "softmax" else 0
         self.behaviour_encoder, self.item_encoder = behaviour_encoder, item_encoder
         self.mlp, self.bert, self.named = mlp, bert, named
         self.preprocessor = encoder.preprocessor  # keeps the vocabulary reachable for export
@@ -169,6 +179,11 @@ class BehaviourTextModel(keras.Model):
     def encode(self, behaviour_text: tf.Tensor) -> tf.Tensor:
         """float32 `[batch, dim]`: the encoder's pooled output for behaviour texts, string `[batch]`."""
         return self.behaviour_encoder(behaviour_text, training=False)
+
+    @property
+    def transitions(self) -> Transitions | None:
+        """The layer of what followed the named items in training; None without `neighbours`."""
+        return self.mlp.get_layer("transitions") if self.neighbours else None
 
     def start_softmax(self, counts: np.ndarray, item_vectors: np.ndarray, repeats: float) -> None:
         """Initialises the softmax head with item popularity, the items' text vectors and the rate of repeats.
@@ -192,9 +207,17 @@ class BehaviourTextModel(keras.Model):
 
 
 def build_behaviour_text_model(
-    encoder: TextEncoder, head: str, item_texts: Sequence[str], config: RunConfig
+    encoder: TextEncoder, head: str, item_texts: Sequence[str], config: RunConfig, neighbours: int | None = None
 ) -> BehaviourTextModel:
-    """A BehaviourTextModel with the options of `config.model`, trainable encoder or not as in `config.encoder`."""
+    """A BehaviourTextModel with the options of `config.model`, trainable encoder or not as in `config.encoder`.
+
+    Args:
+        encoder: The text encoder.
+        head: "sigmoid" or "softmax".
+        item_texts: Item texts in catalogue order.
+        config: Sections `encoder`, `model` and `training`.
+        neighbours: int. In place of `model.neighbours`; None for the latter.
+    """
     options = config.model
     return BehaviourTextModel(
         encoder,
@@ -203,6 +226,7 @@ def build_behaviour_text_model(
         tokens=options.text_tokens,
         candidate=options.candidate,
         trainable_encoder=config.encoder.trainable,
+        neighbours=options.neighbours if neighbours is None else neighbours,
         mlp_units=options.mlp_units,
         dropout=options.dropout,
         max_history=options.text_history,

@@ -15,6 +15,7 @@ from tfrec.models.behaviour_text.evaluate import mlp_probabilities, probabilitie
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_text.model import BehaviourTextModel
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
+from tfrec.models.behaviour_text.transitions import SHARES
 from tfrec.retrieval.scorer import Scorer
 from tfrec.training.sampled_negatives import Impressions
 
@@ -45,14 +46,15 @@ class Validation:
         return "auc" if self.model.head_kind == "sigmoid" else "ndcg@10"
 
     def metrics_of_encoded(self, encoded: dict[str, np.ndarray]) -> dict[str, float]:
-        """Metrics of the head on texts that are already encoded.
+        """Metrics of the head on texts that are already encoded; chooses the share of the counts (`Transitions`).
 
         Args:
             encoded: Vectors, float32 `[n, dim]`, of the queries ("valid") and of the catalogue ("items"), and the items
                 named in the queries' texts, int32 `[n, events]` ("valid_named").
         """
         if self.model.head_kind == "softmax":
-            return self._ranking_metrics(_EncodedScorer(self.model, encoded))
+            scorer = _EncodedScorer(self.model, encoded)
+            return self._with_best_share(lambda: self._ranking_metrics(scorer))
         return self._pair_metrics(
             lambda pairs: mlp_probabilities(self.model, encoded["valid"], encoded["items"], pairs)
         )
@@ -64,6 +66,20 @@ class Validation:
             scorer = BehaviourTextScorer(self.model, self.dataset.texts, self.dataset.event_kinds, size)
             return self._ranking_metrics(scorer)
         return self._pair_metrics(lambda pairs: probabilities(self.model, self.queries.history, pairs, self.dataset))
+
+    def _with_best_share(self, metrics: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """The metrics with the share of the counts that is best for them, which the model keeps."""
+        counts = self.model.transitions
+        if counts is None or not len(self.queries):
+            return metrics()
+        found = {}
+        for share in SHARES:
+            counts.share.assign(share)
+            found[share] = metrics()
+        sign = -1 if self.monitor == "loss" else 1
+        best = max(SHARES, key=lambda share: sign * found[share][self.monitor])
+        counts.share.assign(best)
+        return found[best]
 
     def _pair_metrics(self, predict: Callable[[Impressions], np.ndarray]) -> dict[str, float]:
         metrics = sampled_metrics(self.queries, self.dataset, self.config, predict)

@@ -39,6 +39,8 @@ def count_pairs(
     counted: np.ndarray | None = None,
     weights: np.ndarray | None = None,
     within: tuple[int, int] | None = None,
+    decay: float = 1.0,
+    backward: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts how often two items occur within `window` events of each other in a history, in either order.
 
@@ -49,11 +51,14 @@ def count_pairs(
         counted: bool `[events]`, events whose pairs count; the others keep their place. None for all.
         weights: float `[events]`. A pair counts as much as its later event; None counts each pair once.
         within: Only pairs of an item i from the first of these to before the second; None for all.
+        decay: float in (0, 1]. What a pair counts relative to one that is a step nearer.
+        backward: float in [0, 1]. What a pair (i, j) counts if j came before i, relative to one after it.
 
     Returns:
         keys: int64 `[pairs]`, `i * num_items + j`, ascending.
-        counts: float64 `[pairs]`. Counts are symmetric; an item near itself counts twice, once in each order.
+        counts: float64 `[pairs]`. With `backward` 1 they are symmetric; an item near itself counts in both orders.
     """
+    weighted = weights is not None or (decay, backward) != (1.0, 1.0)
     items = histories.items.astype(np.int64)
     user = histories.rows
     keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -61,25 +66,33 @@ def count_pairs(
         same = user[:-distance] == user[distance:]
         if counted is not None:
             same &= counted[:-distance] & counted[distance:]
-        found, weighted = [], []
-        for first, second in ((items[:-distance], items[distance:]), (items[distance:], items[:-distance])):
+        found, worth = [], []
+        older, newer, near = items[:-distance], items[distance:], decay ** (distance - 1)
+        for first, second, factor in ((older, newer, near), (newer, older, near * backward)):
             wanted = same if within is None else same & (first >= within[0]) & (first < within[1])
             found.append(pair_keys(first[wanted], second[wanted], num_items))
-            if weights is not None:
-                weighted.append(weights[distance:][wanted])
+            if weighted:
+                worth.append(factor * (np.ones(len(found[-1])) if weights is None else weights[distance:][wanted]))
         pairs = np.concatenate(found)
-        if weights is None:
-            new_keys, new_counts = np.unique(pairs, return_counts=True)
-        else:
+        if weighted:
             new_keys, place = np.unique(pairs, return_inverse=True)
-            new_counts = np.bincount(place, np.concatenate(weighted), minlength=len(new_keys))
+            new_counts = np.bincount(place, np.concatenate(worth), minlength=len(new_keys))
+        else:
+            new_keys, new_counts = np.unique(pairs, return_counts=True)
         keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
         counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
     return keys, counts
 
 
 def history_neighbours(
-    histories: Histories, num_items: int, k: int, window: int, counted: np.ndarray | None = None
+    histories: Histories,
+    num_items: int,
+    k: int,
+    window: int,
+    counted: np.ndarray | None = None,
+    *,
+    decay: float = 1.0,
+    backward: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` items that occur near each item most often in the histories, with their counts.
 
@@ -89,6 +102,7 @@ def history_neighbours(
         k: int. Neighbours per item.
         window: int. Maximum distance between two events.
         counted: bool `[events]`, events whose pairs count. None for all.
+        decay, backward: See `count_pairs`.
 
     Returns:
         indices: int32 `[num_items, k]`, descending by count, ties by index; padded with −1 if there are fewer
@@ -104,7 +118,8 @@ def history_neighbours(
     """
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
     for within in _item_ranges(histories.items, num_items, window):
-        item, other, counts = _best_pairs(*count_pairs(histories, num_items, window, counted, within=within), num_items)
+        pairs = count_pairs(histories, num_items, window, counted, within=within, decay=decay, backward=backward)
+        item, other, counts = _best_pairs(*pairs, num_items)
         place = np.arange(len(item)) - np.searchsorted(item, item)
         kept = place < k
         indices[item[kept], place[kept]] = other[kept]
