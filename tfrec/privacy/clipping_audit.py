@@ -10,6 +10,7 @@ from tfrec.privacy.clipped_gradients import CHUNK, clipped_sum
 from tfrec.privacy.lower_bound import epsilon_lower_bound, guesses_of
 from tfrec.privacy.mechanism import Mechanism
 from tfrec.privacy.noise_source import NoiseSource, with_noise
+from tfrec.privacy.person_gradients import Explicit
 
 _NORM = 100.0
 """Norm of a canary's gradient over the clip norm: without clipping, no noise would hide it."""
@@ -35,7 +36,7 @@ def audit_clipping(
     """
     included = source.uniform("canaries", 0, CANARIES) < 0.5
     gradients = np.diag(np.where(included, clip * _NORM, 0.0)).astype(np.float32)
-    (sums,) = clipped_sum(lambda chunk: [chunk], tf.constant(gradients), [tf.TensorShape([CANARIES])], clip)
+    (sums,) = clipped_sum(lambda chunk: [Explicit(chunk)], tf.constant(gradients), [tf.TensorShape([CANARIES])], clip)
     released = with_noise(sums.numpy(), source.gaussian("audited noise", 0, CANARIES), clip * multiplier)
     epsilon = epsilon_of([Mechanism("gradients", multiplier)], delta)
     bound = epsilon_lower_bound(*guesses_of(released, included), CANARIES, delta)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -12,9 +10,11 @@ from tfrec import schema
 from tfrec.models.next_item.history_ops import used_columns
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import WEIGHT_RATE
+from tfrec.models.next_item.network_gradients import ByVariable, Recorded, recorded_calls
 from tfrec.models.next_item.sparse_ops import bincount_scatter_sum
 from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.item_table import lookup
+from tfrec.privacy.person_gradients import ROUNDING, Explicit, PersonGradients, dots, flat_product, where_person
 
 LABELS = "labels"
 
@@ -25,8 +25,9 @@ class PerPersonGradients:
     """Gradients of the mean loss over the positions of each history of a chunk, on their own.
 
     The loss is the softmax over the whole catalogue of `next_item_loss`, without dropout. What depends on the catalogue
-    is the same for all people, and so is computed for the whole chunk as in a plain step, down to the gradient by the
-    queries. From there each person's gradient is a small product, or goes through the network for that person alone.
+    is the same for all people, and so is computed for the whole chunk as in a plain step, down to the gradient by what
+    each layer of the network computes. From there the gradients of a matrix are outer products, of which the norms and
+    the sum are known without them (`Products`), and those of other weights are small.
 
     The text vectors and their projection are public and stay as they are: the projection alone has as many weights as a
     transformer block, and what it gains from events is little. Item vectors then have no gradient, unless the items
@@ -51,13 +52,13 @@ class PerPersonGradients:
         """What a step computes once for all people: the item vectors, and the unit vectors and the popularity biases of
         the candidates."""
         vectors, popularity = self.model.items.vectors(), self.model.popularity
-        biases = tf.zeros([self.model.num_items])
+        shared = {"vectors": vectors, "units": tf.math.l2_normalize(vectors, axis=-1)}
         if popularity is not None:
-            biases = popularity.weight * popularity.catalogue_log_popularity(self.model.num_items)
-        return {"vectors": vectors, "units": tf.math.l2_normalize(vectors, axis=-1), "biases": biases}
+            shared["biases"] = popularity.weight * popularity.catalogue_log_popularity(self.model.num_items)
+        return shared
 
-    def of_chunk(self, shared: Tensors, chunk: Tensors) -> list[tf.Tensor]:
-        """The gradients, float32 `[people, *shape]` for each of `variables`.
+    def of_chunk(self, shared: Tensors, chunk: Tensors) -> list[PersonGradients]:
+        """The gradients of each person, for each of `variables`.
 
         Those of the repeat bias and of the ids are by the coefficients and by the item vectors. Their weights are these
         divided by a rate, which is there for Adam: to Adam it makes no difference, but in the clipped norm the bias
@@ -70,21 +71,35 @@ class PerPersonGradients:
         length = tf.maximum(tf.reduce_max(used_columns(chunk[schema.HISTORY_ITEMS])), 1)
         chunk = {name: values[:, :length] for name, values in chunk.items()}  # a chunk of short histories is short
         labels, history = self._labels(chunk), lookup(shared["vectors"], chunk[schema.HISTORY_ITEMS])
-        inputs = [history, chunk[schema.HISTORY_EVENTS], chunk[schema.HISTORY_GAPS]]
-        queries = self.model.scaled(self.model.body(inputs, training=False))
+        with tf.GradientTape() as tape, recorded_calls(self.model.body) as calls:
+            tape.watch(history)
+            inputs = [history, chunk[schema.HISTORY_EVENTS], chunk[schema.HISTORY_GAPS]]
+            queries = self.model.scaled(self.model.body(inputs, training=False))
         memory, repeats = self._memory_scores(chunk, labels), self._repeat_terms(chunk)
-        logits = _flat_product(queries, tf.transpose(shared["units"])) + shared["biases"]
-        logits = self._with_repeats(self._with_memory(logits, memory), repeats)
+        cosines = _flat_product(queries, tf.transpose(shared["units"]))
+        biased = cosines + shared["biases"] if "biases" in shared else cosines
+        logits = self._with_repeats(self._with_memory(biased, memory), repeats)
         by_logits = _by_logits(logits, labels)
-        by_history, *gradients = self._through_the_network(inputs, _flat_product(by_logits, shared["units"]))
-        gradients += [WEIGHT_RATE * tf.reduce_sum(by_logits * scores, axis=[1, 2]) for scores in memory]
+        by_queries = _flat_product(by_logits, shared["units"])
+        by_history, *by_outputs = tape.gradient(queries, [history, *(call.output for call in calls)], by_queries)
+        gradients = [*self._of_network(calls, by_outputs), Explicit(-tf.reduce_sum(queries * by_queries, axis=[1, 2]))]
+        gradients += [Explicit(WEIGHT_RATE * tf.reduce_sum(by_logits * scores, axis=[1, 2])) for scores in memory]
         if self._repeats:
             at_cells = tf.gather(by_logits, repeats["columns"], batch_dims=2)
-            gradients.append(tf.einsum("bpt,bcpt->bc", at_cells, repeats["terms"]))
+            gradients.append(Explicit(tf.einsum("bpt,bcpt->bc", at_cells, repeats["terms"])))
         if self._ids:
-            by_units = tf.matmul(by_logits, queries, transpose_a=True)
-            gradients.append(_by_vectors(by_units, by_history, chunk[schema.HISTORY_ITEMS], shared))
+            items = chunk[schema.HISTORY_ITEMS]
+            read = by_history * tf.cast(items >= 0, tf.float32)[..., None]
+            parts = ItemVectorGradients(by_logits, queries, cosines, read, tf.maximum(items, 0), shared)
+            gradients.append(parts)
         return gradients
+
+    def _of_network(self, calls: list[Recorded], by_outputs: list[tf.Tensor]) -> list[PersonGradients]:
+        """The gradients by the weights of the network, in their order."""
+        found: ByVariable = {}
+        for call, by_output in zip(calls, by_outputs, strict=True):
+            found |= call.gradients(by_output)
+        return [found[variable.ref()] for variable in self.model.body.trainable_variables]
 
     def _labels(self, chunk: Tensors) -> tf.Tensor:
         """The labels that are learnt; those on items that the model never lists are left out."""
@@ -94,21 +109,6 @@ class PerPersonGradients:
         same = labels[:, :, None] == chunk[schema.HISTORY_ITEMS][:, None, :]
         repeated = tf.reduce_any(tf.linalg.band_part(tf.cast(same, tf.int32), -1, 0) > 0, axis=2)
         return tf.where(repeated, schema.PADDING, labels)
-
-    def _through_the_network(self, inputs: list[tf.Tensor], by_queries: tf.Tensor) -> list[tf.Tensor]:
-        """The gradients by the history's vectors and by the weights of the network, one person after another."""
-
-        def gradients(person: list[tf.Tensor]) -> list[tf.Tensor]:
-            *of_person, by_query = (values[None] for values in person)
-            with tf.GradientTape() as tape:
-                tape.watch(of_person[0])
-                queries = self.model.scaled(self.model.body(of_person, training=False))
-            sources = [of_person[0], *self._network]
-            by_history, *found = tape.gradient(queries, sources, by_query, unconnected_gradients="zero")
-            return [by_history[0], *(tf.convert_to_tensor(gradient) for gradient in found)]
-
-        with _without_warnings():
-            return list(tf.vectorized_map(gradients, [*inputs, by_queries]))
 
     def _memory_scores(self, chunk: Tensors, labels: tf.Tensor) -> list[tf.Tensor]:
         """The scores that each weight of the memory multiplies, after each prefix: `[people, length, num_items]`."""
@@ -163,35 +163,77 @@ def _by_logits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """
     real = tf.cast(labels >= 0, tf.float32)
     shares = tf.math.divide_no_nan(real, tf.reduce_sum(real, axis=1, keepdims=True))
-    return shares[..., None] * (tf.nn.softmax(logits) - tf.one_hot(labels, tf.shape(logits)[-1]))
+    people, length, width = tf.unstack(tf.shape(logits))
+    flat = tf.reshape(shares[..., None] * tf.nn.softmax(logits), [people * length, width])
+    cells = tf.stack([tf.range(people * length), tf.reshape(tf.maximum(labels, 0), [-1])], axis=1)
+    by_logits = tf.tensor_scatter_nd_sub(flat, cells, tf.reshape(shares, [-1]))
+    return tf.reshape(by_logits, [people, length, logits.shape[-1]])
 
 
-def _by_vectors(by_units: tf.Tensor, by_history: tf.Tensor, items: tf.Tensor, shared: Tensors) -> tf.Tensor:
-    """The gradient by the item vectors, `[people, num_items, dim]`, of items as candidates and in the history.
+@dataclass(frozen=True)
+class ItemVectorGradients:
+    """The gradients by the item vectors, of items as candidates and in the history, which are never made.
+
+    As a candidate, item i has the gradient Σ_t b_ti (q_t − (u_i · q_t) u_i) / |v_i|: a unit vector does not get longer.
 
     Args:
-        by_units: float32 `[people, num_items, dim]`, by the unit vectors of the candidates.
-        by_history: float32 `[people, length, dim]`, by the vectors of the history's items.
-        items: int32 `[people, length]`, those items; −1 is padding.
+        by_logits: float32 `[people, length, num_items]`, b.
+        queries: float32 `[people, length, dim]`, q.
+        cosines: float32 `[people, length, num_items]`, their products with the unit vectors u.
+        by_history: float32 `[people, length, dim]`, the gradient by the vectors of the history's items; 0 at padding.
+        items: int32 `[people, length]`, those items.
         shared: The result of `shared_values`.
     """
-    units, vectors = shared["units"], shared["vectors"]
-    along = tf.reduce_sum(by_units * units, axis=-1, keepdims=True)  # a unit vector does not get longer
-    lengths = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True), 1e-12))
-    person = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
-    read = by_history * tf.cast(items >= 0, tf.float32)[..., None]
-    return tf.tensor_scatter_nd_add(
-        (by_units - along * units) / lengths, tf.stack([person, tf.maximum(items, 0)], axis=-1), read
-    )
 
+    by_logits: tf.Tensor
+    queries: tf.Tensor
+    cosines: tf.Tensor
+    by_history: tf.Tensor
+    items: tf.Tensor
+    shared: Tensors
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keeps to itself that a lookup in a table is done for one person after another; it takes no time to speak of."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    def squares(self) -> tf.Tensor:
+        candidates = tf.reduce_sum(self._between() * dots(self.queries), axis=[1, 2])
+        candidates -= tf.reduce_sum(tf.square(self._along() * self._inverse_lengths()), axis=1)
+        same = tf.cast(self.items[:, :, None] == self.items[:, None, :], tf.float32)
+        history = tf.reduce_sum(same * dots(self.by_history), axis=[1, 2])
+        return candidates + history + 2.0 * tf.reduce_sum(self._candidates_in_history() * self.by_history, axis=[1, 2])
+
+    def rounding(self) -> tf.Tensor:
+        candidates = tf.sqrt(tf.linalg.diag_part(self._between()) * tf.linalg.diag_part(dots(self.queries)))
+        history = tf.sqrt(tf.linalg.diag_part(dots(self.by_history)))
+        return ROUNDING * tf.square(tf.reduce_sum(candidates + history, axis=1))
+
+    def weighted_sum(self, factors: tf.Tensor) -> tf.Tensor:
+        wide = factors[:, None, None]
+        along = tf.tensordot(factors, self._along(), 1) * self._inverse_lengths()
+        candidates = flat_product(self._scaled(), wide * self.queries) - along[:, None] * self.shared["units"]
+        return tf.tensor_scatter_nd_add(candidates, self.items[..., None], wide * self.by_history)
+
+    def only(self, finite: tf.Tensor) -> ItemVectorGradients:
+        names = ("by_logits", "queries", "cosines", "by_history")
+        return replace(self, **{name: where_person(finite, getattr(self, name)) for name in names})
+
+    def _between(self) -> tf.Tensor:
+        """The dot products of b over |v| at two positions, float32 `[people, length, length]`."""
+        return dots(self._scaled())
+
+    def _scaled(self) -> tf.Tensor:
+        """b over |v|, float32 `[people, length, num_items]`."""
+        return self.by_logits * self._inverse_lengths()
+
+    def _along(self) -> tf.Tensor:
+        """Σ_t b_ti (u_i · q_t), float32 `[people, num_items]`."""
+        return tf.reduce_sum(self.by_logits * self.cosines, axis=1)
+
+    def _candidates_in_history(self) -> tf.Tensor:
+        """The gradients as candidates of the history's items, float32 `[people, length, dim]`."""
+        at_items = tf.gather(self.by_logits, self.items, axis=2, batch_dims=1)
+        along = tf.gather(self._along(), self.items, batch_dims=1)[..., None]
+        by_units = tf.matmul(at_items, self.queries, transpose_a=True)
+        scale = tf.gather(self._inverse_lengths(), self.items)[..., None]
+        return (by_units - along * tf.gather(self.shared["units"], self.items)) * scale
+
+    def _inverse_lengths(self) -> tf.Tensor:
+        """1 / |v_i|, float32 `[num_items]`."""
+        return tf.math.rsqrt(tf.maximum(tf.reduce_sum(tf.square(self.shared["vectors"]), axis=-1), 1e-12))
