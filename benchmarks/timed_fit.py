@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
-WARMUP_STEPS = 150
 MANY_EPOCHS = 1_000_000
 
 
 def fit_by_time(data: Any, features: np.ndarray | None, config: Any, seconds: float) -> tuple[Any, dict[str, Any]]:
     """The model after `seconds` of the processor, the newest weights, and the steps and epochs that this was.
 
-    As `fit_next_item` without validation, but the learning rate falls along a cosine of the time, not of the steps. So
+    As `fit_next_item` without validation, but the learning rate rises and falls with the time, not with the steps. So
     each variant ends with its rate at 0 when its time is up, however many steps it could do.
 
     Args:
         data: The prepared dataset.
         features: float32 `[num_items, text_dim]`; None for a model of ids alone.
-        config: Sections `model` and `training`; `epochs`, `warmup` and `patience` are unused.
+        config: Sections `model` and `training`; `epochs` and `patience` are unused.
         seconds: float. All threads of this process count.
     """
     import tensorflow as tf
@@ -44,12 +43,14 @@ def fit_by_time(data: Any, features: np.ndarray | None, config: Any, seconds: fl
     trainer.optimizer.build(trainer.trainable_variables)
     examples = batches(windows, config, size, 0, MANY_EPOCHS)
     step = tf.function(lambda *batch: trainer.train_step(batch), input_signature=examples.element_spec)
-    started = time.process_time()
-    for number, batch in enumerate(examples):
+    step.get_concrete_function()  # tracing is no part of the time
+    started, steps = time.process_time(), 0
+    for batch in examples:
         spent = (time.process_time() - started) / seconds
         if spent >= 1:
             break
-        rise = min((number + 1) / WARMUP_STEPS, 1.0)
+        rise = min(spent / options.warmup, 1.0) if options.warmup else 1.0
         trainer.optimizer.learning_rate = options.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * spent))
         step(*batch)
-    return model, {"steps": number, "epochs": round(number / windows.steps(size), 2)}
+        steps += 1
+    return model, {"steps": steps, "epochs": round(steps / windows.steps(size), 2)}
