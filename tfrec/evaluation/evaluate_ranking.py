@@ -87,7 +87,7 @@ def evaluate_ranking(
     return result
 
 
-def evaluate_protocols(  # noqa: PLR0913  those of evaluate_ranking, and who ranks
+def evaluate_protocols(
     scorer: Scorer,
     queries: Queries,
     exclude_seen: Sequence[bool],
@@ -99,7 +99,6 @@ def evaluate_protocols(  # noqa: PLR0913  those of evaluate_ranking, and who ran
     seed: int = 0,
     batch_size: int = 512,
     keep_predictions: int = 100,
-    rank: Ranker = rank_queries,
 ) -> list[RankingResult]:
     """Runs `evaluate_ranking` for each value in `exclude_seen`, computing the scores only once.
 
@@ -114,18 +113,45 @@ def evaluate_protocols(  # noqa: PLR0913  those of evaluate_ranking, and who ran
         seed: int. Seed of the bootstrap.
         batch_size: int. Maximum number of queries scored at a time.
         keep_predictions: int. Number of items per query in `predictions`; 0 keeps only the ranks.
-        rank: What scores and ranks the catalogue for each query.
 
     Returns:
         One result per value in `exclude_seen`, in order.
     """
+    return evaluate_with(
+        rank_queries,
+        scorer,
+        queries,
+        exclude_seen,
+        num_items=num_items,
+        ks=ks,
+        train_counts=train_counts,
+        bootstrap=(bootstrap, seed),
+        batch_size=batch_size,
+        keep_predictions=keep_predictions,
+    )
+
+
+def evaluate_with(
+    rank: Ranker,
+    scorer: Scorer,
+    queries: Queries,
+    exclude_seen: Sequence[bool],
+    *,
+    num_items: int,
+    ks: Sequence[int],
+    train_counts: np.ndarray | None,
+    bootstrap: tuple[int, int],
+    batch_size: int,
+    keep_predictions: int,
+) -> list[RankingResult]:
+    """`evaluate_protocols`, with `rank` to score and rank the catalogue; `bootstrap` is resamples and seed."""
     ks = sorted({int(k) for k in ks})
     _check(queries, num_items, ks)
     width = max(1, min(num_items, max(*ks, keep_predictions)))
     rankings = rank(scorer, queries, exclude_seen, num_items=num_items, width=width, batch_size=batch_size)
     listable = int(scorer.candidates.sum()) if isinstance(scorer, CandidateScorer) else num_items
     results = [
-        _result(ranking, queries, ks, listable, train_counts, (bootstrap, seed), min(keep_predictions, num_items))
+        _result(ranking, queries, ks, listable, train_counts, bootstrap, min(keep_predictions, num_items))
         for ranking in rankings
     ]
     for result in results:

@@ -12,7 +12,8 @@ from tfrec import schema
 from tfrec.data.dataset import PreparedDataset, load_dataset
 from tfrec.data.histories import Queries
 from tfrec.errors import InvalidInput
-from tfrec.evaluation import RankingResult, evaluate_protocols
+from tfrec.evaluation import RankingResult
+from tfrec.evaluation.evaluate_ranking import evaluate_with
 from tfrec.evaluation.rankings import Ranker, rank_queries
 from tfrec.evaluation.small_groups import FEWEST, without_small_groups
 from tfrec.evaluation.standing import MeasuredBaseline, standing
@@ -256,15 +257,15 @@ def _measure(
 ) -> list[RankingResult]:
     """One result per value of `exclude_seen`; with `brief`, only metrics at 10, without intervals and lists."""
     options = run.config.evaluation
-    return evaluate_protocols(
+    return evaluate_with(
+        rank,
         scorer,
         queries,
         exclude_seen,
         num_items=dataset.num_items,
         ks=(10,) if brief else sorted({10, *options.ks}),
         train_counts=None if brief else dataset.items[schema.TRAIN_COUNT].to_numpy(),
-        bootstrap=0 if brief else options.bootstrap,
+        bootstrap=(0 if brief else options.bootstrap, 0),
         batch_size=options.batch_size,
         keep_predictions=0 if brief else 100,
-        rank=rank,
     )
