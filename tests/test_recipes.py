@@ -24,12 +24,11 @@ def test_there_are_recipes():
 
 
 @pytest.mark.parametrize("name", ["scientific", "beauty", "movielens-100k-loo"])
-def test_these_recipes_are_the_defaults_where_there_is_no_clock_and_no_privacy(name):
+def test_these_recipes_are_the_defaults_where_there_is_no_clock(name):
     """So their figures are those of `tfrec train` without options; a new default makes them old."""
     recipe, defaults = (config.model_dump(mode="json") for config in (RunConfig.load(_path(name)), RunConfig()))
     for config in (recipe, defaults):
         config["model"].pop("popularity_half_life")  # of splits by time
-        config.pop("privacy")
     assert recipe == defaults
 
 
