@@ -3,7 +3,7 @@ import sys
 import polars as pl
 import pytest
 
-from tfrec.cluster import InThisProcess, workers_of
+from tfrec.cluster import InThisProcess, whole_batches, workers_of
 from tfrec.config import ClusterConfig
 from tfrec.data import prepare
 from tfrec.errors import Unavailable
@@ -17,6 +17,15 @@ def test_results_come_in_the_order_of_the_calls_and_errors_come_too():
     assert here.share("a table") == "a table"
     with pytest.raises(ZeroDivisionError):
         here.map(divmod, [(7, 0)], "Dividing")
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "parts"), [(0, 4, 3), (1, 4, 3), (12, 4, 3), (13, 4, 3), (100, 1, 7), (9, 2, 50)]
+)
+def test_parts_are_whole_batches_hold_every_row_once_and_are_no_more_than_asked(rows, batch, parts):
+    cuts = [range(rows)[cut] for cut in whole_batches(rows, batch, parts)]
+    assert [row for cut in cuts for row in cut] == list(range(rows))
+    assert len(cuts) <= parts and all(len(cut) % batch == 0 for cut in cuts[:-1]) and all(cuts)
 
 
 def test_without_ray_the_message_says_how_to_install_it(monkeypatch, tmp_path):

@@ -59,6 +59,25 @@ class InThisProcess:
         return value
 
 
+def whole_batches(rows: int, batch: int, parts: int) -> list[slice]:
+    """Cuts rows into about as many parts as asked, each a number of whole batches but for the last.
+
+    A worker that goes through its part in batches then has those of a single process, and so the same last bits.
+
+    Args:
+        rows: How many there are.
+        batch: Rows of a batch.
+        parts: How many parts there should be; there are fewer where batches are few.
+
+    Example:
+        >>> whole_batches(10, batch=2, parts=3)
+        [slice(0, 4, None), slice(4, 8, None), slice(8, 12, None)]
+    """
+    batches = -(-rows // batch)
+    size = batch * max(1, -(-batches // parts))
+    return [slice(start, start + size) for start in range(0, rows, size)]
+
+
 @contextmanager
 def workers_of(config: ClusterConfig) -> Iterator[Workers]:
     """The workers that `cluster.engine=ray` asks for. A cluster that was started for them ends with the context.

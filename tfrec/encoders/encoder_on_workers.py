@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tfrec.cluster import workers_of
+from tfrec.cluster import whole_batches, workers_of
 from tfrec.config import ClusterConfig, EncoderConfig
 from tfrec.encoders.load import load_configured
 from tfrec.encoders.text_encoder import TextEncoder
@@ -42,10 +42,9 @@ class EncoderOnWorkers:
         if not texts:
             return np.zeros((0, self.dim), np.float32)
         with workers_of(self._cluster) as workers:
-            batches = -(-len(texts) // batch_size)
-            size = batch_size * -(-batches // (workers.count * PARTS_PER_WORKER))
             how = (self._config.model_dump_json(), self.hash, batch_size, seq_length)
-            parts = [(list(texts[start : start + size]), *how) for start in range(0, len(texts), size)]
+            cuts = whole_batches(len(texts), batch_size, workers.count * PARTS_PER_WORKER)
+            parts = [(list(texts[cut]), *how) for cut in cuts]
             return np.concatenate(workers.map(_encoded, parts, "Encoding texts"))
 
 

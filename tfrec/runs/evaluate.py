@@ -81,9 +81,9 @@ def evaluate(
         raise InvalidInput(f"Expected the split valid or test, received {split!r}.")
     if out is not None:
         check_output_file(out, force=True)
-    dataset, run = load_dataset(data), load_run(run)
+    prepared, run = load_dataset(data), load_run(run)
     family = family_of(run.kind)
-    dataset = family.read_by(run.config, dataset)
+    dataset = family.read_by(run.config, prepared)
     run = run_on(run, dataset)
     if run.is_moved and out is None:
         raise InvalidInput(
@@ -94,7 +94,7 @@ def evaluate(
         check_ranker(run, second)
     if family.can(Ability.RANK_CATALOGUE, run.config):
         scorer = run.scorer(dataset)
-        with ranker_of(run, scorer, str(load_dataset(data).path.absolute())) as rank:
+        with ranker_of(run, scorer, str(prepared.path.absolute())) as rank:
             metrics = _ranking_metrics(run, scorer, dataset, split, rank)
             if trained_baselines:
                 queries, fitted = _queries(run, dataset, split), _trained_baselines(dataset)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tfrec.cluster import Workers, workers_of
+from tfrec.cluster import Workers, whole_batches, workers_of
 from tfrec.config import RunConfig
 from tfrec.data.dataset import load_dataset
 from tfrec.data.histories import Queries
@@ -64,8 +64,7 @@ class RankOnWorkers:
     ) -> list[Rankings]:
         """As for `rank_queries`."""
         batch, order = batch_of(batch_size, num_items), in_order_of_length(queries)
-        size = batch * max(1, -(-len(order) // (batch * self._workers.count * PARTS_PER_WORKER)))
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        parts = [order[cut] for cut in whole_batches(len(order), batch, self._workers.count * PARTS_PER_WORKER)]
         given = self._workers.share(self._source if scorer is self._scorer else scorer)
         options = (tuple(exclude_seen), num_items, width, batch)
         calls = [(given, queries.take(rows), *options) for rows in parts]

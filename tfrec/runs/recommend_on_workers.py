@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tfrec import schema
-from tfrec.cluster import workers_of
+from tfrec.cluster import whole_batches, workers_of
 from tfrec.data.dataset import PreparedDataset
 from tfrec.models.registry import family_of
 from tfrec.retrieval.top_items import places_of_ids
@@ -48,10 +48,8 @@ def recommend_on_workers(
     if (second := shared["ranker"]) is not None:
         shared = {**shared, "ranker": str(second.path.absolute())}
     with workers_of(run.config.cluster) as workers:
-        batch = run.config.evaluation.batch_size
-        batches = -(-len(by_length) // batch)
-        size = batch * max(1, -(-batches // (workers.count * PARTS_PER_WORKER)))
-        parts = [by_length[start : start + size].tolist() for start in range(0, len(by_length), size)] or [[]]
+        cuts = whole_batches(len(by_length), run.config.evaluation.batch_size, workers.count * PARTS_PER_WORKER)
+        parts = [by_length[cut].tolist() for cut in cuts] or [[]]
         lists = pl.concat(workers.map(_lists_of, [(*call, part, shared) for part in parts], "Recommending"))
     order = pl.DataFrame({schema.USER_ID: ids}, {schema.USER_ID: pl.String})
     return order.join(lists, on=schema.USER_ID, maintain_order="left_right").select(lists.columns)
