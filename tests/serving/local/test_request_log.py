@@ -14,6 +14,7 @@ import pytest
 
 from tfrec.errors import InvalidInput
 from tfrec.serving import Client, RequestLogOptions
+from tfrec.serving.local.rate_limited_log import LOGGER, RateLimit
 from tfrec.serving.local.request_log import AnsweredRequest, RequestLog
 from tfrec.serving.local.request_log_options import KEY_VARIABLE
 
@@ -69,6 +70,7 @@ def test_by_default_a_server_and_its_clients_write_nothing_of_requests(
     server, rest, monkeypatch, capfd, caplog, files_written
 ):
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(LOGGER, "filters", [RateLimit()])  # other tests may have used up what one message is allowed
     files_written.clear()  # those of pytest
     addresses = server.rest, server.grpc
     for address in addresses:
