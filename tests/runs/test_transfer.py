@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.ring_shops import WordVectors, shop
 from tests.unfitted_run import unfitted
 from tfrec.config import RunConfig
-from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.family import NextItemFamily
@@ -20,16 +20,6 @@ from tfrec.models.next_item.fit_transferred import _better, refuse_other_encoder
 from tfrec.models.next_item.warm_start import moves
 from tfrec.runs import Run, evaluate, recommend, train
 from tfrec.training.fit_result import FitResult
-
-COLOURS = ["red", "green", "blue", "white", "black", "big", "small", "old"]
-
-
-def shop(folder, thing, users, kinds=("view",)):
-    """Users who walk round a ring of eight items called "red shoe", "green shoe"…: the order is that of `COLOURS`."""
-    rows = [(f"u{u}", f"i{(u + step) % 8}", kinds[step % len(kinds)], step) for u in range(users) for step in range(6)]
-    events = pl.DataFrame(rows, schema=["user_id", "item_id", "event", "timestamp"], orient="row")
-    items = pl.DataFrame({"item_id": [f"i{i}" for i in range(8)], "title": [f"{each} {thing}" for each in COLOURS]})
-    return prepare(events, items, folder, split="leave-one-out")
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +32,6 @@ def shops(tmp_path_factory):
 def other(tmp_path_factory):
     """Another shop with the same item ids, and an event kind that the others do not have."""
     return shop(tmp_path_factory.mktemp("other") / "lamps", "lamp", 16, ["like", "purchase"])
-
-
-class WordVectors:
-    """An encoder that adds up a vector for each word; it costs nothing to load."""
-
-    hash = weights_hash = recorded_hash = "a" * 64
-
-    @staticmethod
-    def encode(texts):
-        def vector(word):
-            return np.random.default_rng(list(word.encode())).normal(size=16)
-
-        return np.array([sum(map(vector, text.split())) for text in texts], np.float32)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -190,6 +190,8 @@ def _train(
         manifest["start"] = {**result.start, "from": config.training.start_from}
     if result.score_weights is not None:
         manifest["score_weights"] = result.score_weights
+    if result.elsewhere is not None:
+        manifest["elsewhere"] = result.elsewhere
     if teachers:
         manifest["teachers"] = [_named(run) for run in teachers]
     if result.ledger is not None:

@@ -23,6 +23,8 @@ class FitResult:
         ledger: What a private training computed from events; None of any other.
         start: Which start of the training was kept, of those that were compared; None if there was one only.
         score_weights: Whether the trained network was kept or left out, and by what comparison; None without one.
+        elsewhere: The score weights for a catalogue without validation queries, and how they were found; None for those
+            of the run.
         items: The catalogue as the run may hold it; None for that of the data.
     """
 
@@ -33,4 +35,5 @@ class FitResult:
     ledger: Ledger | None = None
     start: dict[str, Any] | None = None
     score_weights: dict[str, Any] | None = None
+    elsewhere: dict[str, Any] | None = None
     items: pl.DataFrame | None = None

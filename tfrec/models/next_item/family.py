@@ -11,11 +11,13 @@ import numpy as np
 from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
+from tfrec.data.joined_datasets import JoinedDatasets
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.domain_free_settings import domain_free_settings
 from tfrec.models.next_item.fit import fit_next_item
+from tfrec.models.next_item.fit_domains import adopt_elsewhere, fit_domains
 from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 from tfrec.models.next_item.fit_private import fit_private
 from tfrec.models.next_item.fit_transferred import fit_transferred, refuse_other_encoder
@@ -127,6 +129,8 @@ class NextItemFamily(ModelFamily):
         features, modalities = fused_features(dataset, context.text_vectors, context.image_vectors, config, like)
         if modalities:
             options["modalities"] = modalities
+        elif isinstance(dataset, JoinedDatasets) and fit is fit_next_item and not (context.earlier or context.teachers):
+            fit = fit_domains
         if context.encoder is not None:
             options["shortened"] = shortened_features(dataset, context.encoder, config, features)
         return fit(dataset, features, config, workdir=workdir, **options)
@@ -158,6 +162,7 @@ class NextItemFamily(ModelFamily):
         model = build_next_item_model(dataset, text_vectors, run.config, run)
         if leaves_network_out(run):
             ScoreWeights.from_model(model).without_network().assign_to(model)
+        adopt_elsewhere(model, run)
         if run.config.training.balance and len(dataset.queries(schema.VALID)):
             choose_score_weights(model, dataset, run.config)
         return model

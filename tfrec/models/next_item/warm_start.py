@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfrec import schema
@@ -67,7 +69,7 @@ def copy_earlier_weights(model: NextItemModel, dataset: PreparedDataset, run: Tr
             f"training.start_from: {run.path} knows the event kinds {run.event_kinds}, the dataset has "
             f"{dataset.event_kinds}. Train without training.start_from."
         )
-    _copy_network(model, run, dataset.event_kinds)
+    copy_network(model, run.model, dataset.event_kinds, run.event_kinds, score_weights=not leaves_network_out(run))
     if moved:
         say(f"{run.path} comes into another catalogue: it reads the {dataset.num_items} items by their text")
     else:
@@ -84,19 +86,29 @@ def _refuse_other_shape(model: NextItemModel, run: TrainedRun, may_differ: tuple
         )
 
 
-def _copy_network(model: NextItemModel, run: TrainedRun, event_kinds: list[str]) -> None:
+def copy_network(
+    model: NextItemModel,
+    old: NextItemModel,
+    event_kinds: Sequence[str],
+    old_kinds: Sequence[str],
+    score_weights: bool = True,
+) -> None:
     """Copies transformer, projection of the text and score weights of the memory; event kinds are matched by name.
 
-    Where the run left its network out, the score weights stay behind: beside them it could not be trained.
+    Args:
+        model: The model that gets the weights.
+        old: A model of the same shape, of any catalogue.
+        event_kinds, old_kinds: The event kinds of the two.
+        score_weights: Whether the score weights are copied. Where a run left its network out they stay behind: beside
+            them it could not be trained.
     """
-    old: NextItemModel = run.model
     kinds = {id(each.body.get_layer("event_embedding").kinds) for each in (model, old)}
     for new_weight, weight in zip(model.body.weights, old.body.weights, strict=True):
         if id(new_weight) in kinds:
-            new_weight.assign(_by_name(new_weight.numpy(), weight.numpy(), event_kinds, run.event_kinds))
+            new_weight.assign(_by_name(new_weight.numpy(), weight.numpy(), event_kinds, old_kinds))
         else:
             new_weight.assign(weight)
-    if not leaves_network_out(run):
+    if score_weights:
         _copy_score_weights(model, old)
     for name in ("mean", "components", "projection"):
         if hasattr(model.items, name):
@@ -113,7 +125,7 @@ def _copy_score_weights(model: NextItemModel, old: NextItemModel) -> None:
                 getattr(model.memory, name).assign(getattr(old.memory, name))
 
 
-def _by_name(ours: np.ndarray, theirs: np.ndarray, our_kinds: list[str], their_kinds: list[str]) -> np.ndarray:
+def _by_name(ours: np.ndarray, theirs: np.ndarray, our_kinds: Sequence[str], their_kinds: Sequence[str]) -> np.ndarray:
     """`ours`, with the rows of the event kinds of both from `theirs`; the last row is that of unknown kinds."""
     known = {kind: row for row, kind in enumerate(their_kinds)}
     rows = ours.copy()
