@@ -1,8 +1,14 @@
-"""UniSRec of RecTools for `quality.py`: a transformer that reads the text vectors which tfrec reads too."""
+"""UniSRec of RecTools for `quality.py` and `transfer.py`, which reads the text vectors that tfrec reads too.
+
+If the folder of the data has a folder `elsewhere`, the model is trained and validated on the data, and the lists are
+for the histories and the items of the catalogue there.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,7 @@ from rectools.fast_transformers import UniSRecModel
 
 LEARNING_RATES = (1e-3, 1e-4)
 """RecTools' default, 1e-4, is for longer trainings."""
+ELSEWHERE = "elsewhere"
 
 
 class _Histories:
@@ -40,13 +47,31 @@ def _lists(model: UniSRecModel, histories: _Histories, masked: bool, k: int) -> 
     return top_lists(histories.users, np.concatenate(found), histories.seen if masked else None, k)
 
 
+@contextmanager
+def _in_catalogue(model: UniSRecModel, vectors: torch.Tensor | None) -> Iterator[None]:
+    """Lets the model read other items, with the row of each in the vectors as its id; None: its own."""
+    own = model._net.frozen_emb, model._unique_items
+    if vectors is not None:
+        model._net.frozen_emb, model._unique_items = vectors[:, None], torch.arange(1, len(vectors))
+    yield
+    model._net.frozen_emb, model._unique_items = own
+
+
+def _text_vectors(folder: Path) -> torch.Tensor:
+    """The text vectors of a catalogue, after a row of zeros for padding."""
+    texts = np.load(folder / "texts.npy")
+    return torch.from_numpy(np.concatenate([np.zeros_like(texts[:1]), texts]))
+
+
 class _KeepBest(Callback):
     """Validates after each epoch, writes the lists of the best, and stops after three others or at the end of time."""
 
     def __init__(self, folder: Path, length: int, report: dict[str, Any]) -> None:
         self.folder, self.report, self.validation = folder, report, Validation(folder)
         self.valid = _Histories(self.validation.context, length)
-        self.test = _Histories(events(folder, "context"), length)
+        other = folder / ELSEWHERE if (folder / ELSEWHERE).is_dir() else None
+        self.vectors = None if other is None else _text_vectors(other)
+        self.test = _Histories(events(other or folder, "context"), length)
 
     def start(self, model: UniSRecModel, budget: Budget) -> None:
         """Before each training."""
@@ -60,8 +85,9 @@ class _KeepBest(Callback):
         if value > self.report["valid_ndcg@10"]:
             epochs, seconds = trainer.current_epoch + 1, time.perf_counter() - self.begun
             self.report |= {"valid_ndcg@10": value, "lr": self.model.lr, "epochs": epochs, "fit_seconds": seconds}
-            for masked in (False, True):
-                write_lists(self.folder, masked_name("unisrec", masked), _lists(self.model, self.test, masked, K))
+            with _in_catalogue(self.model, self.vectors):
+                for masked in (False, True):
+                    write_lists(self.folder, masked_name("unisrec", masked), _lists(self.model, self.test, masked, K))
         trainer.should_stop = self.waited >= 3 or not self.budget.left()
         self.report["stopped"] = self.waited >= 3
 
@@ -82,8 +108,7 @@ def unisrec(folder: Path, minutes: float, length: int) -> dict[str, Any]:
 
     Each learning rate gets the same part of the minutes.
     """
-    texts = np.load(folder / "texts.npy")
-    vectors = torch.from_numpy(np.concatenate([np.zeros_like(texts[:1]), texts]))
+    vectors = _text_vectors(folder)
     train = events(folder, "train")
     columns = [torch.from_numpy(train[name].to_numpy()) for name in ("user", "item", "position")]
     columns[1] = columns[1] + 1

@@ -7,7 +7,8 @@ of the users of the domain that was left out, drawn at random, these are measure
 - `zero_shot`: the model of the others, with what is counted from the share (nothing at 0%); score weights are chosen
   on the validation events of the share, if they suffice;
 - `fresh`: a training on the share alone;
-- `chosen`: a training that starts from the model of the others, and keeps it or the fresh one by validation.
+- `chosen`: a training that starts from the model of the others, and keeps it or the fresh one by validation;
+- with `--unisrec`, RecTools' UniSRec on the same text vectors: trained on the share, and at 0% on the others.
 
 With `--control`, this is repeated with a model of the others whose items are shuffled between all of their events:
 texts and popularity are the same, and nothing else is left to transfer. Seen items are masked in all of them. Prints a
@@ -27,11 +28,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 from peers import data_folder, machine
+from quality import hand_over, lists_of, text_vectors, with_peer
+from quality_files import measure
 
 import tfrec
 from tfrec import schema
+from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, Queries
+from tfrec.data.joined_datasets import JoinedDatasets
 
 DOMAINS = ("scientific", "office", "beauty", "toys")
 TEXT_BASELINES = ("text", "cooccurrence_text")
@@ -102,6 +107,19 @@ def measured(run: Any, data: PreparedDataset, file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def unisrec(data: PreparedDataset, others: list[PreparedDataset], options: argparse.Namespace, folder: Path) -> dict:
+    """The metrics of UniSRec on the test events of `data`; trained on the others, if there are any, else on `data`."""
+    config = RunConfig().with_values({"encoder.name": options.encoder})
+    trained_on, asked = (JoinedDatasets(others), folder / "elsewhere") if others else (data, folder)
+    for each, place in ((trained_on, folder), (data, asked)):
+        hand_over(each, place)
+        np.save(place / "texts.npy", text_vectors(each, config))
+    hand_over(trained_on, folder / "valid", split="valid")
+    with_peer("rectools_unisrec", folder, argparse.Namespace(minutes=options.unisrec, length=50))
+    targets = dict(pl.read_parquet(asked / "targets.parquet").group_by("user").agg("item").iter_rows())
+    return measure(lists_of("rectools_unisrec", folder, masked=True), targets)
+
+
 def rows_of(target: str, options: argparse.Namespace, work: Path, seed: int) -> list[dict[str, Any]]:
     """The rows of one target and seed; each is printed when it is measured."""
     common = {"training.seed": str(seed), "encoder.name": options.encoder, "evaluation.exclude_seen": "true"}
@@ -134,6 +152,9 @@ def rows_of(target: str, options: argparse.Namespace, work: Path, seed: int) -> 
             if not control:
                 best = max(TEXT_BASELINES, key=lambda each: metrics["baselines"][each]["ndcg@10"])
                 add(share, "text", metrics["baselines"][best], baseline=best)
+                if options.unisrec:
+                    with tempfile.TemporaryDirectory() as folder:
+                        add(share, "unisrec", unisrec(data, [] if share else others, options, Path(folder)))
             add(share, "zero_shot", metrics, control)
             if not share:
                 continue
@@ -170,6 +191,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=18, help="of trainings in the target")
     parser.add_argument("--source-epochs", type=int, default=6)
     parser.add_argument("--source-share", type=float, default=100, help="percent of the users of the others")
+    parser.add_argument("--unisrec", type=float, default=0, help="minutes of UniSRec, processor time; 0 for none")
     parser.add_argument("--encoder", default="minilm-l6")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="options of all trainings")
     parser.add_argument("--control", action="store_true", help="also with sources whose items are shuffled")
