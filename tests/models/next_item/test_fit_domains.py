@@ -12,7 +12,13 @@ from tfrec.data.joined_datasets import JoinedDatasets
 from tfrec.data.without_training import WithoutTraining
 from tfrec.models.next_item import fit_domains as module
 from tfrec.models.next_item.build import build_next_item_model
-from tfrec.models.next_item.fit_domains import adopt_elsewhere, domain_to_hold_out, fit_domains
+from tfrec.models.next_item.fit_domains import (
+    adopt_elsewhere,
+    domain_to_hold_out,
+    first_day_weights,
+    fit_domains,
+    holds_elsewhere,
+)
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.training.fit_result import FitResult
 
@@ -79,6 +85,30 @@ def test_the_second_network_sees_nothing_of_the_shop_that_it_is_tried_in(
     assert found["score_weights"]["text_weight"] == 5.0 and found["score_weights"]["decay"] == pytest.approx(0.6)
     assert found["score_weights"]["log_temperature"] == pytest.approx(-4.0 - np.log(1e-3))  # of the second network
     assert len(result.history) == 1 and result.model.num_items == 24
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "holds"),
+    [(0.03, 0.01, True), (0.03, 0.02, False), (0.009, 0.001, False), (0.011, 0.001, True), (0.1, None, False)],
+)
+def test_a_lead_in_one_new_domain_has_to_be_clear_and_large(difference, error, holds):
+    compared = {"difference": difference, "standard_error": error, "valid_ndcg@10": {"untrained": 0.2, "trained": 0}}
+    assert holds_elsewhere(compared) is holds
+
+
+@pytest.mark.slow
+def test_texts_alone_count_with_the_decay_that_is_best_over_all_domains(joined, config, monkeypatch):
+    class Parts:
+        @staticmethod
+        def ndcg(weights):
+            return np.array([weights.decay == 0.4, weights.decay in (0.4, 0.8)], float)
+
+    asked = []
+    monkeypatch.setattr(module, "sampled_score_parts", lambda *given: asked.append(given) or Parts)
+    weights = first_day_weights(joined, WordVectors.encode(joined.texts), config)
+    (model, queries, *_), same = asked[0], joined.queries(schema.VALID)
+    assert weights.decay == 0.4 and weights.cosine == 1e-3 and model.memory.counts.numpy().max() == 0
+    assert_array_equal(queries.target_items, same.target_items)
 
 
 @pytest.mark.slow

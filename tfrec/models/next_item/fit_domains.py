@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.joined_datasets import JoinedDatasets
 from tfrec.data.without_training import WithoutTraining
+from tfrec.evaluation.standing import UNTRAINED
 from tfrec.models.family import TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.fit import fit_frozen
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.score_weights.choice import balance, choose_score_weights
-from tfrec.models.next_item.score_weights.search import MIN_TARGETS
+from tfrec.models.next_item.score_weights.search import MIN_TARGETS, sampled_score_parts
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.warm_start import copy_network
 from tfrec.progress import say
@@ -29,6 +30,10 @@ from tfrec.training.run_layout import CHECKPOINT_FOLDER
 
 ELSEWHERE = "elsewhere"
 """Of the manifest: the score weights for other catalogues. Also the folder of the training that they come from."""
+
+LEAST_LEAD = 0.05
+FIRST_DAY_DECAYS = (0.6, 0.5, 0.4, 0.3, 0.7, 0.8, 0.9)
+"""Decays that are compared where nothing is counted yet; the first of equal ones is chosen."""
 
 _CARRIED = ("weight", "text_weight", "decay", "discount")
 """Score weights that hold in other catalogues. Repeats and popularity are of the catalogue."""
@@ -73,7 +78,7 @@ def fit_domains(
         loop = FitLoop(workdir / CHECKPOINT_FOLDER / ELSEWHERE, resume=resume, time_budget=minutes)
         shortened = None if shortened is None else shortened[:, parts.kept]
         second = fit_frozen(parts.others, text_vectors[parts.kept], config, loop, shortened=shortened)
-        result.elsewhere = _tried(second.model, parts, text_vectors[~parts.kept], config)
+        result.elsewhere = _tried(second.model, parts, dataset, text_vectors, config)
     return result
 
 
@@ -122,11 +127,43 @@ class _Parts:
         return cls(names[number], WithoutTraining(dataset.datasets[number]), others, kept)
 
 
-def _tried(network: NextItemModel, parts: _Parts, text_vectors: np.ndarray, config: RunConfig) -> dict[str, Any]:
-    """The score weights of a network that has not seen the domain, chosen on its validation queries; and why."""
-    model = build_next_item_model(parts.one, text_vectors, config)
+def _tried(
+    network: NextItemModel, parts: _Parts, dataset: JoinedDatasets, text_vectors: np.ndarray, config: RunConfig
+) -> dict[str, Any]:
+    """The score weights for catalogues that are new: with the network if it holds where it has not been."""
+    model = build_next_item_model(parts.one, text_vectors[~parts.kept], config)
     copy_network(model, network, parts.one.event_kinds, parts.others.event_kinds)
     _, compared = choose_score_weights(model, parts.one, config)
+    if compared is not None and not holds_elsewhere(compared):
+        compared["chosen"] = UNTRAINED
+        model.log_temperature.assign(network.log_temperature)  # the choice has changed it
+        first_day_weights(dataset, text_vectors, config).assign_to(model)
+        say(f"In catalogues that are new, texts count alone: in {parts.name} the network is not clearly better")
     weights = {name: float(value) for name, value in asdict(ScoreWeights.from_model(model)).items() if name in _CARRIED}
     weights["log_temperature"] = float(model.log_temperature.numpy())
     return {"held_out": parts.name, **(compared or {}), "score_weights": weights}
+
+
+def holds_elsewhere(compared: Mapping[str, Any]) -> bool:
+    """Whether the lead of a network in a domain that it has not seen lets one expect a lead in others.
+
+    It has to be twice its standard error, and 5% of what texts alone have: one domain stands for all others here, and
+    they differ by more than its people do.
+
+    Args:
+        compared: What `choose_score_weights` returns for the manifest.
+    """
+    error, untrained = compared["standard_error"], compared["valid_ndcg@10"][UNTRAINED]
+    return error is not None and compared["difference"] > max(2 * error, LEAST_LEAD * untrained)
+
+
+def first_day_weights(dataset: JoinedDatasets, text_vectors: np.ndarray, config: RunConfig) -> ScoreWeights:
+    """The score weights of texts alone, with the decay that is best over all domains on their first day."""
+    first_day = JoinedDatasets([WithoutTraining(each) for each in dataset.datasets])
+    model = build_next_item_model(first_day, text_vectors, config)
+    start = ScoreWeights.from_model(model).without_network()
+    queries = first_day.queries(schema.VALID)
+    parts = sampled_score_parts(model, queries, config.evaluation.exclude_seen, config.training.seed)
+    if parts is None:
+        return start
+    return max((replace(start, decay=decay) for decay in FIRST_DAY_DECAYS), key=lambda each: parts.ndcg(each).mean())

@@ -61,7 +61,7 @@ def search_score_weights(
     Returns:
         The best score weights; the model's own if no change gains enough.
     """
-    parts, start = _sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
+    parts, start = sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
     return start if parts is None else coordinate_ascent(parts, start, names, rounds)
 
 
@@ -86,7 +86,7 @@ def score_weight_candidates(
     Returns:
         The score weights; the model's own alone if there is no search.
     """
-    parts, current = _sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
+    parts, current = sampled_score_parts(model, queries, exclude_seen, seed), ScoreWeights.from_model(model)
     if parts is None:
         return [current]
     starts = (
@@ -113,7 +113,7 @@ def untrained_score_weights(
     Args:
         model, queries, exclude_seen, seed, popularity: As for `score_weight_candidates`.
     """
-    parts = _sampled_score_parts(model, queries, exclude_seen, seed)
+    parts = sampled_score_parts(model, queries, exclude_seen, seed)
     start = ScoreWeights.from_model(model).without_network()
     if parts is None:
         return [start]
@@ -122,7 +122,7 @@ def untrained_score_weights(
     return list(dict.fromkeys(coordinate_ascent(parts, each, names, MAX_ROUNDS) for each in starts))
 
 
-def _sampled_score_parts(model: NextItemModel, queries: Queries, exclude_seen: bool, seed: int) -> ScoreParts | None:
+def sampled_score_parts(model: NextItemModel, queries: Queries, exclude_seen: bool, seed: int) -> ScoreParts | None:
     """The parts of the scores of the sampled queries; None if there are too few queries or targets for a search."""
     count = min(len(queries), MAX_QUERIES, MAX_SCORES // model.num_items)
     rows = np.sort(np.random.default_rng(seed).choice(len(queries), count, replace=False))
