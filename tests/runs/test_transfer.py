@@ -97,6 +97,18 @@ def test_another_catalogue_is_read_by_its_text_with_its_own_neighbours(source, o
 
 
 @pytest.mark.slow
+def test_without_queries_to_choose_by_a_run_takes_along_what_was_found_elsewhere(source, other, monkeypatch):
+    found = {"weight": 2.0, "text_weight": 3.0, "decay": 0.9, "discount": 0.15, "log_temperature": -1.5}
+    traveller = source.with_values({})
+    traveller.manifest = {**source.manifest, "elsewhere": {"score_weights": found}}
+    vectors, family = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32), NextItemFamily()
+    model = family.moved_model(traveller, other, vectors)  # 16 queries are too few to choose by
+    assert model.log_temperature.numpy() == -1.5 and model.memory.decay.numpy() == pytest.approx(0.9)
+    monkeypatch.setattr("tfrec.models.next_item.family.MIN_QUERIES", 16)
+    assert family.moved_model(traveller, other, vectors).memory.decay.numpy() != pytest.approx(0.9)
+
+
+@pytest.mark.slow
 def test_event_kinds_are_matched_by_name(source, other):
     vectors = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32)
     kinds, theirs = (

@@ -134,9 +134,6 @@ def test_a_run_that_moves_takes_along_what_was_found_elsewhere(joined, config):
     assert_allclose([weights.weight, weights.text_weight, weights.decay, weights.discount], [2, 3, 0.9, 0.15], 1e-6)
     assert_allclose([weights.newest, weights.others, weights.slope], [1, 2, 3], rtol=1e-6)  # of the catalogue
     assert model.log_temperature.numpy() == -1.0
-    Source.manifest = {}
-    adopt_elsewhere(model, Source())
-    assert ScoreWeights.from_model(model) == weights
 
 
 @pytest.mark.slow

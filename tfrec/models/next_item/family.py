@@ -17,13 +17,14 @@ from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.next_item.build import build_next_item_model
 from tfrec.models.next_item.domain_free_settings import domain_free_settings
 from tfrec.models.next_item.fit import fit_next_item
-from tfrec.models.next_item.fit_domains import adopt_elsewhere, fit_domains
+from tfrec.models.next_item.fit_domains import ELSEWHERE, adopt_elsewhere, fit_domains
 from tfrec.models.next_item.fit_end_to_end import fit_end_to_end
 from tfrec.models.next_item.fit_private import fit_private
 from tfrec.models.next_item.fit_transferred import fit_transferred, refuse_other_encoder
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.private_settings import private_settings
 from tfrec.models.next_item.score_weights.choice import choose_score_weights
+from tfrec.models.next_item.score_weights.search import MIN_QUERIES
 from tfrec.models.next_item.score_weights.weights import ScoreWeights
 from tfrec.models.next_item.scorer import NextItemScorer
 from tfrec.models.next_item.warm_start import leaves_network_out, moves
@@ -162,8 +163,10 @@ class NextItemFamily(ModelFamily):
         model = build_next_item_model(dataset, text_vectors, run.config, run)
         if leaves_network_out(run):
             ScoreWeights.from_model(model).without_network().assign_to(model)
-        adopt_elsewhere(model, run)
-        if run.config.training.balance and len(dataset.queries(schema.VALID)):
+        queries = len(dataset.queries(schema.VALID))
+        if queries < MIN_QUERIES and run.manifest.get(ELSEWHERE):
+            adopt_elsewhere(model, run)
+        elif run.config.training.balance and queries:
             choose_score_weights(model, dataset, run.config)
         return model
 

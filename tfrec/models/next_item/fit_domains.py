@@ -95,12 +95,10 @@ def domain_to_hold_out(dataset: JoinedDatasets) -> int | None:
 
 
 def adopt_elsewhere(model: NextItemModel, run: TrainedRun) -> None:
-    """Gives a model that moved into another catalogue the score weights that its run has for such a one, if any."""
-    found = run.manifest.get(ELSEWHERE)
-    if found:
-        carried = {name: found["score_weights"][name] for name in _CARRIED}
-        replace(ScoreWeights.from_model(model), **carried).assign_to(model)
-        model.log_temperature.assign(found["score_weights"]["log_temperature"])
+    """Gives a model that moved into another catalogue the score weights that its run found for such a one."""
+    found = run.manifest[ELSEWHERE]["score_weights"]
+    replace(ScoreWeights.from_model(model), **{name: found[name] for name in _CARRIED}).assign_to(model)
+    model.log_temperature.assign(found["log_temperature"])
 
 
 @dataclass(frozen=True)
