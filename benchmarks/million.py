@@ -1,10 +1,11 @@
 """A million items and 50 million events on one machine: time and memory of each step, and what the lists are worth.
 
 Writes a shop log with tastes, sequences and seasons (tfrec.data.datasets.synthetic_log), then runs the commands one
-after the other, each in a process of its own: prepare, train (ids alone and drawn negatives, for `--minutes`), evaluate
-over a sample of the test users, export with an index, and check. Memory is the peak resident set of a process, from the
-kernel. The ranking is full; the baselines are measured on the same users. Prints one JSON line; the ratio is
-`--gigabytes` by the largest peak: 1 and more means that all fits.
+after the other, each in a process of its own: prepare, train (ids alone and drawn negatives, `--epochs`, or as much of
+them as `--minutes` allow), evaluate over a sample of the test users, export with an index, and check. Memory is the
+peak resident set of a process, from the kernel. The ranking is full; the baselines are measured on the same users.
+Prints one JSON line; the ratio is `--gigabytes` by the largest peak: 1 and more means that all fits. A step whose
+figures are in `--work` already is not measured again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TFREC = "from tfrec.cli import main; main()"
 TRAINING = [
     *("model.use_text=false", "model.dim=64", "model.heads=2", "model.max_history=20", "model.dropout=0.1"),
-    *("training.negatives=mixed", "training.sample=4096", "training.epochs=20", "training.balance=false"),
+    *("training.negatives=mixed", "training.sample=4096", "training.balance=false"),
 ]
 EVALUATE = """
 import sys, json
@@ -69,25 +70,28 @@ def options(values: list[str]) -> list[str]:
     return [part for value in values for part in ("--set", value)]
 
 
-def measure(events: int, items: int, minutes: float, users: int, index: str, place: Path) -> dict[str, Any]:
-    """Runs every step below `place`."""
+def measure(given: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """Runs every step below `place` whose figures are not there yet."""
     log, data, run, models = (str(place / name) for name in ("log", "data", "run", "models"))
     write = "import sys; from tfrec.data.datasets.synthetic_log import write_shop_log as w; "
     write += "w(sys.argv[1], int(sys.argv[2]), items=int(sys.argv[3]))"
     source = ["--events", f"{log}/events.parquet", "--items", f"{log}/items.parquet"]
-    training = options([*TRAINING, f"training.time_budget={minutes}"])
+    training = options([*TRAINING, f"training.epochs={given.epochs}", f"training.time_budget={given.minutes}"])
     found: dict[str, Any] = {}
     for name, command in {
-        "write": [write, log, str(events), str(items)],
+        "write": [write, log, str(given.events), str(given.items)],
         "prepare": [TFREC, "prepare", *source, "--out", data, "--split", "global-time"],
         "train": [TFREC, "train", "--data", data, "--out", run, *training],
-        "evaluate": [EVALUATE, run, data, str(users)],
-        "export": [TFREC, "export", "--run", run, "--out", models, *options([f"export.index={index}"])],
+        "evaluate": [EVALUATE, run, data, str(given.users)],
+        "export": [TFREC, "export", "--run", run, "--out", models, *options([f"export.index={given.index}"])],
         "check": [TFREC, "check", f"{models}/1"],
     }.items():
-        found[name], printed = step(name, command)
-        if name == "evaluate":
-            found["quality"] = json.loads(printed.splitlines()[-1])
+        done = place / f"{name}.json"
+        if not done.is_file():
+            figures, printed = step(name, command)
+            quality = {"quality": json.loads(printed.splitlines()[-1])} if name == "evaluate" else {}
+            done.write_text(json.dumps({name: figures, **quality}))
+        found |= json.loads(done.read_text())
     sizes = [path.stat().st_size for path in Path(models).rglob("*") if path.is_file()]
     return {**found, "export_gb": round(sum(sizes) / 1e9, 2)}
 
@@ -97,13 +101,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=50_000_000)
     parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30, help="time for training")
     parser.add_argument("--users", type=int, default=1000, help="test users to rank for")
     parser.add_argument("--index", choices=["ivf", "int8", "exact"], default="ivf")
     parser.add_argument("--gigabytes", type=float, default=8, help="memory that it should fit in")
+    parser.add_argument("--work", type=Path, help="folder for what the steps write (default: a temporary one)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(given.events, given.items, given.minutes, given.users, given.index, Path(folder))
+        place = given.work or Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        figures = measure(given, place)
     peak = max(each["gb"] for each in figures.values() if isinstance(each, dict) and "gb" in each)
     about = {"events": given.events, "items": given.items, "peak_gb": peak, **figures}
     print(

@@ -139,6 +139,10 @@ class PreparedDataset:
 
         It excludes events of held-out items, and users without training events.
         """
+        return self._training
+
+    @cached_property
+    def _training(self) -> Histories:
         frame = self._split(schema.TRAIN)
         training = self._sequences.prefixes(frame[schema.USER].to_numpy(), frame[schema.HISTORY_LENGTH].to_numpy())
         if schema.HELD_OUT not in self.items.columns:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrec.data.dataset import PreparedDataset
 from tfrec.models.baselines.counting import WINDOW
-from tfrec.models.shared.neighbours import count_pairs
+from tfrec.models.shared.pair_counts import count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 

@@ -127,6 +127,7 @@ def test_cold_items_and_cold_users_are_separate_queries(by_time):
     assert asked(by_time, "test", "warm") == {"b": (["x", "y", "x"], ["new", "x"])}  # new was seen in validation
     assert asked(by_time, "test", "cold_users") == {"d": ([], ["y"])}
     assert by_time.training().user_ids.tolist() == ["a", "b"]
+    assert by_time.training() is by_time.training()  # as large as the log: no copy for each who asks
     assert by_time.items["train_count"].to_list() == [4, 2, 0, 0]
     check_leakage(by_time)
 

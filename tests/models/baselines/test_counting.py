@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 
 from tfrec import InvalidInput
 from tfrec.data.histories import Histories
+from tfrec.models.baselines import near_items
 from tfrec.models.baselines.counting import (
     Cooccurrence,
     CooccurrenceText,
@@ -18,6 +19,8 @@ from tfrec.models.baselines.counting import (
     RecentCooccurrence,
     RecentPopularity,
 )
+from tfrec.models.shared import pair_counts
+from tfrec.models.shared.pair_counts import count_pairs
 from tfrec.models.shared.recent_counts import DAY
 
 ITEMS = 6
@@ -78,6 +81,38 @@ def test_cooccurrence_equals_a_loop_over_pairs(training, asked, window, decay):
     assert found.dtype == np.float32 and found.shape == (len(asked), ITEMS)
     for row, scores in zip(rows, found):
         assert_allclose(scores, expected_cooccurrence(training, asked[row], window, decay), rtol=1e-5, atol=1e-6)
+
+
+@given(LOGS, LOGS, st.integers(1, 9), st.sampled_from([1, 20]))
+@settings(max_examples=40, deadline=None)
+def test_pairs_that_are_too_many_for_the_memory_are_counted_for_a_few_histories_at_a_time(
+    training, asked, window, most_pairs
+):
+    log, vectors = histories(training), np.random.default_rng(0).normal(size=(ITEMS, 3))
+    log = replace(log, timestamps=np.arange(len(log.items)) * DAY, events=np.arange(len(log.items)) % 2)
+    data, rows = Data(log, event_kinds=("view", "dislike")), np.arange(len(asked))
+    for baseline in (Cooccurrence(window), RecentCooccurrence(2.0, window), CooccurrenceText(window)):
+        whole = baseline.fit(data, vectors).scores(histories(asked), rows)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pair_counts, "MOST_PAIRS", most_pairs)
+            found = baseline.fit(data, vectors).scores(histories(asked), rows)
+        assert found.tolist() == whole.tolist()
+
+
+def test_pairs_of_a_large_log_are_counted_for_no_more_histories_at_a_time_than_fit(monkeypatch):
+    sizes = []
+
+    def counted(training, num_items, window, counted, weights, at):
+        sizes.append(2 * window * len(at))
+        return count_pairs(training, num_items, window, counted, weights, at)
+
+    monkeypatch.setattr(near_items, "count_pairs", counted)
+    monkeypatch.setattr(pair_counts, "MOST_PAIRS", 130)  # each item has up to 60 of the 240
+    scorer = Cooccurrence(window=3).fit(Data(histories([[0, 1, 2, 3]] * 10)))
+    assert sizes == []
+    scores = scorer.scores(histories([[0], [1], [2], [3], []]), np.arange(5))
+    assert sizes == [120, 120]
+    assert scores.tolist() == [[10 * (i != j) * (j < 4) for j in range(ITEMS)] for i in range(4)] + [[0] * ITEMS]
 
 
 def test_text_adds_an_exponential_of_the_cosine(monkeypatch):

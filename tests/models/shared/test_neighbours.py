@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfrec.data.histories import Histories
-from tfrec.models.shared import neighbours
+from tfrec.models.shared import neighbours, pair_counts
 from tfrec.models.shared.neighbours import history_neighbours, softly_whitened, text_neighbours
 
 ITEMS = 6
@@ -35,7 +35,7 @@ def histories_of(sequences):
     k=st.integers(1, 7),
     window=st.integers(1, 4),
     disliked=st.none() | st.sets(st.integers(0, 34)),
-    most_pairs=st.sampled_from([5, neighbours.MOST_PAIRS]),
+    most_pairs=st.sampled_from([5, pair_counts.MOST_PAIRS]),
     decay=st.sampled_from([1.0, 0.5]),
     backward=st.sampled_from([1.0, 0.25]),
 )
@@ -53,7 +53,7 @@ def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
         first += len(sequence)
     given_mask = None if disliked is None else counted
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "MOST_PAIRS", most_pairs)
+        patch.setattr(pair_counts, "MOST_PAIRS", most_pairs)
         indices, values = history_neighbours(
             histories_of(sequences), ITEMS, k, window, given_mask, decay=decay, backward=backward
         )
@@ -67,12 +67,11 @@ def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
 
 def test_pairs_are_counted_range_by_range_of_about_as_many(monkeypatch):
     items = np.repeat(np.arange(100), np.arange(100) + 1)
-    assert neighbours._item_ranges(items, 100, window=3) == [None]
-    monkeypatch.setattr(neighbours, "MOST_PAIRS", 6 * 1000)
-    ranges = neighbours._item_ranges(items, 100, window=3)
-    assert [first for first, _ in ranges] == [0, *(stop for _, stop in ranges)][:-1] and ranges[-1][1] == 100
-    sizes = [((items >= first) & (items < stop)).sum() for first, stop in ranges]
-    assert len(ranges) == 6 and max(sizes) <= 1000 + 100
+    assert [*neighbours._positions_by_range(items, 100, window=3)] == [None]
+    monkeypatch.setattr(pair_counts, "MOST_PAIRS", 6 * 1000)
+    ranges = [*neighbours._positions_by_range(items, 100, window=3)]
+    assert np.concatenate(ranges).tolist() == [*range(len(items))]  # the items are in order
+    assert len(ranges) == 6 and max(map(len, ranges)) <= 1000 + 100
 
 
 def test_vectors_are_whitened_block_by_block(monkeypatch):

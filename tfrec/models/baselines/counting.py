@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, concatenate_ranges, row_numbers
 from tfrec.data.impressions import taken
 from tfrec.errors import InvalidInput
-from tfrec.models.shared.neighbours import count_pairs
+from tfrec.models.baselines.near_items import NearItemCounter, NearItems
 from tfrec.models.shared.recent_counts import event_weights, recent_counts
 from tfrec.retrieval.unit_vectors import unit_vectors
 
@@ -112,34 +113,51 @@ class Cooccurrence:
 
     name = "cooccurrence"
     num_items: int
+    _near: NearItems | NearItemCounter
 
     def __init__(self, window: int = WINDOW, decay: float = DECAY) -> None:
         self.window, self.decay = window, decay
 
     def fit(self, dataset: PreparedDataset, text_vectors: np.ndarray | None = None) -> Self:
-        """Counts the pairs of the training sequences; `text_vectors` is not used."""
+        """Counts the pairs of the training sequences; `text_vectors` is not used.
+
+        Those of a large log (`pair_counts.MOST_PAIRS`) would not fit into memory. They are counted for the items of the
+        histories that are scored, each time.
+        """
         self.num_items = dataset.num_items
         training = dataset.training()
         counted = taken(training, dataset.event_kinds)
-        keys, counts = self._pairs(training, counted)
-        self._columns = (keys % self.num_items).astype(np.int32)
-        self._values = counts.astype(np.float32)
-        self._starts = np.searchsorted(keys, np.arange(self.num_items + 1) * self.num_items)
+        counter = NearItemCounter(training, self.num_items, self.window, counted, self._weights(training))
+        self._near = self._rows(counter.all()) if counter.fits_into_memory else counter
         return self
-
-    def _pairs(self, training: Histories, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and counts of the pairs, as `count_pairs` gives them."""
-        return count_pairs(training, self.num_items, self.window, counted)
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""
-        query, items, weights = _weighted_history(histories, np.asarray(rows), self.decay)
-        lengths = self._starts[items + 1] - self._starts[items]
-        places = concatenate_ranges(self._starts[items], lengths)
-        cells = np.repeat(query * self.num_items, lengths) + self._columns[places]
+        rows, near = np.asarray(rows), self._near
+        if isinstance(near, NearItems):
+            return self._scores(near, histories, rows)
+        query, items, _ = _weighted_history(histories, rows, self.decay)
+        cuts = near.cuts(query, items, len(rows))
+        of_part = np.split(items, np.searchsorted(query, cuts))
+        parts = zip(np.split(rows, cuts), of_part, strict=True)
+        return np.concatenate([self._scores(self._rows(near.of(each)), histories, part) for part, each in parts])
+
+    def _scores(self, near: NearItems, histories: Histories, rows: np.ndarray) -> np.ndarray:
+        query, items, weights = _weighted_history(histories, rows, self.decay)
+        lengths = near.starts[items + 1] - near.starts[items]
+        places = concatenate_ranges(near.starts[items], lengths)
+        cells = np.repeat(query * self.num_items, lengths) + near.others[places]
         size = len(rows) * self.num_items
-        summed = np.bincount(cells, weights=np.repeat(weights, lengths) * self._values[places], minlength=size)
+        summed = np.bincount(cells, weights=np.repeat(weights, lengths) * near.values[places], minlength=size)
         return summed.astype(np.float32).reshape(len(rows), self.num_items)
+
+    def _weights(self, training: Histories) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What pairs count by the positions of their later events; None for once each."""
+        return None
+
+    def _rows(self, near: NearItems) -> NearItems:
+        """What is scored by, of counts."""
+        return near
 
 
 class RecentCooccurrence(Cooccurrence):
@@ -157,9 +175,9 @@ class RecentCooccurrence(Cooccurrence):
         super().__init__(window, decay)
         self.half_life = half_life
 
-    def _pairs(self, training: Histories, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        weights = event_weights(training.timestamps, self.half_life)
-        return count_pairs(training, self.num_items, self.window, counted, weights)
+    def _weights(self, training: Histories) -> Callable[[np.ndarray], np.ndarray]:
+        times, newest = training.timestamps, int(training.timestamps.max(initial=0))
+        return lambda later: event_weights(times[later], self.half_life, newest)
 
 
 class CooccurrenceText(Cooccurrence):
@@ -178,11 +196,10 @@ class CooccurrenceText(Cooccurrence):
             InvalidInput: There are no text vectors, or not one per item.
         """
         self.vectors = unit_vectors(_checked(text_vectors, dataset.num_items))
-        super().fit(dataset)
-        lengths = np.diff(self._starts)
-        item = row_numbers(lengths)
-        self._values /= np.bincount(item, weights=self._values, minlength=self.num_items)[item].astype(np.float32)
-        return self
+        return super().fit(dataset)
+
+    def _rows(self, near: NearItems) -> NearItems:
+        return near.as_shares()
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
         """float32 `[len(rows), num_items]`."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tfrec.data.histories import Histories
-from tfrec.data.pair_set import pair_keys
+from tfrec.models.shared import pair_counts
+from tfrec.models.shared.pair_counts import PositionsOfItems, count_pairs
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 TEMPERATURE = 0.3
@@ -21,67 +22,11 @@ weight of text neighbours is searched on validation, which makes up for a width 
 _LEAST_VARIANCE = 1e-3
 """Lower limit on a component's variance, relative to the mean variance, so that whitening does not amplify noise."""
 
-MOST_PAIRS = 2**27
-"""Pairs of events that are counted together: 1 GB, and a few copies where they are sorted. These are the pairs of 6
-million events in a window of 10; of larger logs, neighbours are counted range by range of the catalogue."""
-
 _VECTORS_AT_ONCE = 2**16
 """Vectors that are whitened together."""
 
 _BLOCK = 1024
 """Items compared with the whole catalogue at a time, to bound memory."""
-
-
-def count_pairs(
-    histories: Histories,
-    num_items: int,
-    window: int,
-    counted: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
-    within: tuple[int, int] | None = None,
-    decay: float = 1.0,
-    backward: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counts how often two items occur within `window` events of each other in a history, in either order.
-
-    Args:
-        histories: The histories.
-        num_items: int. Items in the catalogue.
-        window: int. Maximum distance; 1 means adjacent events.
-        counted: bool `[events]`, events whose pairs count; the others keep their place. None for all.
-        weights: float `[events]`. A pair counts as much as its later event; None counts each pair once.
-        within: Only pairs of an item i from the first of these to before the second; None for all.
-        decay: float in (0, 1]. What a pair counts relative to one that is a step nearer.
-        backward: float in [0, 1]. What a pair (i, j) counts if j came before i, relative to one after it.
-
-    Returns:
-        keys: int64 `[pairs]`, `i * num_items + j`, ascending.
-        counts: float64 `[pairs]`. With `backward` 1 they are symmetric; an item near itself counts in both orders.
-    """
-    weighted = weights is not None or (decay, backward) != (1.0, 1.0)
-    items = histories.items.astype(np.int64)
-    user = histories.rows
-    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for distance in range(1, min(window, len(items)) + 1):
-        same = user[:-distance] == user[distance:]
-        if counted is not None:
-            same &= counted[:-distance] & counted[distance:]
-        found, worth = [], []
-        older, newer, near = items[:-distance], items[distance:], decay ** (distance - 1)
-        for first, second, factor in ((older, newer, near), (newer, older, near * backward)):
-            wanted = same if within is None else same & (first >= within[0]) & (first < within[1])
-            found.append(pair_keys(first[wanted], second[wanted], num_items))
-            if weighted:
-                worth.append(factor * (np.ones(len(found[-1])) if weights is None else weights[distance:][wanted]))
-        pairs = np.concatenate(found)
-        if weighted:
-            new_keys, place = np.unique(pairs, return_inverse=True)
-            new_counts = np.bincount(place, np.concatenate(worth), minlength=len(new_keys))
-        else:
-            new_keys, new_counts = np.unique(pairs, return_counts=True)
-        keys, place = np.unique(np.concatenate([keys, new_keys]), return_inverse=True)
-        counts = np.bincount(place, weights=np.concatenate([counts, new_counts]), minlength=len(keys))
-    return keys, counts
 
 
 def history_neighbours(
@@ -117,8 +62,8 @@ def history_neighbours(
         [[1, 2], [0, -1], [0, -1], [-1, -1]]
     """
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
-    for within in _item_ranges(histories.items, num_items, window):
-        pairs = count_pairs(histories, num_items, window, counted, within=within, decay=decay, backward=backward)
+    for at in _positions_by_range(histories.items, num_items, window):
+        pairs = count_pairs(histories, num_items, window, counted, at=at, decay=decay, backward=backward)
         item, other, counts = _best_pairs(*pairs, num_items)
         place = np.arange(len(item)) - np.searchsorted(item, item)
         kept = place < k
@@ -136,14 +81,21 @@ def _best_pairs(keys: np.ndarray, counts: np.ndarray, num_items: int) -> tuple[n
     return item[order], other[order], counts[order]
 
 
-def _item_ranges(items: np.ndarray, num_items: int, window: int) -> list[tuple[int, int] | None]:
-    """First item and end of ranges of about `MOST_PAIRS` pairs, so that those of one are in memory together."""
-    ranges = -(-2 * window * len(items) // MOST_PAIRS)
-    if ranges <= 1:
-        return [None]
-    pairs = np.cumsum(np.bincount(items, minlength=num_items))
-    cuts = np.searchsorted(pairs, np.linspace(0, pairs[-1], ranges + 1)[1:-1]) + 1
-    return list(itertools.pairwise(np.unique([0, *cuts, num_items]).tolist()))
+def _positions_by_range(items: np.ndarray, num_items: int, window: int) -> Iterator[np.ndarray | None]:
+    """Positions of the events of ranges of items that have about `MOST_PAIRS` pairs each; None for all at once."""
+    if not pair_counts.are_too_many(len(items), window):
+        yield None
+        return
+    positions = PositionsOfItems(items, num_items)
+    for first, stop in _item_ranges(positions.counts, -(-2 * window * len(items) // pair_counts.MOST_PAIRS)):
+        yield positions.of(np.arange(first, stop))
+
+
+def _item_ranges(counts: np.ndarray, ranges: int) -> list[tuple[int, int]]:
+    """First item and end of ranges with about as many events, int `[num_items]`, each."""
+    events = np.cumsum(counts)
+    cuts = np.searchsorted(events, np.linspace(0, events[-1], ranges + 1)[1:-1]) + 1
+    return list(itertools.pairwise(np.unique([0, *cuts, len(counts)]).tolist()))
 
 
 def rarity(frequencies: np.ndarray) -> np.ndarray:
