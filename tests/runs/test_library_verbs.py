@@ -132,6 +132,21 @@ def test_changed_options_leave_the_run_as_it_was(shop, tmp_path):
     assert run.config.export.max_k == tfrec.load_run(shop / "run").config.export.max_k == 100
 
 
+def test_users_who_are_measured_may_be_drawn(shop, tmp_path):
+    run, data = tfrec.load_run(shop / "run"), tfrec.load_dataset(shop / "data")
+    measured, ranks, every = {}, {}, data.queries("test").user_ids.tolist()
+    for most in (5, len(every)):
+        values = {"evaluation.most_users": most, "evaluation.bootstrap": 0}
+        measured[most] = tfrec.evaluate(run.with_values(values), data, out=tmp_path / "metrics.json")
+        lists = pl.read_parquet(run.path / "predictions.parquet")
+        ranks[most] = dict(zip(lists["user_id"].to_list(), lists["ranks"].to_list(), strict=True))
+    few, whole = measured[5], measured[len(every)]
+    assert few["users"] == 5 == len(ranks[5]) and whole["users"] == len(every) == len(ranks[len(every)])
+    assert ranks[5] == {user: ranks[len(every)][user] for user in ranks[5]}
+    assert few["protocol"] == {**whole["protocol"], "targets": 5, "users_drawn_from": len(every)}
+    assert few["baselines"]["cooccurrence"] != whole["baselines"]["cooccurrence"]  # with the same users
+
+
 def test_the_old_name_of_evaluate_works_and_warns_at_the_line_that_calls_it(shop):
     run, data = tfrec.load_run(shop / "run"), tfrec.load_dataset(shop / "data")
     with pytest.warns(DeprecationWarning, match=r"goes in tfrec 0\.4; use evaluate\(run, data\)") as caught:

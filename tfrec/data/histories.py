@@ -146,12 +146,12 @@ class Queries:
     def __len__(self) -> int:
         return len(self.history)
 
-    def sample(self, most: int, seed: int) -> Queries:
+    def sample(self, most: int | None, seed: int) -> Queries:
         """A random sample of at most `most` queries, in their original order.
 
-        Returns the queries themselves if there are no more than `most`.
+        Returns the queries themselves if there are no more than `most`, and where it is None.
         """
-        if len(self) <= most:
+        if most is None or len(self) <= most:
             return self
         return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
 

@@ -51,6 +51,7 @@ def cold_slices(scorer: Scorer, dataset: PreparedDataset, run: Run, split: str) 
     allowed = items_to_recommend(run.config, dataset.items)
     for name in ("cold_items", "cold_users"):
         queries = dataset.queries(split, name).with_targets_among(allowed)
+        queries = queries.sample(run.config.evaluation.most_users, seed=0)
         if not len(queries.user_ids):
             continue
         slices[name] = {"users": len(queries.user_ids)}

@@ -42,6 +42,8 @@ from tfrec.runs.rank_on_workers import ranker_of
 from tfrec.runs.run import Run, load_run
 from tfrec.runs.two_stage import check_ranker, two_stage_protocol, two_stage_scorer
 
+SEED = 0
+"""Of bootstrap resamples, and of the draw of users who are measured: two runs on the same data have the same users."""
 HEADLINE = ("recall", "ndcg", "mrr", "hit_rate", "coverage", "novelty")
 
 
@@ -125,7 +127,8 @@ def _two_stage_metrics(run: Run, ranker: Run, dataset: PreparedDataset, split: s
 
 
 def _ranking_metrics(run: Run, scorer: Scorer, dataset: PreparedDataset, split: str, rank: Ranker) -> dict[str, Any]:
-    queries = _queries(run, dataset, split)
+    every = _recommendable(run, dataset, split)
+    queries = every.sample(run.config.evaluation.most_users, SEED)
     if not len(queries.user_ids):
         raise InvalidInput(f"The {split} split has no queries: no user has a history and a target. Add events.")
     masked = run.config.evaluation.exclude_seen
@@ -151,7 +154,8 @@ def _ranking_metrics(run: Run, scorer: Scorer, dataset: PreparedDataset, split: 
             "exclude_seen_served": served,
             "ties": "against the model",
             "targets": len(queries.target_items),
-            **_left_out(queries, dataset, split),
+            **_left_out(every, dataset, split),
+            **({"users_drawn_from": len(every)} if len(every) > len(queries) else {}),
             **({FEWEST: run.config.privacy.k} if run.config.privacy.k > 1 else {}),
         },
         "beyond": beyond_accuracy(result, dataset, run, queries),
@@ -165,6 +169,11 @@ def _ranking_metrics(run: Run, scorer: Scorer, dataset: PreparedDataset, split: 
 
 
 def _queries(run: Run, dataset: PreparedDataset, split: str) -> Queries:
+    """The queries that a split is measured by: `_recommendable`, at most `evaluation.most_users`."""
+    return _recommendable(run, dataset, split).sample(run.config.evaluation.most_users, SEED)
+
+
+def _recommendable(run: Run, dataset: PreparedDataset, split: str) -> Queries:
     """The queries of a split with the targets that may be recommended: no list holds the others."""
     return dataset.queries(split).with_targets_among(items_to_recommend(run.config, dataset.items))
 
@@ -265,7 +274,7 @@ def _measure(
         num_items=dataset.num_items,
         ks=(10,) if brief else sorted({10, *options.ks}),
         train_counts=None if brief else dataset.items[schema.TRAIN_COUNT].to_numpy(),
-        bootstrap=(0 if brief else options.bootstrap, 0),
+        bootstrap=(0 if brief else options.bootstrap, SEED),
         batch_size=options.batch_size,
         keep_predictions=0 if brief else 100,
     )
