@@ -35,12 +35,12 @@ def histories_of(sequences):
     k=st.integers(1, 7),
     window=st.integers(1, 4),
     disliked=st.none() | st.sets(st.integers(0, 34)),
-    most_pairs=st.sampled_from([5, pair_counts.MOST_PAIRS]),
+    at_once=st.sampled_from([5, pair_counts.PAIRS_AT_ONCE]),
     decay=st.sampled_from([1.0, 0.5]),
     backward=st.sampled_from([1.0, 0.25]),
 )
 def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
-    sequences, k, window, disliked, most_pairs, decay, backward
+    sequences, k, window, disliked, at_once, decay, backward
 ):
     counts = np.zeros((ITEMS, ITEMS))
     counted = np.array([place not in (disliked or ()) for place in range(sum(map(len, sequences)))], bool)
@@ -53,7 +53,7 @@ def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
         first += len(sequence)
     given_mask = None if disliked is None else counted
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pair_counts, "MOST_PAIRS", most_pairs)
+        patch.setattr(pair_counts, "PAIRS_AT_ONCE", at_once)
         indices, values = history_neighbours(
             histories_of(sequences), ITEMS, k, window, given_mask, decay=decay, backward=backward
         )
@@ -65,13 +65,14 @@ def test_history_neighbours_are_the_most_frequent_pairs_of_events_that_count(
         assert values[item].tolist() == [-count for count, _ in expected] + [0.0] * rest
 
 
-def test_pairs_are_counted_range_by_range_of_about_as_many(monkeypatch):
-    items = np.repeat(np.arange(100), np.arange(100) + 1)
-    assert [*neighbours._positions_by_range(items, 100, window=3)] == [None]
-    monkeypatch.setattr(pair_counts, "MOST_PAIRS", 6 * 1000)
-    ranges = [*neighbours._positions_by_range(items, 100, window=3)]
-    assert np.concatenate(ranges).tolist() == [*range(len(items))]  # the items are in order
-    assert len(ranges) == 6 and max(map(len, ranges)) <= 1000 + 100
+def test_pairs_are_counted_in_parts_of_about_as_many(monkeypatch):
+    sequences = [[item] * 4 for item in np.repeat(np.arange(100), np.arange(100) + 1)]
+    ((keys, counts),) = pair_counts.count_pairs_in_parts(histories_of(sequences), 100, window=3)
+    monkeypatch.setattr(pair_counts, "PAIRS_AT_ONCE", 6 * 4 * 1000)
+    parts = [*pair_counts.count_pairs_in_parts(histories_of(sequences), 100, window=3)]
+    assert len(parts) == 6 and max(part.sum() for _, part in parts) <= 12 * (1000 + 100)
+    assert np.concatenate([part for part, _ in parts]).tolist() == keys.tolist()
+    assert np.concatenate([part for _, part in parts]).tolist() == counts.tolist()
 
 
 def test_vectors_are_whitened_block_by_block(monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrec.data.histories import Histories, row_numbers
 from tfrec.models.shared import pair_counts
-from tfrec.models.shared.pair_counts import PositionsOfItems, count_pairs
+from tfrec.models.shared.pair_counts import PositionsOfItems, count_pairs, count_pairs_in_parts
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,21 @@ class NearItemCounter:
 
     def all(self) -> NearItems:
         """What is near any item."""
-        return self._counts(None)
+        parts = count_pairs_in_parts(*self._arguments(), weights=self._weights)
+        keys, counts = zip(*((keys, counts.astype(np.float32)) for keys, counts in parts), strict=True)
+        return self._near(np.concatenate(keys), np.concatenate(counts))
 
     def of(self, items: np.ndarray) -> NearItems:
         """What is near some items, int `[n]`; the rows of the others are empty."""
-        return self._counts(self._positions.of(np.unique(items)))
+        at = self._positions.of(np.unique(items))
+        return self._near(*count_pairs(*self._arguments(), weights=self._weights, at=at))
+
+    def _arguments(self) -> tuple[Histories, int, int, np.ndarray]:
+        return self._training, self._num_items, self._window, self._counted
+
+    def _near(self, keys: np.ndarray, counts: np.ndarray) -> NearItems:
+        starts = np.searchsorted(keys, np.arange(self._num_items + 1) * self._num_items)
+        return NearItems(starts, (keys % self._num_items).astype(np.int32), counts.astype(np.float32))
 
     def cuts(self, rows: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
         """Cuts rows of items into parts whose items do not have too many pairs.
@@ -86,8 +96,3 @@ class NearItemCounter:
     @cached_property
     def _positions(self) -> PositionsOfItems:
         return PositionsOfItems(self._training.items, self._num_items)
-
-    def _counts(self, at: np.ndarray | None) -> NearItems:
-        keys, counts = count_pairs(self._training, self._num_items, self._window, self._counted, self._weights, at)
-        starts = np.searchsorted(keys, np.arange(self._num_items + 1) * self._num_items)
-        return NearItems(starts, (keys % self._num_items).astype(np.int32), counts.astype(np.float32))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tfrec.data.histories import Histories
-from tfrec.models.shared import pair_counts
-from tfrec.models.shared.pair_counts import PositionsOfItems, count_pairs
+from tfrec.models.shared.pair_counts import count_pairs_in_parts
 from tfrec.retrieval.unit_vectors import unit_vectors
 
 TEMPERATURE = 0.3
@@ -62,8 +60,8 @@ def history_neighbours(
         [[1, 2], [0, -1], [0, -1], [-1, -1]]
     """
     indices, values = np.full((num_items, k), -1, np.int32), np.zeros((num_items, k), np.float32)
-    for at in _positions_by_range(histories.items, num_items, window):
-        pairs = count_pairs(histories, num_items, window, counted, at=at, decay=decay, backward=backward)
+    options = {"decay": decay, "backward": backward}
+    for pairs in count_pairs_in_parts(histories, num_items, window, counted, **options):
         item, other, counts = _best_pairs(*pairs, num_items)
         place = np.arange(len(item)) - np.searchsorted(item, item)
         kept = place < k
@@ -73,29 +71,12 @@ def history_neighbours(
 
 
 def _best_pairs(keys: np.ndarray, counts: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Items, others and counts of the pairs of two items, by item, and descending by count."""
+    """Items, others and counts of the pairs of two items, by item, and descending by count; pairs are in order."""
     item, other = np.divmod(keys, num_items)
     proper = item != other
     item, other, counts = item[proper], other[proper], counts[proper]
-    order = np.lexsort((other, -counts, item))
+    order = np.lexsort((-counts, item))  # stable: equal counts stay in the order of the others
     return item[order], other[order], counts[order]
-
-
-def _positions_by_range(items: np.ndarray, num_items: int, window: int) -> Iterator[np.ndarray | None]:
-    """Positions of the events of ranges of items that have about `MOST_PAIRS` pairs each; None for all at once."""
-    if not pair_counts.are_too_many(len(items), window):
-        yield None
-        return
-    positions = PositionsOfItems(items, num_items)
-    for first, stop in _item_ranges(positions.counts, -(-2 * window * len(items) // pair_counts.MOST_PAIRS)):
-        yield positions.of(np.arange(first, stop))
-
-
-def _item_ranges(counts: np.ndarray, ranges: int) -> list[tuple[int, int]]:
-    """First item and end of ranges with about as many events, int `[num_items]`, each."""
-    events = np.cumsum(counts)
-    cuts = np.searchsorted(events, np.linspace(0, events[-1], ranges + 1)[1:-1]) + 1
-    return list(itertools.pairwise(np.unique([0, *cuts, len(counts)]).tolist()))
 
 
 def rarity(frequencies: np.ndarray) -> np.ndarray:

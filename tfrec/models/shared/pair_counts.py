@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,11 @@ from tfrec.data.histories import Histories, concatenate_ranges
 from tfrec.data.pair_set import pair_keys
 
 MOST_PAIRS = 2**27
-"""Pairs of events that are counted together: 1 GB, and a few copies where they are sorted. These are the pairs of 6
-million events in a window of 10; of larger logs, the pairs of some items at a time are counted."""
+"""Pairs of events whose counts may be kept together: 1 to 2 GB. These are the pairs of 6 million events in a window of
+10."""
+
+PAIRS_AT_ONCE = 2**25
+"""Pairs of events that are counted together: 256 MB, and a few copies where they are sorted."""
 
 
 def count_pairs(
@@ -110,3 +115,27 @@ class PositionsOfItems:
 def are_too_many(events: int, window: int) -> bool:
     """Whether a log of so many events has more than `MOST_PAIRS` pairs, so that they should not be counted together."""
     return 2 * window * events > MOST_PAIRS
+
+
+def count_pairs_in_parts(
+    histories: Histories, num_items: int, window: int, counted: np.ndarray | None = None, **options: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`count_pairs` for ranges of items with about `PAIRS_AT_ONCE` pairs each, in the order of the catalogue.
+
+    Args:
+        histories, num_items, window, counted: As for `count_pairs`.
+        options: Others of its arguments but `at`.
+
+    Yields:
+        keys, counts: Those of one range.
+    """
+    ranges = -(-2 * window * len(histories.items) // PAIRS_AT_ONCE)
+    if ranges <= 1:
+        yield count_pairs(histories, num_items, window, counted, **options)
+        return
+    positions = PositionsOfItems(histories.items, num_items)
+    events = np.cumsum(positions.counts)
+    cuts = np.searchsorted(events, np.linspace(0, events[-1], ranges + 1)[1:-1]) + 1
+    for first, stop in itertools.pairwise(np.unique([0, *cuts, num_items]).tolist()):
+        at = positions.of(np.arange(first, stop))
+        yield count_pairs(histories, num_items, window, counted, at=at, **options)
