@@ -95,6 +95,7 @@ def test_pairs_that_are_too_many_for_the_memory_are_counted_for_a_few_histories_
         whole = baseline.fit(data, vectors).scores(histories(asked), rows)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pair_counts, "MOST_PAIRS", most_pairs)
+            patch.setattr(pair_counts, "PAIRS_AT_ONCE", most_pairs)
             found = baseline.fit(data, vectors).scores(histories(asked), rows)
         assert found.tolist() == whole.tolist()
 
@@ -107,7 +108,8 @@ def test_pairs_of_a_large_log_are_counted_for_no_more_histories_at_a_time_than_f
         return count_pairs(training, num_items, window, counted, weights, at)
 
     monkeypatch.setattr(near_items, "count_pairs", counted)
-    monkeypatch.setattr(pair_counts, "MOST_PAIRS", 130)  # each item has up to 60 of the 240
+    monkeypatch.setattr(pair_counts, "MOST_PAIRS", 239)
+    monkeypatch.setattr(pair_counts, "PAIRS_AT_ONCE", 130)  # each item has up to 60 of the 240
     scorer = Cooccurrence(window=3).fit(Data(histories([[0, 1, 2, 3]] * 10)))
     assert sizes == []
     scores = scorer.scores(histories([[0], [1], [2], [3], []]), np.arange(5))

@@ -91,7 +91,7 @@ class NearItemCounter:
             int, the first row of each part but the first.
         """
         pairs = np.bincount(rows, 2.0 * self._window * self._positions.counts[items], minlength=count)
-        return np.flatnonzero(np.diff(np.cumsum(pairs) // pair_counts.MOST_PAIRS)) + 1
+        return np.flatnonzero(np.diff(np.cumsum(pairs) // pair_counts.PAIRS_AT_ONCE)) + 1
 
     @cached_property
     def _positions(self) -> PositionsOfItems:
