@@ -51,9 +51,10 @@ def assert_same_run(run, other):
 
 
 def test_two_processes_train_the_run_of_one(data, alone, tmp_path):
-    run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY})
+    spill = tmp_path / "new" / "spill"
+    run = tfrec.train(data, tmp_path / "run", {**EXACT, **ON_RAY, "cluster.spill": str(spill)})
     assert_same_run(run, alone)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "run"] and not [*spill.iterdir()]
 
 
 def test_processes_evaluate_as_one(data, alone, tmp_path):

@@ -43,9 +43,12 @@ def small_shards(monkeypatch):
 def test_two_machines_prepare_a_folder_to_the_same_bytes(cluster, small_shards, tmp_path, capsys, form):
     folder = written_as(messy_log().drop("split"), tmp_path / "log", form)
     ours, _ = prepared(folder, ITEMS, tmp_path / "one", capsys)
-    theirs, _ = prepared(folder, ITEMS, tmp_path / "many", capsys, config=ON_RAY)
+    spill = tmp_path / "new" / "spill"
+    config = ON_RAY if form == "parquet" else {**ON_RAY, "cluster.spill": str(spill)}
+    theirs, _ = prepared(folder, ITEMS, tmp_path / "many", capsys, config=config)
     assert theirs == ours and len(ours) == 64
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "many", "one"]
+    assert {path.name for path in tmp_path.iterdir()} - {"new"} == {"log", "many", "one"}
+    assert spill.is_dir() == (form != "parquet") and not [*tmp_path.glob("new/spill/*")]
 
 
 @pytest.mark.parametrize("label", ["Finding ids", "Reading events", "Sorting events"])

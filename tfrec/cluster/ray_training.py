@@ -39,6 +39,8 @@ def train_on_workers(function: Callable[[dict[str, Any]], None], job: dict[str, 
         fewest = config.min_workers
         workers = config.workers if fewest is None else (fewest, config.workers)
         scaling = ScalingConfig(num_workers=workers, resources_per_worker={"CPU": config.cpus_per_worker})
+        if config.spill is not None:
+            Path(config.spill).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=config.spill) as folder:
             settings = RunConfig(
                 name="tfrec-train",
