@@ -1,5 +1,6 @@
 """The counted baselines, against loops over pairs of events."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,7 +97,8 @@ def test_pairs_that_are_too_many_for_the_memory_are_counted_for_a_few_histories_
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pair_counts, "MOST_PAIRS", most_pairs)
             patch.setattr(pair_counts, "PAIRS_AT_ONCE", most_pairs)
-            found = baseline.fit(data, vectors).scores(histories(asked), rows)
+            sent = pickle.loads(pickle.dumps(baseline.fit(data, vectors)))  # as to the workers of a cluster
+            found = sent.scores(histories(asked), rows)
         assert found.tolist() == whole.tolist()
 
 

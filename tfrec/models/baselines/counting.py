@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -176,8 +177,8 @@ class RecentCooccurrence(Cooccurrence):
         self.half_life = half_life
 
     def _weights(self, training: Histories) -> Callable[[np.ndarray], np.ndarray]:
-        times, newest = training.timestamps, int(training.timestamps.max(initial=0))
-        return lambda later: event_weights(times[later], self.half_life, newest)
+        newest = int(training.timestamps.max(initial=0))
+        return partial(_weights_at, training.timestamps, self.half_life, newest)
 
 
 class CooccurrenceText(Cooccurrence):
@@ -226,6 +227,11 @@ def _weighted_history(
     places = concatenate_ranges(stop - lengths, lengths)
     age = np.repeat(stop, lengths) - 1 - places
     return row_numbers(lengths), histories.items[places], decay**age
+
+
+def _weights_at(timestamps: np.ndarray, half_life: float, now: int, positions: np.ndarray) -> np.ndarray:
+    """`event_weights` of some events. A function of the module, as scorers are sent to other processes."""
+    return event_weights(timestamps[positions], half_life, now)
 
 
 def _checked(vectors: np.ndarray | None, num_items: int) -> np.ndarray:
