@@ -9,6 +9,7 @@ import pytest
 
 from tests.damage import outcomes, passed
 from tfrec import InvalidInput, RunConfig, prepare
+from tfrec.data import prepare_folds
 from tfrec.evaluation import evaluate_ranking
 from tfrec.workflows.run_report import run_report
 
@@ -111,6 +112,30 @@ def test_one_table_says_how_far_a_run_generalises_beside_its_best_baseline(evalu
         ["other data", "office", "5", "0.5000", "0.3750", "+0.1250"],
     ]
     assert "Kept on validation: trained (ndcg@10 0.2000; trained +0.0500; 1 users)." in page
+
+
+def test_the_page_of_a_fold_has_the_windows_of_all_folds_that_were_measured(evaluated, tmp_path):
+    run, _, metrics = evaluated
+    rows = [(f"u{t % 5}", f"i{t % 7}", 1_600_000_000 + 86_400 * t) for t in range(100)]
+    log = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    folds = prepare_folds(log, None, tmp_path / "folds", folds=3)
+    standing = {"baseline": "text", "difference": 0.125, "standard_error": 0.0625, "verdict": "ahead"}
+    for number, (fold, value) in enumerate(zip(folds[:2], (0.25, 0.5), strict=True)):
+        home = run if number else tmp_path / "of another name"
+        home.mkdir(exist_ok=True)
+        (home / "manifest.json").write_text(json.dumps({"data": fold.manifest["fingerprint"]}))
+        found = {"ndcg@10": value, "users": 9, "intervals": {"ndcg@10": [0.1, 0.7]}, "standing": standing}
+        found["baselines"] = {"text": {"ndcg@10": 0.125 if number else 0.25}}
+        (home / "metrics.json").write_text(json.dumps({**metrics, **found, "protocol": {"part": "test"}}))
+    page = run_report(run, folds[1])
+    rows = re.findall(r"<tr>\s*<td[^>]*>time</td>(.*?)</tr>", page, re.DOTALL)
+    assert [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows] == [
+        ["fold-1, from 2020-11-22", "9", "0.2500 (0.1000 to 0.7000)", "0.2500 text", "+0.1250 ± 0.0625"],
+        ["fold-2, from 2020-12-02", "9", "0.5000 (0.1000 to 0.7000)", "0.1250 text", "+0.1250 ± 0.0625"],
+        ["mean of 2 folds", "18", "0.3750 ± 0.1250", "0.1875", "+0.1875 ± 0.1875"],
+    ]
+    (tmp_path / "of another name" / "metrics.json").unlink()
+    assert "fold-2" not in run_report(run, folds[1])  # a single window says no more than the page itself
 
 
 def test_a_sigmoid_head_has_its_calibration_and_no_lists(evaluated):

@@ -1,4 +1,4 @@
-"""How far a run generalises: its slices and its figures on other data in one table, for its report."""
+"""How far a run generalises: slices, windows of time and other data in one table, for its report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from tfrec.evaluation.standing import METRIC
 from tfrec.files.stored_folder import read_object
 from tfrec.reporting.html_page import Section
+from tfrec.workflows.time_windows import measured_windows, window_rows
 
 OTHER_DATA = "metrics_on_"
 """Metrics files in a run's folder whose names begin so, as in `metrics_on_office.json`, are of other data."""
@@ -17,25 +18,27 @@ _ACROSS = {"popularity": "popularity of the target", "transition": "step to the 
 _Row = tuple[str, str, Mapping[str, Any]]
 
 
-def generalisation_section(metrics: Mapping[str, Any], folder: Path, cure: str) -> list[Section]:
+def generalisation_section(metrics: Mapping[str, Any], folder: Path, data: Path, cure: str) -> list[Section]:
     """A table of the run's NDCG@10 beside that of its best untrained baseline; empty without a comparison.
 
     Args:
         metrics: Content of a metrics file.
         folder: The run's folder, which may hold metrics on other data (`OTHER_DATA`).
+        data: The prepared data; of a fold, the runs of the other folds beside the run are read too.
         cure: What to do about a file that is damaged.
     """
     if "standing" not in metrics:
         return []
     best = metrics["standing"]["baseline"]
     rows = [_cells(*row, best) for row in _slices(metrics)]
+    rows += window_rows(measured_windows(folder, data, metrics["protocol"].get("part", ""), cure))
     for file in sorted(folder.glob(f"{OTHER_DATA}*.json")):
         other = read_object(file, {}, cure)
         if "standing" in other:
             rows.append(_cells("other data", file.stem.removeprefix(OTHER_DATA), _headline(other), "best"))
     words = (
-        f"Beside {best}, the best untrained baseline; on other data, beside the best one there. A slice says what it "
-        "is worth only with enough users."
+        f"Beside {best}, the best untrained baseline; in other windows of time and on other data, beside the best one "
+        "there. A slice says what it is worth only with enough users."
     )
     return [
         Section("Generalisation", [words], ["across", "slice", "users", "this run", "baseline", "difference"], rows)

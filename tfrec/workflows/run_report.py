@@ -58,7 +58,7 @@ def run_report(run: str | Path, data: PreparedDataset | str | Path, metrics_file
     metrics = read_object(file, {"protocol": dict}, _CURE)
     manifest = read_object(folder / "manifest.json", {}, _CURE)
     sections = [_metrics(metrics, manifest), *_behaviours(metrics), *_learning(folder), *_calibration(metrics)]
-    sections += generalisation_section(metrics, folder, _CURE)
+    sections += generalisation_section(metrics, folder, dataset.path, _CURE)
     sections += _slices(metrics.get("slices", {}))
     predictions = folder / "predictions.parquet"
     if predictions.is_file() and "part" in metrics["protocol"] and "calibration" not in metrics:
