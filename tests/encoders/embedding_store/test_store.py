@@ -20,7 +20,7 @@ class Counting:
     def __init__(self, hash="a" * 64, dim=3, precision="float32"):
         self.hash, self.dim, self.precision, self.asked = hash, dim, precision, []
 
-    def encode(self, texts, *, batch_size, seq_length):
+    def encode(self, texts, *, batch_size, seq_length=0):
         self.asked.append(list(texts))
         return np.array([[len(text), seq_length, i] for i, text in enumerate(texts)], np.float32)[:, : self.dim]
 
@@ -88,8 +88,10 @@ def parts_below(folder):
     return [path for path in folder.rglob("*") if path.is_file() and path.suffix == ".json"]
 
 
-def test_a_failure_keeps_complete_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfrec.encoders.embedding_store.store._BLOCK", 2)
+@pytest.mark.parametrize("kind", ["_BLOCK", "_IMAGE_BLOCK"])
+def test_a_failure_keeps_complete_shards(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(f"tfrec.encoders.embedding_store.store.{kind}", 2)
+    length = {"seq_length": None} if kind == "_IMAGE_BLOCK" else {}
 
     class Breaks(Counting):
         def encode(self, texts, **kwargs):
@@ -98,9 +100,9 @@ def test_a_failure_keeps_complete_shards(tmp_path, monkeypatch):
             return super().encode(texts, **kwargs)
 
     with pytest.raises(KeyboardInterrupt):
-        EmbeddingStore(tmp_path).encode(["first", "second", "third"], Breaks())
+        EmbeddingStore(tmp_path).encode(["first", "second", "third"], Breaks(), **length)
     after = Counting()
-    EmbeddingStore(tmp_path).encode(["first", "second", "third"], after)
+    EmbeddingStore(tmp_path).encode(["first", "second", "third"], after, **length)
     assert after.asked == [["third"]]
 
 
@@ -174,7 +176,7 @@ def test_a_killed_writer_loses_only_the_shard_in_progress(tmp_path, at):
 class Random(Counting):
     """A random vector for each text, always the same for the same text."""
 
-    def encode(self, texts, *, batch_size, seq_length):
+    def encode(self, texts, *, batch_size, seq_length=0):
         self.asked.append(list(texts))
         rows = [np.random.default_rng(len(text) * 1000 + ord(text[0])) for text in texts]
         return np.array([rng.normal(size=self.dim) * rng.exponential() for rng in rows], np.float32)

@@ -7,9 +7,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from tests.encoders.images.pictures import encoded, stripes
+from tfrec.encoders.images import decode
 from tfrec.encoders.images.decode import decode_images
 
 SIZE = 9
+
+
+def half_transparent(image):
+    image.putalpha(128)
+    return image
+
+
 DECODED = {
     "jpeg": encoded(stripes(), "JPEG", quality=95),
     "progressive": encoded(stripes(), "JPEG", quality=95, progressive=True),
@@ -19,8 +27,11 @@ DECODED = {
     "palette": encoded(stripes().convert("P"), "PNG"),
     "gif": encoded(stripes(), "GIF"),
     "animated": encoded(stripes(), "GIF", save_all=True, append_images=[stripes().rotate(180)]),
+    "animated webp": encoded(stripes(), "WEBP", save_all=True, append_images=[stripes().rotate(180)], lossless=True),
     "bmp": encoded(stripes(), "BMP"),
     "webp": encoded(stripes(), "WEBP", lossless=True),
+    "lossy webp": encoded(stripes(), "WEBP", quality=95),
+    "transparent webp": encoded(half_transparent(stripes()), "WEBP", lossless=True),
 }
 GREY = {
     "grey jpeg": encoded(Image.new("L", (9, 5), 130), "JPEG"),
@@ -34,7 +45,6 @@ NOT_DECODED = {
     "beginning of a JPEG": DECODED["jpeg"][:20],
     "half a PNG": DECODED["png"][:60],
     "TIFF": encoded(stripes(), "TIFF"),
-    "animated WebP": encoded(stripes(), "WEBP", save_all=True, append_images=[stripes().rotate(180)]),
     "60 million pixels, PNG": encoded(Image.new("1", (10_000, 6_000)), "PNG"),
     "60 million pixels, GIF": b"GIF89a" + (10_000).to_bytes(2, "little") + (6_000).to_bytes(2, "little") + bytes(9),
 }
@@ -78,3 +88,11 @@ def test_a_truncated_jpeg_is_decoded_as_far_as_it_goes():
 def test_a_batch_of_nothing_gives_nothing():
     images, decoded = decode_images(tf.zeros([0], tf.string), SIZE)
     assert images.shape == (0, SIZE, SIZE, 3) and decoded.shape == (0,)
+
+
+def test_images_are_refused_by_the_size_that_their_header_says(monkeypatch):
+    files = tf.constant([DECODED[name] for name in ("jpeg", "png", "gif", "webp", "lossy webp", "transparent webp")])
+    monkeypatch.setattr(decode, "MAX_PIXELS", 40 * 60 - 1)
+    assert not decode_images(files, SIZE)[1].numpy().any()
+    monkeypatch.setattr(decode, "MAX_PIXELS", 40 * 60)
+    assert decode_images(files, SIZE)[1].numpy().all()

@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfrec.errors import InvalidInput
 from tfrec.files import read_json
+from tfrec.models import NextItemModel
+from tfrec.models.shared.modalities import fuse
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.serving import build_index, check, export, with_new_items
 from tfrec.serving.exporting.add_items import extended_model, extended_neighbours
@@ -182,6 +184,30 @@ def test_embedding_columns_of_new_items_get_the_mean(rebuilt):
     model, vectors = rebuilt().model, np.ones((2, 4), np.float32)  # the model's rows are 6 wide
     wide = extended_model(model, vectors)
     assert_allclose(wide.history_vectors()[12:], model.text_to_vector(vectors), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_new_items_bring_the_embeddings_that_the_model_reads(rebuilt):
+    run, sound = rebuilt(), np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    sound /= np.linalg.norm(sound, axis=1, keepdims=True)
+    colour = np.tile(sound[::-1], (1, 2))
+    fused = fuse(
+        [("text", run.model.items.text.numpy()), ("sound_embedding", sound), ("colour_embedding", colour)], [0.5, 2.0]
+    )
+    blocks = [list(each) for each in fused.modalities]
+    run.model = NextItemModel(12, 2, text_dim=12, dim=4, heads=2, layers=1, max_history=4, modalities=blocks)
+    run.model.items.start_from(fused.vectors)
+    new = NEW.with_columns(sound_embedding=pl.Series([[3.0, 4.0], None, None]))
+    wide, ids = with_new_items(run, new)
+    assert ids == ["n0", "n1"]
+    heard, unheard = wide.model.items.text.numpy()[12:, 6:8]
+    assert_allclose(heard, np.array([0.6, 0.8]) * fused.modalities[1].scale, rtol=1e-5)
+    assert_allclose(unheard, fused.vectors[:, 6:8].mean(axis=0), atol=1e-6)
+    assert_allclose(
+        wide.model.items.text.numpy()[12:, 8:], np.tile(fused.vectors[:, 8:].mean(axis=0), (2, 1)), atol=1e-6
+    )
+    with pytest.raises(InvalidInput, match="sound_embedding of width 2; that of the new items has 3"):
+        with_new_items(run, NEW.with_columns(sound_embedding=pl.Series([[1.0, 2.0, 3.0]] * 3)))
 
 
 def test_an_items_file_with_known_items_adds_only_the_new_ones(grown):

@@ -9,7 +9,7 @@ import tensorflow as tf
 MAX_PIXELS: Final = 50_000_000
 """Larger images are not decoded: a small file can hold one that fills the memory."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Increase it when the same file would give other pixels, as stored vectors are looked up by it."""
 
 
@@ -50,7 +50,11 @@ def _decode(content: tf.Tensor, size: int) -> tf.Tensor:
     """uint8 `[size, size, 3]`; an error for content that is no image, or one that is too large."""
     with tf.control_dependencies([tf.debugging.assert_less_equal(_pixels(content), tf.constant(MAX_PIXELS, tf.int64))]):
         content = tf.identity(content)
-    image = tf.cond(_is_jpeg(content), lambda: _decode_jpeg(content), lambda: _decode_other(content))
+    decoders = [
+        (_is_jpeg(content), lambda: _decode_jpeg(content)),
+        (_begins(content, b"RIFF"), lambda: _decode_webp(content)),
+    ]
+    image = tf.case(decoders, default=lambda: _decode_other(content))
     scaled = tf.image.resize(image, [size, size], antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(scaled, 0, 255)), tf.uint8)
 
@@ -64,8 +68,18 @@ def _decode_other(content: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
+def _decode_webp(content: tf.Tensor) -> tf.Tensor:
+    """Without its transparency: asked for three channels, TensorFlow refuses a WebP file of four."""
+    image = tf.io.decode_image(content, expand_animations=False)
+    return tf.ensure_shape(image[..., :3], [None, None, 3])
+
+
 def _is_jpeg(content: tf.Tensor) -> tf.Tensor:
-    return tf.strings.substr(content, 0, 3) == b"\xff\xd8\xff"
+    return _begins(content, b"\xff\xd8\xff")
+
+
+def _begins(content: tf.Tensor, start: bytes) -> tf.Tensor:
+    return tf.strings.substr(content, 0, len(start)) == start
 
 
 def _pixels(content: tf.Tensor) -> tf.Tensor:
@@ -75,12 +89,29 @@ def _pixels(content: tf.Tensor) -> tf.Tensor:
         header = tf.strings.substr(content, at, 2 * dtype.size)
         return tf.cast(tf.io.decode_raw(header, dtype, little_endian), tf.int64)
 
-    def begins(start: bytes) -> tf.Tensor:
-        return tf.strings.substr(content, 0, len(start)) == start
-
     known = [
         (_is_jpeg(content), lambda: tf.cast(tf.io.extract_jpeg_shape(content)[:2], tf.int64)),
-        (begins(b"\x89PNG"), lambda: sides(16, tf.int32, False)),
-        (begins(b"GIF8"), lambda: sides(6, tf.uint16, True)),
+        (_begins(content, b"\x89PNG"), lambda: sides(16, tf.int32, False)),
+        (_begins(content, b"GIF8"), lambda: sides(6, tf.uint16, True)),
+        (_begins(content, b"RIFF"), lambda: _webp_sides(content)),
     ]
     return tf.reduce_prod(tf.case(known, default=lambda: tf.zeros([1], tf.int64)))
+
+
+def _webp_sides(content: tf.Tensor) -> tf.Tensor:
+    """Width and height of a WebP file, int64 `[2]`, by the kind of its first chunk; 0 for another file in RIFF."""
+
+    def bits(first: int, count: int) -> tf.Tensor:
+        """Some bits of those that begin with byte 20, which hold the sizes in all three kinds."""
+        data = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 20 + first // 8, 4), tf.uint8), tf.int64)
+        number = tf.reduce_sum(data * tf.constant([1, 2**8, 2**16, 2**24], tf.int64))
+        return number // 2 ** (first % 8) % 2**count
+
+    chunk = tf.strings.substr(content, 8, 8)
+    lossy, lossless, extended = (chunk == b"WEBP" + kind for kind in (b"VP8 ", b"VP8L", b"VP8X"))
+    known = [
+        (lossy, lambda: tf.stack([bits(48, 14), bits(64, 14)])),
+        (lossless, lambda: 1 + tf.stack([bits(8, 14), bits(22, 14)])),
+        (extended, lambda: 1 + tf.stack([bits(32, 24), bits(56, 24)])),
+    ]
+    return tf.case(known, default=lambda: tf.zeros([2], tf.int64))

@@ -27,7 +27,7 @@ from tfrec.progress import say
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"
 IMAGE_PRESETS = (EFFICIENTNET_LITE0,)
-_LAYOUT = 1  # version of the converted preset in the cache; increase it when it would be written differently
+_LAYOUT = 2  # version of the converted preset in the cache; increase it when it would be written differently
 _DEFAULT_SIZE = 224  # of a hub model that takes any size
 _FINGERPRINT = "fingerprint.pb"
 _CURE = "Write the image encoder again."

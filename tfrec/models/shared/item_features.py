@@ -42,7 +42,7 @@ def item_features(dataset: PreparedDataset, text_vectors: np.ndarray | None) -> 
     """
     parts: list[np.ndarray] = [] if text_vectors is None else [np.asarray(text_vectors, np.float32)]
     scale = 1.0 if text_vectors is None else float(np.linalg.norm(text_vectors, axis=1).mean()) or 1.0
-    parts.extend(scale * _column(dataset.items, name) for name in embedding_columns(dataset))
+    parts.extend(scale * embedding_column(dataset.items, name) for name in embedding_columns(dataset))
     return np.concatenate(parts, axis=1) if parts else None
 
 
@@ -71,7 +71,7 @@ def item_modalities(
     found = [] if text_vectors is None else [("text", np.asarray(text_vectors, np.float32))]
     if image_vectors is not None and np.any(image_vectors):
         found.append((IMAGE, unit_vectors(image_vectors)))
-    return found + [(name, _column(dataset.items, name, fill=False)) for name in embedding_columns(dataset)]
+    return found + [(name, embedding_column(dataset.items, name, fill=False)) for name in embedding_columns(dataset)]
 
 
 def store_text_vectors(texts: Sequence[str], encoder: TextEncoder | EncoderOnWorkers, config: RunConfig) -> None:
@@ -157,8 +157,20 @@ def shortened_features(
     return np.stack(versions)
 
 
-def _column(items: pl.DataFrame, name: str, fill: bool = True) -> np.ndarray:
-    """float32 `[num_items, width]`, rows of unit length; items without an embedding get the mean, or 0."""
+def embedding_column(items: pl.DataFrame, name: str, fill: bool = True) -> np.ndarray:
+    """The vectors of a column of number lists, scaled to unit length.
+
+    Args:
+        items: Items.
+        name: The column.
+        fill: Whether an item without an embedding gets the mean of the others, or 0.
+
+    Returns:
+        float32 `[items, width]`.
+
+    Raises:
+        InvalidInput: As in `item_features`.
+    """
     rows = items[name].to_list()
     given = [row for row in rows if row is not None]
     width = len(given[0]) if given and isinstance(given[0], list) else 0

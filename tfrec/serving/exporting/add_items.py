@@ -18,7 +18,7 @@ from tfrec.encoders import EmbeddingStore
 from tfrec.errors import InvalidInput
 from tfrec.models.family import Ability
 from tfrec.models.registry import families_with, family_of
-from tfrec.models.shared.item_features import IMAGE, image_vectors_of
+from tfrec.models.shared.item_features import IMAGE, embedding_column, image_vectors_of
 from tfrec.models.shared.modalities import neighbour_vectors, new_item_vectors
 from tfrec.models.shared.neighbours import kernel_of
 from tfrec.progress import say
@@ -38,19 +38,21 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
 
     New items come after the others, in file order; items that the catalogue already has are ignored, and items that
     were gone from it are back, with the vectors that they had. Nothing is trained: a new item's vector is the
-    projection of its text, and of its picture where the model reads pictures, and its text neighbours are found among
-    all items. Old items keep their vectors, but a new item may replace a text neighbour that is less similar. Texts and
-    pictures that the embedding store already holds are not encoded again.
+    projection of its text, and of its picture and embeddings where the model reads those, and its text neighbours are
+    found among all items. Old items keep their vectors, but a new item may replace a text neighbour that is less
+    similar. Texts and pictures that the embedding store already holds are not encoded again.
 
     Args:
         run: A next-item run with `model.use_text`, or its folder. It is not changed.
-        items: File or frame with `item_id`, the columns that item texts are made of, and pictures if there are any.
+        items: File or frame with `item_id`, the columns that item texts are made of, and pictures and `*_embedding`
+            columns if there are any; an item gets the mean of what it lacks.
 
     Returns:
         A run with all items, which can be exported, and the ids of the items that are new or back.
 
     Raises:
-        InvalidInput: the run is of another kind or does not use text, the file cannot be read, or no item is new.
+        InvalidInput: the run is of another kind or does not use text, the file cannot be read, no item is new, or
+            embeddings are not of the width that the run has.
     """
     from tfrec.runs import load_run
 
@@ -76,7 +78,7 @@ def with_new_items(run: Run | str | Path, items: Source) -> tuple[Run, list[str]
             f"The columns of the new items do not fit those of the run: {error}. Use the same types."
         ) from None
     if run.model.modalities:
-        given = {"text": vectors, **_pictures(run, added)}
+        given = {"text": vectors, **_pictures(run, added), **_embeddings(run, added)}
         vectors = new_item_vectors(given, run.model.modalities, run.model.items.mean.numpy())
     wide.model = extended_model(run.model, vectors)
     wide.text_vectors = wide.model.items.text.numpy()
@@ -88,6 +90,24 @@ def _pictures(run: Run, added: pl.DataFrame) -> dict[str, np.ndarray]:
     reads_images = any(each.name == IMAGE for each in run.model.modalities)
     encoder = run.image_encoder() if reads_images and run.config.encoder.image_column in added.columns else None
     return {} if encoder is None else {IMAGE: unit_vectors(image_vectors_of(added, encoder, run.config))}
+
+
+def _embeddings(run: Run, added: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Unit vectors of the `*_embedding` columns of new items that the run reads, by name."""
+    found = {}
+    for each in run.model.modalities:
+        if not each.name.endswith(schema.EMBEDDING_SUFFIX) or each.name not in added.columns:
+            continue
+        if added[each.name].null_count() == added.height:
+            continue
+        found[each.name] = embedding_column(added, each.name, fill=False)
+        width = found[each.name].shape[1]
+        if width != each.width:
+            raise InvalidInput(
+                f"The run reads {each.name} of width {each.width}; that of the new items has {width}. "
+                "Make it as before."
+            )
+    return found
 
 
 def extended_model(model: NextItemModel, vectors: np.ndarray) -> NextItemModel:
