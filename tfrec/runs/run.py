@@ -164,7 +164,8 @@ class Run:
         name = self.config.encoder.image
         if name is None:
             return None
-        encoder, expected = load_image_encoder(name), self.manifest.get("image_encoder_hash")
+        encoder = load_image_encoder(name, precision=self.config.encoder.image_precision)
+        expected = self.manifest.get("image_encoder_hash")
         # A preset is converted on each machine, where TensorFlow may name the same functions otherwise.
         converted = name in IMAGE_PRESETS and encoder.weights_hash == self.manifest.get("image_encoder_weights_hash")
         if encoder.hash != expected and not converted:

@@ -271,7 +271,7 @@ def _encoded_images(
         return None, None
     if not family.reads_images(config):
         raise InvalidInput(f"encoder.image: {config.model.kind} models read no pictures. Leave it out.")
-    encoder = load_image_encoder(config.encoder.image)
+    encoder = load_image_encoder(config.encoder.image, precision=config.encoder.image_precision)
     say(f"Encoding the pictures of {dataset.num_items} items with {config.encoder.image}")
     vectors = image_vectors_of(dataset.items, encoder, config)
     return encoder, _kept(vectors, folder / IMAGE_VECTORS_FILE)

@@ -4,21 +4,37 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from tests.encoders.images.pictures import encoded, stripes
 from tfrec.encoders import EmbeddingStore, load_image_encoder, save_image_encoder
-from tfrec.encoders.images.efficientnet_lite import SIZE, build_efficientnet_lite0, load_torch_weights
+from tfrec.encoders.images.efficientnet_lite import SIZE, build_efficientnet_lite0, in_bfloat16, load_torch_weights
 from tfrec.encoders.images.image_contents import ImageContents
 from tfrec.encoders.images.load_image_encoder import EFFICIENTNET_LITE0
 from tfrec.errors import InvalidInput
 from tfrec.keras import keras
 
+PRECISIONS = ("float32", "bfloat16")
 RED, BLUE = (encoded(stripes().crop(box), "PNG") for box in ((0, 0, 40, 20), (0, 40, 40, 60)))
 
 
 def means(scale=1.0):
     images = keras.Input((4, 4, 3))
     return keras.Model(images, keras.layers.Rescaling(scale)(images))  # feature maps, of which the mean is taken
+
+
+def drawing(seed):
+    """Discs of many colours and sizes."""
+    rng, (y, x) = np.random.default_rng(seed), np.mgrid[0:240, 0:160]
+    pixels = np.full((240, 160, 3), rng.integers(0, 256, 3), np.uint8)
+    for _ in range(12):
+        pixels[np.hypot(y - rng.integers(240), x - rng.integers(160)) < rng.integers(10, 60)] = rng.integers(0, 256, 3)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_efficientnet_lite0()
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +125,10 @@ def test_what_is_no_image_encoder_is_refused(tmp_path, tiny_encoder, folder):
         load_image_encoder("nothing")
     with pytest.raises(InvalidInput, match="is a text encoder. Pass it as encoder.name"):
         load_image_encoder(tiny_encoder)
+    with pytest.raises(InvalidInput, match="by efficientnet-lite0 in bfloat16 too; received bfloat16 for"):
+        load_image_encoder(folder, precision="bfloat16")
+    with pytest.raises(InvalidInput, match="received int8 for efficientnet-lite0"):
+        load_image_encoder(EFFICIENTNET_LITE0, precision="int8")
     with pytest.raises(InvalidInput, match="batch_size of at least 1"):
         load_image_encoder(folder).encode([RED], batch_size=0)
 
@@ -145,13 +165,33 @@ def test_efficientnet_lite0_gives_the_vectors_of_the_original():
 
 
 @pytest.mark.slow
-def test_weights_of_another_network_are_refused():
-    model = build_efficientnet_lite0()
+def test_in_bfloat16_all_but_the_ends_of_the_network_is_faster_arithmetic_on_the_same_weights(network):
+    faster = in_bfloat16(network)
+    exact = {layer.name for layer in faster.layers if layer.compute_dtype == "float32"}
+    assert exact - {"images"} == {
+        *("rescaling", "stem", "stem_relu", "pool"),
+        *("block_0_depthwise", "block_0_depthwise_relu", "block_0_project"),
+    }
+    assert all(weight.dtype == tf.float32 for weight in faster.weights)
+    for ours, theirs in zip(faster.get_weights(), network.get_weights(), strict=True):
+        assert_array_equal(ours, theirs)
+
+
+@pytest.mark.nightly
+def test_vectors_in_bfloat16_are_nearly_those_in_float32():
+    files = [encoded(drawing(seed), "JPEG") for seed in range(16)]
+    exact, ours = (load_image_encoder(EFFICIENTNET_LITE0, precision=each).encode(files) for each in PRECISIONS)
+    cosines = (exact * ours).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(ours, axis=1)
+    assert cosines.mean() > 0.999 and cosines.min() > 0.997 and cosines.max() < 1 - 1e-7
+
+
+@pytest.mark.slow
+def test_weights_of_another_network_are_refused(network):
     with pytest.raises(InvalidInput, match="lacks '_conv_stem.weight'"):
-        load_torch_weights(model, {})
+        load_torch_weights(network, {})
     norm = {f"_bn0.{name}": np.ones(32) for name in ("weight", "bias", "running_mean", "running_var")}
     with pytest.raises(InvalidInput, match="_conv_stem is not that of EfficientNet-Lite0"):
-        load_torch_weights(model, {"_conv_stem.weight": np.ones((32, 3, 5, 5)), **norm})
+        load_torch_weights(network, {"_conv_stem.weight": np.ones((32, 3, 5, 5)), **norm})
 
 
 def test_vectors_that_are_not_finite_are_refused(tmp_path):

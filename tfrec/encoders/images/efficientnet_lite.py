@@ -24,6 +24,8 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+_EXACT = ("rescaling", "stem", "block_0_", "pool")
+"""Beginnings of the names of layers that stay in float32."""
 
 
 def build_efficientnet_lite0() -> keras.Model:
@@ -65,6 +67,21 @@ def _convolution(
 ) -> keras.KerasTensor:
     hidden = keras.layers.Conv2D(channels, kernel, stride, "same", name=name)(inputs)
     return keras.layers.ReLU(6.0, name=f"{name}_relu")(hidden)
+
+
+def in_bfloat16(model: keras.Model) -> keras.Model:
+    """A copy of the network, with its weights, that computes in bfloat16 from its second block on.
+
+    Where the image is still large, rounding errors grow most: with the first block in bfloat16 too, they double.
+    """
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        dtype = layer.dtype if layer.name.startswith(_EXACT) else "mixed_bfloat16"
+        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
+
+    clone = keras.models.clone_model(model, clone_function=copy)
+    clone.set_weights(model.get_weights())
+    return clone
 
 
 def load_torch_weights(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tfrec.encoders.images.decode import decode_images
 from tfrec.encoders.saved_model_layer import SavedModelLayer
 from tfrec.errors import InvalidInput
 from tfrec.guard.guarded import guarded_model
+from tfrec.keras import keras
 from tfrec.progress import track
 from tfrec.schema import DEFAULT_OUTPUT, POOLED_OUTPUT
 
@@ -29,13 +31,25 @@ class ImageEncoder:
         takes: str. "uint8" or "float32".
         hash: str. SHA-256 of everything that determines the vectors.
         weights_hash: str. SHA-256 of the weights, the same after they are converted again.
+        precision: str. Arithmetic of `encode`.
+        restore: Function of the SavedModel's weights, arrays in its order, that gives a Keras model of that precision;
+            None to call the SavedModel.
     """
 
-    precision = "float32"
-
-    def __init__(self, folder: Path, *, size: int, takes: str, hash: str, weights_hash: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size: int,
+        takes: str,
+        hash: str,
+        weights_hash: str,
+        precision: str = "float32",
+        restore: Callable[[list[np.ndarray]], keras.Model] | None = None,
+    ) -> None:
         self.folder, self.size, self.takes = folder, size, takes
         self.hash, self.weights_hash = hash, weights_hash
+        self.precision, self._restore = precision, restore
 
     @cached_property
     def encoder(self) -> SavedModelLayer:
@@ -60,7 +74,7 @@ class ImageEncoder:
         return int(vectors.shape[1])
 
     def vectors(self, contents: Any) -> Any:
-        """Encodes image files; usable inside a graph.
+        """Encodes image files in float32; usable inside a graph.
 
         Args:
             contents: string `[batch]`, contents of files that `decode_images` takes.
@@ -68,11 +82,10 @@ class ImageEncoder:
         Returns:
             float32 `[batch, dim]`; 0 where there is no image, or one that cannot be decoded.
         """
-        images, decoded = decode_images(contents, self.size)
-        return tf.where(decoded[:, None], self._call(images), 0.0)
+        return self._vectors(contents, self._call)
 
     def encode(self, contents: Sequence[bytes], *, batch_size: int = 32) -> np.ndarray:
-        """Encodes image files.
+        """Encodes image files, in the arithmetic of `precision`.
 
         Args:
             contents: Contents of files that `decode_images` takes; empty for no image.
@@ -96,8 +109,20 @@ class ImageEncoder:
         return vectors
 
     @cached_property
+    def network(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """What `encode` calls in the arithmetic of `precision`: uint8 `[batch, size, size, 3]` to `[batch, dim]`."""
+        if self._restore is None:
+            return self._call
+        return self._restore([variable.numpy() for variable in self.encoder.resolved_object.variables])
+
+    @cached_property
     def _graph(self) -> Any:
-        return tf.function(self.vectors, input_signature=[tf.TensorSpec([None], tf.string)])
+        call = functools.partial(self._vectors, network=self.network)
+        return tf.function(call, input_signature=[tf.TensorSpec([None], tf.string)])
+
+    def _vectors(self, contents: Any, network: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        images, decoded = decode_images(contents, self.size)
+        return tf.where(decoded[:, None], network(images), 0.0)
 
     def _call(self, images: tf.Tensor) -> tf.Tensor:
         outputs = self.encoder(images if self.takes == "uint8" else tf.cast(images, tf.float32) / 255)
