@@ -57,10 +57,12 @@ def steps(items: int, dim: int, people: int, ids: bool) -> dict[str, Callable[[]
     import tensorflow as tf
 
     from tfrec.keras import keras
-    from tfrec.models.next_item.private_trainer import PrivateTrainer
+    from tfrec.models.next_item.per_person_gradients import PerPersonGradients
     from tfrec.models.next_item.trainer import NextItemTrainer
     from tfrec.privacy.noise_source import NoiseSource
+    from tfrec.privacy.private_trainer import PrivateTrainer
 
+    private = make_model(items, dim, ids)
     drawn = np.minimum(1 + np.random.default_rng(1).geometric(1 / (MEAN - 1), people), LONGEST)
     batches = {
         "plain": make_batch(items, np.full(people, round(drawn.mean()))),
@@ -68,7 +70,7 @@ def steps(items: int, dim: int, people: int, ids: bool) -> dict[str, Callable[[]
     }
     trainers = {
         "plain": NextItemTrainer(make_model(items, dim, ids)),
-        "private": PrivateTrainer(make_model(items, dim, ids), 0.5, 1.0, people, NoiseSource(bytes(32))),
+        "private": PrivateTrainer(private, PerPersonGradients(private), 0.5, 1.0, people, NoiseSource(bytes(32))),
     }
     calls: dict[str, Callable[[], object]] = {}
     for name, trainer in trainers.items():

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfrec.data.histories import Histories
 from tfrec.privacy.noise_source import NoiseSource, with_noise
+from tfrec.progress import say
 
 MOST_ITEMS = 30_000
 """Largest catalogue with noisy neighbours. Each pair of items gets noise, also those that nobody has."""
@@ -52,6 +53,13 @@ def noisy_neighbours(
     rows, columns, values = rows[kept], columns[kept], values[kept]
     ends = np.concatenate([rows, columns]), np.concatenate([columns, rows])
     return _best(*ends, np.tile(values, 2), num_items, k)
+
+
+def may_have_neighbours(num_items: int) -> bool:
+    """Whether the catalogue is small enough for noisy neighbours; says so where it is not."""
+    if num_items > MOST_ITEMS:
+        say(f"There are no co-occurrence neighbours: the catalogue has more than {MOST_ITEMS} items.")
+    return num_items <= MOST_ITEMS
 
 
 def bounded_pairs(histories: Histories, num_items: int, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,14 +10,14 @@ import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 from tests.models.next_item.test_trainer import ITEMS, windows_of
 from tfrec.keras import keras
 from tfrec.models import NextItemModel
-from tfrec.models.next_item.per_person_gradients import LABELS, PerPersonGradients
+from tfrec.models.next_item.per_person_gradients import PerPersonGradients
 from tfrec.models.next_item.poisson_batches import PoissonBatches
-from tfrec.models.next_item.private_trainer import PrivateTrainer
 from tfrec.models.next_item.trainer import NextItemTrainer
 from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.neighbours import text_neighbours
 from tfrec.privacy.clipped_gradients import CHUNK, norms_of
 from tfrec.privacy.noise_source import NoiseSource
+from tfrec.privacy.private_trainer import LABELS, PrivateTrainer
 
 pytest.importorskip("cryptography")
 SOURCE = NoiseSource(bytes(32))
@@ -101,7 +101,8 @@ def test_where_seen_items_are_never_listed_repeats_are_not_learnt_on():
 
 
 def test_a_step_adds_noise_of_the_ledgers_deviation_and_divides_by_the_average_batch():
-    trainer = PrivateTrainer(model_with_every_part(), clip=0.5, multiplier=3.0, batch=10, source=SOURCE)
+    model = model_with_every_part()
+    trainer = PrivateTrainer(model, PerPersonGradients(model), clip=0.5, multiplier=3.0, batch=10, source=SOURCE)
     noisy = trainer._noisy_mean(np.full(40_000, 2.0, np.float32), np.int64(4))
     assert noisy.mean() == pytest.approx(2.0 / 10, abs=0.005)
     assert noisy.std() == pytest.approx(0.5 * 3.0 / 10, rel=0.02)
@@ -138,7 +139,7 @@ def test_batches_are_filled_up_with_rows_without_a_label_and_nobody_is_left_out(
 
 def test_trainer_is_a_keras_model_with_the_backbones_weights(tmp_path):
     model = model_with_every_part()
-    trainer = PrivateTrainer(model, clip=1.0, multiplier=1.0, batch=4, source=SOURCE)
+    trainer = PrivateTrainer(model, PerPersonGradients(model), clip=1.0, multiplier=1.0, batch=4, source=SOURCE)
     trainer.save_weights(str(tmp_path / "w.weights.h5"))
     other = model_with_every_part()
     other.load_weights(str(tmp_path / "w.weights.h5"))

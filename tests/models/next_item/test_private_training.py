@@ -5,7 +5,6 @@ import tfrec  # noqa: F401  (the Keras guard comes before TensorFlow)
 import json  # isort: skip
 import re  # isort: skip
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -16,13 +15,14 @@ from tfrec.data import prepare
 from tfrec.errors import InvalidInput
 from tfrec.models import NextItemModel
 from tfrec.models.next_item import fit_private
-from tfrec.models.next_item.private_selection import surely_better, validation_queries
 from tfrec.models.next_item.private_settings import _NEEDED, _OFF, private_settings
 from tfrec.models.next_item.private_starts import copy_of, public_start, start_with_counts
 from tfrec.models.next_item.scorer import NextItemScorer
+from tfrec.models.next_item.validation import measured
 from tfrec.privacy import Ledger, Mechanism
 from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.noise_source import KEY_FILE, NoiseSource
+from tfrec.privacy.selection import surely_better, validation_queries
 from tfrec.runs import Run, train
 from tfrec.workflows.retrain import retrain
 from tfrec.workflows.tune import tune
@@ -108,6 +108,7 @@ def test_everything_that_reads_events_without_noise_is_off():
     [
         ("encoder.trainable=true", "without noise"),
         ("training.start_from=runs/one", "ε is not counted"),
+        ("training.teachers=[runs/one]", r"ε is not counted. Set training.teachers=\[\]"),
         ("training.loss=bpr", "no gradient for each person"),
         ("training.contrastive=0.1", "compares people"),
         ("training.augmentation.drop=0.1", "co-occurrences"),
@@ -154,12 +155,16 @@ def test_a_model_is_better_when_the_noisy_gain_is_above_what_noise_alone_gives(r
     models = [NextItemModel(12, 1, 0, 8, 0, 2, 8, neighbours=0, repeat_bias=False) for _ in range(2)]
     for model in models:
         model.items.ids.assign(rng.normal(size=(12, 8)))
-    better = partial(surely_better, queries=queries, dataset=rings[0], config=config, source=SOURCE)
     gain, noise = summed_gain(models, queries), SOURCE.gaussian("selection", 3, 1)[0]
     assert abs(gain) > 0.5
     worst, best = models if gain > 0 else models[::-1]
+
+    def better(model, other, multiplier, number=0):
+        values = [measured(NextItemScorer(one), queries, rings[0], config)[1] for one in (model, other)]
+        return surely_better(values[0] - values[1], multiplier, SOURCE, number)
+
     assert better(best, worst, multiplier=1e-6) and not better(worst, best, multiplier=1e-6)
-    assert not better(best, best, multiplier=1e-6, number=3) and not better(best, worst, multiplier=None)
+    assert not better(best, best, multiplier=1e-6, number=3)
     # gain + noise · multiplier > 1.645 · multiplier
     limit = abs(gain) / (1.645 - noise)
     assert better(best, worst, multiplier=0.99 * limit, number=3)
@@ -171,20 +176,21 @@ def test_a_run_keeps_what_is_best_on_validation_and_says_so(better, rings, confi
     """With next to no noise, and a training that is the copy of its start."""
     texts, config = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32), private_settings(config)
     quiet = [Mechanism(GRADIENTS, 1.0, 1.0, 2), Mechanism(NEIGHBOURS, 1e-3), Mechanism(SELECTION, 1e-6, times=2)]
-    monkeypatch.setattr(fit_private, "planned_mechanisms", lambda *given, **more: {one.name: one for one in quiet})
+    monkeypatch.setattr(
+        "tfrec.models.shared.private_fit.planned_mechanisms", lambda *given, **more: {one.name: one for one in quiet}
+    )
     monkeypatch.setattr("tfrec.privacy.ledger.epsilon_of", lambda *given: 1.0)
     start = public_start(rings[0], texts, config)
     trained, bases = copy_of(start), []
 
-    def good(model, queries, *rest):
+    def good(fit, model):
         kind = "start" if model is start else "trained weights" if model is trained else "start with counts"
-        return np.full(len(queries), 0.9 if kind == better else 0.1 if kind == "start" else 0.2)
+        return np.full(len(fit.queries), 0.9 if kind == better else 0.1 if kind == "start" else 0.2)
 
     monkeypatch.setattr(fit_private, "public_start", lambda *given: start)
-    monkeypatch.setattr(
-        fit_private, "_trained", lambda base, *given: bases.append(base) or (trained, SimpleNamespace(rows=[]))
-    )
-    monkeypatch.setattr("tfrec.models.next_item.private_selection.ndcg", good)
+    fit = fit_private.NextItemPrivateFit
+    monkeypatch.setattr(fit, "trained", lambda self, base: bases.append(base) or (trained, []))
+    monkeypatch.setattr(fit, "ndcg", good)
     result = fit_private.fit_private(rings[0], texts, config, workdir=tmp_path)
     assert result.ledger.details["kept"] == better
     assert (result.model is start) == (better == "start") and (result.model is trained) == (better == "trained weights")

@@ -112,7 +112,7 @@ def pad_batch(
 
 def _views(windows: Windows, rows: np.ndarray, views: Augmentation, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """The inputs of `contrastive_term`: the user of each window, int32 `[batch]`, and its two views."""
-    users = np.searchsorted(windows.histories.offsets, windows.start[rows], side="right") - 1
+    users = windows.people[rows]
     inputs: dict[str, np.ndarray] = {schema.VIEW_USERS: users.astype(np.int32)}
     for number in range(NUMBER_OF_VIEWS):
         view, _ = windows.batch(rows, None, views, rng)

@@ -10,15 +10,14 @@ from tfrec import schema
 from tfrec.models.next_item.history_ops import used_columns
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.neighbour_memory import WEIGHT_RATE
-from tfrec.models.next_item.network_gradients import ByVariable, Recorded, recorded_calls
+from tfrec.models.next_item.network_gradients import NETWORK_LAYERS
 from tfrec.models.next_item.sparse_ops import bincount_scatter_sum
 from tfrec.models.shared.history_statistics import NEVER
 from tfrec.models.shared.item_table import lookup
+from tfrec.models.shared.layer_gradients import gradients_of_calls, recorded_calls
+from tfrec.models.shared.softmax_gradients import catalogue_product, softmax_gradients
 from tfrec.privacy.person_gradients import ROUNDING, Explicit, PersonGradients, dots, flat_product, where_person
-
-LABELS = "labels"
-
-Tensors = dict[str, tf.Tensor]
+from tfrec.privacy.private_trainer import LABELS, Tensors
 
 
 class PerPersonGradients:
@@ -42,6 +41,7 @@ class PerPersonGradients:
     def __init__(self, model: NextItemModel) -> None:
         self.model, table, memory = model, model.items, model.memory
         self._never = model.repeats is not None and float(model.repeats.coefficients[1]) < NEVER / 2
+        self._layers = list(model.body._flatten_layers(include_self=False))
         self._network = [*model.body.trainable_variables, model.log_temperature]
         self._memory = [getattr(memory, f"scaled_{name}") for name in memory.weight_names] if memory else []
         self._repeats = [model.repeats.scaled] if model.repeats and not self._never else []
@@ -71,18 +71,19 @@ class PerPersonGradients:
         length = tf.maximum(tf.reduce_max(used_columns(chunk[schema.HISTORY_ITEMS])), 1)
         chunk = {name: values[:, :length] for name, values in chunk.items()}  # a chunk of short histories is short
         labels, history = self._labels(chunk), lookup(shared["vectors"], chunk[schema.HISTORY_ITEMS])
-        with tf.GradientTape() as tape, recorded_calls(self.model.body) as calls:
+        with tf.GradientTape() as tape, recorded_calls(self._layers, NETWORK_LAYERS) as calls:
             tape.watch(history)
             inputs = [history, chunk[schema.HISTORY_EVENTS], chunk[schema.HISTORY_GAPS]]
             queries = self.model.scaled(self.model.body(inputs, training=False))
         memory, repeats = self._memory_scores(chunk, labels), self._repeat_terms(chunk)
-        cosines = _flat_product(queries, tf.transpose(shared["units"]))
+        cosines = catalogue_product(queries, tf.transpose(shared["units"]))
         biased = cosines + shared["biases"] if "biases" in shared else cosines
         logits = self._with_repeats(self._with_memory(biased, memory), repeats)
-        by_logits = _by_logits(logits, labels)
-        by_queries = _flat_product(by_logits, shared["units"])
+        by_logits = softmax_gradients(logits, labels)
+        by_queries = catalogue_product(by_logits, shared["units"])
         by_history, *by_outputs = tape.gradient(queries, [history, *(call.output for call in calls)], by_queries)
-        gradients = [*self._of_network(calls, by_outputs), Explicit(-tf.reduce_sum(queries * by_queries, axis=[1, 2]))]
+        network = gradients_of_calls(calls, by_outputs, self.model.body.trainable_variables)
+        gradients = [*network, Explicit(-tf.reduce_sum(queries * by_queries, axis=[1, 2]))]
         gradients += [Explicit(WEIGHT_RATE * tf.reduce_sum(by_logits * scores, axis=[1, 2])) for scores in memory]
         if self._repeats:
             at_cells = tf.gather(by_logits, repeats["columns"], batch_dims=2)
@@ -93,13 +94,6 @@ class PerPersonGradients:
             parts = ItemVectorGradients(by_logits, queries, cosines, read, tf.maximum(items, 0), shared)
             gradients.append(parts)
         return gradients
-
-    def _of_network(self, calls: list[Recorded], by_outputs: list[tf.Tensor]) -> list[PersonGradients]:
-        """The gradients by the weights of the network, in their order."""
-        found: ByVariable = {}
-        for call, by_output in zip(calls, by_outputs, strict=True):
-            found |= call.gradients(by_output)
-        return [found[variable.ref()] for variable in self.model.body.trainable_variables]
 
     def _labels(self, chunk: Tensors) -> tf.Tensor:
         """The labels that are learnt; those on items that the model never lists are left out."""
@@ -145,29 +139,6 @@ class PerPersonGradients:
         length = tf.shape(values)[-1]
         columns, values = (tf.reshape(part, [-1, length]) for part in (repeats["columns"], values))
         return logits + tf.reshape(bincount_scatter_sum(columns, values, self.model.num_items), tf.shape(logits))
-
-
-def _flat_product(values: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """`values` float32 `[people, length, n]` times `matrix` `[n, m]`, as one product: many small ones are slower."""
-    people, length, width = tf.unstack(tf.shape(values))
-    flat = tf.matmul(tf.reshape(values, [people * length, width]), matrix)
-    return tf.reshape(flat, [people, length, matrix.shape[1]])
-
-
-def _by_logits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The gradient of each person's mean cross-entropy by the logits, `[people, length, num_items]`; 0 without labels.
-
-    Args:
-        logits: float32 `[people, length, num_items]`.
-        labels: int32 `[people, length]`, −1 where there is none.
-    """
-    real = tf.cast(labels >= 0, tf.float32)
-    shares = tf.math.divide_no_nan(real, tf.reduce_sum(real, axis=1, keepdims=True))
-    people, length, width = tf.unstack(tf.shape(logits))
-    flat = tf.reshape(shares[..., None] * tf.nn.softmax(logits), [people * length, width])
-    cells = tf.stack([tf.range(people * length), tf.reshape(tf.maximum(labels, 0), [-1])], axis=1)
-    by_logits = tf.tensor_scatter_nd_sub(flat, cells, tf.reshape(shares, [-1]))
-    return tf.reshape(by_logits, [people, length, logits.shape[-1]])
 
 
 @dataclass(frozen=True)

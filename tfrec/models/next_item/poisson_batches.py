@@ -1,4 +1,4 @@
-"""Batches for private training: in each, every person is with the same probability, independently of all others."""
+"""Batches for the private training of a NextItemModel: Poisson samples of people, each with one window."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from tfrec.models.next_item.input_pipeline import pad_batch
 from tfrec.models.next_item.windows import Windows
 from tfrec.privacy.clipped_gradients import CHUNK
 from tfrec.privacy.noise_source import NoiseSource
+from tfrec.privacy.poisson_sample import PoissonSample
 
 
 class PoissonBatches:
-    """Poisson samples of people, each with one window of their history.
+    """Batches of the people of a `PoissonSample`, whose examples are the windows of their histories.
 
-    Of a person with several windows, one is drawn each time: whatever the length of a history, its person adds one
-    clipped gradient to a step. The number of people in a batch varies; rows without labels fill it up to a multiple of
-    `CHUNK`. Nobody is left out because a batch is full, as that would not be Poisson sampling.
+    Rows without labels fill a batch up to a multiple of `CHUNK`.
 
     Args:
         windows: The windows of the training sequences.
@@ -28,21 +27,16 @@ class PoissonBatches:
     """
 
     def __init__(self, windows: Windows, sampling: float, source: NoiseSource) -> None:
-        self.windows, self.sampling, self._source = windows, sampling, source
-        people = np.searchsorted(windows.histories.offsets, windows.start, side="right") - 1
-        self._order = np.argsort(people, kind="stable")
-        _, self._first, self._count = np.unique(people[self._order], return_index=True, return_counts=True)
+        self.windows, self._sample = windows, PoissonSample(windows.people, sampling, source)
 
     @property
     def people(self) -> int:
         """Number of people with a window, of whom the batches are samples."""
-        return len(self._first)
+        return len(self._sample)
 
     def rows(self, step: int) -> np.ndarray:
         """The windows of a step, int64 `[people in it]`, the short ones first: a chunk needs little padding then."""
-        drawn = np.flatnonzero(self._source.uniform("people", step, self.people) < self.sampling)
-        place = self._source.uniform("windows", step, self.people)[drawn] * self._count[drawn]
-        rows = self._order[self._first[drawn] + place.astype(np.int64)]
+        rows = self._sample.examples(step)
         by_length: np.ndarray = rows[np.argsort((self.windows.stop - self.windows.start)[rows], kind="stable")]
         return by_length
 

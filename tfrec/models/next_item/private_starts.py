@@ -15,8 +15,7 @@ from tfrec.models.shared.history_statistics import NEVER
 from tfrec.privacy.budget import COUNTS, NEIGHBOURS
 from tfrec.privacy.mechanism import Mechanism
 from tfrec.privacy.noise_source import NoiseSource
-from tfrec.privacy.noisy_neighbours import MOST_ITEMS, noisy_neighbours
-from tfrec.progress import say
+from tfrec.privacy.noisy_neighbours import noisy_neighbours
 
 _TEXTS, _NEIGHBOURS, _POPULARITY, _DECAY = 1.0, 0.5, 0.15, 0.6
 """Weights of the scores of text neighbours, noisy neighbours and popularity, and the decay of events. Found on
@@ -74,13 +73,6 @@ def start_with_counts(
         model.memory.assign(weight=_NEIGHBOURS, decay=_DECAY)
         informed = True
     return model if informed else None
-
-
-def may_have_neighbours(dataset: PreparedDataset) -> bool:
-    """Whether the catalogue is small enough for noisy neighbours; says so where it is not."""
-    if dataset.num_items > MOST_ITEMS:
-        say(f"There are no co-occurrence neighbours: the catalogue has more than {MOST_ITEMS} items.")
-    return dataset.num_items <= MOST_ITEMS
 
 
 def copy_of(model: NextItemModel) -> NextItemModel:

@@ -65,6 +65,12 @@ class Windows:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def people(self) -> np.ndarray:
+        """The row of `histories` that each window is of, int64 `[windows]`."""
+        rows: np.ndarray = np.searchsorted(self.histories.offsets, self.start, side="right") - 1
+        return rows
+
     def by_domain(self, sizes: Sequence[int], temperature: float) -> Windows:
         """The same windows, in batches of one domain each.
 

@@ -1,11 +1,10 @@
-"""The ledger of a private training of a NextItemModel."""
+"""The ledger of a private training, of whatever family."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tfrec.config import RunConfig
-from tfrec.models.next_item.private_settings import OFF
 from tfrec.privacy.budget import COUNTS, GRADIENTS, NEIGHBOURS, SELECTION
 from tfrec.privacy.ledger import Ledger
 from tfrec.privacy.mechanism import Mechanism
@@ -27,8 +26,15 @@ UNCOVERED = (
 )
 
 
-def private_ledger(
-    config: RunConfig, mechanisms: Mapping[str, Mechanism], *, people: int, batch: int, kept: str
+def training_ledger(
+    config: RunConfig,
+    mechanisms: Mapping[str, Mechanism],
+    *,
+    people: int,
+    batch: int,
+    kept: str,
+    example: str,
+    off: Sequence[str],
 ) -> Ledger:
     """The ledger of a training.
 
@@ -38,10 +44,11 @@ def private_ledger(
         people: Number of people in the training data.
         batch: Number of people in a step, on average.
         kept: Which weights the run has: "start", "start with counts" or "trained weights".
+        example: What a gradient of one person is of, such as "a window of 51 events".
+        off: What a training without privacy computes from events, and this one does not.
     """
     adds = {
-        GRADIENTS: f"one gradient a step, of a window of {config.model.max_history + 1} events, clipped to norm "
-        f"{config.privacy.clip:g}",
+        GRADIENTS: f"one gradient a step, of {example}, clipped to norm {config.privacy.clip:g}",
         COUNTS: "one vector over all items, of norm 1",
         NEIGHBOURS: "one vector over all pairs of items, of norm 1",
         SELECTION: "a difference of NDCG@10, from −1 to 1, for each comparison",
@@ -58,6 +65,6 @@ def private_ledger(
             "noise_from": "ChaCha20 under a key of the operating system, deleted at the end",
         },
         public=PUBLIC,
-        off=OFF if config.privacy.ids else (*OFF, "learned vectors of items"),
+        off=tuple(off),
         uncovered=UNCOVERED,
     )
