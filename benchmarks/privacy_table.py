@@ -95,7 +95,6 @@ def private_baselines(data: Any, epsilon: float, split: str) -> dict[str, float]
 
 def cell(name: str, data: Any, epsilon: float, seed: int, split: str, more: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the table."""
-    from tfrec.models.next_item.scorer import NextItemScorer
     from tfrec.runs import train
 
     private = epsilon != float("inf")
@@ -105,7 +104,7 @@ def cell(name: str, data: Any, epsilon: float, seed: int, split: str, more: Mapp
         started = time.perf_counter()
         run = train(data, Path(folder) / "run", options)
         seconds = time.perf_counter() - started
-        figures: dict[str, Any] = {"ndcg@10": ndcg(NextItemScorer(run.model), data, split), "seconds": round(seconds)}
+        figures: dict[str, Any] = {"ndcg@10": ndcg(run.scorer(data), data, split), "seconds": round(seconds)}
         if private:
             ledger = run.manifest["privacy"]
             noise = {mechanism["name"]: mechanism["multiplier"] for mechanism in ledger["mechanisms"]}

@@ -11,7 +11,10 @@ class PrivacyConfig(Section):
     """Differential privacy of a run, which `epsilon` or `noise` switches on. It protects all events of a person."""
 
     epsilon: float | None = Field(
-        None, gt=0, description="next-item: train so that the run's ε stays below this. null: no private training."
+        None,
+        gt=0,
+        description="next-item, and behaviour-text with the softmax head: train so that the run's ε stays below this. "
+        "null: no private training.",
     )
     delta: float = Field(
         1e-5,
@@ -28,8 +31,8 @@ class PrivacyConfig(Section):
     )
     ids: bool = Field(
         False,
-        description="Whether items get learned vectors of their own. Their texts are public, these are not, and cost "
-        "memory and noise.",
+        description="next-item: whether items get learned vectors of their own. Their texts are public, these are not, "
+        "and cost memory and noise.",
     )
     counts: float = Field(
         0.3,

@@ -164,7 +164,8 @@ class ModelFamily(ABC):
         """
         raise InvalidInput(
             f"{self.name} models are trained on shuffled batches, for which no ε is known that is of use: the one of "
-            "Poisson sampling is no bound for them. Leave privacy.epsilon out, or train a next-item model."
+            "Poisson sampling is no bound for them. Leave privacy.epsilon out, or train a next-item model, or a "
+            "behaviour-text model with the softmax head."
         )
 
     def as_domain_free(self, config: RunConfig) -> RunConfig:

@@ -13,7 +13,9 @@ from tfrec.data.dataset import PreparedDataset
 from tfrec.errors import InvalidInput
 from tfrec.models.behaviour_text.evaluate import evaluate_behaviour_text_sigmoid
 from tfrec.models.behaviour_text.fit import fit_behaviour_text
+from tfrec.models.behaviour_text.fit_private import fit_private
 from tfrec.models.behaviour_text.model import BehaviourTextModel, build_behaviour_text_model
+from tfrec.models.behaviour_text.private_settings import private_settings
 from tfrec.models.behaviour_text.scorer import BehaviourTextScorer
 from tfrec.models.family import Ability, FitContext, ModelFamily, TrainedRun
 from tfrec.models.shared.unread_impressions import without_unread
@@ -40,8 +42,14 @@ class BehaviourTextFamily(ModelFamily):
         """The dataset, without impressions unless `model.read_impressions` is on."""
         return without_unread(config, dataset)
 
+    def as_private(self, config: RunConfig) -> RunConfig:
+        """The result of `private_settings`."""
+        return private_settings(config)
+
     def fit(self, dataset: PreparedDataset, config: RunConfig, workdir: Path, context: FitContext) -> FitResult:
-        """Fits the model with its own copy of the encoder, which training may change."""
+        """Fits the model with its own copy of the encoder, which training may change; or its head alone, privately."""
+        if config.privacy.on:
+            return fit_private(dataset, config, workdir=workdir, resume=context.resume, after_epoch=context.after_epoch)
         return fit_behaviour_text(dataset, config, workdir=workdir, resume=context.resume)
 
     def model_config(self, model: BehaviourTextModel) -> dict[str, Any]:

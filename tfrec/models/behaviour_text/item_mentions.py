@@ -82,15 +82,19 @@ class NamedBias(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         logits, named = inputs
-        width = self.count + 1  # a last column for padding
-        columns = tf.where(named >= 0, named, self.count)
-        taken = tf.math.bincount(columns, minlength=width, maxlength=width, axis=-1, binary_output=True)
-        newest = tf.one_hot(newest_items(named, 1)[:, 0], width, dtype=tf.int32)  # no 1 for a newest of −1
-        of_item = columns_of_items(taken + newest, self.names)  # 2 for the newest item, also if it is older as well
+        of_item = self.kinds(named)
         biases = [
             tf.cast(of_item == kind, logits.dtype) * tf.cast(self.bias[2 - kind], logits.dtype) for kind in (2, 1)
         ]
         return logits + tf.add_n(biases)
+
+    def kinds(self, named: tf.Tensor) -> tf.Tensor:
+        """Whether each item is named, int32 `[batch, num_items]`: 2 for the newest, 1 for the others, 0 for none."""
+        width = self.count + 1  # a last column for padding
+        columns = tf.where(named >= 0, named, self.count)
+        taken = tf.math.bincount(columns, minlength=width, maxlength=width, axis=-1, binary_output=True)
+        newest = tf.one_hot(newest_items(named, 1)[:, 0], width, dtype=tf.int32)  # no 1 for a newest of −1
+        return columns_of_items(taken + newest, self.names)  # 2 for the newest item, also if it is older as well
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": self.names.tolist(), "count": self.count}

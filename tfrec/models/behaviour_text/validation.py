@@ -53,7 +53,7 @@ class Validation:
                 named in the queries' texts, int32 `[n, events]` ("valid_named").
         """
         if self.model.head_kind == "softmax":
-            scorer = _EncodedScorer(self.model, encoded)
+            scorer = EncodedScorer(self.model, encoded["valid"], encoded["valid_named"])
             return self._with_best_share(lambda: self._ranking_metrics(scorer))
         return self._pair_metrics(
             lambda pairs: mlp_probabilities(self.model, encoded["valid"], encoded["items"], pairs)
@@ -107,17 +107,23 @@ class Validation:
         }
 
 
-class _EncodedScorer:
-    """The softmax head on the encoded texts of the validation queries."""
+class EncodedScorer:
+    """The softmax head on encoded behaviour texts, one a query.
+
+    Args:
+        model: A BehaviourTextModel with the softmax head.
+        vectors: float32 `[queries, dim]`, the encoded texts.
+        named: int32 `[queries, events]`, the items named in them.
+    """
 
     name = "behaviour-text"
 
-    def __init__(self, model: BehaviourTextModel, encoded: dict[str, np.ndarray]) -> None:
+    def __init__(self, model: BehaviourTextModel, vectors: np.ndarray, named: np.ndarray) -> None:
         self.model, self.num_items = model.mlp, model.num_items
-        self._inputs = {BEHAVIOUR: encoded["valid"], NAMED: encoded["valid_named"]}
+        self._inputs = {BEHAVIOUR: vectors, NAMED: named}
 
     def scores(self, histories: Histories, rows: np.ndarray) -> np.ndarray:
-        """float32 `[len(rows), num_items]`; `rows` are rows of the validation queries."""
+        """float32 `[len(rows), num_items]`; `rows` are rows of the queries."""
         return self.model({name: table[rows] for name, table in self._inputs.items()}, training=False).numpy()
 
 
