@@ -18,9 +18,16 @@ HISTORIES = make_histories(ROWS)
 EVERYONE = np.arange(len(ROWS))
 
 
-@pytest.fixture(scope="module", params=[4, 6], ids=["reads as much as it remembers", "remembers more"])
+MODELS = [
+    pytest.param({"memory_history": 4}, id="reads as much as it remembers"),
+    pytest.param({"memory_history": 6, "disliked": 1}, id="remembers more", marks=pytest.mark.nightly),
+    pytest.param({"memory_history": 6, "disliked": 1, "block": "gated"}, id="remembers more, gated"),
+]
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    return make_model(memory_history=request.param, disliked=1 if request.param == 6 else -1)
+    return make_model(**request.param)
 
 
 def masks(model, seed):
@@ -76,5 +83,5 @@ def test_any_scorer_can_be_asked_again(model):
 
 
 def test_models_whose_work_cannot_be_shared_are_known():
-    assert can_share(make_model())
+    assert can_share(make_model()) and can_share(make_model(block="gated"))
     assert not can_share(make_model(layers=2)) and not can_share(make_model(time_gaps=True))

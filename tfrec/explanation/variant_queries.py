@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfrec.models.next_item.gated_block import GatedBlock
 from tfrec.models.next_item.model import NextItemModel
 from tfrec.models.next_item.transformer import CausalBlock
 
@@ -39,14 +40,13 @@ def variants_of(items: tf.Tensor, kinds: tf.Tensor, keep: tf.Tensor) -> Variants
 
 
 def can_share(model: NextItemModel) -> bool:
-    """Whether `variant_queries` is exact: one causal block and no time gaps, which deletions would change."""
+    """Whether `variant_queries` is exact: one block and no time gaps, which deletions would change."""
     return len(causal_blocks(model)) == 1 and not model.get_config()["time_gaps"]
 
 
-def causal_blocks(model: NextItemModel) -> list[CausalBlock]:
-    """The model's blocks; none if it has blocks of another kind, whose output cannot be asked for event by event."""
-    blocks = [layer for layer in model.body.layers if isinstance(layer, CausalBlock)]
-    return blocks if len(blocks) == model.get_config()["layers"] else []
+def causal_blocks(model: NextItemModel) -> list[CausalBlock | GatedBlock]:
+    """The model's blocks; none if it reads the newest event alone."""
+    return [layer for layer in model.body.layers if isinstance(layer, CausalBlock | GatedBlock)]
 
 
 def variant_queries(model: NextItemModel, vectors: tf.Tensor, variants: Variants) -> tf.Tensor:
@@ -91,6 +91,6 @@ def variant_queries(model: NextItemModel, vectors: tf.Tensor, variants: Variants
     visible &= tf.reshape(inside, [batch, 1, -1])
     event = tf.where(visible, flat[:, None], -1)
     newest = tf.argmax(event, axis=2, output_type=tf.int32)
-    hidden = last.at_newest(states, newest, visible)
+    hidden = last.at_newest(states, tf.tile(positions, [shifts]), newest, visible)
     query = model.scaled(model.body.get_layer("final_norm")(hidden))
     return query * tf.cast(left > 0, tf.float32)[..., None]

@@ -22,9 +22,9 @@ def normed(rows):
 def turned(vector, position):
     """The vector as complex numbers, each turned by its angle."""
     half = len(vector) // 2
-    pairs = vector[:half] + 1j * vector[half:]
+    pairs = vector[:half] + 1j * vector[half : 2 * half]
     pairs = pairs * np.exp(1j * position * 10_000.0 ** (-np.arange(half) / half))
-    return np.concatenate([pairs.real, pairs.imag])
+    return np.concatenate([pairs.real, pairs.imag, vector[2 * half :]])
 
 
 def by_loops(block, history, heads):
@@ -44,14 +44,19 @@ def by_loops(block, history, heads):
     return history + ((normed(mixed) * gain_2 + shift_2) * gate) @ leave[0] + leave[1]
 
 
-@pytest.fixture(params=[1, 2, 4])
-def built(request):
-    rng = np.random.default_rng(request.param)
-    block, inputs = GatedBlock(request.param), rng.normal(size=(2, 5, 8)).astype(np.float32)
+def block_and_inputs(heads, width=8):
+    """A block with drawn weights, and histories."""
+    rng = np.random.default_rng(heads)
+    block, inputs = GatedBlock(heads), rng.normal(size=(2, 5, width)).astype(np.float32)
     block(inputs)
     for weight in block.trainable_variables:
         weight.assign(rng.normal(size=weight.shape) * 0.6)
-    return block, inputs, request.param
+    return block, inputs
+
+
+@pytest.fixture(params=[1, 2, 4])
+def built(request):
+    return *block_and_inputs(request.param), request.param
 
 
 def test_a_block_is_gated_attention_with_rotary_positions(built):
@@ -84,9 +89,26 @@ def test_dropout_drops_what_the_block_adds():
     assert 0.3 < kept.mean() < 0.7
 
 
-def test_the_width_of_a_head_must_be_even():
-    with pytest.raises(ValueError, match="divisible by 2"):
-        GatedBlock(heads=4)(tf.zeros([1, 2, 12]))
+@pytest.mark.parametrize("width", [2, 6])
+def test_in_heads_of_an_odd_width_the_last_entry_is_not_turned(width):
+    block, inputs = block_and_inputs(2, width)
+    assert_allclose(block(inputs)[0], by_loops(block, inputs[0].astype(np.float64), 2), rtol=1e-3, atol=1e-3)
+
+
+def test_the_width_must_be_divisible_by_the_heads():
+    with pytest.raises(ValueError, match="divisible by heads=4"):
+        GatedBlock(heads=4)(tf.zeros([1, 2, 10]))
+
+
+def test_variants_of_a_history_are_answered_from_events_in_any_order():
+    """Each variant ends with another event; the second half of the events is another history's."""
+    block, inputs = block_and_inputs(2)
+    events = np.concatenate([inputs, inputs[::-1]], axis=1)
+    order = np.random.default_rng(5).permutation(10)
+    newest = np.argsort(order)[:5]
+    visible = (order < 5) & (order <= np.arange(5)[:, None])
+    found = block.at_newest(events[:, order], tf.constant(order % 5), np.stack([newest] * 2), np.stack([visible] * 2))
+    assert_allclose(found, block(inputs), atol=1e-4)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from tfrec.explanation.leave_one_out import leave_one_out
 from tfrec.explanation.next_item_deletions import NextItemDeletions
 from tfrec.explanation.variant_queries import causal_blocks
 from tfrec.models.next_item.model import NextItemModel
+from tfrec.models.next_item.transformer import CausalBlock
 from tfrec.models.shared.item_table import lookup
 from tfrec.retrieval.unit_vectors import unit_vectors
 
@@ -90,8 +91,9 @@ def methods(model: NextItemModel, deletions: DeletionScorer, seed: int) -> dict[
     if causal_blocks(model) and not isinstance(deletions, NextItemDeletions):
         found[SERVED] = exact_effects(NextItemDeletions(model))
     found |= {**dict(others), "integrated gradients": integrated_gradients(model)}
-    if causal_blocks(model):
-        found["attention rollout"] = attention_rollout(model)
+    blocks = [block for block in causal_blocks(model) if isinstance(block, CausalBlock)]
+    if blocks:  # gated attention has no shares to roll out
+        found["attention rollout"] = attention_rollout(model, blocks)
     return found
 
 
@@ -120,10 +122,14 @@ def item_cosine(vectors: np.ndarray) -> Method:
     return cosines
 
 
-def attention_rollout(model: NextItemModel) -> Method:
+def attention_rollout(model: NextItemModel, blocks: Sequence[CausalBlock]) -> Method:
     """The attention of the newest position, through all blocks (Abnar & Zuidema 2020, https://arxiv.org/abs/2005.00928).
 
     Half of what a position is made of is taken to be itself, for the residual connection.
+
+    Args:
+        model: The model.
+        blocks: Its blocks.
     """
 
     @tf.function(reduce_retracing=True)
@@ -131,7 +137,7 @@ def attention_rollout(model: NextItemModel) -> Method:
         inputs = [lookup(model.history_vectors(), items), kinds, tf.zeros(tf.shape(items))]
         hidden = model.body.get_layer("event_embedding")(*inputs)
         flow = tf.eye(tf.shape(items)[1], batch_shape=[tf.shape(items)[0]])
-        for block in causal_blocks(model):
+        for block in blocks:
             flow = tf.matmul(
                 0.5 * tf.cast(block.attention(hidden), tf.float32) + 0.5 * tf.eye(tf.shape(items)[1]), flow
             )

@@ -54,9 +54,10 @@ def measure_faithfulness(
 
     For each of a sample of users, one item of their list is drawn and explained by each method: leave-one-out, "served"
     (what exports answer; left out where it is leave-one-out), random, recency, item cosine, integrated gradients and
-    attention rollout. Of a behaviour-text run that makes lists, whose events are deleted from the text, the last two
-    and shuffled weights are left out. Of a click-ranker, the item of the newest event is ranked after the others, and
-    features are deleted from the logit: by Shapley values (`explain_ranking`), leave-one-out and random.
+    attention rollout (of transformer blocks). Of a behaviour-text run that makes lists, whose events are deleted from
+    the text, the last two and shuffled weights are left out. Of a click-ranker, the item of the newest event is ranked
+    after the others, and features are deleted from the logit: by Shapley values (`explain_ranking`), leave-one-out and
+    random.
 
     Args:
         run: A run, or its folder.

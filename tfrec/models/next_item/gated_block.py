@@ -25,7 +25,7 @@ class GatedBlock(keras.layers.Layer):
     Histories are padded on the right, so the causal mask is also the padding mask.
 
     Args:
-        heads: int. Attention heads; their width must be even.
+        heads: int. Attention heads; must divide the width.
         dropout: float in [0, 1).
         seed: int. Seed of the initial weights and the dropout masks.
 
@@ -42,8 +42,8 @@ class GatedBlock(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         dim = input_shape[-1]
-        if dim % (2 * self.heads):
-            raise ValueError(f"Expected a width divisible by 2 * heads={2 * self.heads}; received {dim}.")
+        if dim % self.heads:
+            raise ValueError(f"Expected a width divisible by heads={self.heads}; received {dim}.")
         policy = self.dtype_policy
         start = [keras.initializers.GlorotUniform(seed=self.seed + i) for i in range(2)]
         self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy)
@@ -54,30 +54,62 @@ class GatedBlock(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        dim = inputs.shape[-1]
-        gate, qkv = tf.split(self.gate_qkv(self.norm_1(inputs)), [dim, 3 * dim], axis=-1)
-        gated = self.norm_2(self._attend(qkv)) * gate
-        return inputs + self.drop(self.output_projection(gated), training=training)
-
-    def _attend(self, qkv: tf.Tensor) -> tf.Tensor:
-        batch, length = tf.unstack(tf.shape(qkv)[:2])
-        width = qkv.shape[-1] // (3 * self.heads)
-        by_head = tf.transpose(tf.reshape(qkv, [batch, length, 3, self.heads, width]), [2, 0, 3, 1, 4])
-        query, key, value = tf.unstack(by_head)
-        scores = tf.matmul(rotated(query), rotated(key), transpose_b=True) * width**-0.5
+        gate, query, key, value = self._gate_and_heads(inputs)
+        scores = tf.matmul(rotated(query), rotated(key), transpose_b=True) * query.shape[-1] ** -0.5
+        length = tf.shape(inputs)[1]
         visible = tf.linalg.band_part(tf.ones([length, length], scores.dtype), -1, 0)
         share = visible / tf.cast(tf.range(length) + 1, scores.dtype)[:, None]
-        mixed = tf.matmul(tf.nn.silu(scores) * share, value)
-        return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, self.heads * width])
+        gated = self._merged(tf.matmul(tf.nn.silu(scores) * share, value)) * gate
+        return inputs + self.drop(self.output_projection(gated), training=training)
+
+    def at_newest(self, states: tf.Tensor, positions: tf.Tensor, newest: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
+        """The block's output at the newest event of several variants of a history, whose events are projected once.
+
+        Args:
+            states: `[batch, events, dim]`, what the block reads at each event.
+            positions: int32 `[events]`, the position of each event in the variants that it is visible in.
+            newest: int32 `[batch, variants]`, the event to answer for in each variant.
+            visible: bool `[batch, variants, events]`, the events of each variant, the newest among them.
+
+        Returns:
+            `[batch, variants, dim]`. Without dropout.
+        """
+        gate, query, key, value = self._gate_and_heads(states)
+        query = tf.gather(rotated(query, positions), newest, axis=2, batch_dims=1)
+        scores = tf.matmul(query, rotated(key, positions), transpose_b=True) * query.shape[-1] ** -0.5
+        count = tf.cast(tf.gather(positions, newest) + 1, scores.dtype)
+        share = tf.cast(visible, scores.dtype) / count[:, :, None]
+        gated = self._merged(tf.matmul(tf.nn.silu(scores) * share[:, None], value))
+        gated *= tf.gather(gate, newest, batch_dims=1)
+        return tf.gather(states, newest, batch_dims=1) + self.output_projection(gated)
+
+    def _gate_and_heads(self, inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The gate, `[batch, length, dim]`; queries, keys and values, `[batch, heads, length, width]` each."""
+        batch, length = tf.unstack(tf.shape(inputs)[:2])
+        dim = inputs.shape[-1]
+        gate, qkv = tf.split(self.gate_qkv(self.norm_1(inputs)), [dim, 3 * dim], axis=-1)
+        by_head = tf.reshape(qkv, [batch, length, 3, self.heads, dim // self.heads])
+        return gate, *tf.unstack(tf.transpose(by_head, [2, 0, 3, 1, 4]))
+
+    def _merged(self, mixed: tf.Tensor) -> tf.Tensor:
+        """The heads beside each other, normalised: `[batch, length, dim]` from `[batch, heads, length, width]`."""
+        batch, _, length, _ = tf.unstack(tf.shape(mixed))
+        merged = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, length, self.heads * mixed.shape[-1]])
+        return self.norm_2(merged)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "heads": self.heads, "dropout": self.dropout, "seed": self.seed}
 
 
-def rotated(vectors: tf.Tensor) -> tf.Tensor:
-    """Vectors, float `[..., length, width]` of an even width, turned by the angles of their positions.
+def rotated(vectors: tf.Tensor, positions: tf.Tensor | None = None) -> tf.Tensor:
+    """Vectors, float `[..., length, width]`, turned by the angles of their positions.
 
-    Entries i and i + width / 2 are a pair that is turned by `position / 10000^(2i / width)`.
+    Entries i and i + width / 2 are a pair that is turned by `position / 10000^(2i / width)`. Of an odd width, the last
+    entry stays as it is.
+
+    Args:
+        vectors: The vectors.
+        positions: int32 `[length]`; None for 0, 1, and so on.
 
     Example:
         >>> turned = rotated(tf.constant([[1.0, 0.0], [1.0, 0.0]]))  # by 0 and by 1
@@ -86,7 +118,8 @@ def rotated(vectors: tf.Tensor) -> tf.Tensor:
     """
     half = vectors.shape[-1] // 2
     speed = tf.pow(_ROTARY_BASE, -tf.range(half, dtype=tf.float32) / half)
-    angle = tf.cast(tf.range(tf.shape(vectors)[-2]), tf.float32)[:, None] * speed
+    positions = tf.range(tf.shape(vectors)[-2]) if positions is None else positions
+    angle = tf.cast(positions, tf.float32)[:, None] * speed
     cosine, sine = (tf.cast(of(angle), vectors.dtype) for of in (tf.cos, tf.sin))
-    first, second = vectors[..., :half], vectors[..., half:]
-    return tf.concat([first * cosine - second * sine, first * sine + second * cosine], axis=-1)
+    first, second, rest = vectors[..., :half], vectors[..., half : 2 * half], vectors[..., 2 * half :]
+    return tf.concat([first * cosine - second * sine, first * sine + second * cosine, rest], axis=-1)

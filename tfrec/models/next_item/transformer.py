@@ -132,11 +132,12 @@ class CausalBlock(keras.layers.Layer):
         visible = tf.linalg.band_part(tf.ones([length, length], tf.bool), -1, 0)
         return tf.nn.softmax(tf.where(visible, scores, tf.constant(-1e9, scores.dtype))), value
 
-    def at_newest(self, states: tf.Tensor, newest: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
+    def at_newest(self, states: tf.Tensor, positions: tf.Tensor, newest: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
         """The block's output at the newest event of several variants of a history, whose events are projected once.
 
         Args:
             states: `[batch, events, dim]`, what the block reads at each event.
+            positions: Unused, as the states tell where they are.
             newest: int32 `[batch, variants]`, the event to answer for in each variant.
             visible: bool `[batch, variants, events]`, the events of each variant, the newest among them.
 

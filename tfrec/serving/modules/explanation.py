@@ -17,7 +17,7 @@ Tensors = dict[str, tf.Tensor]
 
 
 def can_explain(model: Any) -> bool:
-    """Whether the model is one that `explained` works with; a model of another kind of blocks is not."""
+    """Whether the model is one that `explained` works with; one that reads the newest event alone is not."""
     return bool(causal_blocks(model))
 
 
