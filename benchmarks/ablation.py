@@ -42,6 +42,7 @@ ROWS: dict[str, list[str]] = {
     "id-only": ["model.use_text=false"],
     "no-transformer": ["model.layers=0"],
     "gated-block": ["model.block=gated"],
+    "two-gated-blocks": ["model.block=gated", "model.layers=2"],
     "transformer-block": ["model.block=transformer"],
     **{f"layers-{count}": [f"model.layers={count}"] for count in (1, 2, 3)},
     **{f"history-{count}": [f"model.max_history={count}"] for count in (50, 100)},
@@ -101,15 +102,16 @@ class RowTrainer:
 
     def run(self, config: Any) -> dict[str, Any]:
         """Metrics, seconds, epochs and the validation NDCG@10 of each user, for one configuration."""
-        started = time.perf_counter()
+        started, begun = time.perf_counter(), time.process_time()
         model, length = self.fit(config) if self.processor_seconds is None else self.fit_by_time(config)
-        seconds = time.perf_counter() - started
+        length |= {"fit_seconds": round(time.perf_counter() - started, 1)}
+        length |= {"fit_processor_seconds": round(time.process_time() - begun, 1)}
         masked = config.evaluation.exclude_seen
         metrics, per_user = measure(model, self.data, "valid", masked)
         if self.test:
             metrics |= measure(model, self.data, "test", masked)[0]
         per_user = [round(float(value), 4) for value in per_user]
-        return {**metrics, **length, "fit_seconds": round(seconds, 1), "per_user": per_user}
+        return {**metrics, **length, "per_user": per_user}
 
     def fit(self, config: Any) -> tuple[Any, dict[str, float]]:
         """The model of a whole fit, and its epochs."""
@@ -212,7 +214,7 @@ def summary(lines: list[dict[str, Any]], done: dict[tuple[str, int], dict[str, A
 
     The differences of a user are first averaged over the seeds; mean and standard error are then over users.
     """
-    names = [name for name in lines[0] if name.startswith(("valid_", "test_")) or name in ("epochs", "fit_seconds")]
+    names = [name for name in lines[0] if name.startswith(("valid_", "test_", "fit_")) or name == "epochs"]
     means = {name: float(np.mean([line[name] for line in lines])) for name in names}
     differences = [np.subtract(line["per_user"], done["complete", line["seed"]]["per_user"]) for line in lines]
     user = np.mean(differences, axis=0)
