@@ -75,6 +75,21 @@ def test_what_is_not_known_has_no_reasons(answer):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
+def test_an_export_of_gated_blocks_gives_exact_reasons_too(new_run, call_of, tmp_path):
+    from tfrec.serving import export
+
+    run = new_run("export.explain_length=3", block="gated")
+    call = call_of(export(run, tmp_path / "gated"))
+    found = call("explain", history_item_ids=[HISTORY], history_events=[EVENTS], explain_item_ids=[ASKED])
+    for column, item in enumerate(ASKED):
+        exact = effects(run, int(item[1:]))
+        assert found.event_positions[0, column].max() >= 0
+        for at, value in zip(found.event_positions[0, column], found.event_effects[0, column], strict=True):
+            assert value == pytest.approx(exact[at] if at >= 0 else 0, abs=1e-4)
+
+
+@pytest.mark.slow
 def test_the_removal_size_is_how_many_events_it_takes():
     """A memory alone: the sets are exact, and a loop over them is the oracle."""
     import tensorflow as tf
