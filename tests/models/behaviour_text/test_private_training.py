@@ -15,7 +15,7 @@ from tfrec.errors import InvalidInput
 from tfrec.models.behaviour_text.fit_private import BehaviourTextPrivateFit
 from tfrec.models.behaviour_text.heads import softmax_head
 from tfrec.models.behaviour_text.private_settings import _NEEDED, private_settings
-from tfrec.models.behaviour_text.private_starts import _POPULARITY, _SHARE, start_with_counts
+from tfrec.models.behaviour_text.private_starts import start_with_counts
 from tfrec.privacy import Mechanism, noisy_counts, noisy_neighbours, private_trainer, selection
 from tfrec.privacy.budget import COUNTS, NEIGHBOURS
 from tfrec.privacy.noise_source import KEY_FILE, NoiseSource
@@ -86,7 +86,7 @@ def test_what_reads_events_without_noise_is_off(asked):
 
 
 def test_the_start_with_counts_has_what_noise_does_not_hide(rings):
-    """Of popularity: half the logarithm, from the noise on; of what followed: the noisy neighbours."""
+    """Of popularity: the logarithm, from the noise on; of what followed: the noisy neighbours."""
     mlp = softmax_head(4, np.arange(10), 10, 3, (6,), 0.0, 0, "float32")
     model = SimpleNamespace(mlp=mlp, transitions=mlp.get_layer("transitions"))
     start, counts = mlp.get_weights(), np.array([8.0, 0, 2, 1, *[0.5] * 6])
@@ -94,10 +94,10 @@ def test_the_start_with_counts_has_what_noise_does_not_hide(rings):
     quiet = {COUNTS: Mechanism(COUNTS, 2.0), NEIGHBOURS: Mechanism(NEIGHBOURS, 1e-3)}
     mlp.set_weights(start_with_counts(*given, quiet, SOURCE))
     known = np.array([8.0, *[2.0] * 9])
-    np.testing.assert_allclose(mlp.get_layer("logits").bias, _POPULARITY * np.log(known / 26), rtol=1e-6)
+    np.testing.assert_allclose(mlp.get_layer("logits").bias, np.log(known / 26), rtol=1e-6)
     near = model.transitions.near.numpy()
     assert all((near[item][0] - item) % 10 in (3, 7) for item in range(10))  # they walk three steps at a time
-    assert float(model.transitions.share) == pytest.approx(_SHARE)
+    assert float(model.transitions.share) == pytest.approx(0.75)
     loud = {COUNTS: Mechanism(COUNTS, 1e3), NEIGHBOURS: Mechanism(NEIGHBOURS, 1e3)}
     mlp.set_weights(start_with_counts(*given, loud, SOURCE))
     assert (model.transitions.near.numpy() < 0).all() and np.ptp(mlp.get_layer("logits").bias) == 0
