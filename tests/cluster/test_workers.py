@@ -1,9 +1,10 @@
 import sys
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from tfrec.cluster import InThisProcess, whole_batches, workers_of
+from tfrec.cluster import InThisProcess, ray_workers, whole_batches, workers_of
 from tfrec.config import ClusterConfig
 from tfrec.data import prepare
 from tfrec.errors import Unavailable
@@ -41,3 +42,11 @@ def test_an_address_where_nobody_answers_is_refused_in_time():
     refused = pytest.raises(Unavailable, match=r"Nobody answers at cluster\.address=127\.0\.0\.1:1 after 0\.1 s")
     with refused, workers_of(FAR):
         raise AssertionError("there is no such cluster")
+
+
+def test_processes_of_a_cluster_that_others_started_choose_the_keras_of_tfrec(monkeypatch):
+    given = {}
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    fake = SimpleNamespace(init=lambda **options: given.update(options))
+    ray_workers._connect(fake, ClusterConfig(engine="ray", cpus_per_worker=2), show_output=False)
+    assert given["runtime_env"] == {"env_vars": {"POLARS_MAX_THREADS": "2", "TF_USE_LEGACY_KERAS": "1"}}

@@ -70,7 +70,8 @@ def _connect(ray: Any, config: ClusterConfig, show_output: bool) -> None:
     else:
         _await_answer(address, config.timeout)
     threads = str(max(1, int(config.cpus_per_worker)))
-    environment = {"env_vars": {"POLARS_MAX_THREADS": threads}}
+    # Ray imports TensorFlow in the processes that train before they import tfrec, which else would choose this Keras.
+    environment = {"env_vars": {"POLARS_MAX_THREADS": threads, "TF_USE_LEGACY_KERAS": "1"}}
     try:
         ray.init(**options, logging_level="ERROR", log_to_driver=show_output, runtime_env=environment)
     except Exception as error:  # Ray raises many kinds, plain ones among them
