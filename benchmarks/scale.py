@@ -69,12 +69,12 @@ def measured(engine: str, workers: int, source: Path, out: Path) -> dict[str, fl
         cpu: dict[int, float] = {}
         before: float | None = None
         while running.poll() is None:
-            family = _family(running.pid)
-            cpu |= {each: _cpu_seconds(each, cpu.get(each, 0.0)) for each in family}
+            pids = family(running.pid)
+            cpu |= {each: _cpu_seconds(each, cpu.get(each, 0.0)) for each in pids}
             said.seek(0)
             if before is None and said.read():
                 before = sum(cpu.values())
-            sizes = [_memory(each) for each in family]
+            sizes = [_memory(each) for each in pids]
             largest, together = max(largest, *sizes), max(together, sum(sizes))
             time.sleep(0.1)
         said.seek(0), errors.seek(0)
@@ -85,7 +85,7 @@ def measured(engine: str, workers: int, source: Path, out: Path) -> dict[str, fl
     return {**figures, "largest_process_gb": largest, "all_processes_gb": together}
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all that it started, directly or not."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
