@@ -142,6 +142,7 @@ def test_events_come_into_a_run_through_noisy_sums_alone(rings, config, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_private_run_holds_its_ledger_and_no_number_of_the_log(rings, config, tmp_path, dp_accounting, capsys):
     from dp_accounting import ComposedDpEvent, GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
     from dp_accounting.pld import PLDAccountant
