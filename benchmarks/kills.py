@@ -157,7 +157,8 @@ def found_in(folder: Path) -> dict[str, Any]:
 
     with (folder / "run" / "history.csv").open() as rows:
         history = [*csv.DictReader(rows)]
-    metrics = {f"{row['epoch']}: {key}": float(row[key]) for row in history for key in row if key in MEASURED}
+    measured = [(row["epoch"], key, row[key]) for row in history for key in MEASURED if row[key]]  # "": not validated
+    metrics = {f"{epoch}: {key}": float(value) for epoch, key, value in measured}
     metrics |= json.loads((folder / "run" / "metrics_valid.json").read_text())
     return {
         "bytes": folder_sha256(folder / "data"),
