@@ -58,6 +58,8 @@ def test_the_smallest_shop_with_queries_enough_is_left_out(joined, monkeypatch):
         assert domain_to_hold_out(joined) == held_out
     monkeypatch.setattr(module, "MIN_TARGETS", 1)
     assert domain_to_hold_out(JoinedDatasets(joined.datasets[:1])) is None
+    # nothing is left to train on where the other shop has had its first day only
+    assert domain_to_hold_out(JoinedDatasets([joined.datasets[0], WithoutTraining(joined.datasets[1])])) == 1
 
 
 @pytest.mark.slow

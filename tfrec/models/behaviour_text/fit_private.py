@@ -13,14 +13,13 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.encoders.load import load_configured
-from tfrec.evaluation import evaluate_ranking
 from tfrec.models.behaviour_text.model import BehaviourTextModel, behaviour_texts, build_behaviour_text_model
 from tfrec.models.behaviour_text.per_person_gradients import SoftmaxHeadGradients
 from tfrec.models.behaviour_text.private_batches import TEXTS, PersonTexts, PrivateBatches
 from tfrec.models.behaviour_text.private_settings import OFF
 from tfrec.models.behaviour_text.private_starts import Weights, public_start, start_with_counts
 from tfrec.models.behaviour_text.text_features import encode_texts, named_items, query_texts
-from tfrec.models.behaviour_text.validation import EncodedScorer
+from tfrec.models.behaviour_text.validation import EncodedScorer, ranked
 from tfrec.models.shared.private_fit import PrivateFit
 from tfrec.privacy.noisy_neighbours import may_have_neighbours
 from tfrec.training.fit_result import FitResult
@@ -88,16 +87,8 @@ class BehaviourTextPrivateFit(PrivateFit[Weights]):
 
     def ndcg(self, model: Weights) -> np.ndarray:
         self.model.mlp.set_weights(model)
-        result = evaluate_ranking(
-            EncodedScorer(self.model, *self._encoded_queries),
-            self.queries,
-            num_items=self.dataset.num_items,
-            exclude_seen=self.config.evaluation.exclude_seen,
-            ks=(10,),
-            bootstrap=0,
-            batch_size=self.config.evaluation.batch_size,
-            keep_predictions=0,
-        )
+        scorer = EncodedScorer(self.model, *self._encoded_queries)
+        result = ranked(scorer, self.queries, self.dataset, self.config)
         return result.per_user["ndcg@10"].to_numpy()
 
     def model_of(self, kept: Weights) -> BehaviourTextModel:

@@ -10,7 +10,7 @@ from tfrec import schema
 from tfrec.config import RunConfig
 from tfrec.data.dataset import PreparedDataset
 from tfrec.data.histories import Histories, Queries
-from tfrec.evaluation import evaluate_ranking
+from tfrec.evaluation import RankingResult, evaluate_ranking
 from tfrec.models.behaviour_text.evaluate import mlp_probabilities, probabilities, sampled_metrics
 from tfrec.models.behaviour_text.heads import BEHAVIOUR, NAMED
 from tfrec.models.behaviour_text.model import BehaviourTextModel
@@ -91,20 +91,25 @@ class Validation:
         if not len(self.queries):
             return {}
         scorer_with_loss = _ScorerWithLoss(scorer, self.queries)
-        result = evaluate_ranking(
-            scorer_with_loss,
-            self.queries,
-            num_items=self.dataset.num_items,
-            exclude_seen=self.config.evaluation.exclude_seen,
-            ks=(10,),
-            bootstrap=0,
-            batch_size=self.config.evaluation.batch_size,
-            keep_predictions=0,
-        )
+        result = ranked(scorer_with_loss, self.queries, self.dataset, self.config)
         return {
             **{name: float(result.metrics[name]) for name in ("ndcg@10", "recall@10")},
             "loss": scorer_with_loss.loss,
         }
+
+
+def ranked(scorer: Scorer, queries: Queries, dataset: PreparedDataset, config: RunConfig) -> RankingResult:
+    """The lists of ten of a scorer for validation queries, measured as section `evaluation` says."""
+    return evaluate_ranking(
+        scorer,
+        queries,
+        num_items=dataset.num_items,
+        exclude_seen=config.evaluation.exclude_seen,
+        ks=(10,),
+        bootstrap=0,
+        batch_size=config.evaluation.batch_size,
+        keep_predictions=0,
+    )
 
 
 class EncodedScorer:

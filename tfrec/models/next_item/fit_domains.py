@@ -88,7 +88,8 @@ def domain_to_hold_out(dataset: JoinedDatasets) -> int | None:
     The less is left out, the closer is the second network to that of the run. None if none has enough, or if there
     would be nothing left to train on.
     """
-    events = [len(each.training().items) for each in dataset.datasets]
+    lengths = [each.training().lengths for each in dataset.datasets]
+    events = [int(each[each > 1].sum()) for each in lengths]  # a single event of a user is nothing to train on
     enough = [len(each.queries(schema.VALID).target_items) >= MIN_TARGETS for each in dataset.datasets]
     usable = [number for number, have in enumerate(enough) if have and sum(events) > events[number]]
     return min(usable, key=lambda number: events[number]) if len(events) > 1 and usable else None
